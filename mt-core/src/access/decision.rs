@@ -1,0 +1,199 @@
+//! The decision: facts in, a grant or a reason out. No I/O.
+
+use std::fmt;
+
+use super::{AccessModel, Billing, Effect, Grant, Permission};
+use crate::auth::Principal;
+use crate::billing::Standing;
+use crate::id::TenantId;
+use crate::word::Word;
+
+/// What was known of a membership and its tenant at one moment.
+pub struct Facts<M: AccessModel> {
+    /// The role that the membership carries.
+    pub role: M::Role,
+    /// The plan that the tenant is on.
+    pub plan: M::Plan,
+    /// Where the tenant's payments stand.
+    pub standing: Standing,
+    /// Whether an operator has stopped the tenant.
+    pub suspension: Suspension,
+}
+
+impl<M: AccessModel> Facts<M> {
+    /// The facts of a tenant that is not suspended.
+    #[must_use]
+    pub const fn new(role: M::Role, plan: M::Plan, standing: Standing) -> Self {
+        Self { role, plan, standing, suspension: Suspension::None }
+    }
+}
+
+/// An operator's brake on one tenant, whatever it has paid.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Suspension {
+    /// Not suspended.
+    #[default]
+    None,
+    /// Members can read and not write.
+    ReadOnly,
+    /// Members can do nothing.
+    Full,
+}
+
+impl Word for Suspension {
+    const ALL: &'static [Self] = &[Self::None, Self::ReadOnly, Self::Full];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ReadOnly => "read_only",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// Everything needed to decide what one principal may do in one tenant.
+///
+/// It is a snapshot: good for refusing early and for choosing what to show. A transaction does not
+/// trust it and decides once more on the facts it finds (see `pg::TenantPool::begin`).
+pub struct Access<M: AccessModel> {
+    tenant: TenantId,
+    principal: Principal,
+    facts: Facts<M>,
+}
+
+impl<M: AccessModel> Access<M> {
+    /// States that `principal` is a member of `tenant` with these facts.
+    ///
+    /// Named so that every place where access begins can be found by searching for `assertion`.
+    /// Only the membership loader and tests should call it.
+    #[must_use]
+    pub const fn assertion(tenant: TenantId, principal: Principal, facts: Facts<M>) -> Self {
+        Self { tenant, principal, facts }
+    }
+
+    /// Checks suspension, permission and billing together, and keeps the answer as a value.
+    ///
+    /// # Errors
+    ///
+    /// In this order, so that a viewer of a lapsed tenant is not invited to pay for something that
+    /// they could not do anyway: [`Denied::Suspended`] for a full suspension; [`Denied::Forbidden`]
+    /// when the role lacks the permission; [`Denied::Suspended`] for a write under a read-only
+    /// suspension; [`Denied::PaymentRequired`] when billing stands in the way.
+    pub fn authorize<P: Permission<Model = M>>(&self) -> Result<Grant<P>, Denied> {
+        self.check::<P>()?;
+        Ok(Grant::new(self.clone()))
+    }
+
+    /// The decision of [`authorize`](Self::authorize) without a grant to act on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`authorize`](Self::authorize).
+    pub fn check<P: Permission<Model = M>>(&self) -> Result<(), Denied> {
+        let facts = &self.facts;
+        if facts.suspension == Suspension::Full {
+            return Err(Denied::Suspended);
+        }
+        if !M::role_grants(facts.role, P::KEY) {
+            return Err(Denied::Forbidden);
+        }
+        if facts.suspension == Suspension::ReadOnly && P::EFFECT == Effect::Write {
+            return Err(Denied::Suspended);
+        }
+        let paid = match P::BILLING {
+            Billing::Exempt => true,
+            Billing::Required => {
+                facts.standing != Standing::Lapsed && M::plan_includes(facts.plan, P::KEY)
+            }
+        };
+        if paid { Ok(()) } else { Err(Denied::PaymentRequired) }
+    }
+
+    /// The tenant in question.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// The caller.
+    #[must_use]
+    pub const fn principal(&self) -> Principal {
+        self.principal
+    }
+
+    /// The caller's role in the tenant.
+    #[must_use]
+    pub const fn role(&self) -> M::Role {
+        self.facts.role
+    }
+
+    /// The tenant's plan.
+    #[must_use]
+    pub const fn plan(&self) -> M::Plan {
+        self.facts.plan
+    }
+
+    /// Where the tenant's payments stand.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        self.facts.standing
+    }
+
+    /// Whether an operator has stopped the tenant.
+    #[must_use]
+    pub const fn suspension(&self) -> Suspension {
+        self.facts.suspension
+    }
+}
+
+// Not derived: a derive would ask for `M: Clone` and `M: Debug`, and models are bare markers.
+impl<M: AccessModel> Clone for Facts<M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M: AccessModel> Copy for Facts<M> {}
+
+impl<M: AccessModel> fmt::Debug for Facts<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Facts")
+            .field("role", &self.role)
+            .field("plan", &self.plan)
+            .field("standing", &self.standing)
+            .field("suspension", &self.suspension)
+            .finish()
+    }
+}
+
+impl<M: AccessModel> Clone for Access<M> {
+    fn clone(&self) -> Self {
+        Self { ..*self }
+    }
+}
+
+impl<M: AccessModel> fmt::Debug for Access<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access")
+            .field("tenant", &self.tenant)
+            .field("principal", &self.principal)
+            .field("facts", &self.facts)
+            .finish()
+    }
+}
+
+/// Why a check failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Denied {
+    /// The role does not carry the permission.
+    #[error("role does not carry the permission")]
+    Forbidden,
+    /// The tenant's plan or payment does not cover it.
+    #[error("plan or payment does not cover the permission")]
+    PaymentRequired,
+    /// An operator has suspended the tenant.
+    #[error("tenant is suspended")]
+    Suspended,
+}

@@ -1,0 +1,52 @@
+//! Proof that a check was made.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use super::{Access, Permission};
+use crate::auth::Principal;
+use crate::id::TenantId;
+
+/// Proof that permission `P` was checked, for one principal in one tenant.
+///
+/// It is neither `Clone` nor `Default` and has no public constructor: it comes from
+/// [`Access::authorize`] and is used up by opening one transaction.
+#[must_use = "a grant is proof of a check; open a transaction with it"]
+pub struct Grant<P: Permission> {
+    access: Access<P::Model>,
+    permission: PhantomData<fn() -> P>,
+}
+
+impl<P: Permission> Grant<P> {
+    // INVARIANT: called by `Access::authorize` alone, after its check has passed.
+    pub(super) const fn new(access: Access<P::Model>) -> Self {
+        Self { access, permission: PhantomData }
+    }
+
+    /// The facts that the check was made on.
+    #[must_use]
+    pub const fn access(&self) -> &Access<P::Model> {
+        &self.access
+    }
+
+    /// The tenant that the check was made in.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.access.tenant()
+    }
+
+    /// The principal that the check was made for.
+    #[must_use]
+    pub const fn principal(&self) -> Principal {
+        self.access.principal()
+    }
+}
+
+impl<P: Permission> fmt::Debug for Grant<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant")
+            .field("permission", &P::KEY)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}

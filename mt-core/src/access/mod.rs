@@ -1,0 +1,86 @@
+//! Who may do what in a tenant, and whether the tenant has paid for it.
+//!
+//! An embedder describes its own roles, plans and permissions with one [`AccessModel`] and one
+//! marker type per [`Permission`]. The decision itself is a pure function of facts loaded
+//! beforehand (role, plan, [`Standing`], [`Suspension`]), so the whole policy can be printed as a
+//! table and tested without a database.
+//!
+//! The decision is remembered in the type system:
+//!
+//! ```text
+//! Access<M> --authorize::<P>()--> Grant<P> --TenantPool::begin--> TenantTx<P> --under::<Q>()--> query
+//! ```
+//!
+//! `Grant` has no public constructor, so a query that takes `&mut TenantTx<ProjectsRead>` cannot
+//! be reached on a path that skipped the check: that path does not compile.
+//!
+//! # Example
+//!
+//! ```
+//! use mt_core::access::{Access, AccessModel, Billing, Denied, Effect, Facts, Permission};
+//! use mt_core::auth::Principal;
+//! use mt_core::billing::Standing;
+//! use mt_core::id::{PrincipalId, TenantId};
+//! use mt_core::word::Word;
+//!
+//! #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+//! enum Role { Viewer, Editor }
+//! # impl Word for Role {
+//! #     const ALL: &'static [Self] = &[Self::Viewer, Self::Editor];
+//! #     fn as_str(self) -> &'static str { match self { Self::Viewer => "viewer", Self::Editor => "editor" } }
+//! # }
+//! #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+//! enum Plan { Free, Team }
+//! # impl Word for Plan {
+//! #     const ALL: &'static [Self] = &[Self::Free, Self::Team];
+//! #     fn as_str(self) -> &'static str { match self { Self::Free => "free", Self::Team => "team" } }
+//! # }
+//! #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+//! enum Perm { ProjectsRead, ProjectsWrite }
+//! # impl Word for Perm {
+//! #     const ALL: &'static [Self] = &[Self::ProjectsRead, Self::ProjectsWrite];
+//! #     fn as_str(self) -> &'static str { match self { Self::ProjectsRead => "projects.read", Self::ProjectsWrite => "projects.write" } }
+//! # }
+//! // … and `impl Word` for the three, which gives each variant its spelling.
+//!
+//! struct Acme;
+//! impl AccessModel for Acme {
+//!     type Role = Role;
+//!     type Plan = Plan;
+//!     type Permission = Perm;
+//!     fn role_grants(role: Role, permission: Perm) -> bool {
+//!         match permission {
+//!             Perm::ProjectsRead => true,
+//!             Perm::ProjectsWrite => role == Role::Editor,
+//!         }
+//!     }
+//!     fn plan_includes(_: Plan, _: Perm) -> bool { true }
+//! }
+//!
+//! struct ProjectsWrite;
+//! impl Permission for ProjectsWrite {
+//!     type Model = Acme;
+//!     const KEY: Perm = Perm::ProjectsWrite;
+//!     const BILLING: Billing = Billing::Required;
+//!     const EFFECT: Effect = Effect::Write;
+//! }
+//!
+//! let viewer = Access::<Acme>::assertion(
+//!     TenantId::generate(),
+//!     Principal::new(PrincipalId::generate()),
+//!     Facts::new(Role::Viewer, Plan::Team, Standing::Good),
+//! );
+//! assert_eq!(viewer.authorize::<ProjectsWrite>().unwrap_err(), Denied::Forbidden);
+//! ```
+
+mod decision;
+mod grant;
+mod model;
+mod source;
+
+pub use self::decision::{Access, Denied, Facts, Suspension};
+pub use self::grant::Grant;
+pub use self::model::{AccessModel, Billing, Effect, Implies, Permission};
+pub use self::source::{AccessError, AccessSource};
+#[cfg(doc)]
+use crate::billing::Standing;

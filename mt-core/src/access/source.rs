@@ -1,0 +1,52 @@
+//! Where access comes from.
+
+use std::error::Error;
+use std::future::Future;
+
+use super::{Access, AccessModel};
+use crate::auth::Principal;
+use crate::id::TenantId;
+
+/// Loads what one principal may do in one tenant.
+///
+/// `pg::TenantPool` is one; an embedder whose memberships live elsewhere writes another.
+pub trait AccessSource<M: AccessModel>: Send + Sync + 'static {
+    /// Loads the facts of a membership as they stand now.
+    ///
+    /// # Errors
+    ///
+    /// See [`AccessError`].
+    fn access(
+        &self,
+        principal: Principal,
+        tenant: TenantId,
+    ) -> impl Future<Output = Result<Access<M>, AccessError>> + Send;
+}
+
+/// Why there is no access.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccessError {
+    /// Something broke on this side.
+    #[error("access could not be loaded")]
+    Internal(#[source] Box<dyn Error + Send + Sync>),
+    /// No membership, or no such tenant: nobody outside may learn which.
+    #[error("not a member")]
+    NotAMember,
+    /// The credential was signed out, or its user is gone.
+    #[error("signed out")]
+    SignedOut,
+    /// The store does not answer at present.
+    #[error("access cannot be loaded at present")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl<M: AccessModel, S: AccessSource<M>> AccessSource<M> for std::sync::Arc<S> {
+    async fn access(
+        &self,
+        principal: Principal,
+        tenant: TenantId,
+    ) -> Result<Access<M>, AccessError> {
+        S::access(self, principal, tenant).await
+    }
+}

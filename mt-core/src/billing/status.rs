@@ -1,0 +1,87 @@
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// The state of a tenant's subscription, in Stripe's words plus [`None`](Self::None).
+///
+/// A provider may invent a word at any time, so a word that is not known is kept as it is
+/// ([`Other`](Self::Other)) and never an error.
+///
+/// ```
+/// use mt_core::billing::SubscriptionStatus;
+///
+/// assert_eq!(SubscriptionStatus::from_word("past_due"), SubscriptionStatus::PastDue);
+/// assert_eq!(SubscriptionStatus::from_word("hibernating").as_str(), "hibernating");
+/// ```
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub enum SubscriptionStatus {
+    /// Paid for.
+    Active,
+    /// Ended.
+    Canceled,
+    /// The first payment is outstanding.
+    Incomplete,
+    /// The first payment never came.
+    IncompleteExpired,
+    /// There has never been a subscription.
+    #[default]
+    None,
+    /// A word of the provider's that is newer than this list.
+    Other(Box<str>),
+    /// A renewal failed and is being retried.
+    PastDue,
+    /// Stopped by the provider or the customer, for the time being.
+    Paused,
+    /// On trial.
+    Trialing,
+    /// All retries failed.
+    Unpaid,
+}
+
+impl SubscriptionStatus {
+    /// Reads the provider's word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "active" => Self::Active,
+            "canceled" => Self::Canceled,
+            "incomplete" => Self::Incomplete,
+            "incomplete_expired" => Self::IncompleteExpired,
+            "none" => Self::None,
+            "past_due" => Self::PastDue,
+            "paused" => Self::Paused,
+            "trialing" => Self::Trialing,
+            "unpaid" => Self::Unpaid,
+            other => Self::Other(other.into()),
+        }
+    }
+
+    /// The word, as stored and shown.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Active => "active",
+            Self::Canceled => "canceled",
+            Self::Incomplete => "incomplete",
+            Self::IncompleteExpired => "incomplete_expired",
+            Self::None => "none",
+            Self::Other(word) => word,
+            Self::PastDue => "past_due",
+            Self::Paused => "paused",
+            Self::Trialing => "trialing",
+            Self::Unpaid => "unpaid",
+        }
+    }
+}
+
+impl fmt::Display for SubscriptionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for SubscriptionStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}

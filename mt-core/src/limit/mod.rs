@@ -1,0 +1,57 @@
+//! Rate limits: how often a key may do something in a span of time.
+//!
+//! A [`RateLimiter`] counts. What a key is made of (client address, principal, tenant, route) and
+//! what an answer says about the limit is the business of `mt-tower`.
+
+use std::future::Future;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// At most `limit` within `window`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Quota {
+    /// How many are let through in one window.
+    pub limit: NonZeroU32,
+    /// How long a window lasts, from its first request.
+    pub window: Duration,
+}
+
+impl Quota {
+    /// `limit` a minute.
+    #[must_use]
+    pub const fn per_minute(limit: NonZeroU32) -> Self {
+        Self { limit, window: Duration::from_secs(60) }
+    }
+
+    /// `limit` an hour.
+    #[must_use]
+    pub const fn per_hour(limit: NonZeroU32) -> Self {
+        Self { limit, window: Duration::from_secs(3600) }
+    }
+}
+
+/// What a limiter says of one request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Verdict {
+    /// Whether the request is within the quota.
+    pub allowed: bool,
+    /// How many more the present window lets through.
+    pub remaining: u32,
+    /// How long until the window ends.
+    pub reset_after: Duration,
+}
+
+/// Counts requests against quotas.
+pub trait RateLimiter: Send + Sync + 'static {
+    /// Counts one request of `key` and says whether it is within `quota`.
+    ///
+    /// There is no error: what happens when the counter's store is away is decided where the
+    /// limiter is built, not by each caller.
+    fn check(&self, key: &str, quota: Quota) -> impl Future<Output = Verdict> + Send;
+}
+
+impl<L: RateLimiter> RateLimiter for std::sync::Arc<L> {
+    async fn check(&self, key: &str, quota: Quota) -> Verdict {
+        L::check(self, key, quota).await
+    }
+}

@@ -1,0 +1,1 @@
+//! Postgres: the only way from a [`Grant`](crate::access::Grant) to rows.
