@@ -114,6 +114,7 @@ impl Database {
     ///
     /// [`ConnectError::PrivilegedLogin`] when the login could skip every policy,
     /// [`ConnectError::NotAMember`] when it may not become `mt_app` and `mt_system`,
+    /// [`ConnectError::Inherits`] when it has their rights without becoming them,
     /// [`ConnectError::BypassesRls`] when those roles themselves skip policies.
     pub async fn connect(options: DatabaseOptions) -> Result<Self, ConnectError> {
         let DatabaseOptions {
@@ -195,13 +196,20 @@ impl Database {
     }
 
     async fn check_roles(&self, privileged: PrivilegedLogin) -> Result<(), ConnectError> {
-        let (login, skips, app, system): (String, bool, Option<bool>, Option<bool>) =
+        let (login, skips, inherits, app, system): (
+            String,
+            bool,
+            Option<bool>,
+            Option<bool>,
+            Option<bool>,
+        ) =
             sqlx::query_as(
                 "select session_user::text, \
                      r.rolsuper or r.rolbypassrls or exists ( \
                          select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace \
                          where n.nspname = 'mt' and c.relkind in ('r', 'p') \
                              and pg_has_role(r.oid, c.relowner, 'member')), \
+                     (select pg_has_role(r.oid, s.oid, 'usage') from pg_roles s where s.rolname = $2), \
                      (select pg_has_role(r.oid, a.oid, 'member') from pg_roles a where a.rolname = $1), \
                      (select pg_has_role(r.oid, s.oid, 'member') from pg_roles s where s.rolname = $2) \
                  from pg_roles r where r.rolname = session_user",
@@ -229,6 +237,9 @@ impl Database {
         .await?;
         if let Some(role) = bypassing {
             return Err(ConnectError::BypassesRls { role });
+        }
+        if !skips && inherits == Some(true) && privileged == PrivilegedLogin::Refused {
+            return Err(ConnectError::Inherits { login });
         }
         match (skips, privileged) {
             (false, _) => Ok(()),
@@ -259,6 +270,15 @@ pub enum ConnectError {
     BypassesRls {
         /// The role.
         role: String,
+    },
+    /// The login has the rights of `mt_system` without taking the role on.
+    #[error(
+        "login `{login}` inherits `mt_system`, so its bare queries see every tenant; \
+         run the migration, or say `alter role {login} noinherit`"
+    )]
+    Inherits {
+        /// The login role of the connection.
+        login: String,
     },
     /// The login may not become the role.
     #[error("login `{login}` is not a member of `{role}`; run the migration, or grant it")]

@@ -68,7 +68,7 @@ impl User {
         hasher: &TokenHasher,
         token: &str,
     ) -> Result<Self, RedeemError> {
-        let hashes: Vec<Vec<u8>> =
+        let stored_as: Vec<Vec<u8>> =
             hasher.candidates(token).iter().map(|hash| hash.as_bytes().to_vec()).collect();
         let email: Option<String> = sqlx::query_scalar(
             "update mt.magic_links set used_at = now() \
@@ -76,12 +76,12 @@ impl User {
                  and expires_at > now() \
              returning email",
         )
-        .bind(&hashes)
+        .bind(&stored_as)
         .fetch_optional(tx.conn())
         .await
         .map_err(PgError::from)?;
         let Some(email) = email else {
-            return Err(why_not(tx, &hashes).await?);
+            return Err(why_not(tx, &stored_as).await?);
         };
         sqlx::query(
             "update mt.magic_links set voided_at = now() \
@@ -97,12 +97,12 @@ impl User {
 }
 
 /// Says what is wrong with a link that could not be used. Used wins over expired.
-async fn why_not(tx: &mut SystemTx, hashes: &[Vec<u8>]) -> Result<RedeemError, PgError> {
+async fn why_not(tx: &mut SystemTx, stored_as: &[Vec<u8>]) -> Result<RedeemError, PgError> {
     let row = sqlx::query(
         "select used_at is not null as used, voided_at is not null as voided \
          from mt.magic_links where token_hash = any ($1)",
     )
-    .bind(hashes)
+    .bind(stored_as)
     .fetch_optional(tx.conn())
     .await?;
     let Some(row) = row else { return Ok(RedeemError::Invalid) };

@@ -2,7 +2,7 @@ use std::fmt;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
 use super::database::{APP_ROLE, SYSTEM_ROLE};
 
@@ -153,22 +153,18 @@ async fn applied(conn: &mut PgConnection, schema: &str) -> Result<Vec<i64>, sqlx
     if !exists {
         return Ok(Vec::new());
     }
-    // Readable to the roles that the login may take on, not to the login itself.
-    let mut tx = conn.begin().await?;
-    let member: bool = sqlx::query_scalar("select pg_has_role($1, 'member')")
-        .bind(APP_ROLE)
-        .fetch_one(&mut *tx)
-        .await?;
-    if member {
-        tx.execute(AssertSqlSafe(format!("set local role {APP_ROLE}"))).await?;
-    }
-    let versions = sqlx::query_scalar(AssertSqlSafe(format!(
-        "select version from {table} where success order by version"
-    )))
-    .fetch_all(&mut *tx)
+    // Readable to the roles that the login may take on, not to the login itself. The two statements of
+    // one simple message are one transaction, so the role ends with it.
+    let member: bool = sqlx::query_scalar(
+        "select pg_has_role(r.oid, 'member') from pg_roles r where r.rolname = $1",
+    )
+    .bind(APP_ROLE)
+    .fetch_one(&mut *conn)
     .await?;
-    tx.commit().await?;
-    Ok(versions)
+    let role = if member { format!("set local role {APP_ROLE}; ") } else { String::new() };
+    let sql = format!("{role}select version from {table} where success order by version");
+    let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(conn).await?;
+    rows.iter().map(|row| row.try_get("version")).collect()
 }
 
 /// The same migrations, with their record beside what they made.
@@ -209,18 +205,23 @@ async fn grant_roles(conn: &mut PgConnection, login: ServerLogin<'_>) -> Result<
         }
     }
     let (ServerLogin::Create(name) | ServerLogin::Existing(name)) = login;
-    let member: bool = sqlx::query_scalar(
-        "select pg_has_role($1, $2, 'member') and pg_has_role($1, $3, 'member')",
+    // It may become these roles, and must not be them already: `mt_system`'s policies would hold for
+    // each of its bare queries. Since Postgres 16 that is said of the grant, before of the role.
+    let (superuser, version): (bool, i32) = sqlx::query_as(
+        "select rolsuper, current_setting('server_version_num')::int \
+         from pg_roles where rolname = $1",
     )
     .bind(name)
-    .bind(APP_ROLE)
-    .bind(SYSTEM_ROLE)
     .fetch_one(&mut *conn)
     .await?;
-    if !member {
-        conn.execute(AssertSqlSafe(format!("grant {APP_ROLE}, {SYSTEM_ROLE} to {}", quoted(name))))
-            .await?;
-    }
+    let name = quoted(name);
+    let grant = format!("grant {APP_ROLE}, {SYSTEM_ROLE} to {name}");
+    let sql = match (superuser, version) {
+        (true, _) => grant,
+        (false, ..160_000) => format!("{grant}; alter role {name} noinherit"),
+        (false, _) => format!("{grant} with inherit false, set true"),
+    };
+    conn.execute(AssertSqlSafe(sql)).await?;
     Ok(())
 }
 

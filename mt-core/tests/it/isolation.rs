@@ -247,6 +247,7 @@ async fn logins_that_skip_row_level_security_are_refused() {
     for (change, undo) in [
         (format!("grant mt_owner to {name}"), format!("revoke mt_owner from {name}")),
         (format!("revoke mt_system from {name}"), format!("grant mt_system to {name}")),
+        (format!("alter role {name} inherit"), format!("alter role {name} noinherit")),
     ] {
         world.db.admin().execute(sqlx::AssertSqlSafe(change.clone())).await.unwrap();
         let refused = world.db.connect(1).await;

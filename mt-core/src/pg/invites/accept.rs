@@ -59,12 +59,12 @@ where
     M: Roster,
     S: Resource<Model = M>,
 {
-    let hashes: Vec<Vec<u8>> =
+    let stored_as: Vec<Vec<u8>> =
         hasher.candidates(token).iter().map(|hash| hash.as_bytes().to_vec()).collect();
     // Without a lock: it only says which tenant to lock.
     let tenant: Option<uuid::Uuid> =
         sqlx::query_scalar("select tenant_id from mt.invites where token_hash = any ($1)")
-            .bind(&hashes)
+            .bind(&stored_as)
             .fetch_optional(tx.conn())
             .await
             .map_err(PgError::from)?;
@@ -79,7 +79,7 @@ where
     .map_err(PgError::from)?;
     let facts = facts.ok_or(AcceptError::Invalid)?;
 
-    let invite = open_invite(tx, tenant, &hashes).await?.ok_or(AcceptError::Invalid)?;
+    let invite = open_invite(tx, tenant, &stored_as).await?.ok_or(AcceptError::Invalid)?;
     let role: M::Role = word("role", &invite.role).map_err(PgError::from)?;
     // Its maker must be able to give that role now, not only when it was made.
     let inviter: Option<M::Role> = invite
@@ -136,7 +136,7 @@ where
 async fn open_invite(
     tx: &mut SystemTx,
     tenant: uuid::Uuid,
-    hashes: &[Vec<u8>],
+    stored_as: &[Vec<u8>],
 ) -> Result<Option<InviteRow>, PgError> {
     Ok(sqlx::query_as(
         "select i.id, i.email, i.role, \
@@ -149,7 +149,7 @@ async fn open_invite(
          for update of i",
     )
     .bind(tenant)
-    .bind(hashes)
+    .bind(stored_as)
     .fetch_optional(tx.conn())
     .await?)
 }
