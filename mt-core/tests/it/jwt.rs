@@ -185,10 +185,10 @@ fn tampered_truncated_and_foreign_text_is_refused() {
 #[test]
 fn a_token_lives_from_issue_to_expiry_plus_leeway() {
     let clock = clock();
-    let config = config().with_ttl(Duration::from_secs(600)).with_leeway(Duration::from_secs(30));
+    let config = config().with_ttl(Duration::from_mins(10)).with_leeway(Duration::from_secs(30));
     let tokens = JwtAuthenticator::with_clock(config, clock.clone()).unwrap();
     let issued = tokens.issue(ada(), 7).unwrap();
-    assert_eq!(issued.expires_in, Duration::from_secs(600));
+    assert_eq!(issued.expires_in, Duration::from_mins(10));
     assert_eq!(tokens.verify(&issued.token).unwrap(), Principal::in_generation(ada(), 7));
     clock.advance(TimeDelta::seconds(629));
     assert!(tokens.verify(&issued.token).is_ok());

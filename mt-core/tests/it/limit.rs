@@ -127,10 +127,10 @@ mod fail_open {
     impl WindowStore for Switch {
         async fn hit(&self, _: &str, window: Duration) -> Result<Hits, StoreError> {
             let count = self.asked.fetch_add(1, SeqCst) + 1;
-            match self.away.load(SeqCst) {
-                true => Err(StoreError::new("switched off")),
-                false => Ok(Hits { count, reset_after: window }),
+            if self.away.load(SeqCst) {
+                return Err(StoreError::new("switched off"));
             }
+            Ok(Hits { count, reset_after: window })
         }
     }
 
@@ -238,7 +238,7 @@ mod shared {
         }
     }
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn sixty_four_at_once_are_counted_exactly() {
@@ -272,7 +272,7 @@ mod shared {
         let other = RedisFixedWindow::lazy(&url()).unwrap().with_prefix(&fixture.prefix);
         assert_eq!(fixture.store.hit("ada", MINUTE).await.unwrap().count, 1);
         assert_eq!(other.hit("ada", MINUTE).await.unwrap().count, 2);
-        assert_eq!(other.hit("ada", Duration::from_secs(3600)).await.unwrap().count, 1);
+        assert_eq!(other.hit("ada", Duration::from_hours(1)).await.unwrap().count, 1);
         assert_eq!(other.hit("bob", MINUTE).await.unwrap().count, 1);
     }
 

@@ -26,7 +26,7 @@ impl JwtConfig {
         Self {
             issuer: issuer.into(),
             audience: audience.into(),
-            ttl: Duration::from_secs(3600),
+            ttl: Duration::from_hours(1),
             leeway: Duration::from_secs(5),
             signing: key,
             accepted: Vec::new(),
