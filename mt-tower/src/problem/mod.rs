@@ -42,7 +42,7 @@ const OUTAGE_RETRY: Duration = Duration::from_secs(5);
 
 /// A refusal, before it has become a response.
 ///
-/// Three words wide and free of allocations as long as nothing is added to code, status and title.
+/// It allocates only when something is added to code, status and title.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
     code: &'static str,
