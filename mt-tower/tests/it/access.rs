@@ -11,7 +11,7 @@ use mt_tower::load_access::LoadAccess;
 use mt_tower::require::Require;
 use mt_tower::resolve_tenant::RequestedTenant;
 
-use crate::support::{Acme, EDITOR, Role, TasksWrite, access, request, send};
+use crate::support::{Acme, EDITOR, Role, TasksWrite, access, having, request, send};
 
 /// Answers with what it is given.
 struct Source(fn() -> Result<Facts<Acme>, AccessError>);
@@ -64,9 +64,9 @@ async fn each_reason_has_its_answer() {
 #[tokio::test]
 async fn what_is_missing_is_never_a_pass() {
     let load = loads(|| Ok(EDITOR));
-    let no_tenant = request("/", |e| drop(e.insert(Principal::new(PrincipalId::generate()))));
+    let no_tenant = request("/", having(Principal::new(PrincipalId::generate())));
     assert_eq!(send(&load, no_tenant).await.refused(), "internal");
-    let nobody = request("/", |e| drop(e.insert(RequestedTenant(TenantId::generate()))));
+    let nobody = request("/", having(RequestedTenant(TenantId::generate())));
     assert_eq!(send(&load, nobody).await.refused(), "internal");
     let require = GuardLayer::new(Require::<TasksWrite>::new());
     assert_eq!(send(&require, request("/", known)).await.refused(), "internal");
@@ -86,7 +86,7 @@ async fn require_answers_as_the_decision_does() {
         (Facts { suspension: Suspension::ReadOnly, ..EDITOR }, Some("tenant-suspended")),
         (Facts { suspension: Suspension::Full, ..EDITOR }, Some("tenant-suspended")),
     ] {
-        let outcome = send(&layer, request("/", |e| drop(e.insert(access(facts))))).await;
+        let outcome = send(&layer, request("/", having(access(facts)))).await;
         match expected {
             None => assert!(outcome.reached.is_some(), "{facts:?}"),
             Some(code) => assert_eq!(outcome.refused(), code, "{facts:?}"),
@@ -110,7 +110,7 @@ async fn the_gate_stops_writes_of_lapsed_tenants_and_nothing_else() {
             (Method::from_bytes(b"PURGE").unwrap(), false),
         ] {
             let facts = Facts { standing, ..EDITOR };
-            let mut request = request("/", |e| drop(e.insert(access(facts))));
+            let mut request = request("/", having(access(facts)));
             *request.method_mut() = method.clone();
             let outcome = send(&layer, request).await;
             if reads || standing != Standing::Lapsed {

@@ -17,7 +17,7 @@ use tower::{ServiceExt as _, service_fn};
 use tower_layer::Layer as _;
 use tower_service::Service;
 
-use crate::support::{Closed, Counter, Open, request, send};
+use crate::support::{Closed, Counter, Open, having, request, send};
 
 type Empty = Full<Bytes>;
 
@@ -175,7 +175,7 @@ async fn a_panic_in_a_reject_spoils_one_request() {
     let inner =
         service_fn(async |_: Request<Empty>| Ok::<_, Infallible>(Response::<Empty>::default()));
     let mut service = layer.layer(inner);
-    let spoilt = service.call(request("/", |extensions| drop(extensions.insert(1_u8))));
+    let spoilt = service.call(request("/", having(1_u8)));
     assert!(tokio::spawn(spoilt).await.unwrap_err().is_panic());
     let next = service.call(request("/", |_| {})).await.unwrap();
     assert_eq!(next.status(), StatusCode::FORBIDDEN);

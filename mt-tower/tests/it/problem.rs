@@ -8,7 +8,7 @@ use mt_core::access::{AccessError, Denied};
 use mt_tower::layer::GuardLayer;
 use mt_tower::problem::{Problem, RequestId};
 
-use crate::support::{Closed, request, send};
+use crate::support::{Closed, having, request, send};
 
 /// Status, headers in order of name, and body.
 fn rendered(problem: Problem) -> String {
@@ -148,7 +148,7 @@ fn reasons_become_problems() {
 #[tokio::test]
 async fn the_request_id_comes_from_the_request() {
     let layer = GuardLayer::new(Closed(Problem::NOT_FOUND));
-    let with_id = request("/", |extensions| drop(extensions.insert(RequestId::new("r-7"))));
+    let with_id = request("/", having(RequestId::new("r-7")));
     assert_eq!(send(&layer, with_id).await.json()["request_id"], "r-7");
     assert!(send(&layer, request("/", |_| {})).await.json().get("request_id").is_none());
 }

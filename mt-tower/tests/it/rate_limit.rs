@@ -22,7 +22,7 @@ use mt_tower::rate_limit::{
 };
 use mt_tower::resolve_tenant::RequestedTenant;
 
-use crate::support::{Acme, EDITOR, Outcome, Plan, access, request, send};
+use crate::support::{Acme, EDITOR, Outcome, Plan, access, having, request, send};
 
 type Limiter = Arc<InProcessLimiter<Arc<ManualClock>>>;
 
@@ -41,7 +41,7 @@ fn layer<K: RateKey, Q: QuotaSource>(key: K, quota: Q) -> GuardLayer<RateLimit<L
 
 fn from(peer: &str) -> Request<Full<Bytes>> {
     let peer: SocketAddr = peer.parse().unwrap();
-    request("/", |extensions| drop(extensions.insert(PeerAddr(peer))))
+    request("/", having(PeerAddr(peer)))
 }
 
 /// Whether requests with these extensions count together under a limit of one.
@@ -195,7 +195,7 @@ async fn the_quota_follows_the_plan() {
     for (plan, expected) in [(Plan::Free, [200, 429]), (Plan::Pro, [200, 200])] {
         let access = access(Facts { plan, ..EDITOR });
         for status in expected {
-            let request = request("/", |extensions| drop(extensions.insert(access.clone())));
+            let request = request("/", having(access.clone()));
             assert_eq!(send(&layer, request).await.status(), status, "{plan:?}");
         }
     }

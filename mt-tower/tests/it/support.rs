@@ -192,6 +192,13 @@ pub(crate) fn request(uri: &str, fill: impl FnOnce(&mut Extensions)) -> Request<
     request
 }
 
+/// Extensions that hold `value`, for [`request`].
+pub(crate) fn having<T: Clone + Send + Sync + 'static>(value: T) -> impl FnOnce(&mut Extensions) {
+    move |extensions| {
+        extensions.insert(value);
+    }
+}
+
 /// A number that several services write to.
 #[derive(Clone, Default)]
 pub(crate) struct Counter(Arc<AtomicU32>);
