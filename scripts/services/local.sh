@@ -74,12 +74,11 @@ local_down() {
     if [[ ${state-} ]]; then rm -rf "$state"; fi
 }
 
-# Makes `$state`, and finds `$as`, the words before a command that is to run as the services' user.
-#
-# Postgres refuses to run as root. Where the kernel can tell a child that its parent died, the
-# services also end with a supervisor that was killed outright.
+# Makes `$state`, and finds `$as`, the words before a command that is to run as the services' user:
+# Postgres refuses to run as root.
 local_directory() {
-    local user='' words=() base
+    local user='' base
+    as=()
     if ((EUID == 0)); then
         user=nobody
         if id -u postgres >/dev/null 2>&1; then user=postgres; fi
@@ -87,11 +86,8 @@ local_directory() {
             say "needs setpriv (util-linux) to start Postgres as \`$user\`; or run as an ordinary user"
             return 1
         fi
-        words=(--reuid "$user" --regid "$(id -g "$user")" --clear-groups)
+        as=(setpriv --reuid "$user" --regid "$(id -g "$user")" --clear-groups)
     fi
-    if setpriv --pdeathsig QUIT true 2>/dev/null; then words+=(--pdeathsig QUIT); fi
-    as=()
-    if ((${#words[@]})); then as=(setpriv "${words[@]}"); fi
 
     # A Unix socket's path holds about 100 bytes, and the services' user has to get there.
     for base in "${TMPDIR:-/tmp}" /tmp; do
@@ -108,6 +104,16 @@ local_directory() {
     return 1
 }
 
+# Where the kernel can tell a child that its parent died, the services also end with a supervisor
+# that was killed outright. Sets `$bound`, the words that ask for it.
+bind_to_supervisor() {
+    if setpriv --pdeathsig "$1" true 2>/dev/null; then
+        bound=(setpriv --pdeathsig "$1")
+    else
+        bound=()
+    fi
+}
+
 postgres_up() {
     local bin password data=$state/postgres log=$state/postgres.log port
     bin=$(postgres_bin)
@@ -119,9 +125,10 @@ postgres_up() {
         show initdb "$log"
         return 1
     fi
+    bind_to_supervisor QUIT
     for _ in {1..20}; do
         port=$(random_port)
-        "${as[@]}" "$bin/postgres" -D "$data" -p "$port" -k "$state" \
+        "${as[@]}" "${bound[@]}" "$bin/postgres" -D "$data" -p "$port" -k "$state" \
             -c listen_addresses=127.0.0.1 -c max_connections=300 \
             -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
             </dev/null >"$log" 2>&1 &
@@ -144,10 +151,11 @@ redis_up() {
     local bin password log=$state/redis.log port
     bin=$(redis_bin)
     password=$(secret)
+    bind_to_supervisor TERM
     for _ in {1..20}; do
         port=$(random_port)
         # On standard input, since arguments can be read by every user of the machine.
-        "${as[@]}" "$bin" - >"$log" 2>&1 <<-END &
+        "${as[@]}" "${bound[@]}" "$bin" - >"$log" 2>&1 <<-END &
 			bind 127.0.0.1
 			port $port
 			requirepass $password
