@@ -151,6 +151,7 @@ redis_up() {
     local bin password log=$state/redis.log port
     bin=$(redis_bin)
     password=$(secret)
+    : >"$log"
     bind_to_supervisor TERM
     for _ in {1..20}; do
         port=$(random_port)
