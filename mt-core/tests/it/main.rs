@@ -9,3 +9,4 @@ mod invites;
 mod isolation;
 mod model;
 mod roster;
+mod tidy;
