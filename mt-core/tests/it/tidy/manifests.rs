@@ -9,7 +9,17 @@ use super::{File, assert_none, files};
 const BANNED: [(&str, &[&str]); 3] = [
     (
         "mt-core",
-        &["axum", "http", "hyper", "mt-stripe", "mt-tower", "salvo", "tower", "tower-layer", "tower-service"],
+        &[
+            "axum",
+            "http",
+            "hyper",
+            "mt-stripe",
+            "mt-tower",
+            "salvo",
+            "tower",
+            "tower-layer",
+            "tower-service",
+        ],
     ),
     ("mt-tower", &["axum", "hyper", "mt-stripe", "redis", "salvo", "sqlx", "tower"]),
     ("mt-stripe", &["axum", "hyper", "mt-tower", "redis", "salvo", "tower"]),
@@ -30,7 +40,8 @@ fn parse(file: &File) -> Option<(String, Table)> {
 /// The dependency tables that a user of the crate gets: of every platform, without `dev`.
 fn dependencies(manifest: &Table) -> impl Iterator<Item = (&String, &toml::Value)> {
     let platforms = manifest.get("target").and_then(toml::Value::as_table);
-    let platforms = platforms.into_iter().flat_map(|t| t.values()).filter_map(toml::Value::as_table);
+    let platforms =
+        platforms.into_iter().flat_map(|t| t.values()).filter_map(toml::Value::as_table);
     platforms
         .chain([manifest])
         .flat_map(|table| ["dependencies", "build-dependencies"].map(|kind| table.get(kind)))
@@ -60,7 +71,8 @@ fn depends_lawfully(file: &File) -> Vec<String> {
 /// A library that is used for one thing does not bring the others: features add, from nothing.
 fn has_no_default_features(file: &File) -> Vec<String> {
     let Some((name, manifest)) = parse(file) else { return Vec::new() };
-    let default = manifest.get("features").and_then(|f| f.get("default")).and_then(|d| d.as_array());
+    let default =
+        manifest.get("features").and_then(|f| f.get("default")).and_then(|d| d.as_array());
     if BANNED.iter().any(|(of, _)| *of == name) && default.is_some_and(|d| !d.is_empty()) {
         return vec![file.complaint(None, "a library's default features are none")];
     }
@@ -92,7 +104,10 @@ fn crates_depend_on_what_the_import_law_lets_them() {
         ("mt-core", "[dependencies]\nsqlx.workspace = true"),
         ("mt-core", "[build-dependencies]\nsalvo = '1'"),
         ("mt-tower", "[dependencies]\ntower.workspace = true"),
-        ("mt-tower", "[target.'cfg(unix)'.dependencies]\ndb = { package = 'sqlx', version = '0.9' }"),
+        (
+            "mt-tower",
+            "[target.'cfg(unix)'.dependencies]\ndb = { package = 'sqlx', version = '0.9' }",
+        ),
         ("mt-stripe", "[dependencies]\nmt-tower.workspace = true"),
     ] {
         assert_eq!(fake(name, tables).len(), 1, "{name}: {tables}");

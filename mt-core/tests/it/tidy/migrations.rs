@@ -27,7 +27,8 @@ fn are_as_listed(checksums: &File, migrations: &[&File]) -> Vec<String> {
     for (number, line) in checksums.text.lines().enumerate() {
         match line.split_once("  ") {
             Some((sum, name)) if listed.insert(name, sum).is_none() => {}
-            _ => complaints.push(checksums.complaint(number, "is not a line of `sha256sum`, or a second one")),
+            _ => complaints
+                .push(checksums.complaint(number, "is not a line of `sha256sum`, or a second one")),
         }
     }
     for migration in migrations {
@@ -45,7 +46,8 @@ fn are_as_listed(checksums: &File, migrations: &[&File]) -> Vec<String> {
             )),
         }
     }
-    complaints.extend(listed.keys().map(|name| checksums.complaint(None, format!("`{name}` is gone"))));
+    complaints
+        .extend(listed.keys().map(|name| checksums.complaint(None, format!("`{name}` is gone"))));
     complaints
 }
 

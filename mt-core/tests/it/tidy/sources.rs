@@ -8,7 +8,10 @@ const MOST_LINES: usize = 400;
 /// Macros and attributes that may not be committed, split so that this file passes.
 const UNFINISHED: [(&str, &str); 5] = [
     (concat!("#[", "allow("), "say `#[expect(lint, reason = \"…\")]`, which ends with its reason"),
-    (concat!("#![", "allow("), "say `#![expect(lint, reason = \"…\")]`, which ends with its reason"),
+    (
+        concat!("#![", "allow("),
+        "say `#![expect(lint, reason = \"…\")]`, which ends with its reason",
+    ),
     (concat!("dbg", "!("), "left from debugging"),
     (concat!("to", "do!("), "not finished"),
     (concat!("unimplem", "ented!("), "not finished"),
@@ -62,7 +65,9 @@ const LAWS: [Law; 5] = [
 fn is_short(file: &File) -> Vec<String> {
     let lines = file.text.lines().count();
     if file.is_rust() && lines > MOST_LINES {
-        return vec![file.complaint(None, format!("{lines} lines, at most {MOST_LINES}: split it"))];
+        return vec![
+            file.complaint(None, format!("{lines} lines, at most {MOST_LINES}: split it")),
+        ];
     }
     Vec::new()
 }
@@ -100,7 +105,8 @@ fn names_no_machine(file: &File) -> Vec<String> {
                 before.is_none_or(|c| c.is_whitespace() || "\"'`=:(<,".contains(c))
             });
             if absolute {
-                complaints.push(file.complaint(number, format!("`{path}…` is a path of one machine")));
+                complaints
+                    .push(file.complaint(number, format!("`{path}…` is a path of one machine")));
             }
         }
     }
