@@ -11,3 +11,4 @@ mod jwt;
 mod limit;
 mod model;
 mod roster;
+mod tidy;
