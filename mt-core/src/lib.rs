@@ -25,5 +25,7 @@ pub mod limit;
 #[cfg(feature = "postgres")]
 pub mod pg;
 pub mod roster;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod token;
 pub mod word;

@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn grace_needs_a_start_and_is_for_past_due_only() {
-        let policy = StandingPolicy::default().with_grace(Duration::from_secs(60));
+        let policy = StandingPolicy::default().with_grace(Duration::from_mins(1));
         assert_eq!(policy.standing(&SubscriptionStatus::PastDue, None, at(0)), Standing::Lapsed);
         assert_eq!(
             policy.standing(&SubscriptionStatus::Unpaid, Some(at(0)), at(1)),

@@ -20,13 +20,13 @@ impl Quota {
     /// `limit` a minute.
     #[must_use]
     pub const fn per_minute(limit: NonZeroU32) -> Self {
-        Self { limit, window: Duration::from_secs(60) }
+        Self { limit, window: Duration::from_mins(1) }
     }
 
     /// `limit` an hour.
     #[must_use]
     pub const fn per_hour(limit: NonZeroU32) -> Self {
-        Self { limit, window: Duration::from_secs(3600) }
+        Self { limit, window: Duration::from_hours(1) }
     }
 }
 

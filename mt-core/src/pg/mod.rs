@@ -1,1 +1,51 @@
 //! Postgres: the only way from a [`Grant`](crate::access::Grant) to rows.
+//!
+//! ```text
+//! Database ─┬─ tenants::<M>() → TenantPool<M> ── begin(Grant<P>) ──→ TenantTx<P>   role mt_app, one tenant
+//!           ├─ principals()   → PrincipalPool ── begin(Principal) ─→ PrincipalTx   role mt_app, one principal
+//!           └─ system()       → SystemPool ───── begin(reason) ────→ SystemTx      role mt_system, all tenants
+//! ```
+//!
+//! There is no way to a connection outside of these. Row-level security keys on the
+//! transaction-local setting `mt.tenant_id`; with none set there are no rows. See
+//! `migrations/0001_tenancy.sql` for the policies, and its `mt.isolate` for making a table of your own
+//! safe in one line.
+//!
+//! # Deployment
+//!
+//! * The login is a plain role, a member of `mt_app` and `mt_system`, and owns nothing;
+//!   [`Database::connect`] refuses any other.
+//! * Behind a pooler in transaction mode choose [`Statements::Unnamed`] (`PgBouncer` before 1.21).
+//! * Postgres 15.20, or the minor of the same date of a newer major, is the oldest that keeps rows
+//!   hidden (CVE-2026-120154, CVE-2026-14666).
+
+mod cap;
+mod database;
+mod decode;
+mod error;
+pub mod invites;
+mod magic_links;
+mod members;
+mod migrate;
+mod open_tx;
+mod opening;
+mod principal;
+mod system;
+mod tenant;
+mod tenants;
+mod users;
+
+pub use self::cap::{CapReached, Resource, Room};
+pub use self::database::{
+    APP_ROLE, ConnectError, Database, DatabaseOptions, SYSTEM_ROLE, Statements,
+};
+pub use self::error::PgError;
+pub use self::magic_links::RedeemError;
+pub use self::members::{Member, RosterError};
+pub use self::migrate::{MigrateError, Migration, ProductSchema, ServerLogin};
+pub use self::open_tx::TxConn;
+pub use self::principal::{PrincipalPool, PrincipalTx};
+pub use self::system::{SystemPool, SystemReason, SystemTx};
+pub use self::tenant::{BeginError, Exclusive, Shared, TenantPool, TenantTx};
+pub use self::tenants::{Tenant, TenantSummary};
+pub use self::users::User;

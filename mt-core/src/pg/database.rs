@@ -1,0 +1,309 @@
+use std::fmt;
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres};
+
+use super::{PgError, PrincipalPool, SystemPool, TenantPool};
+use crate::billing::StandingPolicy;
+use crate::roster::Roster;
+
+/// The role that tenant and principal transactions run as.
+pub const APP_ROLE: &str = "mt_app";
+/// The role that system transactions run as.
+pub const SYSTEM_ROLE: &str = "mt_system";
+
+/// How to reach Postgres, and how much of it to use.
+#[derive(Clone, Debug)]
+pub struct DatabaseOptions {
+    connect: PgConnectOptions,
+    max_connections: u32,
+    acquire_timeout: Duration,
+    statements: Statements,
+    login: Option<&'static str>,
+    privileged_login: PrivilegedLogin,
+}
+
+/// Whether statements may be prepared under a name that outlives a transaction.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Statements {
+    /// Prepared once a connection, then one round trip each.
+    #[default]
+    Named,
+    /// Prepared each time. For a pooler in transaction mode that does not track prepared
+    /// statements (`PgBouncer` before 1.21): with names, one client's statement would meet another
+    /// client's server connection.
+    Unnamed,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum PrivilegedLogin {
+    Refused,
+    Warned,
+}
+
+impl DatabaseOptions {
+    /// Sixteen connections, two seconds to get one, named statements.
+    #[must_use]
+    pub fn new(connect: PgConnectOptions) -> Self {
+        Self {
+            connect,
+            max_connections: 16,
+            acquire_timeout: Duration::from_secs(2),
+            statements: Statements::Named,
+            login: None,
+            privileged_login: PrivilegedLogin::Refused,
+        }
+    }
+
+    /// At most this many connections at once.
+    #[must_use]
+    pub fn max_connections(mut self, max: u32) -> Self {
+        self.max_connections = max;
+        self
+    }
+
+    /// How long a request waits for a connection before it is told that there is none.
+    #[must_use]
+    pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
+        self.acquire_timeout = timeout;
+        self
+    }
+
+    /// Whether statements are prepared under names.
+    #[must_use]
+    pub fn statements(mut self, statements: Statements) -> Self {
+        self.statements = statements;
+        self
+    }
+
+    /// Says `set session authorization login` on each new connection: for an engine that lets
+    /// everybody in as its superuser.
+    #[must_use]
+    pub fn session_authorization(mut self, login: &'static str) -> Self {
+        self.login = Some(login);
+        self
+    }
+
+    /// Accepts a login that is a superuser, has `BYPASSRLS` or owns the tables, with a warning.
+    ///
+    /// Each transaction still runs as `mt_app` or `mt_system`, but nothing stands behind that any
+    /// more. For development.
+    #[must_use]
+    pub fn insecure_allow_privileged_login(mut self) -> Self {
+        self.privileged_login = PrivilegedLogin::Warned;
+        self
+    }
+}
+
+/// One pool of connections, out of which come transactions and nothing else.
+///
+/// Code that holds a `Database`, or a pool made from it, cannot run a query outside of a
+/// transaction that names its tenant, its principal or its reason.
+#[derive(Clone)]
+pub struct Database {
+    pool: PgPool,
+    statements: Statements,
+}
+
+impl Database {
+    /// Connects, and makes sure that row-level security applies to what will run here.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::PrivilegedLogin`] when the login could skip every policy,
+    /// [`ConnectError::NotAMember`] when it may not become `mt_app` and `mt_system`,
+    /// [`ConnectError::Inherits`] when it has their rights without becoming them,
+    /// [`ConnectError::BypassesRls`] when those roles themselves skip policies.
+    pub async fn connect(options: DatabaseOptions) -> Result<Self, ConnectError> {
+        let DatabaseOptions {
+            connect,
+            max_connections,
+            acquire_timeout,
+            statements,
+            login,
+            privileged_login,
+        } = options;
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(acquire_timeout)
+            // The default costs each transaction a round trip; a broken connection shows anyway.
+            .test_before_acquire(false)
+            .after_connect(move |conn, _| {
+                Box::pin(async move {
+                    if let Some(login) = login {
+                        let sql = format!("set session authorization {login}");
+                        conn.execute(AssertSqlSafe(sql)).await?;
+                    }
+                    Ok(())
+                })
+            })
+            // A second line behind `OpenTx`: whatever state a connection comes back in, it leaves
+            // outside of a transaction. `begin` first, because a lone `rollback` draws a warning.
+            .after_release(|conn, _| {
+                Box::pin(async move {
+                    sqlx::raw_sql("begin; rollback").execute(conn).await?;
+                    Ok(true)
+                })
+            })
+            .connect_with(connect)
+            .await?;
+        let database = Self { pool, statements };
+        database.check_roles(privileged_login).await?;
+        Ok(database)
+    }
+
+    /// Transactions in a tenant, for the application described by `M`.
+    #[must_use]
+    pub fn tenants<M: Roster>(&self, standing: StandingPolicy) -> TenantPool<M> {
+        TenantPool::new(self.clone(), standing)
+    }
+
+    /// Transactions in which one principal sees what is theirs in every tenant.
+    #[must_use]
+    pub fn principals(&self) -> PrincipalPool {
+        PrincipalPool::new(self.clone())
+    }
+
+    /// Transactions across tenants, each with a named reason.
+    #[must_use]
+    pub fn system(&self) -> SystemPool {
+        SystemPool::new(self.clone())
+    }
+
+    /// Asks the server for a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError::Unavailable`] when there is none.
+    pub async fn ping(&self) -> Result<(), PgError> {
+        self.pool.execute("select 1").await?;
+        Ok(())
+    }
+
+    /// Waits for the connections in use to come back and closes them all.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, PgError> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    pub(super) const fn statements(&self) -> Statements {
+        self.statements
+    }
+
+    async fn check_roles(&self, privileged: PrivilegedLogin) -> Result<(), ConnectError> {
+        let (login, skips, inherits, app, system): (
+            String,
+            bool,
+            Option<bool>,
+            Option<bool>,
+            Option<bool>,
+        ) =
+            sqlx::query_as(
+                "select session_user::text, \
+                     r.rolsuper or r.rolbypassrls or exists ( \
+                         select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+                         where n.nspname = 'mt' and c.relkind in ('r', 'p') \
+                             and pg_has_role(r.oid, c.relowner, 'member')), \
+                     (select pg_has_role(r.oid, s.oid, 'usage') from pg_roles s where s.rolname = $2), \
+                     (select pg_has_role(r.oid, a.oid, 'member') from pg_roles a where a.rolname = $1), \
+                     (select pg_has_role(r.oid, s.oid, 'member') from pg_roles s where s.rolname = $2) \
+                 from pg_roles r where r.rolname = session_user",
+            )
+            .persistent(false)
+            .bind(APP_ROLE)
+            .bind(SYSTEM_ROLE)
+            .fetch_one(&self.pool)
+            .await?;
+        for (role, member) in [(APP_ROLE, app), (SYSTEM_ROLE, system)] {
+            match member {
+                Some(true) => {}
+                Some(false) => return Err(ConnectError::NotAMember { login, role }),
+                None => return Err(ConnectError::RoleMissing { role }),
+            }
+        }
+        let bypassing: Option<String> = sqlx::query_scalar(
+            "select rolname::text from pg_roles \
+             where rolname in ($1, $2) and (rolsuper or rolbypassrls) order by rolname limit 1",
+        )
+        .persistent(false)
+        .bind(APP_ROLE)
+        .bind(SYSTEM_ROLE)
+        .fetch_optional(&self.pool)
+        .await?;
+        if let Some(role) = bypassing {
+            return Err(ConnectError::BypassesRls { role });
+        }
+        if !skips && inherits == Some(true) && privileged == PrivilegedLogin::Refused {
+            return Err(ConnectError::Inherits { login });
+        }
+        match (skips, privileged) {
+            (false, _) => Ok(()),
+            (true, PrivilegedLogin::Refused) => Err(ConnectError::PrivilegedLogin { login }),
+            (true, PrivilegedLogin::Warned) => {
+                tracing::warn!(
+                    login,
+                    "login role skips row-level security; only `set local role` stands in between"
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("statements", &self.statements).finish_non_exhaustive()
+    }
+}
+
+/// Why a database was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The role that transactions run as skips row-level security.
+    #[error("role `{role}` skips row-level security; take SUPERUSER and BYPASSRLS from it")]
+    BypassesRls {
+        /// The role.
+        role: String,
+    },
+    /// The login has the rights of `mt_system` without taking the role on.
+    #[error(
+        "login `{login}` inherits `mt_system`, so its bare queries see every tenant; \
+         run the migration, or say `alter role {login} noinherit`"
+    )]
+    Inherits {
+        /// The login role of the connection.
+        login: String,
+    },
+    /// The login may not become the role.
+    #[error("login `{login}` is not a member of `{role}`; run the migration, or grant it")]
+    NotAMember {
+        /// The login role of the connection.
+        login: String,
+        /// The role that it should be able to take on.
+        role: &'static str,
+    },
+    /// The login would skip row-level security.
+    #[error(
+        "login `{login}` skips row-level security (superuser, BYPASSRLS, or owner of the tables); \
+         connect as a plain role"
+    )]
+    PrivilegedLogin {
+        /// The login role of the connection.
+        login: String,
+    },
+    /// The database was never migrated.
+    #[error("role `{role}` does not exist; run the migration")]
+    RoleMissing {
+        /// The role.
+        role: &'static str,
+    },
+    /// The check itself could not be made.
+    #[error("could not connect to the database")]
+    Unavailable(#[from] sqlx::Error),
+}

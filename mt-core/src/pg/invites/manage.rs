@@ -1,0 +1,211 @@
+//! What members do with invites: make, list, take back.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+
+use super::{Invite, InviteStatus};
+use crate::access::{AccessModel, Permission};
+use crate::email::EmailAddress;
+use crate::id::InviteId;
+use crate::pg::decode::word;
+use crate::pg::{CapReached, Exclusive, PgError, Resource, Room, TenantTx};
+use crate::roster::Roster;
+use crate::token::{SecretToken, TokenHasher};
+use crate::word::Word;
+
+/// An invite that was just made, with the token to be mailed.
+#[derive(Debug)]
+pub struct NewInvite<R> {
+    /// The invite.
+    pub invite: Invite<R>,
+    /// Its only copy.
+    pub token: SecretToken,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: uuid::Uuid,
+    email: String,
+    role: String,
+    status: String,
+    expires_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn into_invite<R: Word>(self) -> Result<Invite<R>, PgError> {
+        Ok(Invite {
+            id: InviteId::from_uuid(self.id),
+            email: self.email,
+            role: word("role", &self.role)?,
+            status: word::<InviteStatus>("status", &self.status)?,
+            expires_at: self.expires_at,
+        })
+    }
+}
+
+/// The role type of `P`'s model.
+type RoleOf<P> = <<P as Permission>::Model as AccessModel>::Role;
+
+/// Invites `email` as `role`. Asking again for the same address keeps the invite and turns its token:
+/// the one mailed before is dead.
+///
+/// `room` comes from opening the transaction with
+/// [`begin_exclusive_capped`](crate::pg::TenantPool::begin_exclusive_capped); an invite that holds a
+/// seat already needs none.
+///
+/// # Errors
+///
+/// [`InviteError`], in the order: not allowed, already a member, cap reached.
+pub async fn invite<P, S>(
+    tx: &mut TenantTx<P, Exclusive>,
+    room: Result<Room<S>, CapReached>,
+    hasher: &TokenHasher,
+    email: &EmailAddress,
+    role: RoleOf<P>,
+    ttl: Duration,
+) -> Result<NewInvite<RoleOf<P>>, InviteError>
+where
+    P: Permission,
+    P::Model: Roster,
+    S: Resource<Model = P::Model>,
+{
+    if !<P::Model as Roster>::may_invite(tx.access().role(), role) {
+        return Err(InviteError::Forbidden);
+    }
+    let (tenant, inviter) = (tx.tenant().as_uuid(), tx.principal().id().as_uuid());
+    let (member, pending): (bool, bool) = sqlx::query_as(
+        "select exists (select 1 from mt.memberships m join mt.users u on u.id = m.principal_id \
+                 where m.tenant_id = $1 and u.email = $2), \
+             exists (select 1 from mt.invites where tenant_id = $1 and email = $2 \
+                 and accepted_at is null and revoked_at is null and expires_at > now())",
+    )
+    .bind(tenant)
+    .bind(email.as_str())
+    .fetch_one(tx.conn())
+    .await
+    .map_err(PgError::from)?;
+    if member {
+        return Err(InviteError::AlreadyMember);
+    }
+    if !pending {
+        let Room { .. } = room?;
+    }
+    let token = SecretToken::generate();
+    let row: Row = sqlx::query_as(
+        "insert into mt.invites (tenant_id, id, email, role, token_hash, invited_by, expires_at) \
+         values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7)) \
+         on conflict (tenant_id, email) where accepted_at is null and revoked_at is null \
+         do update set role = excluded.role, token_hash = excluded.token_hash, \
+             invited_by = excluded.invited_by, expires_at = excluded.expires_at \
+         returning id, email, role, 'pending' as status, expires_at",
+    )
+    .bind(tenant)
+    .bind(InviteId::generate().as_uuid())
+    .bind(email.as_str())
+    .bind(role.as_str())
+    .bind(hasher.hash(token.reveal()).as_bytes())
+    .bind(inviter)
+    .bind(ttl.as_secs_f64())
+    .fetch_one(tx.conn())
+    .await
+    .map_err(PgError::from)?;
+    Ok(NewInvite { invite: row.into_invite()?, token })
+}
+
+/// The tenant's invites, newest first, after the one named by `before`.
+///
+/// # Errors
+///
+/// [`PgError`].
+pub async fn list<P: Permission, L>(
+    tx: &mut TenantTx<P, L>,
+    before: Option<InviteId>,
+    limit: i64,
+) -> Result<Vec<Invite<RoleOf<P>>>, PgError> {
+    let tenant = tx.tenant().as_uuid();
+    let rows: Vec<Row> = sqlx::query_as(
+        "select id, email, role, expires_at, \
+             case when accepted_at is not null then 'accepted' \
+                 when revoked_at is not null then 'revoked' \
+                 when expires_at <= now() then 'expired' \
+                 else 'pending' end as status \
+         from mt.invites where tenant_id = $1 and ($2::uuid is null or id < $2) \
+         order by id desc limit $3",
+    )
+    .bind(tenant)
+    .bind(before.map(InviteId::as_uuid))
+    .bind(limit)
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter().map(Row::into_invite).collect()
+}
+
+/// Takes an invite back. Doing it again, or to one that has expired, changes nothing and succeeds.
+///
+/// # Errors
+///
+/// [`RevokeError`].
+pub async fn revoke<P: Permission>(
+    tx: &mut TenantTx<P, Exclusive>,
+    invite: InviteId,
+) -> Result<(), RevokeError> {
+    let tenant = tx.tenant().as_uuid();
+    let accepted: Option<bool> = sqlx::query_scalar(
+        "select accepted_at is not null from mt.invites where tenant_id = $1 and id = $2",
+    )
+    .bind(tenant)
+    .bind(invite.as_uuid())
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(PgError::from)?;
+    match accepted {
+        None => return Err(RevokeError::NotFound),
+        Some(true) => return Err(RevokeError::Accepted),
+        Some(false) => {}
+    }
+    sqlx::query(
+        "update mt.invites set revoked_at = coalesce(revoked_at, now()) \
+         where tenant_id = $1 and id = $2",
+    )
+    .bind(tenant)
+    .bind(invite.as_uuid())
+    .execute(tx.conn())
+    .await
+    .map_err(PgError::from)?;
+    Ok(())
+}
+
+/// Why nobody was invited.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InviteError {
+    /// The address belongs to a member.
+    #[error("already a member")]
+    AlreadyMember,
+    /// No seat is free.
+    #[error(transparent)]
+    CapReached(#[from] CapReached),
+    /// The caller's role may not give that role.
+    #[error("role may not invite as that role")]
+    Forbidden,
+    /// Postgres did not play along.
+    #[error(transparent)]
+    Pg(#[from] PgError),
+}
+
+/// Why an invite was not taken back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevokeError {
+    /// Somebody joined by it; remove the member instead.
+    #[error("invite was accepted")]
+    Accepted,
+    /// No such invite here.
+    #[error("no such invite")]
+    NotFound,
+    /// Postgres did not play along.
+    #[error(transparent)]
+    Pg(#[from] PgError),
+}

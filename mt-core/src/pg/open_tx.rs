@@ -1,0 +1,227 @@
+//! One open transaction and the connection it lives on.
+//!
+//! Why not sqlx's own `Transaction`: in 0.9.0 a future dropped while BEGIN is under way leaves the
+//! connection inside the transaction and gives it back to the pool
+//! (<https://github.com/launchbadge/sqlx/issues/4393>). The next user then sees another tenant's
+//! rows, or has its writes acknowledged and rolled back. Here the connection is owned from before the
+//! first byte of BEGIN, and goes back only after the server has acknowledged the end.
+
+use std::time::Duration;
+
+use either::Either;
+use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use sqlx::error::BoxDynError;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{
+    PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres,
+};
+use sqlx::{AssertSqlSafe, Execute, Executor, SqlStr};
+
+use super::PgError;
+use super::database::Statements;
+
+/// How long a rollback that nobody waits for may take before the connection is closed instead.
+const ROLLBACK_WITHIN: Duration = Duration::from_secs(2);
+
+/// A connection inside a transaction.
+///
+/// INVARIANT: `conn` is `Some` until `end` has been acknowledged. Dropped before that, an idle
+/// connection is rolled back in the background and a busy one is closed; neither can reach another
+/// user inside the transaction.
+pub(super) struct OpenTx {
+    conn: Option<PoolConnection<Postgres>>,
+    statements: Statements,
+    /// Whether a statement was sent whose answer has not been read to its end.
+    busy: bool,
+}
+
+impl OpenTx {
+    /// Opens a transaction with `begin`, which may hold several statements, and returns what they
+    /// return. One round trip.
+    pub(super) async fn begin(
+        conn: PoolConnection<Postgres>,
+        statements: Statements,
+        begin: String,
+    ) -> Result<(Self, Vec<PgRow>), PgError> {
+        let mut tx = Self { conn: Some(conn), statements, busy: true };
+        let rows = sqlx::raw_sql(AssertSqlSafe(begin)).fetch_all(tx.connection()).await;
+        // Also after an error: the answer was read to its end.
+        tx.busy = false;
+        Ok((tx, rows?))
+    }
+
+    /// A place to run one statement.
+    pub(super) fn conn(&mut self) -> TxConn<'_> {
+        let Self { conn, statements, busy } = self;
+        TxConn { conn: conn.as_mut().expect(OPEN), statements: *statements, busy }
+    }
+
+    /// Ends the transaction and gives the connection back.
+    pub(super) async fn end(mut self, how: End) -> Result<(), PgError> {
+        self.busy = true;
+        sqlx::raw_sql(how.sql()).execute(self.connection()).await?;
+        self.busy = false;
+        drop(self.conn.take());
+        Ok(())
+    }
+
+    fn connection(&mut self) -> &mut PgConnection {
+        self.conn.as_mut().expect(OPEN)
+    }
+}
+
+const OPEN: &str = "an OpenTx holds its connection until it has ended";
+
+/// How a transaction ends.
+#[derive(Clone, Copy)]
+pub(super) enum End {
+    Commit,
+    Rollback,
+}
+
+impl End {
+    const fn sql(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+impl Drop for OpenTx {
+    fn drop(&mut self) {
+        let Some(mut conn) = self.conn.take() else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if !self.busy => {
+                let rollback = Self { conn: Some(conn), statements: self.statements, busy: true };
+                runtime.spawn(async move {
+                    // Late or failed, the inner drop finds it busy and closes the connection.
+                    let _ =
+                        tokio::time::timeout(ROLLBACK_WITHIN, rollback.end(End::Rollback)).await;
+                });
+            }
+            _ => conn.close_on_drop(),
+        }
+    }
+}
+
+/// A connection inside a transaction, for one statement: an sqlx [`Executor`].
+///
+/// It is not a `PgConnection`, so the transaction cannot be ended or nested behind the back of its
+/// owner by `begin`, and it follows the pool's choice between named and unnamed statements
+/// (see [`Statements`]).
+pub struct TxConn<'t> {
+    conn: &'t mut PgConnection,
+    statements: Statements,
+    busy: &'t mut bool,
+}
+
+impl std::fmt::Debug for TxConn<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TxConn").finish_non_exhaustive()
+    }
+}
+
+impl<'c> Executor<'c> for TxConn<'c> {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let Self { conn, statements, busy } = self;
+        *busy = true;
+        let answer = conn.fetch_many(Following { query, statements });
+        // The last thing the stream does is to note that nothing is left to read.
+        let at_end = stream::once(async move {
+            *busy = false;
+            None
+        });
+        answer.map(Some).chain(at_end).filter_map(std::future::ready).boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        Box::pin(async move {
+            let mut rows: Vec<PgRow> = self
+                .fetch_many(query)
+                .try_filter_map(|step| std::future::ready(Ok(step.right())))
+                .try_collect()
+                .await?;
+            Ok(if rows.is_empty() { None } else { Some(rows.swap_remove(0)) })
+        })
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        let Self { conn, busy, .. } = self;
+        Box::pin(async move {
+            *busy = true;
+            let statement = conn.prepare_with(sql, parameters).await;
+            *busy = false;
+            statement
+        })
+    }
+
+    #[doc(hidden)]
+    fn describe<'e>(
+        self,
+        sql: SqlStr,
+    ) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, sqlx::Error>>
+    where
+        'c: 'e,
+    {
+        let Self { conn, busy, .. } = self;
+        Box::pin(async move {
+            *busy = true;
+            let described = conn.describe(sql).await;
+            *busy = false;
+            described
+        })
+    }
+}
+
+/// A query that is cached under a name only where the pool allows names.
+struct Following<E> {
+    query: E,
+    statements: Statements,
+}
+
+impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Following<E> {
+    fn sql(self) -> SqlStr {
+        self.query.sql()
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        self.query.statement()
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
+        self.query.take_arguments()
+    }
+
+    fn persistent(&self) -> bool {
+        match self.statements {
+            Statements::Named => self.query.persistent(),
+            Statements::Unnamed => false,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+use super::open_tx::{End, OpenTx, TxConn};
+use super::{BeginError, Database, PgError, opening};
+use crate::auth::Principal;
+use sqlx::Row as _;
+
+/// Gives out transactions in which one principal sees what is theirs in every tenant: "my teams".
+///
+/// They are read only. In them row-level security shows the principal's own memberships, the tenants
+/// of those, and their own user row.
+#[derive(Clone, Debug)]
+pub struct PrincipalPool {
+    database: Database,
+}
+
+impl PrincipalPool {
+    pub(super) const fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Opens a transaction of `principal`.
+    ///
+    /// # Errors
+    ///
+    /// [`BeginError::SignedOut`] when the credential is of an earlier generation, or its user gone;
+    /// [`BeginError::Pg`].
+    pub async fn begin(&self, principal: Principal) -> Result<PrincipalTx, BeginError> {
+        let conn = self.database.acquire().await?;
+        let begin = opening::of_principal(principal);
+        let (tx, rows) = OpenTx::begin(conn, self.database.statements(), begin).await?;
+        let generation = match rows.last() {
+            Some(row) => row.try_get("generation").map_err(PgError::from)?,
+            None => None,
+        };
+        if opening::signed_out(generation, principal) {
+            tx.end(End::Rollback).await?;
+            return Err(BeginError::SignedOut);
+        }
+        Ok(PrincipalTx { tx, principal })
+    }
+}
+
+/// A transaction of one principal, in no tenant. Dropping it rolls back.
+pub struct PrincipalTx {
+    tx: OpenTx,
+    principal: Principal,
+}
+
+impl PrincipalTx {
+    /// A place to run one statement.
+    pub fn conn(&mut self) -> TxConn<'_> {
+        self.tx.conn()
+    }
+
+    /// The caller.
+    #[must_use]
+    pub const fn principal(&self) -> Principal {
+        self.principal
+    }
+
+    /// Ends the transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn commit(self) -> Result<(), PgError> {
+        self.tx.end(End::Commit).await
+    }
+}
+
+impl std::fmt::Debug for PrincipalTx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PrincipalTx").field("principal", &self.principal).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+use std::fmt;
+
+use sqlx::Row as _;
+
+use super::open_tx::{End, OpenTx, TxConn};
+use super::{BeginError, Database, PgError, opening};
+use crate::auth::Principal;
+
+/// Gives out transactions that see every tenant, each with a reason.
+///
+/// For what happens before a tenant is known or beside all of them: signing in, accepting an invite,
+/// applying a webhook. They run as `mt_system`, which has policies of its own and bypasses nothing.
+#[derive(Clone, Debug)]
+pub struct SystemPool {
+    database: Database,
+}
+
+/// Why a transaction has to cross tenants, in a few words that say so in the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SystemReason(&'static str);
+
+impl SystemReason {
+    /// Names a reason.
+    #[must_use]
+    pub const fn new(reason: &'static str) -> Self {
+        Self(reason)
+    }
+}
+
+impl fmt::Display for SystemReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl SystemPool {
+    pub(super) const fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Opens a transaction across tenants and logs why, at `debug`.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn begin(&self, reason: SystemReason) -> Result<SystemTx, PgError> {
+        Ok(self.open(reason, opening::of_system()).await?.0)
+    }
+
+    /// Opens a transaction across tenants on behalf of `principal`, whose credential is checked in
+    /// the same round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`BeginError::SignedOut`] when the credential is of an earlier generation, or its user gone;
+    /// [`BeginError::Pg`].
+    pub async fn begin_for(
+        &self,
+        principal: Principal,
+        reason: SystemReason,
+    ) -> Result<SystemTx, BeginError> {
+        let begin = format!(
+            "{}; select (select generation from mt.users where id = '{}') as generation",
+            opening::of_system(),
+            principal.id()
+        );
+        let (tx, rows) = self.open(reason, begin).await?;
+        let generation = match rows.last() {
+            Some(row) => row.try_get("generation").map_err(PgError::from)?,
+            None => None,
+        };
+        if opening::signed_out(generation, principal) {
+            tx.rollback().await?;
+            return Err(BeginError::SignedOut);
+        }
+        Ok(tx)
+    }
+
+    async fn open(
+        &self,
+        reason: SystemReason,
+        begin: String,
+    ) -> Result<(SystemTx, Vec<sqlx::postgres::PgRow>), PgError> {
+        tracing::debug!(%reason, "system transaction: {reason}");
+        let conn = self.database.acquire().await?;
+        let (tx, rows) = OpenTx::begin(conn, self.database.statements(), begin).await?;
+        Ok((SystemTx { tx, reason }, rows))
+    }
+}
+
+/// A transaction across tenants. Dropping it rolls back.
+pub struct SystemTx {
+    tx: OpenTx,
+    reason: SystemReason,
+}
+
+impl SystemTx {
+    /// A place to run one statement.
+    pub fn conn(&mut self) -> TxConn<'_> {
+        self.tx.conn()
+    }
+
+    /// Makes the changes permanent.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`]. After [`PgError::Unavailable`] it is not known whether they are.
+    pub async fn commit(self) -> Result<(), PgError> {
+        self.tx.end(End::Commit).await
+    }
+
+    /// Takes the changes back, and waits for it. Dropping does the same without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`]; the changes are gone all the same.
+    pub async fn rollback(self) -> Result<(), PgError> {
+        self.tx.end(End::Rollback).await
+    }
+}
+
+impl fmt::Debug for SystemTx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SystemTx").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,352 @@
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use sqlx::AssertSqlSafe;
+
+use super::cap::{self, CapReached, Resource, Room};
+use super::open_tx::{End, OpenTx, TxConn};
+use super::opening::{self, Count, Found, Locks};
+use super::{Database, PgError};
+use crate::access::{
+    Access, AccessError, AccessModel, AccessSource, Billing, Denied, Effect, Grant, Implies,
+    Permission,
+};
+use crate::auth::Principal;
+use crate::billing::StandingPolicy;
+use crate::id::TenantId;
+use crate::word::Word as _;
+
+/// Gives out transactions that see one tenant, each for a [`Grant`].
+///
+/// Opening one decides again, on the facts as they stand *in that transaction*: a grant from before a
+/// demotion, a removal, a sign-out, a suspension or a lapse opens nothing, on any replica, without
+/// another round trip. So layers may refuse early on facts that are a little old, and what is handed
+/// out here was true here.
+///
+/// It is an [`AccessSource`] for such layers too.
+pub struct TenantPool<M: AccessModel> {
+    database: Database,
+    standing: Arc<StandingPolicy>,
+    model: PhantomData<fn() -> M>,
+}
+
+impl<M: AccessModel> TenantPool<M> {
+    pub(super) fn new(database: Database, standing: StandingPolicy) -> Self {
+        Self { database, standing: Arc::new(standing), model: PhantomData }
+    }
+
+    /// Opens a transaction that sees the grant's tenant and no other.
+    ///
+    /// A read is `read only` in Postgres. A write holds the caller's membership `for share`: once a
+    /// demotion or removal has returned, no write under the old role can commit.
+    ///
+    /// # Errors
+    ///
+    /// [`BeginError`]; nothing is left open then.
+    pub async fn begin<P: Permission<Model = M>>(
+        &self,
+        grant: Grant<P>,
+    ) -> Result<TenantTx<P>, BeginError> {
+        let locks = match P::EFFECT {
+            Effect::Read => Locks::None,
+            Effect::Write => Locks::Membership,
+        };
+        Ok(self.open(grant, locks, None).await?.0)
+    }
+
+    /// Opens a transaction that also holds the tenant row, the mutex of the tenant: for changes to
+    /// members, invites and owners.
+    ///
+    /// # Errors
+    ///
+    /// [`BeginError`].
+    pub async fn begin_exclusive<P: Permission<Model = M>>(
+        &self,
+        grant: Grant<P>,
+    ) -> Result<TenantTx<P, Exclusive>, BeginError> {
+        const { assert!(matches!(P::EFFECT, Effect::Write), "an exclusive transaction writes") }
+        Ok(self.open(grant, Locks::TenantAndMembership, None).await?.0)
+    }
+
+    /// Opens a transaction in which one more `R` may be made, or not: the second value says.
+    ///
+    /// It is a value and not an error so that a caller can look at what the new row refers to first:
+    /// a task in a project that does not exist is not found, cap or no cap.
+    ///
+    /// # Errors
+    ///
+    /// [`BeginError`].
+    pub async fn begin_capped<P, R>(
+        &self,
+        grant: Grant<P>,
+    ) -> Result<(TenantTx<P>, Result<Room<R>, CapReached>), BeginError>
+    where
+        P: Permission<Model = M>,
+        R: Resource<Model = M>,
+    {
+        const { assert!(matches!(P::EFFECT, Effect::Write), "a capped transaction writes") }
+        let count = largest_cap::<R>().map(|up_to| Count { rows: R::ROWS, up_to });
+        let expected = R::cap(grant.access().plan());
+        if expected.is_none() {
+            // Uncapped plans pay nothing. A downgrade since the grant shows in the facts; the grant
+            // is then worth no less, so open once more and count.
+            let access = grant.access().clone();
+            let (tx, _) = self.open(grant, Locks::Membership, None).await?;
+            if R::cap(tx.access().plan()).is_none() {
+                return Ok((tx, Ok(Room::proven())));
+            }
+            tx.rollback().await?;
+            let grant = access.authorize::<P>()?;
+            return self.open_counted(grant, count).await;
+        }
+        self.open_counted(grant, count).await
+    }
+
+    /// [`begin_exclusive`](Self::begin_exclusive) and [`begin_capped`](Self::begin_capped) in one.
+    ///
+    /// # Errors
+    ///
+    /// [`BeginError`].
+    pub async fn begin_exclusive_capped<P, R>(
+        &self,
+        grant: Grant<P>,
+    ) -> Result<(TenantTx<P, Exclusive>, Result<Room<R>, CapReached>), BeginError>
+    where
+        P: Permission<Model = M>,
+        R: Resource<Model = M>,
+    {
+        const { assert!(matches!(P::EFFECT, Effect::Write), "a capped transaction writes") }
+        let count = largest_cap::<R>().map(|up_to| Count { rows: R::ROWS, up_to });
+        self.open_counted(grant, count).await
+    }
+
+    async fn open_counted<P, R, L>(
+        &self,
+        grant: Grant<P>,
+        count: Option<Count>,
+    ) -> Result<(TenantTx<P, L>, Result<Room<R>, CapReached>), BeginError>
+    where
+        P: Permission<Model = M>,
+        R: Resource<Model = M>,
+    {
+        let (tx, used) = self.open(grant, Locks::TenantAndMembership, count).await?;
+        let room = cap::room(R::cap(tx.access.plan()), used);
+        Ok((tx, room))
+    }
+
+    async fn open<P, L>(
+        &self,
+        grant: Grant<P>,
+        locks: Locks,
+        count: Option<Count>,
+    ) -> Result<(TenantTx<P, L>, Option<u32>), BeginError>
+    where
+        P: Permission<Model = M>,
+    {
+        let (tenant, principal) = (grant.tenant(), grant.principal());
+        let begin = opening::of_tenant(tenant, principal, P::EFFECT, locks, count);
+        let conn = self.database.acquire().await?;
+        let (tx, rows) = OpenTx::begin(conn, self.database.statements(), begin).await?;
+        match self.decide::<P>(&rows, tenant, principal) {
+            Ok((access, used)) => {
+                Ok((TenantTx { tx, access, permission: PhantomData, locks: PhantomData }, used))
+            }
+            Err(error) => {
+                tx.end(End::Rollback).await?;
+                Err(error)
+            }
+        }
+    }
+
+    fn decide<P: Permission<Model = M>>(
+        &self,
+        rows: &[sqlx::postgres::PgRow],
+        tenant: TenantId,
+        principal: Principal,
+    ) -> Result<(Access<M>, Option<u32>), BeginError> {
+        match opening::read(rows, principal, &self.standing).map_err(PgError::from)? {
+            Found::Member { facts, used } => {
+                let access = Access::assertion(tenant, principal, facts);
+                access.check::<P>()?;
+                Ok((access, used))
+            }
+            Found::NotAMember => Err(BeginError::NotAMember),
+            Found::SignedOut => Err(BeginError::SignedOut),
+        }
+    }
+
+    /// Loads what `principal` may do in `tenant`, in one round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError`].
+    pub async fn look(
+        &self,
+        principal: Principal,
+        tenant: TenantId,
+    ) -> Result<Access<M>, AccessError> {
+        let rows = self.look_rows(principal, tenant).await.map_err(|error| match error {
+            PgError::Database(_) => AccessError::Internal(error.into()),
+            PgError::Unavailable(_) => AccessError::Unavailable(error.into()),
+        })?;
+        let found = opening::read(&rows, principal, &self.standing)
+            .map_err(|error| AccessError::Internal(error.into()))?;
+        match found {
+            Found::Member { facts, .. } => Ok(Access::assertion(tenant, principal, facts)),
+            Found::NotAMember => Err(AccessError::NotAMember),
+            Found::SignedOut => Err(AccessError::SignedOut),
+        }
+    }
+
+    async fn look_rows(
+        &self,
+        principal: Principal,
+        tenant: TenantId,
+    ) -> Result<Vec<sqlx::postgres::PgRow>, PgError> {
+        let mut conn = self.database.acquire().await?;
+        let sql = opening::of_look(tenant, principal);
+        Ok(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *conn).await?)
+    }
+}
+
+/// The bound that a count needs, so that it is right whichever plan the lock reveals.
+fn largest_cap<R: Resource>() -> Option<u32> {
+    <R::Model as AccessModel>::Plan::ALL.iter().filter_map(|plan| R::cap(*plan)).max()
+}
+
+impl<M: AccessModel> AccessSource<M> for TenantPool<M> {
+    async fn access(
+        &self,
+        principal: Principal,
+        tenant: TenantId,
+    ) -> Result<Access<M>, AccessError> {
+        self.look(principal, tenant).await
+    }
+}
+
+impl<M: AccessModel> Clone for TenantPool<M> {
+    fn clone(&self) -> Self {
+        Self {
+            database: self.database.clone(),
+            standing: Arc::clone(&self.standing),
+            model: PhantomData,
+        }
+    }
+}
+
+impl<M: AccessModel> fmt::Debug for TenantPool<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantPool").finish_non_exhaustive()
+    }
+}
+
+/// A transaction that holds no more than its own rows. See [`TenantTx`].
+#[derive(Debug)]
+pub struct Shared(());
+
+/// A transaction that holds the tenant row until it ends. See [`TenantTx`].
+#[derive(Debug)]
+pub struct Exclusive(());
+
+/// A transaction opened under permission `P`, in which Postgres shows one tenant's rows.
+///
+/// `L` says what it holds: [`Shared`], or [`Exclusive`] for one that owns the tenant's mutex, which
+/// changes to members and invites ask for in their signatures.
+///
+/// Dropping it rolls back, in the background; dropping it in the middle of a statement closes the
+/// connection. Either way nothing of it reaches the connection's next user.
+pub struct TenantTx<P: Permission, L = Shared> {
+    tx: OpenTx,
+    access: Access<P::Model>,
+    permission: PhantomData<fn() -> P>,
+    locks: PhantomData<fn() -> L>,
+}
+
+impl<P: Permission, L> TenantTx<P, L> {
+    /// A place to run one statement that needs permission `Q`.
+    ///
+    /// The permission is named at the query (`tx.under::<ProjectsRead>()`), next to the SQL that
+    /// needs it.
+    pub fn under<Q: Permission>(&mut self) -> TxConn<'_>
+    where
+        P: Implies<Q>,
+    {
+        // A declared implication must not be a way around billing or a read-only transaction.
+        const {
+            assert!(
+                matches!(P::BILLING, Billing::Required) || matches!(Q::BILLING, Billing::Exempt)
+            );
+            assert!(matches!(P::EFFECT, Effect::Write) || matches!(Q::EFFECT, Effect::Read));
+        }
+        self.tx.conn()
+    }
+
+    /// For the library's own statements, whose permission is `P` itself.
+    pub(super) fn conn(&mut self) -> TxConn<'_> {
+        self.tx.conn()
+    }
+
+    /// The facts that hold in this transaction.
+    #[must_use]
+    pub const fn access(&self) -> &Access<P::Model> {
+        &self.access
+    }
+
+    /// The tenant whose rows are visible.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.access.tenant()
+    }
+
+    /// The caller.
+    #[must_use]
+    pub const fn principal(&self) -> Principal {
+        self.access.principal()
+    }
+
+    /// Makes the changes permanent.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`]. After [`PgError::Unavailable`] it is not known whether they are.
+    pub async fn commit(self) -> Result<(), PgError> {
+        self.tx.end(End::Commit).await
+    }
+
+    /// Takes the changes back, and waits for it. Dropping does the same without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`]; the changes are gone all the same.
+    pub async fn rollback(self) -> Result<(), PgError> {
+        self.tx.end(End::Rollback).await
+    }
+}
+
+impl<P: Permission, L> fmt::Debug for TenantTx<P, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TenantTx")
+            .field("permission", &P::KEY)
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a transaction was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BeginError {
+    /// The facts of this moment refuse it, whatever the grant was made on.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The membership, or the tenant, is no more.
+    #[error("not a member")]
+    NotAMember,
+    /// Postgres did not play along.
+    #[error(transparent)]
+    Pg(#[from] PgError),
+    /// The credential was signed out, or its user is gone.
+    #[error("signed out")]
+    SignedOut,
+}

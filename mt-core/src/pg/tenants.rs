@@ -1,0 +1,191 @@
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+
+use super::{Exclusive, PgError, PrincipalTx, SystemTx, TenantTx};
+use crate::access::Permission;
+use crate::billing::SubscriptionStatus;
+use crate::id::{PrincipalId, TenantId};
+use crate::roster::Roster;
+use crate::word::Word as _;
+
+/// A tenant, with what billing says of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tenant {
+    /// Which one.
+    pub id: TenantId,
+    /// What its members call it.
+    pub name: String,
+    /// The plan, as stored.
+    pub plan: String,
+    /// The subscription's state.
+    pub subscription_status: SubscriptionStatus,
+    /// When the present run of failed payments began.
+    pub past_due_since: Option<DateTime<Utc>>,
+    /// When the paid period ends.
+    pub current_period_end: Option<DateTime<Utc>>,
+    /// Whether the subscription ends then.
+    pub cancel_at_period_end: bool,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// The database's clock when this was read, for deciding on grace.
+    pub read_at: DateTime<Utc>,
+}
+
+/// A tenant as it stands in its member's list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TenantSummary {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The role that the principal has in it, as stored.
+    pub role: String,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: uuid::Uuid,
+    name: String,
+    plan: String,
+    subscription_status: String,
+    past_due_since: Option<DateTime<Utc>>,
+    current_period_end: Option<DateTime<Utc>>,
+    cancel_at_period_end: bool,
+    created_at: DateTime<Utc>,
+    read_at: DateTime<Utc>,
+}
+
+#[derive(FromRow)]
+struct SummaryRow {
+    #[sqlx(flatten)]
+    tenant: Row,
+    role: String,
+}
+
+impl From<Row> for Tenant {
+    fn from(row: Row) -> Self {
+        Self {
+            id: TenantId::from_uuid(row.id),
+            name: row.name,
+            plan: row.plan,
+            subscription_status: SubscriptionStatus::from_word(&row.subscription_status),
+            past_due_since: row.past_due_since,
+            current_period_end: row.current_period_end,
+            cancel_at_period_end: row.cancel_at_period_end,
+            created_at: row.created_at,
+            read_at: row.read_at,
+        }
+    }
+}
+
+impl Tenant {
+    /// Makes a tenant and its first member, the owner.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn create<M: Roster>(
+        tx: &mut SystemTx,
+        name: &str,
+        owner: PrincipalId,
+    ) -> Result<Self, PgError> {
+        let id = TenantId::generate();
+        let row: Row = sqlx::query_as(
+            "insert into mt.tenants (id, name) values ($1, $2) \
+             returning id, name, plan, subscription_status, past_due_since, current_period_end, \
+                 cancel_at_period_end, created_at, now() as read_at",
+        )
+        .bind(id.as_uuid())
+        .bind(name)
+        .fetch_one(tx.conn())
+        .await?;
+        sqlx::query(
+            "insert into mt.memberships (tenant_id, principal_id, role, is_owner) \
+             values ($1, $2, $3, true)",
+        )
+        .bind(id.as_uuid())
+        .bind(owner.as_uuid())
+        .bind(M::OWNER.as_str())
+        .execute(tx.conn())
+        .await?;
+        Ok(row.into())
+    }
+
+    /// The transaction's tenant.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn load<P: Permission, L>(tx: &mut TenantTx<P, L>) -> Result<Self, PgError> {
+        let id = tx.tenant().as_uuid();
+        let row: Row = sqlx::query_as(
+            "select id, name, plan, subscription_status, past_due_since, current_period_end, \
+                 cancel_at_period_end, created_at, now() as read_at \
+             from mt.tenants where id = $1",
+        )
+        .bind(id)
+        .fetch_one(tx.conn())
+        .await?;
+        Ok(row.into())
+    }
+
+    /// Gives the transaction's tenant another name.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn rename<P: Permission, L>(
+        tx: &mut TenantTx<P, L>,
+        name: &str,
+    ) -> Result<Self, PgError> {
+        let id = tx.tenant().as_uuid();
+        let row: Row = sqlx::query_as(
+            "update mt.tenants set name = $2, updated_at = now() where id = $1 \
+             returning id, name, plan, subscription_status, past_due_since, current_period_end, \
+                 cancel_at_period_end, created_at, now() as read_at",
+        )
+        .bind(id)
+        .bind(name)
+        .fetch_one(tx.conn())
+        .await?;
+        Ok(row.into())
+    }
+
+    /// Deletes the transaction's tenant and, by its foreign keys, everything in it.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn delete<P: Permission>(tx: &mut TenantTx<P, Exclusive>) -> Result<(), PgError> {
+        let id = tx.tenant().as_uuid();
+        sqlx::query("delete from mt.tenants where id = $1").bind(id).execute(tx.conn()).await?;
+        Ok(())
+    }
+
+    /// The tenants of the transaction's principal, newest first, after the one named by `before`.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn of_principal(
+        tx: &mut PrincipalTx,
+        before: Option<TenantId>,
+        limit: i64,
+    ) -> Result<Vec<TenantSummary>, PgError> {
+        let principal = tx.principal().id().as_uuid();
+        let rows: Vec<SummaryRow> = sqlx::query_as(
+            "select t.id, t.name, t.plan, t.subscription_status, t.past_due_since, \
+                 t.current_period_end, t.cancel_at_period_end, t.created_at, now() as read_at, m.role \
+             from mt.memberships m join mt.tenants t on t.id = m.tenant_id \
+             where m.principal_id = $1 and ($2::uuid is null or m.tenant_id < $2) \
+             order by m.tenant_id desc limit $3",
+        )
+        .bind(principal)
+        .bind(before.map(TenantId::as_uuid))
+        .bind(limit)
+        .fetch_all(tx.conn())
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| TenantSummary { tenant: row.tenant.into(), role: row.role })
+            .collect())
+    }
+}

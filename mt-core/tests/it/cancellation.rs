@@ -1,0 +1,175 @@
+//! A dropped future costs neither data nor isolation.
+//!
+//! Salvo drops a handler when its client hangs up, and so does every timeout. Each test cancels at
+//! many points of a transaction's life and then looks at what the connection's next user finds.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use mt_core::auth::Principal;
+use mt_core::id::TenantId;
+use mt_core::pg::Database;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, PgPool, Row as _};
+
+use crate::model::{NotesRead, NotesWrite, World, all_notes, write_note};
+
+/// Runs `work` and drops it after `polls` of the runtime's turns, wherever it is by then.
+/// Says whether it was dropped.
+async fn cancelled_after<F: Future>(polls: usize, work: F) -> bool {
+    let turns = async {
+        for _ in 0..polls {
+            tokio::task::yield_now().await;
+        }
+    };
+    matches!(select(pin!(turns), pin!(work)).await, Either::Left(_))
+}
+
+async fn tenant_with_note(world: &World, name: &str) -> (Principal, TenantId) {
+    let owner = world.user(name).await;
+    let tenant = world.tenant(owner).await;
+    let grant = world.grant::<NotesWrite>(owner, tenant).await;
+    let mut tx = world.tenants.begin(grant).await.unwrap();
+    write_note(&mut tx, &format!("canary of {name}")).await;
+    tx.commit().await.unwrap();
+    (owner, tenant)
+}
+
+/// What the next user of the pool's only connection stands in: its tenant and its transaction.
+async fn next_user_stands_in(database: &Database) -> (String, String) {
+    let mut tx = database.system().begin(crate::model::SETUP).await.unwrap();
+    let row = sqlx::query(
+        "select coalesce(current_setting('mt.tenant_id', true), ''), \
+             (now() = statement_timestamp())::text",
+    )
+    .fetch_one(tx.conn())
+    .await
+    .unwrap();
+    tx.rollback().await.unwrap();
+    (row.get(0), row.get(1))
+}
+
+#[tokio::test]
+async fn cancelling_anywhere_leaks_no_tenant_and_loses_no_write() {
+    let world = World::new(1).await;
+    let (a, of_a) = tenant_with_note(&world, "a").await;
+    let (b, of_b) = tenant_with_note(&world, "b").await;
+    let access = world.access(a, of_a).await;
+    let (mut dropped, mut finished, mut acknowledged) = (0, 0, 1);
+    for polls in 0..400 {
+        let tenants = world.tenants.clone();
+        let grant = access.authorize::<NotesWrite>().unwrap();
+        let was_dropped = cancelled_after(polls % 80, async move {
+            let mut tx = tenants.begin(grant).await.unwrap();
+            assert_eq!(all_notes(&mut tx).await, ["canary of a"]);
+            tx.commit().await.unwrap();
+        })
+        .await;
+        if was_dropped {
+            dropped += 1;
+        } else {
+            finished += 1;
+        }
+
+        // The next user is the other tenant: it sees its own row and its write is kept.
+        let grant = world.grant::<NotesWrite>(b, of_b).await;
+        let mut tx = world.tenants.begin(grant).await.unwrap();
+        assert_eq!(all_notes(&mut tx).await.len(), acknowledged, "after {polls} turns");
+        write_note(&mut tx, "kept").await;
+        tx.commit().await.unwrap();
+        acknowledged += 1;
+    }
+    assert!(dropped > 100 && finished > 0, "dropped {dropped}, finished {finished}");
+    let stored: i64 = sqlx::query_scalar("select count(*) from public.notes where tenant_id = $1")
+        .bind(of_b.as_uuid())
+        .fetch_one(world.db.admin())
+        .await
+        .unwrap();
+    assert_eq!(stored, i64::try_from(acknowledged).unwrap());
+    let open: i64 = sqlx::query_scalar(
+        "select count(*) from pg_stat_activity \
+         where datname = current_database() and state like 'idle in transaction%'",
+    )
+    .fetch_one(world.db.admin())
+    .await
+    .unwrap();
+    assert_eq!(open, 0);
+}
+
+#[tokio::test]
+async fn dropping_an_idle_transaction_rolls_back_and_keeps_the_connection() {
+    let world = World::new(1).await;
+    let (a, of_a) = tenant_with_note(&world, "a").await;
+    let backend = "select pg_backend_pid()";
+    let mut pids = Vec::new();
+    for _ in 0..3 {
+        let grant = world.grant::<NotesWrite>(a, of_a).await;
+        let mut tx = world.tenants.begin(grant).await.unwrap();
+        write_note(&mut tx, "never committed").await;
+        let pid: i32 =
+            sqlx::query_scalar(backend).fetch_one(tx.under::<NotesWrite>()).await.unwrap();
+        pids.push(pid);
+        drop(tx);
+        let (tenant, _) = next_user_stands_in(&world.database).await;
+        assert_eq!(tenant, "");
+    }
+    assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
+    assert_eq!(world.count("select count(*) from public.notes").await, 1);
+}
+
+#[tokio::test]
+async fn dropping_in_the_middle_of_a_statement_closes_the_connection() {
+    let world = World::new(1).await;
+    let (a, of_a) = tenant_with_note(&world, "a").await;
+    let grant = world.grant::<NotesRead>(a, of_a).await;
+    let mut tx = world.tenants.begin(grant).await.unwrap();
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(tx.under::<NotesRead>())
+        .await
+        .unwrap();
+    let slow = sqlx::query("select pg_sleep(60)").execute(tx.under::<NotesRead>());
+    assert!(tokio::time::timeout(Duration::from_millis(20), slow).await.is_err());
+    drop(tx);
+    let grant = world.grant::<NotesRead>(a, of_a).await;
+    let mut tx = world.tenants.begin(grant).await.unwrap();
+    let next: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(tx.under::<NotesRead>())
+        .await
+        .unwrap();
+    assert_ne!(pid, next);
+}
+
+/// The negative control: sqlx 0.9.0's own `begin_with` hands the next user the other tenant's rows.
+/// When this fails, sqlx has been mended and `OpenTx` can be thought over.
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "shows why it is disallowed")]
+async fn sqlx_begin_with_leaks_the_tenant_when_it_is_cancelled() {
+    let world = World::new(1).await;
+    let (_, of_a) = tenant_with_note(&world, "a").await;
+    let pool: PgPool =
+        PgPoolOptions::new().max_connections(1).connect_with(world.db.login()).await.unwrap();
+    let mut leaks = 0;
+    for polls in 0..200 {
+        let begin = format!(
+            "begin; select set_config('role', 'mt_app', true), \
+                 set_config('mt.tenant_id', '{of_a}', true)"
+        );
+        let pool_of_task = pool.clone();
+        cancelled_after(polls % 40, async move {
+            let tx = pool_of_task.begin_with(AssertSqlSafe(begin)).await.unwrap();
+            tx.commit().await.unwrap();
+        })
+        .await;
+        let tenant: Option<String> =
+            sqlx::query_scalar("select current_setting('mt.tenant_id', true)")
+                .fetch_one(&pool)
+                .await
+                .unwrap();
+        if tenant.is_some_and(|tenant| !tenant.is_empty()) {
+            leaks += 1;
+            sqlx::raw_sql("rollback").execute(&pool).await.unwrap();
+        }
+    }
+    assert!(leaks > 0, "no leak in 200 cancellations");
+}

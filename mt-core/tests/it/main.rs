@@ -1,0 +1,11 @@
+//! Integration tests, one binary. They need `MT_TEST_DATABASE_URL` and `MT_TEST_REDIS_URL`, which
+//! `make test` provides.
+
+mod accounts;
+mod cancellation;
+mod caps;
+mod compile_fail;
+mod invites;
+mod isolation;
+mod model;
+mod roster;

@@ -1,0 +1,262 @@
+//! An embedder's vocabulary, and a database with its tables.
+
+use mt_core::access::{Access, AccessModel, Billing, Effect, Grant, Implies, Permission};
+use mt_core::auth::Principal;
+use mt_core::billing::StandingPolicy;
+use mt_core::email::EmailAddress;
+use mt_core::id::TenantId;
+use mt_core::pg::{Database, Resource, SystemReason, Tenant, TenantPool, TenantTx, User, invites};
+use mt_core::roster::Roster;
+use mt_core::testing::TestDatabase;
+use mt_core::word::Word;
+use sqlx::Executor as _;
+
+pub(crate) const SETUP: SystemReason = SystemReason::new("set a test up");
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    Owner,
+    Editor,
+    Viewer,
+}
+
+impl Word for Role {
+    const ALL: &'static [Self] = &[Self::Owner, Self::Editor, Self::Viewer];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Editor => "editor",
+            Self::Viewer => "viewer",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Plan {
+    Free,
+    Team,
+}
+
+impl Word for Plan {
+    const ALL: &'static [Self] = &[Self::Free, Self::Team];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Team => "team",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Perm {
+    Leave,
+    Manage,
+    NotesRead,
+    NotesWrite,
+}
+
+impl Word for Perm {
+    const ALL: &'static [Self] = &[Self::Leave, Self::Manage, Self::NotesRead, Self::NotesWrite];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Leave => "leave",
+            Self::Manage => "manage",
+            Self::NotesRead => "notes.read",
+            Self::NotesWrite => "notes.write",
+        }
+    }
+}
+
+pub(crate) struct Acme;
+
+impl AccessModel for Acme {
+    type Role = Role;
+    type Plan = Plan;
+    type Permission = Perm;
+
+    fn role_grants(role: Role, permission: Perm) -> bool {
+        match permission {
+            Perm::Leave | Perm::NotesRead => true,
+            Perm::NotesWrite => matches!(role, Role::Owner | Role::Editor),
+            Perm::Manage => role == Role::Owner,
+        }
+    }
+
+    fn plan_includes(_: Plan, _: Perm) -> bool {
+        true
+    }
+}
+
+impl Roster for Acme {
+    const OWNER: Role = Role::Owner;
+
+    fn may_invite(by: Role, role: Role) -> bool {
+        by == Role::Owner || (by == Role::Editor && role == Role::Viewer)
+    }
+
+    fn may_assign(by: Role, _: Role, _: Role) -> bool {
+        by == Role::Owner
+    }
+
+    fn may_remove(by: Role, _: Role) -> bool {
+        by == Role::Owner
+    }
+}
+
+macro_rules! permission {
+    ($name:ident, $key:ident, $billing:ident, $effect:ident) => {
+        pub(crate) struct $name;
+        impl Permission for $name {
+            type Model = Acme;
+            const KEY: Perm = Perm::$key;
+            const BILLING: Billing = Billing::$billing;
+            const EFFECT: Effect = Effect::$effect;
+        }
+    };
+}
+permission!(Leave, Leave, Exempt, Write);
+permission!(Manage, Manage, Required, Write);
+permission!(NotesRead, NotesRead, Exempt, Read);
+permission!(NotesWrite, NotesWrite, Required, Write);
+impl Implies<NotesRead> for NotesWrite {}
+
+/// Three notes on the free plan.
+pub(crate) struct Notes;
+
+impl Resource for Notes {
+    type Model = Acme;
+    const NAME: &'static str = "notes";
+    const ROWS: &'static str =
+        "select 1 from public.notes where tenant_id = (select mt.tenant_id())";
+
+    fn cap(plan: Plan) -> Option<u32> {
+        match plan {
+            Plan::Free => Some(3),
+            Plan::Team => None,
+        }
+    }
+}
+
+/// Four seats on the free plan.
+pub(crate) struct Seats;
+
+impl Resource for Seats {
+    type Model = Acme;
+    const NAME: &'static str = "members";
+    const ROWS: &'static str = invites::SEATS;
+
+    fn cap(plan: Plan) -> Option<u32> {
+        match plan {
+            Plan::Free => Some(4),
+            Plan::Team => None,
+        }
+    }
+}
+
+/// A database with a table `public.notes`, and a pool of the plain login's.
+pub(crate) struct World {
+    pub(crate) db: TestDatabase,
+    pub(crate) database: Database,
+    pub(crate) tenants: TenantPool<Acme>,
+}
+
+impl World {
+    pub(crate) async fn new(connections: u32) -> Self {
+        let db = TestDatabase::create().await.unwrap();
+        db.admin()
+            .execute(
+                "set role mt_owner; reset role; \
+                 create table public.notes ( \
+                     tenant_id uuid not null, id uuid not null default gen_random_uuid(), \
+                     text text not null, primary key (tenant_id, id)); \
+                 alter table public.notes owner to mt_owner; \
+                 select mt.isolate('public.notes')",
+            )
+            .await
+            .unwrap();
+        let database = db.connect(connections).await.unwrap();
+        let tenants = database.tenants(StandingPolicy::default());
+        Self { db, database, tenants }
+    }
+
+    pub(crate) async fn user(&self, name: &str) -> Principal {
+        let mut tx = self.database.system().begin(SETUP).await.unwrap();
+        let user = User::find_or_create(&mut tx, &email(name)).await.unwrap();
+        tx.commit().await.unwrap();
+        Principal::in_generation(user.id, user.generation)
+    }
+
+    pub(crate) async fn tenant(&self, owner: Principal) -> TenantId {
+        let mut tx = self.database.system().begin(SETUP).await.unwrap();
+        let tenant = Tenant::create::<Acme>(&mut tx, "a tenant", owner.id()).await.unwrap();
+        tx.commit().await.unwrap();
+        tenant.id
+    }
+
+    pub(crate) async fn join(&self, tenant: TenantId, principal: Principal, role: Role) {
+        sqlx::query(
+            "insert into mt.memberships (tenant_id, principal_id, role, is_owner) \
+             values ($1, $2, $3, $4)",
+        )
+        .bind(tenant.as_uuid())
+        .bind(principal.id().as_uuid())
+        .bind(role.as_str())
+        .bind(role == Role::Owner)
+        .execute(self.db.admin())
+        .await
+        .unwrap();
+    }
+
+    pub(crate) async fn set(&self, tenant: TenantId, assignment: &'static str) {
+        let sql = format!("update mt.tenants set {assignment} where id = '{tenant}'");
+        self.db.admin().execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
+    }
+
+    /// What a layer would load: the facts of this moment.
+    pub(crate) async fn access(&self, principal: Principal, tenant: TenantId) -> Access<Acme> {
+        self.tenants.look(principal, tenant).await.unwrap()
+    }
+
+    pub(crate) async fn grant<P: Permission<Model = Acme>>(
+        &self,
+        principal: Principal,
+        tenant: TenantId,
+    ) -> Grant<P> {
+        self.access(principal, tenant).await.authorize().unwrap()
+    }
+
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(self.db.admin()).await.unwrap()
+    }
+}
+
+pub(crate) fn email(name: &str) -> EmailAddress {
+    EmailAddress::parse(&format!("{name}@example.org")).unwrap()
+}
+
+pub(crate) async fn write_note<P, L>(tx: &mut TenantTx<P, L>, text: &str)
+where
+    P: Implies<NotesWrite>,
+{
+    let tenant = tx.tenant().as_uuid();
+    sqlx::query("insert into public.notes (tenant_id, text) values ($1, $2)")
+        .bind(tenant)
+        .bind(text)
+        .execute(tx.under::<NotesWrite>())
+        .await
+        .unwrap();
+}
+
+/// All notes that can be seen, on purpose without naming the tenant.
+pub(crate) async fn all_notes<P, L>(tx: &mut TenantTx<P, L>) -> Vec<String>
+where
+    P: Implies<NotesRead>,
+{
+    sqlx::query_scalar("select text from public.notes order by text")
+        .fetch_all(tx.under::<NotesRead>())
+        .await
+        .unwrap()
+}
