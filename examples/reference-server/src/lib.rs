@@ -1,3 +1,4 @@
 //! Server.
 
 pub mod embedded;
+pub mod mail;

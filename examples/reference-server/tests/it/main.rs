@@ -1,4 +1,5 @@
 //! Tests of the server from outside, one module a subject.
 
-#[cfg(feature = "embedded")]
+#[cfg(all(feature = "embedded", unix))]
 mod embedded;
+mod mail;

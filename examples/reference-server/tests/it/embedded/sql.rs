@@ -1,9 +1,11 @@
 //! What the product asks of its database, and where the engine differs from a server.
 
+use mt_core::pg::{ConnectError, Database, DatabaseOptions, Migration, ProductSchema, ServerLogin};
+use reference_server::embedded::{EmbeddedPostgres, LOGIN};
 use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, PgConnection};
 
-use super::{connect, run, sqlstate, temporary, text};
+use super::{PATIENCE, connect, run, sqlstate, temporary, text};
 
 const TENANT_A: &str = "00000000-0000-7000-8000-00000000000a";
 
@@ -194,4 +196,27 @@ async fn where_it_differs_from_a_server() {
     assert_eq!(sqlstate(&mut client, "select 1").await.as_deref(), Some("25P02"));
     drop(client);
     assert_eq!(text(&mut connect(&postgres).await, "select 'well'").await.unwrap(), "well");
+}
+
+/// The library's schema and the product's, by the migrator that the server uses, and then the pool
+/// that the server uses.
+#[tokio::test]
+async fn the_product_moves_in() {
+    let product: Migrator = sqlx::migrate!("./migrations");
+    let postgres = temporary().await;
+    let migration = Migration::library()
+        .with_product(ProductSchema { name: "app", migrator: &product })
+        .for_login(ServerLogin::Create(LOGIN));
+    for _ in 0..2 {
+        migration.run(&postgres.admin_options()).await.unwrap();
+    }
+    assert!(migration.pending(&postgres.admin_options()).await.unwrap().is_empty());
+
+    let options = DatabaseOptions::new(postgres.admin_options())
+        .max_connections(EmbeddedPostgres::MAX_CONNECTIONS)
+        .acquire_timeout(PATIENCE);
+    let privileged = Database::connect(options.clone()).await;
+    assert!(matches!(privileged, Err(ConnectError::PrivilegedLogin { .. })), "{privileged:?}");
+    let database = Database::connect(options.session_authorization(LOGIN)).await.unwrap();
+    database.ping().await.unwrap();
 }
