@@ -7,9 +7,9 @@ use super::problem::ApiError;
 use super::problems;
 
 /// The most header fields in a request.
-pub const MAX_FIELDS: usize = 64;
+const MAX_FIELDS: usize = 64;
 /// The longest head in bytes, from the request line to the empty line, both included.
-pub const MAX_BYTES: usize = 16 * 1024;
+const MAX_BYTES: usize = 16 * 1024;
 
 /// Refuses a head that is too large.
 ///
