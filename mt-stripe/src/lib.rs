@@ -1,1 +1,8 @@
-//! Placeholder docs, replaced by the next commit.
+//! Placeholder
+pub mod event;
+pub mod invoice;
+mod json;
+pub mod order;
+pub mod projection;
+pub mod signature;
+pub mod subscription;
