@@ -6,13 +6,15 @@
 use std::cmp::max;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json::{instant, reference, reference_at, word};
 
 /// What became of an attempt to collect an invoice. Paid is the greater: between two events of one
 /// second, the money came.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum InvoiceOutcome {
     /// A payment failed; more may be tried.
     Failed,
@@ -87,7 +89,7 @@ fn prices(object: &Value) -> Vec<String> {
 
 /// What all events of one invoice come to. [`join`](Self::join) gives the same for any order and
 /// any repetition of them.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct InvoiceState {
     /// The invoice's identifier.
     pub id: String,

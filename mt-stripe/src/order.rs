@@ -14,13 +14,15 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use mt_core::billing::SubscriptionStatus;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::subscription::Subscription;
 
 /// How far a subscription's life has gone. The only transition that is enforced: live statuses
 /// follow each other in any order, but none follows the end, and none leads back to the start.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Waits for its first payment.
     Incomplete,
@@ -47,7 +49,8 @@ impl Phase {
 }
 
 /// What a type of event says about its place within one second.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Rank {
     /// The first of all.
     Created,
@@ -73,7 +76,7 @@ impl Rank {
 ///
 /// No two events have the same key, since it holds the event's identifier; that part carries no
 /// order of its own and only makes the choice the same everywhere.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Key {
     /// Compared first.
     pub phase: Phase,
@@ -86,7 +89,7 @@ pub struct Key {
 }
 
 /// What all events of one subscription come to.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SubscriptionState {
     /// The event that is believed.
     pub key: Key,

@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use mt_core::billing::SubscriptionStatus;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json::{instant, reference, word};
 
 /// What is kept of a subscription, from whichever place its API version has it in.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Subscription {
     /// Its identifier.
     pub id: String,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mt_core::auth::JwtAuthenticator;
+use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::billing::StandingPolicy;
 use mt_core::pg::{PrincipalPool, SystemPool, TenantPool};
 use mt_core::token::TokenHasher;
@@ -28,13 +28,15 @@ pub struct App {
     /// Hashes of links and invites.
     pub hasher: TokenHasher,
     /// Access tokens.
-    pub tokens: JwtAuthenticator,
+    pub tokens: Arc<JwtAuthenticator>,
     /// Mail, where it is set up.
     pub mailer: Mailer,
     /// Stripe.
     pub billing: Billing,
     /// Limits that a handler asks for itself.
     pub limits: Limits,
+    /// The host of links in mails.
+    pub base_url: String,
     /// How long a magic link lives.
     pub magic_link_ttl: Duration,
     /// How long an invite lives.

@@ -84,6 +84,11 @@ impl<S: WindowStore, C: Clock + Clone> FailOpen<S, C> {
 }
 
 impl<S, C> FailOpen<S, C> {
+    /// The store behind it.
+    pub const fn store(&self) -> &S {
+        &self.store
+    }
+
     /// How many calls to the store have failed or overrun the budget since the start.
     pub fn store_failures(&self) -> u64 {
         self.failures.load(Relaxed)

@@ -63,6 +63,17 @@ impl RedisFixedWindow {
         self
     }
 
+    /// Asks the server for a sign of life, for a readiness check.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when there is none within the time that an answer is given.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let mut connection = self.connection.clone();
+        let pong: redis::RedisResult<()> = redis::cmd("PING").query_async(&mut connection).await;
+        pong.map_err(StoreError::new)
+    }
+
     /// The Redis key of a window. Hashed, so that its length and its characters do not depend on
     /// what a client sends; in braces, so that a cluster finds one slot for it whatever the prefix.
     fn redis_key(&self, key: &str, window: Duration) -> String {

@@ -174,6 +174,11 @@ impl Problem {
         self.more.as_ref()?.detail.as_deref()
     }
 
+    /// The headers that go with the answer.
+    pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.more.iter().flat_map(|more| more.headers.iter())
+    }
+
     fn more_mut(&mut self) -> &mut More {
         self.more.get_or_insert_default()
     }

@@ -109,9 +109,8 @@ impl Config {
                 "origins as browsers send them (`https://app.example.org`), separated by commas",
                 values::origin,
             ),
-            metrics_addr: r.optional("METRICS_ADDR", "an IP address and a port", |value| {
-                value.parse().ok()
-            }),
+            metrics_addr: r
+                .optional("METRICS_ADDR", "an IP address and a port", |value| value.parse().ok()),
             log: LogConfig::read(r),
             shutdown_grace: r.seconds("SHUTDOWN_GRACE_SECONDS", 10, 0..=3600),
         };
@@ -132,15 +131,14 @@ fn listen<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> SocketAddr {
 }
 
 fn base_url<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> BaseUrl {
-    r.optional(
-        "BASE_URL",
-        "an http or https URL without user, query or fragment",
-        BaseUrl::parse,
-    )
-    .unwrap_or_else(|| BaseUrl::parse("http://localhost:8000").expect("a valid URL"))
+    r.optional("BASE_URL", "an http or https URL without user, query or fragment", BaseUrl::parse)
+        .unwrap_or_else(|| BaseUrl::parse("http://localhost:8000").expect("a valid URL"))
 }
 
-fn admin_token<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>, app_env: AppEnv) -> Option<Secret> {
+fn admin_token<F: Fn(&str) -> Option<String>>(
+    r: &mut Reader<F>,
+    app_env: AppEnv,
+) -> Option<Secret> {
     // Visible ASCII, or no client could send it in a header.
     let token = r.secret("ADMIN_TOKEN", "visible ASCII characters without spaces", |token| {
         token.bytes().all(|byte| byte.is_ascii_graphic())

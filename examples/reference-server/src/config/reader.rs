@@ -81,7 +81,8 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         range: RangeInclusive<u32>,
     ) -> u32 {
         let takes = format!("a whole number from {} to {}", range.start(), range.end());
-        let number = self.optional(name, &takes, |value| digits(value).filter(|n| range.contains(n)));
+        let number =
+            self.optional(name, &takes, |value| digits(value).filter(|n| range.contains(n)));
         number.unwrap_or(default)
     }
 

@@ -98,8 +98,8 @@ pub(super) fn listen_host(text: &str) -> Option<IpAddr> {
 /// An origin exactly as browsers send it: lower case, no path, no default port.
 pub(super) fn origin(text: &str) -> Option<HeaderValue> {
     let url = Url::parse(text).ok()?;
-    let is_origin = matches!(url.scheme(), "http" | "https")
-        && url.origin().ascii_serialization() == text;
+    let is_origin =
+        matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text;
     is_origin.then(|| HeaderValue::try_from(text).ok())?
 }
 

@@ -7,6 +7,7 @@
 //! | `head`, `method` | what is refused before routing: sizes, spellings of a path, methods |
 //! | [`problem`], [`problems`] | how the server says no, and every way it has of saying it |
 //! | [`json`], [`fields`], [`body`] | strict reading of bodies |
+//! | [`guard`] | `mt-tower`'s guards as salvo handlers |
 //! | [`page`] | `limit` and `cursor` |
 //! | [`request_id`], [`headers`], `cors` | headers in and out |
 //!
@@ -15,6 +16,7 @@
 pub mod body;
 mod cors;
 pub mod fields;
+pub mod guard;
 mod head;
 pub mod headers;
 pub mod json;

@@ -47,8 +47,9 @@ impl Page {
         let scope = Scope::of(scope);
         let limit = match single(req, "limit")? {
             None => DEFAULT_LIMIT,
-            Some(text) => parse_limit(text)
-                .ok_or_else(|| ApiError::invalid_parameter("limit", "takes a number from 1 to 100"))?,
+            Some(text) => parse_limit(text).ok_or_else(|| {
+                ApiError::invalid_parameter("limit", "takes a number from 1 to 100")
+            })?,
         };
         let after = match single(req, "cursor")? {
             None => None,
@@ -143,13 +144,23 @@ mod tests {
 
     #[test]
     fn limits() {
-        for (query, limit) in [("", 50), ("?limit=1", 1), ("?limit=100&x=y", 100), ("?limit=007", 7)]
+        for (query, limit) in
+            [("", 50), ("?limit=1", 1), ("?limit=100&x=y", 100), ("?limit=007", 7)]
         {
             assert_eq!(page(query, "s").unwrap().limit, limit, "{query}");
         }
         for query in [
-            "?limit=", "?limit=0", "?limit=101", "?limit=-1", "?limit=+5", "?limit=%2B5",
-            "?limit=1.0", "?limit=x", "?limit=256", "?limit=1&limit=2", "?limit=%D9%A1",
+            "?limit=",
+            "?limit=0",
+            "?limit=101",
+            "?limit=-1",
+            "?limit=+5",
+            "?limit=%2B5",
+            "?limit=1.0",
+            "?limit=x",
+            "?limit=256",
+            "?limit=1&limit=2",
+            "?limit=%D9%A1",
         ] {
             let problem = page(query, "s").unwrap_err();
             assert_eq!(problem.kind().code, "invalid-request", "{query}");

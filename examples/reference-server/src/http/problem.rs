@@ -64,7 +64,9 @@ impl ApiError {
     /// `WWW-Authenticate` with 401, `Retry-After` with 503.
     pub fn new(kind: &'static Kind) -> Self {
         let headers = match kind.status {
-            StatusCode::UNAUTHORIZED => vec![(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))],
+            StatusCode::UNAUTHORIZED => {
+                vec![(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))]
+            }
             StatusCode::SERVICE_UNAVAILABLE => vec![(RETRY_AFTER, HeaderValue::from_static("1"))],
             _ => Vec::new(),
         };

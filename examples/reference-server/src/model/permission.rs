@@ -1,6 +1,6 @@
 //! The permissions, each a type, and whether it needs payment and whether it writes.
 
-use mt_core::access::{Billing, Effect, Permission};
+use mt_core::access::{Billing, Effect, Implies, Permission};
 use mt_core::word::Word;
 
 use super::Product;
@@ -96,3 +96,6 @@ permissions! {
     /// Changing tasks: any, or for a member their own.
     TasksUpdate = "tasks.update", Required, Write;
 }
+
+/// Whoever renames an org is shown it.
+impl Implies<OrgRead> for OrgUpdate {}

@@ -12,6 +12,7 @@ use crate::http::json;
 use crate::http::problem::ApiError;
 use crate::layers::Layers;
 use crate::magic_page;
+use crate::mail::Letter;
 use crate::refusals::internal;
 
 const REQUEST_LINK: SystemReason = SystemReason::new("make a magic link");
@@ -66,7 +67,9 @@ async fn request_link(
     let mut tx = app.system.begin(REQUEST_LINK).await?;
     let token = User::make_magic_link(&mut tx, &app.hasher, &email, app.magic_link_ttl).await?;
     tx.commit().await?;
-    app.mailer.send_magic_link(&email, &token);
+    let letter = Letter::magic_link(&app.base_url, &token, app.magic_link_ttl);
+    // What becomes of it must not show in the answer.
+    let _posted = app.mailer.send(&email, letter);
     res.status_code(StatusCode::ACCEPTED);
     Ok(Json(Sent { sent: true, token: app.reveal_tokens.then(|| token.reveal().to_owned()) }))
 }
@@ -92,8 +95,7 @@ async fn redeem(req: &mut Request, depot: &mut Depot) -> Result<Json<SignedIn>, 
     let mut tx = app.system.begin(REDEEM).await?;
     let user = User::redeem_magic_link(&mut tx, &app.hasher, &token).await?;
     tx.commit().await?;
-    let access =
-        app.tokens.issue(user.id, user.generation).map_err(|error| internal(&error))?;
+    let access = app.tokens.issue(user.id, user.generation).map_err(|error| internal(&error))?;
     Ok(Json(SignedIn {
         access_token: access.token,
         token_type: "bearer",

@@ -56,9 +56,8 @@ impl Readiness {
             tokio::time::timeout(CHECK_BUDGET, checks.redis()),
         );
         let checks = Outcomes { db: db.unwrap_or(false), redis: redis.unwrap_or(false) };
-        let is_ready = !stopping.load(Ordering::Relaxed)
-            && checks.db
-            && (checks.redis || !redis_required);
+        let is_ready =
+            !stopping.load(Ordering::Relaxed) && checks.db && (checks.redis || !redis_required);
         Report { status: if is_ready { "ok" } else { "unready" }, checks, is_ready }
     }
 }
@@ -163,7 +162,13 @@ mod tests {
             (NO, OK, true, false, r#"{"status":"unready","checks":{"db":false,"redis":true}}"#),
             (OK, NO, true, false, r#"{"status":"unready","checks":{"db":true,"redis":false}}"#),
             (OK, NO, false, true, r#"{"status":"ok","checks":{"db":true,"redis":false}}"#),
-            (None, None, true, false, r#"{"status":"unready","checks":{"db":false,"redis":false}}"#),
+            (
+                None,
+                None,
+                true,
+                false,
+                r#"{"status":"unready","checks":{"db":false,"redis":false}}"#,
+            ),
             (None, OK, false, false, r#"{"status":"unready","checks":{"db":false,"redis":true}}"#),
         ] {
             assert_eq!(report(db, redis, required).await, (is_ready, json.to_owned()));

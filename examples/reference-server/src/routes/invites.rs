@@ -15,6 +15,7 @@ use crate::http::fields::{self, Email};
 use crate::http::json;
 use crate::http::page::{Listing, Page};
 use crate::http::problem::ApiError;
+use crate::mail::Letter;
 use crate::model::{InvitesCreate, InvitesRead, InvitesRevoke, Product, Role, Seats};
 
 const ACCEPT: SystemReason = SystemReason::new("accept an invite");
@@ -75,11 +76,12 @@ async fn create(
     let NewInvite { email, role } = json::read(req).await?;
     let email = email.into_address();
     let (mut tx, room) = app.tenants.begin_exclusive_capped::<_, Seats>(grant).await?;
-    let made =
-        invites::invite(&mut tx, room, &app.hasher, &email, role, app.invite_ttl).await?;
+    let made = invites::invite(&mut tx, room, &app.hasher, &email, role, app.invite_ttl).await?;
     let org = Tenant::load(&mut tx).await?;
     tx.commit().await?;
-    app.mailer.send_invite(&email, &org.name, &made.token);
+    let letter =
+        Letter::invite(&app.base_url, &made.token, &org.name, role.as_str(), app.invite_ttl);
+    let _posted = app.mailer.send(&email, letter);
     let location = format!("/orgs/{}/invites/{}", org.id, made.invite.id);
     let mut view = InviteView::from(made.invite);
     view.token = app.reveal_tokens.then(|| made.token.reveal().to_owned());
@@ -129,14 +131,9 @@ async fn accept_invite(req: &mut Request, depot: &mut Depot) -> Result<Json<Join
     let principal = request::principal(req)?;
     let Acceptance { token } = json::read(req).await?;
     let mut tx = app.system.begin_for(principal, ACCEPT).await?;
-    let accepted = invites::accept::<Product, Seats>(
-        &mut tx,
-        &app.hasher,
-        &app.standing,
-        principal,
-        &token,
-    )
-    .await?;
+    let accepted =
+        invites::accept::<Product, Seats>(&mut tx, &app.hasher, &app.standing, principal, &token)
+            .await?;
     tx.commit().await?;
     Ok(Json(Joined { org_id: accepted.tenant.as_uuid(), role: accepted.role.as_str() }))
 }

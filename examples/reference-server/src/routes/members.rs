@@ -61,7 +61,9 @@ struct RoleChange {
     role: Option<Role>,
 }
 
-fn present_role<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Role>, D::Error> {
+fn present_role<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Role>, D::Error> {
     fields::word(deserializer).map(Some)
 }
 

@@ -14,7 +14,7 @@ pub mod problems;
 mod projects;
 mod request;
 mod tasks;
-mod webhooks;
+pub(crate) mod webhooks;
 
 use std::sync::Arc;
 

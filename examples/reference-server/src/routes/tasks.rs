@@ -137,10 +137,7 @@ async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Task>, ApiE
     let id = request::id(req, "task_id")?;
     let change = TaskChange {
         title: body.title.map(Title::into_string),
-        description: body
-            .description
-            .into_option()
-            .map(|text| text.map(Description::into_string)),
+        description: body.description.into_option().map(|text| text.map(Description::into_string)),
         status: body.status,
         assigned_to: body.assigned_to.into_option().map(|user| user.map(|user| user.0)),
     };
