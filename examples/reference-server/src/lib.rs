@@ -3,6 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`app`] | what handlers work with |
+//! | [`demo`] | the whole flow, as a client sees it |
 //! | [`config`] | what the environment says, read once and checked as a whole |
 //! | [`embedded`] | Postgres inside the process, for a machine that has none |
 //! | [`http`] | what all routes share: problems, strict bodies, pages, the shell around the router |
@@ -18,6 +19,7 @@ pub mod app;
 pub mod billing;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod embedded;
 pub mod http;
 pub mod layers;

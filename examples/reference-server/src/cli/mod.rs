@@ -50,10 +50,14 @@ pub fn run() -> ExitCode {
     let base_url = std::env::var("BASE_URL").ok().filter(|url| !url.is_empty());
     // Absent is fine, and so is anything in it that the settings do not know.
     let _ = dotenvy::dotenv();
-    let config = match Config::from_vars(|name| std::env::var(name).ok()) {
+    let mut config = match Config::from_vars(|name| std::env::var(name).ok()) {
         Ok(config) => config,
         Err(errors) => return wrong_settings(&errors),
     };
+    if matches!(cli.command, Command::Demo(_)) && std::env::var_os("RUST_LOG").is_none() {
+        // The story is on stdout; its refusals are no news for the log.
+        "error".clone_into(&mut config.log.filter);
+    }
     if let Err(error) = logging::init(&config.log) {
         return failed(&error);
     }
