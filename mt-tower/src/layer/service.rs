@@ -57,6 +57,6 @@ impl<S: fmt::Debug, G, J> fmt::Debug for GuardService<S, G, J> {
         f.debug_struct("GuardService")
             .field("inner", &self.inner)
             .field("guard", &std::any::type_name::<G>())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -16,7 +16,7 @@ use crate::http::service::{Patience, serve};
 /// What `demo` takes.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Plays to the server at this URL instead of one of its own (also the variable BASE_URL).
+    /// Plays to the server at this URL instead of one of its own (also the variable `BASE_URL`).
     #[arg(long)]
     base_url: Option<String>,
 }

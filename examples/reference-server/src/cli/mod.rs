@@ -24,9 +24,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the server in the foreground, on embedded Postgres unless DATABASE_URL is set.
+    /// Runs the server in the foreground, on embedded Postgres unless `DATABASE_URL` is set.
     Serve,
-    /// Makes the roles and brings the schema of DATABASE_URL up to date, as MIGRATE_DATABASE_URL.
+    /// Makes the roles and brings the schema of `DATABASE_URL` up to date, as `MIGRATE_DATABASE_URL`.
     Migrate(migrate::Arguments),
     /// Runs the whole flow over HTTP and says at each step what it proves.
     Demo(demo::Arguments),

@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn debug_shows_no_token() {
         let token = SecretToken::generate();
-        let letter = Letter::magic_link("https://mt.example", &token, Duration::from_secs(600));
+        let letter = Letter::magic_link("https://mt.example", &token, Duration::from_mins(10));
         assert!(!format!("{letter:?}").contains(token.reveal()));
     }
 }

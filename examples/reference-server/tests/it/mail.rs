@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 const FROM: &str = "mt <no-reply@example.org>";
 const BASE_URL: &str = "https://mt.example";
-const TEN_MINUTES: Duration = Duration::from_secs(600);
+const TEN_MINUTES: Duration = Duration::from_mins(10);
 
 /// A mail as it came over the wire.
 struct Received {
