@@ -8,10 +8,10 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::CommandError;
-use super::start::{Embedded, Started, start};
 use crate::config::Config;
 use crate::demo::{self, DemoTarget};
 use crate::http::service::{Patience, serve};
+use crate::server::{Embedded, Started, start};
 
 /// What `demo` takes.
 #[derive(Debug, Args)]

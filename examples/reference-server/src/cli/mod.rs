@@ -5,7 +5,6 @@
 mod demo;
 mod migrate;
 mod serve;
-mod start;
 
 use std::process::ExitCode;
 
