@@ -9,6 +9,7 @@ mod invites;
 mod isolation;
 mod jwt;
 mod limit;
+mod migrations;
 mod model;
 mod roster;
 mod tidy;

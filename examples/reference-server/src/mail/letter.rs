@@ -2,7 +2,7 @@ use std::fmt;
 use std::time::Duration;
 
 use lettre::Address;
-use lettre::message::header::ContentType;
+use lettre::message::header::{ContentType, MIME_VERSION_1_0};
 use lettre::message::{Mailbox, Message};
 use mt_core::email::EmailAddress;
 use mt_core::token::SecretToken;
@@ -69,6 +69,8 @@ impl Letter {
             .from(from.clone())
             .to(Mailbox::new(None, to))
             .subject(self.subject)
+            // Without it a strict reader shows the transfer encoding, and a long link is broken.
+            .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
             .body(self.text)
             .map_err(|_| Unaddressable)
