@@ -11,6 +11,11 @@ async fn locks(tenants: TenantPool<Acme>, grant: Grant<ProjectsRead>) {
     let _ = tenants.begin_exclusive(grant).await;
 }
 
+// As a trait object, as a spawned task would have it: what is never polled is never compiled.
+fn spawned(tenants: TenantPool<Acme>, grant: Grant<ProjectsRead>) -> Box<dyn Future<Output = ()>> {
+    Box::new(locks(tenants, grant))
+}
+
 fn main() {
-    let _ = locks;
+    let _: fn(TenantPool<Acme>, Grant<ProjectsRead>) -> Box<dyn Future<Output = ()>> = spawned;
 }
