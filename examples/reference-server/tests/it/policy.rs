@@ -78,9 +78,10 @@ fn the_policy_is_the_committed_one() {
 /// Declaring that one permission covers another is a promise about the table.
 #[test]
 fn implications_are_true_of_the_table() {
-    fn holds<P: Implies<Q>, Q: Permission<Model = Product>>()
+    fn holds<P, Q>()
     where
-        P: Permission<Model = Product>,
+        P: Permission<Model = Product> + Implies<Q>,
+        Q: Permission<Model = Product>,
     {
         for role in Role::ALL {
             let (p, q) = (Product::role_grants(*role, P::KEY), Product::role_grants(*role, Q::KEY));
