@@ -53,7 +53,8 @@ async fn a_plain_migrator_makes_a_database_that_a_plain_login_serves() {
     let migration = Migration::library().for_login(ServerLogin::Existing(&server));
     assert_eq!(migration.pending(&as_migrator).await.unwrap().len(), 2);
     let (a, b) = tokio::join!(migration.run(&as_migrator), migration.run(&as_migrator));
-    (a.unwrap(), b.unwrap());
+    a.unwrap();
+    b.unwrap();
     let as_server = connect.username(&server);
     assert_eq!(migration.pending(&as_server).await.unwrap(), Vec::<String>::new());
     let options = DatabaseOptions::new(as_server).max_connections(1);
