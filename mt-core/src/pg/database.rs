@@ -1,3 +1,5 @@
+//! The one pool of connections, and what is refused at its door.
+
 use std::fmt;
 use std::time::Duration;
 

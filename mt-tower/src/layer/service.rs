@@ -1,3 +1,5 @@
+//! The middleware itself.
+
 use std::fmt;
 use std::mem;
 use std::sync::Arc;

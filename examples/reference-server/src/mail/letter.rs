@@ -1,3 +1,5 @@
+//! The two letters that are sent, and how they are put on paper.
+
 use std::fmt;
 use std::time::Duration;
 
