@@ -49,7 +49,7 @@
 //!     .layer(GuardLayer::new(ResolveTenant::new(PathTemplate::new("/orgs/{tenant}")?)))
 //!     .service_fn(|request: Request<Full<Bytes>>| async move {
 //!         let RequestedTenant(tenant) = request.extensions().get().unwrap();
-//!         Ok::<_, BoxError>(Response::new(Full::from(tenant.to_string())))
+//!         Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(tenant.to_string())))
 //!     });
 //!
 //! let path = format!("/orgs/{}/projects", TenantId::generate());
