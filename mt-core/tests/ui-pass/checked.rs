@@ -1,0 +1,41 @@
+//! The way through: every step that the failing cases leave out or bend.
+//!
+//! A case that passes also makes trybuild build instead of check, without which the assertions in
+//! `const` blocks are never evaluated.
+
+#[path = "../ui/model/mod.rs"]
+mod model;
+
+use model::{Acme, InvoicesRead, Projects, ProjectsRead, ProjectsWrite, Role};
+use mt_core::access::AccessSource as _;
+use mt_core::auth::Principal;
+use mt_core::id::TenantId;
+use mt_core::pg::{Room, TenantPool};
+
+fn insert(_: Room<Projects>) {}
+
+async fn checked(
+    tenants: TenantPool<Acme>,
+    principal: Principal,
+    tenant: TenantId,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let access = tenants.access(principal, tenant).await?;
+
+    let mut tx = tenants.begin(access.authorize::<InvoicesRead>()?).await?;
+    let _ = tx.under::<InvoicesRead>();
+
+    let (mut tx, room) =
+        tenants.begin_capped::<_, Projects>(access.authorize::<ProjectsWrite>()?).await?;
+    let _ = tx.under::<ProjectsRead>();
+    let _ = tx.under::<ProjectsWrite>();
+    insert(room?);
+
+    let mut tx = tenants.begin_exclusive(access.authorize::<ProjectsWrite>()?).await?;
+    tx.assign_role(principal.id(), Role::Owner).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn main() {
+    let _ = checked;
+}

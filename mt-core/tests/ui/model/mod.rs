@@ -1,0 +1,124 @@
+//! The vocabulary that each case misuses.
+
+use mt_core::access::{AccessModel, Billing, Effect, Implies, Permission};
+use mt_core::pg::Resource;
+use mt_core::roster::Roster;
+use mt_core::word::Word;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    Owner,
+}
+
+impl Word for Role {
+    const ALL: &'static [Self] = &[Self::Owner];
+
+    fn as_str(self) -> &'static str {
+        "owner"
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Plan {
+    Free,
+}
+
+impl Word for Plan {
+    const ALL: &'static [Self] = &[Self::Free];
+
+    fn as_str(self) -> &'static str {
+        "free"
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Perm {
+    InvoicesRead,
+    ProjectsRead,
+    ProjectsWrite,
+}
+
+impl Word for Perm {
+    const ALL: &'static [Self] = &[Self::InvoicesRead, Self::ProjectsRead, Self::ProjectsWrite];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::InvoicesRead => "invoices.read",
+            Self::ProjectsRead => "projects.read",
+            Self::ProjectsWrite => "projects.write",
+        }
+    }
+}
+
+pub struct Acme;
+
+impl AccessModel for Acme {
+    type Role = Role;
+    type Plan = Plan;
+    type Permission = Perm;
+
+    fn role_grants(_: Role, _: Perm) -> bool {
+        true
+    }
+
+    fn plan_includes(_: Plan, _: Perm) -> bool {
+        true
+    }
+}
+
+impl Roster for Acme {
+    const OWNER: Role = Role::Owner;
+
+    fn may_invite(_: Role, _: Role) -> bool {
+        true
+    }
+
+    fn may_assign(_: Role, _: Role, _: Role) -> bool {
+        true
+    }
+
+    fn may_remove(_: Role, _: Role) -> bool {
+        true
+    }
+}
+
+pub struct InvoicesRead;
+
+impl Permission for InvoicesRead {
+    type Model = Acme;
+    const KEY: Perm = Perm::InvoicesRead;
+    const BILLING: Billing = Billing::Exempt;
+    const EFFECT: Effect = Effect::Read;
+}
+
+pub struct ProjectsRead;
+
+impl Permission for ProjectsRead {
+    type Model = Acme;
+    const KEY: Perm = Perm::ProjectsRead;
+    const BILLING: Billing = Billing::Required;
+    const EFFECT: Effect = Effect::Read;
+}
+
+pub struct ProjectsWrite;
+
+impl Permission for ProjectsWrite {
+    type Model = Acme;
+    const KEY: Perm = Perm::ProjectsWrite;
+    const BILLING: Billing = Billing::Required;
+    const EFFECT: Effect = Effect::Write;
+}
+
+impl Implies<ProjectsRead> for ProjectsWrite {}
+
+pub struct Projects;
+
+impl Resource for Projects {
+    type Model = Acme;
+    const NAME: &'static str = "projects";
+    const ROWS: &'static str = "select 1 from app.projects";
+
+    fn cap(_: Plan) -> Option<u32> {
+        Some(3)
+    }
+}

@@ -1,0 +1,14 @@
+//! A tenant's id opens nothing: `begin` takes a grant.
+
+#[path = "model/mod.rs"]
+mod model;
+
+use model::{Acme, ProjectsRead};
+use mt_core::id::TenantId;
+use mt_core::pg::TenantPool;
+
+async fn skips_the_check(tenants: &TenantPool<Acme>, tenant: TenantId) {
+    let _ = tenants.begin::<ProjectsRead>(tenant).await;
+}
+
+fn main() {}
