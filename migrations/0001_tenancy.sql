@@ -4,8 +4,6 @@
 -- Row-level security is forced: it binds mt_owner too. mt_app sees one tenant at a time, the one in
 -- the transaction-local setting mt.tenant_id; mt_system has policies of its own and never bypasses.
 
-grant usage on schema mt to mt_app, mt_system;
-
 -- What the policies read. After a transaction that set it, a setting is '' and not null, hence nullif.
 create function mt.tenant_id() returns uuid language sql stable parallel safe
     set search_path = pg_catalog, pg_temp
@@ -163,7 +161,6 @@ grant select (tenant_id, id, email, role, invited_by, created_at, expires_at, ac
     insert, update, delete on mt.invites to mt_app;
 grant select, insert, update, delete
     on mt.tenants, mt.users, mt.memberships, mt.invites, mt.magic_links to mt_system;
-grant select on mt.schema_migrations to mt_app, mt_system;
 
 -- mt.isolate ------------------------------------------------------------------------------------
 

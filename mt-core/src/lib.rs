@@ -24,6 +24,8 @@ pub mod id;
 pub mod limit;
 #[cfg(feature = "postgres")]
 pub mod pg;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod roster;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,1 +1,32 @@
-//! Server.
+//! A product on `mt`: teams manage projects and tasks.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`app`] | what handlers work with |
+//! | [`config`] | what the environment says, read once and checked as a whole |
+//! | [`embedded`] | Postgres inside the process, for a machine that has none |
+//! | [`http`] | what all routes share: problems, strict bodies, pages, the shell around the router |
+//! | [`layers`] | which of `mt-tower`'s guards stand where |
+//! | [`logging`] | the log, on stderr |
+//! | [`mail`] | magic links and invites by SMTP |
+//! | [`model`] | roles, plans, permissions and caps: everything that decides |
+//! | [`product`] | projects and tasks, with their SQL |
+//! | [`routes`] | the API |
+//! | [`schema`] | the migrations |
+
+pub mod app;
+pub mod billing;
+pub mod cli;
+pub mod config;
+pub mod embedded;
+pub mod http;
+pub mod layers;
+pub mod limits;
+pub mod logging;
+mod magic_page;
+pub mod mail;
+pub mod model;
+pub mod product;
+mod refusals;
+pub mod routes;
+pub mod schema;

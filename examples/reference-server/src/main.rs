@@ -1,2 +1,7 @@
-//! Server.
-fn main() {}
+//! The binary: see [`reference_server::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    reference_server::cli::run()
+}

@@ -3,6 +3,8 @@
 //! An [`Authenticator`] turns a credential into a [`Principal`] and says nothing about what the
 //! principal may do: roles are never in a token, they are read in the transaction that uses them.
 
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod principal;
 
 use std::future::Future;
@@ -11,7 +13,7 @@ pub use self::principal::Principal;
 
 /// Turns a bearer credential into a principal.
 ///
-/// Implemented by `JwtAuthenticator` (feature `jwt`); implement it for API keys, sessions or
+/// Implemented by `jwt::JwtAuthenticator` (feature `jwt`); implement it for API keys, sessions or
 /// anything else.
 pub trait Authenticator: Send + Sync + 'static {
     /// Finds out whose credential this is.

@@ -87,15 +87,14 @@ impl<'m> Migration<'m> {
         if let Some(login) = self.login {
             grant_roles(conn, login).await?;
         }
-        self.run_one(conn, "mt", &LIBRARY).await?;
+        Self::run_one(conn, "mt", &LIBRARY).await?;
         for product in &self.products {
-            self.run_one(conn, product.name, product.migrator).await?;
+            Self::run_one(conn, product.name, product.migrator).await?;
         }
         Ok(())
     }
 
     async fn run_one(
-        &self,
         conn: &mut PgConnection,
         schema: &str,
         migrator: &Migrator,
@@ -107,6 +106,12 @@ impl<'m> Migration<'m> {
         .await?;
         conn.execute(AssertSqlSafe(format!("set role {OWNER_ROLE}"))).await?;
         recorded_in(schema, migrator).run_direct(None, conn, false).await?;
+        // So that a server can tell whether its schema is behind.
+        conn.execute(AssertSqlSafe(format!(
+            "grant usage on schema {name} to {APP_ROLE}, {SYSTEM_ROLE}; \
+             grant select on {name}.schema_migrations to {APP_ROLE}, {SYSTEM_ROLE}"
+        )))
+        .await?;
         conn.execute("reset role").await?;
         Ok(())
     }
@@ -144,25 +149,33 @@ impl<'m> Migration<'m> {
     }
 }
 
+/// The versions on record. None, too, where the login may not become `mt_app`: running the migration
+/// is what grants that.
 async fn applied(conn: &mut PgConnection, schema: &str) -> Result<Vec<i64>, sqlx::Error> {
-    let table = format!("{}.schema_migrations", quoted(schema));
-    let exists: bool = sqlx::query_scalar("select to_regclass($1) is not null")
-        .bind(&table)
-        .fetch_one(&mut *conn)
-        .await?;
-    if !exists {
-        return Ok(Vec::new());
-    }
-    // Readable to the roles that the login may take on, not to the login itself. The two statements of
-    // one simple message are one transaction, so the role ends with it.
-    let member: bool = sqlx::query_scalar(
+    let member: Option<bool> = sqlx::query_scalar(
         "select pg_has_role(r.oid, 'member') from pg_roles r where r.rolname = $1",
     )
     .bind(APP_ROLE)
-    .fetch_one(&mut *conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    let role = if member { format!("set local role {APP_ROLE}; ") } else { String::new() };
-    let sql = format!("{role}select version from {table} where success order by version");
+    if member != Some(true) {
+        return Ok(Vec::new());
+    }
+    // The statements of one simple message are one transaction, so the role ends with it.
+    let table = format!("{}.schema_migrations", quoted(schema));
+    let exists = format!(
+        "set local role {APP_ROLE}; \
+         select exists (select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+             where n.nspname = '{}' and c.relname = 'schema_migrations')",
+        schema.replace('\'', "''")
+    );
+    let row = sqlx::raw_sql(AssertSqlSafe(exists)).fetch_one(&mut *conn).await?;
+    if !row.try_get::<bool, _>(0)? {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "set local role {APP_ROLE}; select version from {table} where success order by version"
+    );
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(conn).await?;
     rows.iter().map(|row| row.try_get("version")).collect()
 }

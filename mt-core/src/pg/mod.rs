@@ -24,6 +24,7 @@ mod database;
 mod decode;
 mod error;
 pub mod invites;
+pub mod ledger;
 mod magic_links;
 mod members;
 mod migrate;

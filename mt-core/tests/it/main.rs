@@ -7,5 +7,8 @@ mod caps;
 mod compile_fail;
 mod invites;
 mod isolation;
+mod jwt;
+mod limit;
 mod model;
 mod roster;
+mod tidy;

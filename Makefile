@@ -1,0 +1,49 @@
+# `make` alone lists the targets. ARGS are passed on: make test ARGS='-p mt-core redeem'
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+CARGO := cargo
+SERVER := $(CARGO) run --quiet --locked --package reference-server --
+SCRIPTS := .ci/run scripts/run-tests scripts/tools scripts/with-services
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  \1	\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: demo
+demo: ## the whole flow over HTTP on an embedded Postgres; needs Rust and nothing else
+	$(SERVER) demo $(ARGS)
+
+.PHONY: run
+run: ## the server on port 8000, on an embedded Postgres unless DATABASE_URL is set
+	$(SERVER) serve $(ARGS)
+
+.PHONY: test
+test: ## every test, on a Postgres and a Redis of their own; ARGS='-p mt-core' for some
+	scripts/tools cargo-nextest
+	scripts/with-services scripts/run-tests $(ARGS)
+
+.PHONY: lint
+lint: ## format, clippy, documentation, licences and who may depend on what, shell scripts
+	scripts/tools cargo-deny
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+# The line above unites the features of all crates. Alone, the core has none.
+	$(CARGO) clippy --locked --package mt-core --lib --no-default-features -- -D warnings
+	$(CARGO) clippy --locked --package reference-server --no-default-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+	$(CARGO) deny --locked check bans licenses sources
+	@if command -v shellcheck >/dev/null; then echo shellcheck; shellcheck -x -a $(SCRIPTS); \
+	else echo 'shellcheck is not installed: scripts are not checked'; fi
+
+.PHONY: audit
+audit: ## known vulnerabilities of dependencies; fetches the advisory database
+	scripts/tools cargo-deny
+	$(CARGO) deny --locked check advisories
+
+.PHONY: tools
+tools: ## install cargo-nextest and cargo-deny into .tools/ where they are missing
+	scripts/tools

@@ -1,0 +1,53 @@
+//! What handlers work with. They hold pools that give out transactions, never a connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mt_core::auth::jwt::JwtAuthenticator;
+use mt_core::billing::StandingPolicy;
+use mt_core::pg::{PrincipalPool, SystemPool, TenantPool};
+use mt_core::token::TokenHasher;
+use salvo::Depot;
+
+use crate::billing::Billing;
+use crate::limits::Limits;
+use crate::mail::Mailer;
+use crate::model::Product;
+
+/// The parts of a running server.
+#[derive(Debug)]
+pub struct App {
+    /// Transactions in an org.
+    pub tenants: TenantPool<Product>,
+    /// Transactions of one user, over their orgs.
+    pub principals: PrincipalPool,
+    /// Transactions across orgs, each with a reason.
+    pub system: SystemPool,
+    /// What a subscription's status means.
+    pub standing: StandingPolicy,
+    /// Hashes of links and invites.
+    pub hasher: TokenHasher,
+    /// Access tokens.
+    pub tokens: Arc<JwtAuthenticator>,
+    /// Mail, where it is set up.
+    pub mailer: Mailer,
+    /// Stripe.
+    pub billing: Billing,
+    /// Limits that a handler asks for itself.
+    pub limits: Limits,
+    /// The host of links in mails.
+    pub base_url: String,
+    /// How long a magic link lives.
+    pub magic_link_ttl: Duration,
+    /// How long an invite lives.
+    pub invite_ttl: Duration,
+    /// Whether answers hold the tokens that mails hold: in development and tests only.
+    pub reveal_tokens: bool,
+}
+
+impl App {
+    /// The parts that `depot` carries.
+    pub(crate) fn of(depot: &Depot) -> Arc<Self> {
+        depot.get_typed::<Arc<Self>>().cloned().expect("the router injects the App at its root")
+    }
+}

@@ -1,0 +1,93 @@
+//! The server's side of Stripe: which deliveries to believe, and who makes customers.
+
+mod customers;
+mod worker;
+
+use mt_core::clock::{Clock as _, SystemClock};
+use mt_core::id::TenantId;
+use mt_core::pg::SystemPool;
+use mt_core::pg::ledger::RetryPolicy;
+use mt_core::word::Word as _;
+use mt_stripe::event::Event;
+use mt_stripe::processor::{Processor, ProcessorConfig};
+use mt_stripe::projection::PriceTable;
+use mt_stripe::signature::{SecretError, SignatureError, Verifier};
+
+use self::customers::{CustomerError, Customers};
+pub use self::worker::run as run_worker;
+use crate::config::{StripeConfig, WebhookConfig};
+use crate::model::Plan;
+
+/// What handlers ask about billing.
+#[derive(Clone, Debug)]
+pub struct Billing {
+    verifier: Option<Verifier>,
+    processor: Processor,
+    customers: Customers,
+}
+
+impl Billing {
+    /// Billing as the settings say. Without a webhook secret signatures are not checked, which the
+    /// settings allow in development and tests only.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError`].
+    pub fn new(
+        system: SystemPool,
+        stripe: &StripeConfig,
+        webhooks: WebhookConfig,
+    ) -> Result<Self, SecretError> {
+        let secrets = stripe.webhook_secrets.iter().map(crate::config::Secret::reveal);
+        let verifier = match stripe.webhook_secrets.is_empty() {
+            true => None,
+            false => Some(Verifier::new(secrets)?),
+        };
+        let config = ProcessorConfig {
+            prices: PriceTable::new(Plan::Free.as_str())
+                .plan(Plan::Pro.as_str(), stripe.pro_prices.iter().cloned()),
+            livemode: stripe.livemode,
+            accounts: stripe.accounts.clone(),
+            retry: RetryPolicy {
+                max_attempts: webhooks.max_attempts.get(),
+                backoff: webhooks.backoff,
+                lease: webhooks.lease,
+                ..RetryPolicy::default()
+            },
+        };
+        Ok(Self {
+            verifier,
+            processor: Processor::new(system, config),
+            customers: Customers::new(stripe.secret_key.clone()),
+        })
+    }
+
+    /// Whether a delivery is from Stripe.
+    pub(crate) fn verify(&self, headers: &[&[u8]], body: &[u8]) -> Result<(), SignatureError> {
+        match &self.verifier {
+            Some(verifier) => verifier.verify(headers, body, SystemClock.now()),
+            None if body.is_empty() => Err(SignatureError::EmptyBody),
+            None => Ok(()),
+        }
+    }
+
+    /// Stores and applies a verified delivery.
+    pub(crate) async fn receive(
+        &self,
+        event: &Event,
+        body: &[u8],
+    ) -> Result<mt_stripe::processor::Receipt, mt_core::pg::PgError> {
+        self.processor.receive(event, body).await
+    }
+
+    /// Makes the customer that is to pay for `org`, or a simulated one where there is no key.
+    pub(crate) async fn make_customer(&self, org: TenantId) -> Result<String, CustomerError> {
+        self.customers.make(org).await
+    }
+
+    /// What works on the ledger.
+    #[must_use]
+    pub const fn processor(&self) -> &Processor {
+        &self.processor
+    }
+}

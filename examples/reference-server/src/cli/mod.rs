@@ -1,0 +1,99 @@
+//! The commands of `mt-server`.
+//!
+//! Data goes to stdout and logs go to stderr. Exit codes: 0 fine, 1 failed, 2 wrong usage or settings.
+
+mod demo;
+mod migrate;
+mod serve;
+mod start;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, ConfigErrors};
+use crate::logging;
+
+/// A product on mt: teams manage projects and tasks.
+#[derive(Debug, Parser)]
+#[command(name = "mt-server", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server in the foreground, on embedded Postgres unless DATABASE_URL is set.
+    Serve,
+    /// Makes the roles and brings the schema of DATABASE_URL up to date, as MIGRATE_DATABASE_URL.
+    Migrate(migrate::Arguments),
+    /// Runs the whole flow over HTTP and says at each step what it proves.
+    Demo(demo::Arguments),
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version arrive here too, and go to stdout with 0; usage to stderr with 2.
+        Err(error) => {
+            let code = error.exit_code();
+            return match error.print() {
+                Ok(()) => ExitCode::from(u8::try_from(code).unwrap_or(2)),
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+    };
+    // Before `.env`: the demo runs against another server only if it is told so outright.
+    let base_url = std::env::var("BASE_URL").ok().filter(|url| !url.is_empty());
+    // Absent is fine, and so is anything in it that the settings do not know.
+    let _ = dotenvy::dotenv();
+    let config = match Config::from_vars(|name| std::env::var(name).ok()) {
+        Ok(config) => config,
+        Err(errors) => return wrong_settings(&errors),
+    };
+    if let Err(error) = logging::init(&config.log) {
+        return failed(&error);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Serve => serve::run(config).await,
+            Command::Migrate(arguments) => migrate::run(&config, arguments).await,
+            Command::Demo(arguments) => demo::run(config, arguments, base_url).await,
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&*error),
+    }
+}
+
+/// What a command fails with: one line for people, with its causes.
+type CommandError = Box<dyn std::error::Error + Send + Sync>;
+
+#[expect(clippy::print_stderr, reason = "the log may not be running, and this is for people")]
+fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let text = next.to_string();
+        if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+        cause = next.source();
+    }
+    eprintln!("mt-server: {line}");
+    ExitCode::FAILURE
+}
+
+#[expect(clippy::print_stderr, reason = "the log is not running yet, and this is for people")]
+fn wrong_settings(errors: &ConfigErrors) -> ExitCode {
+    eprintln!("{errors}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,264 @@
+//! From settings to a server that listens, the same for `serve` and `demo`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
+use mt_core::billing::StandingPolicy;
+use mt_core::pg::{ConnectError, Database, DatabaseOptions, ServerLogin};
+use mt_core::token::TokenHasher;
+use salvo::Service;
+use salvo::async_trait;
+use sqlx::postgres::PgConnectOptions;
+
+use super::CommandError;
+use crate::app::App;
+use crate::billing::Billing;
+use crate::config::{AppEnv, AuthConfig, Config};
+use crate::embedded::{DataDir, EmbeddedPostgres, LOGIN};
+use crate::http::body::BodyLimits;
+use crate::http::service::{ShellOptions, service};
+use crate::layers::Layers;
+use crate::limits::{Limiter, Limits};
+use crate::mail::Mailer;
+use crate::routes::health::{Checks, Readiness};
+use crate::routes::{self, webhooks};
+use crate::schema;
+
+/// Names the issuer and the audience of tokens.
+const ISSUER: &str = "mt";
+/// How long a database that is away at start is waited for.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+const START_PAUSE: Duration = Duration::from_millis(500);
+/// How long letters that wait at the end are still sent.
+const MAIL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A server that is ready to be put on a socket.
+pub(super) struct Started {
+    pub(super) service: Service,
+    pub(super) readiness: Readiness,
+    pub(super) behind: Behind,
+}
+
+/// What stands behind the service, and outlives its last request.
+pub(super) struct Behind {
+    database: Database,
+    embedded: Option<EmbeddedPostgres>,
+    worker: tokio::task::JoinHandle<()>,
+    mail: Option<Mail>,
+}
+
+/// The task that sends letters, and how to tell it that there will be no more.
+struct Mail {
+    task: tokio::task::JoinHandle<()>,
+    stop: tokio::sync::oneshot::Sender<()>,
+}
+
+impl Behind {
+    /// Whether the database is in this process.
+    pub(super) const fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// Lets go of everything, in the order in which nothing is asked of what is gone.
+    pub(super) async fn stop(self) -> Result<(), CommandError> {
+        self.worker.abort();
+        if let Some(Mail { task, stop }) = self.mail {
+            // Either may have ended by itself.
+            let _ = stop.send(());
+            let _ = tokio::time::timeout(MAIL_PATIENCE, task).await;
+        }
+        self.database.close().await;
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Where an embedded database keeps its data.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Embedded {
+    /// In the user's own directory, for the next start to find.
+    Persistent,
+    /// Nowhere for long.
+    Temporary,
+}
+
+/// Opens the database, checks its schema and puts the server together.
+pub(super) async fn start(config: &Config, embedded: Embedded) -> Result<Started, CommandError> {
+    let (database, embedded) = match &config.database.url {
+        Some(url) => (connect(config, url.reveal().parse()?).await?, None),
+        None => {
+            let (database, engine) = open_embedded(embedded).await?;
+            (database, Some(engine))
+        }
+    };
+    let limiter = match &config.redis.url {
+        Some(url) => Limiter::redis(url.reveal())?,
+        None => Limiter::in_process(),
+    };
+    let (mailer, mail) = mail(config)?;
+    let app = Arc::new(app(config, &database, limiter.clone(), mailer)?);
+    let checks = Dependencies { database: database.clone(), limiter: limiter.clone() };
+    let readiness = Readiness::new(checks, config.redis.required_for_ready);
+    let layers = Layers::new(&app, limiter, config.rate_limits.clone());
+    let worker = tokio::spawn(crate::billing::run_worker(app.billing.processor().clone()));
+    let router = routes::router(app, &layers, readiness.clone());
+    let options = ShellOptions {
+        body_limits: BodyLimits::default().with(webhooks::PATH, webhooks::MAX_BYTES),
+        cors_origins: config.cors_origins.clone(),
+    };
+    let behind = Behind { database, embedded, worker, mail };
+    Ok(Started { service: service(router, options), readiness, behind })
+}
+
+async fn open_embedded(kind: Embedded) -> Result<(Database, EmbeddedPostgres), CommandError> {
+    let data = match kind {
+        Embedded::Persistent => DataDir::of_user(|name| std::env::var_os(name))?,
+        Embedded::Temporary => DataDir::Temporary,
+    };
+    let engine = EmbeddedPostgres::start(data).await?;
+    let admin = engine.admin_options();
+    schema::migration().for_login(ServerLogin::Create(LOGIN)).run(&admin).await?;
+    let options = DatabaseOptions::new(admin)
+        .max_connections(EmbeddedPostgres::MAX_CONNECTIONS)
+        // One connection serves everybody in turn: waiting longer than usual is normal.
+        .acquire_timeout(Duration::from_secs(10))
+        .session_authorization(LOGIN);
+    Ok((Database::connect(options).await?, engine))
+}
+
+async fn connect(config: &Config, login: PgConnectOptions) -> Result<Database, CommandError> {
+    let pending = retried(|| async { schema::migration().pending(&login).await }).await?;
+    if !pending.is_empty() {
+        return Err(format!(
+            "the database's schema is behind by {} ({}); run `mt-server migrate`",
+            pending.len(),
+            pending.join(", ")
+        )
+        .into());
+    }
+    let options =
+        DatabaseOptions::new(login.clone()).max_connections(config.database.max_connections.get());
+    let options = match config.app_env {
+        AppEnv::Prod => options,
+        AppEnv::Dev | AppEnv::Test => options.insecure_allow_privileged_login(),
+    };
+    Ok(retried(|| async { Database::connect(options.clone()).await }).await?)
+}
+
+/// Tries again while the database does not answer, for half a minute.
+async fn retried<T, E, F>(mut work: impl FnMut() -> F) -> Result<T, E>
+where
+    E: std::error::Error + IsAway,
+    F: Future<Output = Result<T, E>>,
+{
+    let deadline = tokio::time::Instant::now() + START_PATIENCE;
+    loop {
+        match work().await {
+            Err(error) if error.is_away() && tokio::time::Instant::now() < deadline => {
+                tracing::warn!(cause = error.source(), "waiting for the database: {error}");
+                tokio::time::sleep(START_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Tells a database that is away from one that says no.
+trait IsAway {
+    fn is_away(&self) -> bool;
+}
+
+impl IsAway for ConnectError {
+    fn is_away(&self) -> bool {
+        matches!(self, Self::Unavailable(error) if is_away(error))
+    }
+}
+
+impl IsAway for mt_core::pg::MigrateError {
+    fn is_away(&self) -> bool {
+        matches!(self, Self::Prepare(error) if is_away(error))
+    }
+}
+
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        // Starting up, shutting down, or out of connections.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("53"))
+        }
+        _ => false,
+    }
+}
+
+fn mail(config: &Config) -> Result<(Mailer, Option<Mail>), CommandError> {
+    let Some(mail) = &config.mail else { return Ok((Mailer::none(), None)) };
+    let (mailer, delivery) = Mailer::smtp(mail.smtp_url.reveal(), &mail.from.to_string())?;
+    let (stop, stopping) = tokio::sync::oneshot::channel();
+    let task = tokio::spawn(delivery.run(async {
+        let _ = stopping.await;
+    }));
+    Ok((mailer, Some(Mail { task, stop })))
+}
+
+fn app(
+    config: &Config,
+    database: &Database,
+    limiter: Limiter,
+    mailer: Mailer,
+) -> Result<App, CommandError> {
+    let standing = StandingPolicy::default().with_grace(config.billing_grace);
+    let auth = &config.auth;
+    let mut hasher = TokenHasher::new(auth.jwt_secret.reveal().as_bytes());
+    if let Some(previous) = &auth.jwt_secret_previous {
+        hasher = hasher.with_previous(previous.reveal().as_bytes());
+    }
+    Ok(App {
+        tenants: database.tenants(standing.clone()),
+        principals: database.principals(),
+        system: database.system(),
+        standing,
+        hasher,
+        tokens: Arc::new(tokens(config.app_env, auth)?),
+        mailer,
+        billing: Billing::new(database.system(), &config.stripe, config.webhooks)?,
+        limits: Limits::new(limiter, config.rate_limits.email_per_hour),
+        base_url: config.base_url.as_str().to_owned(),
+        magic_link_ttl: auth.magic_link_ttl,
+        invite_ttl: auth.invite_ttl,
+        reveal_tokens: !config.app_env.is_prod(),
+    })
+}
+
+fn tokens(env: AppEnv, auth: &AuthConfig) -> Result<JwtAuthenticator, CommandError> {
+    // Production has refused a weak secret already; elsewhere one is a convenience.
+    let key = |secret: &str| match env {
+        AppEnv::Prod => JwtKey::hs256(secret),
+        AppEnv::Dev | AppEnv::Test => Ok(JwtKey::insecure_hs256(secret)),
+    };
+    let mut jwt =
+        JwtConfig::new(ISSUER, ISSUER, key(auth.jwt_secret.reveal())?).with_ttl(auth.jwt_ttl);
+    if let Some(previous) = &auth.jwt_secret_previous {
+        jwt = jwt.also_accept(key(previous.reveal())?);
+    }
+    Ok(JwtAuthenticator::new(jwt)?)
+}
+
+struct Dependencies {
+    database: Database,
+    limiter: Limiter,
+}
+
+#[async_trait]
+impl Checks for Dependencies {
+    async fn database(&self) -> bool {
+        self.database.ping().await.is_ok()
+    }
+
+    async fn redis(&self) -> bool {
+        self.limiter.is_reachable().await
+    }
+}

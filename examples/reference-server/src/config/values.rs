@@ -1,0 +1,138 @@
+//! Types of settings that are more than a number or a text.
+
+use std::net::IpAddr;
+
+use reqwest::Url;
+use salvo::http::HeaderValue;
+
+/// What the process is run for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AppEnv {
+    /// Somebody's own machine: defaults that work at once, and links in answers instead of mails.
+    Dev,
+    /// The real thing: no default for a secret, and nothing simulated.
+    Prod,
+    /// As [`AppEnv::Dev`] in every default.
+    Test,
+}
+
+impl AppEnv {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "dev" => Some(Self::Dev),
+            "prod" => Some(Self::Prod),
+            "test" => Some(Self::Test),
+            _ => None,
+        }
+    }
+
+    /// Whether this is production.
+    #[must_use]
+    pub const fn is_prod(self) -> bool {
+        matches!(self, Self::Prod)
+    }
+}
+
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+impl LogFormat {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "json" => Some(Self::Json),
+            "pretty" => Some(Self::Pretty),
+            _ => None,
+        }
+    }
+}
+
+/// The address under which clients reach the server: the host of links in mails. It is never taken
+/// from a request, whose `Host` anybody can choose.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BaseUrl(Url);
+
+impl BaseUrl {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let url = Url::parse(text).ok()?;
+        let is_plain = matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        is_plain.then_some(Self(url))
+    }
+
+    /// The address without a slash at its end, so that a path can follow.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str().trim_end_matches('/')
+    }
+
+    /// Whether what is sent there can be read on the way: plain HTTP to another machine.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        self.0.scheme() != "https" && !is_loopback(self.0.host_str().unwrap_or_default())
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host == "localhost" || host.ends_with(".localhost"), |ip| ip.is_loopback())
+}
+
+/// An address to listen on: an IP address, or the one name that is the same everywhere.
+pub(super) fn listen_host(text: &str) -> Option<IpAddr> {
+    match text {
+        "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
+        _ => text.parse().ok(),
+    }
+}
+
+/// An origin exactly as browsers send it: lower case, no path, no default port.
+pub(super) fn origin(text: &str) -> Option<HeaderValue> {
+    let url = Url::parse(text).ok()?;
+    let is_origin =
+        matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text;
+    is_origin.then(|| HeaderValue::try_from(text).ok())?
+}
+
+/// Whether `text` is a URL of one of `schemes` with a host.
+pub(super) fn is_url_of(text: &str, schemes: &[&str]) -> bool {
+    Url::parse(text).is_ok_and(|url| schemes.contains(&url.scheme()) && url.has_host())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_exposed_unless_it_stays_on_the_machine() {
+        for (text, is_exposed) in [
+            ("http://localhost:8000", false),
+            ("http://app.localhost", false),
+            ("http://127.0.0.2", false),
+            ("http://[::1]:8000", false),
+            ("https://example.org", false),
+            ("http://example.org", true),
+            ("http://localhost.example.org", true),
+            ("http://10.0.0.1", true),
+            ("http://0.0.0.0:8000", true),
+        ] {
+            assert_eq!(BaseUrl::parse(text).unwrap().is_exposed(), is_exposed, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_can_follow_a_base_url() {
+        let base = |text| BaseUrl::parse(text).unwrap().as_str().to_owned();
+        assert_eq!(base("https://Example.org/"), "https://example.org");
+        assert_eq!(base("https://example.org/mt/"), "https://example.org/mt");
+    }
+}

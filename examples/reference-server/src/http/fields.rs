@@ -1,0 +1,293 @@
+//! Types of fields in request bodies. What can be read is valid; what is wrong is said in a lower
+//! case sentence fragment that follows the field's name.
+
+use std::fmt;
+
+use mt_core::email::EmailAddress;
+use mt_core::word::Word;
+use serde::de::{Deserializer, Error, Visitor};
+use serde::{Deserialize, Serialize};
+
+macro_rules! one_line_text {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// It was trimmed and has 1 to 200 characters (Unicode scalar values), none of them a
+        /// control character or a line or paragraph separator.
+        #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Reads and trims a text.
+            ///
+            /// # Errors
+            ///
+            /// [`TextError`], whose text may be shown to whoever typed it.
+            pub fn parse(text: &str) -> Result<Self, TextError> {
+                one_line(text).map(Self)
+            }
+
+            /// The text, trimmed.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The text, trimmed.
+            #[must_use]
+            pub fn into_string(self) -> String {
+                self.0
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(Text(Self::parse))
+            }
+        }
+    };
+}
+
+one_line_text! {
+    /// The name of an org or a project.
+    Name
+}
+one_line_text! {
+    /// The title of a task.
+    Title
+}
+
+/// The most characters in a name or a title.
+pub const MAX_LINE_CHARS: usize = 200;
+
+fn one_line(text: &str) -> Result<String, TextError> {
+    // Before trimming, which would hide a line feed at the end.
+    if text.chars().any(is_control) {
+        return Err(TextError::ControlCharacter);
+    }
+    let line = text.trim();
+    match line.chars().count() {
+        1..=MAX_LINE_CHARS => Ok(line.to_owned()),
+        _ => Err(TextError::Length { min: 1, max: MAX_LINE_CHARS }),
+    }
+}
+
+/// A longer text of at most 10 000 characters, in which `\n`, `\r` and `\t` may stand. It is not
+/// trimmed, and may be empty.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Description(String);
+
+/// An e-mail address in its canonical form.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Email(EmailAddress);
+
+impl Description {
+    /// The most characters.
+    pub const MAX_CHARS: usize = 10_000;
+
+    /// Reads a description.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError`], whose text may be shown to whoever typed the description.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        if text.chars().any(|char| is_control(char) && !matches!(char, '\n' | '\r' | '\t')) {
+            return Err(TextError::ControlCharacter);
+        }
+        match text.chars().count() {
+            0..=Self::MAX_CHARS => Ok(Self(text.to_owned())),
+            _ => Err(TextError::Length { min: 0, max: Self::MAX_CHARS }),
+        }
+    }
+
+    /// The text as it was sent.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text as it was sent.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl Email {
+    /// The address.
+    #[must_use]
+    pub fn into_address(self) -> EmailAddress {
+        self.0
+    }
+}
+
+/// Cc, and the two separators that some displays take for a line's end.
+fn is_control(char: char) -> bool {
+    char.is_control() || matches!(char, '\u{2028}' | '\u{2029}')
+}
+
+/// Why a text is refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum TextError {
+    /// It holds a character that it may not.
+    #[error("must not hold control characters")]
+    ControlCharacter,
+    /// It is too short or too long.
+    #[error("must have {min} to {max} characters")]
+    Length {
+        /// The least.
+        min: usize,
+        /// The most.
+        max: usize,
+    },
+}
+
+/// A member of a PATCH body whose absence and whose `null` mean different things. Needs
+/// `#[serde(default)]`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Patch<T> {
+    /// Not there: leave the value alone.
+    #[default]
+    Absent,
+    /// `null`: clear the value.
+    Null,
+    /// Set this value.
+    Value(T),
+}
+
+impl<T> Patch<T> {
+    /// `None` to leave alone, `Some(None)` to clear, `Some(Some(_))` to set.
+    pub fn into_option(self) -> Option<Option<T>> {
+        match self {
+            Self::Absent => None,
+            Self::Null => Some(None),
+            Self::Value(value) => Some(Some(value)),
+        }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Value))
+    }
+}
+
+/// For `#[serde(default, deserialize_with = "fields::present")]` on an `Option`: a member that may
+/// be absent but not `null`.
+///
+/// # Errors
+///
+/// Those of `T`.
+pub fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// For `#[serde(deserialize_with = "fields::word")]`: one of a closed set of words.
+///
+/// # Errors
+///
+/// Lists the words, without quoting the one that was sent.
+pub fn word<'de, D, W>(deserializer: D) -> Result<W, D::Error>
+where
+    D: Deserializer<'de>,
+    W: Word,
+{
+    deserializer.deserialize_str(Text(|text: &str| {
+        W::parse(text).map_err(|_unknown| {
+            let words: Vec<_> = W::ALL.iter().map(|word| format!("`{}`", word.as_str())).collect();
+            format!("must be one of {}", words.join(", "))
+        })
+    }))
+}
+
+/// Visits a string and parses it.
+struct Text<F>(F);
+
+impl<T, E, F> Visitor<'_> for Text<F>
+where
+    F: FnOnce(&str) -> Result<T, E>,
+    E: fmt::Display,
+{
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<R: Error>(self, text: &str) -> Result<T, R> {
+        (self.0)(text).map_err(R::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Description {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text(Self::parse))
+    }
+}
+
+impl<'de> Deserialize<'de> for Email {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text(EmailAddress::parse)).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_trimmed_and_counted_in_characters() {
+        let longest = "😀".repeat(200);
+        for (typed, stored) in
+            [(" a ", "a"), ("\u{3000}日本\u{3000}", "日本"), (longest.as_str(), longest.as_str())]
+        {
+            assert_eq!(Name::parse(typed), Ok(Name(stored.to_owned())));
+        }
+        let length = TextError::Length { min: 1, max: 200 };
+        for (typed, error) in [
+            ("", length),
+            (" \u{a0} ", length),
+            (&"é".repeat(201), length),
+            ("a\n", TextError::ControlCharacter),
+            ("a\u{7f}b", TextError::ControlCharacter),
+            ("a\u{85}b", TextError::ControlCharacter),
+            ("a\u{2028}b", TextError::ControlCharacter),
+        ] {
+            assert_eq!(Name::parse(typed), Err(error), "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn descriptions_keep_their_lines() {
+        for text in ["", " a\r\n\tb ", &"é".repeat(10_000)] {
+            assert_eq!(Description::parse(text).unwrap().as_str(), text);
+        }
+        assert!(Description::parse(&"a".repeat(10_001)).is_err());
+        assert!(Description::parse("a\u{b}").is_err());
+        assert!(Description::parse("a\u{2029}").is_err());
+    }
+
+    #[test]
+    fn a_patch_tells_absent_from_null() {
+        #[derive(Deserialize)]
+        struct Change {
+            #[serde(default)]
+            note: Patch<Description>,
+            #[serde(default, deserialize_with = "present")]
+            title: Option<Title>,
+        }
+        let read = serde_json::from_str::<Change>;
+        assert_eq!(read("{}").unwrap().note, Patch::Absent);
+        assert_eq!(read(r#"{"note":null}"#).unwrap().note.into_option(), Some(None));
+        let set = read(r#"{"note":"x"}"#).unwrap().note.into_option();
+        assert_eq!(set, Some(Some(Description("x".to_owned()))));
+        assert_eq!(read("{}").unwrap().title, None);
+        assert!(read(r#"{"title":null}"#).is_err());
+    }
+}

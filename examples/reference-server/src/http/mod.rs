@@ -1,0 +1,29 @@
+//! The HTTP side that all routes share.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`service`] | the service around a router, the listening socket, the graceful stop |
+//! | `shell` | the outermost handler: what is true of every answer |
+//! | `head`, `method` | what is refused before routing: sizes, spellings of a path, methods |
+//! | [`problem`], [`problems`] | how the server says no, and every way it has of saying it |
+//! | [`json`], [`fields`], [`body`] | strict reading of bodies |
+//! | [`guard`] | `mt-tower`'s guards as salvo handlers |
+//! | [`page`] | `limit` and `cursor` |
+//! | [`request_id`], [`headers`], `cors` | headers in and out |
+//!
+//! Nothing here knows the product or the database.
+
+pub mod body;
+mod cors;
+pub mod fields;
+pub mod guard;
+mod head;
+pub mod headers;
+pub mod json;
+mod method;
+pub mod page;
+pub mod problem;
+pub mod problems;
+pub mod request_id;
+pub mod service;
+mod shell;

@@ -1,0 +1,145 @@
+//! Every kind of problem that the server answers with: the catalogue behind `/problems/{code}`.
+
+use salvo::http::StatusCode;
+
+/// One kind of problem: what all its occurrences have in common.
+#[derive(Debug)]
+pub struct Kind {
+    /// The last segment of the problem's `type`, stable for ever.
+    pub code: &'static str,
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// A few words, the same for every occurrence (RFC 9457 §3.1.3).
+    pub title: &'static str,
+    /// What happened and what the client can do about it.
+    pub explanation: &'static str,
+}
+
+impl Kind {
+    /// The kind whose code is `code`.
+    #[must_use]
+    pub fn find(code: &str) -> Option<&'static Self> {
+        ALL.iter().copied().find(|kind| kind.code == code)
+    }
+}
+
+macro_rules! catalogue {
+    ($($name:ident = $code:literal, $status:ident, $title:literal, $explanation:literal;)*) => {
+        $(
+            #[doc = concat!("`", $code, "`: ", $explanation)]
+            pub static $name: Kind = Kind {
+                code: $code,
+                status: StatusCode::$status,
+                title: $title,
+                explanation: $explanation,
+            };
+        )*
+
+        /// Every kind, by status and then by code.
+        pub static ALL: &[&Kind] = &[$(&$name),*];
+    };
+}
+
+catalogue! {
+    INVALID_REQUEST = "invalid-request", BAD_REQUEST, "The request cannot be read",
+        "The body is empty, not UTF-8 or not JSON, or a query parameter has a value that it does not take. `detail` and `errors` say where. Correct the request before sending it again.";
+    INVALID_SIGNATURE = "invalid-signature", BAD_REQUEST, "The signature does not match",
+        "The signature header of a webhook is missing, malformed, too old, or was made with another secret or over other bytes. Check the endpoint's secret and the sender's clock.";
+    INVITE_INVALID = "invite-invalid", BAD_REQUEST, "The invite cannot be used",
+        "The invite is unknown, expired, revoked or already used, or whoever sent it may no longer give that role. Ask for a new one.";
+    MAGIC_LINK_EXPIRED = "magic-link-expired", BAD_REQUEST, "The sign-in link has expired",
+        "Sign-in links live for a few minutes. Ask for a new one.";
+    MAGIC_LINK_INVALID = "magic-link-invalid", BAD_REQUEST, "The sign-in link is not valid",
+        "The token is unknown, or another link of the same address has been used since. Ask for a new one.";
+    MAGIC_LINK_USED = "magic-link-used", BAD_REQUEST, "The sign-in link was already used",
+        "A sign-in link works once. Ask for a new one.";
+    UNAUTHENTICATED = "unauthenticated", UNAUTHORIZED, "Sign in first",
+        "The request has no bearer token, or one that is malformed, expired or ended by a logout. `WWW-Authenticate` says which. Sign in and send the new token.";
+    BILLING_REQUIRED = "billing-required", PAYMENT_REQUIRED, "The subscription does not allow changes",
+        "The org's payment has lapsed. Reading, leaving, shrinking and paying still work; an owner can settle the payment under billing.";
+    CAP_REACHED = "cap-reached", PAYMENT_REQUIRED, "The plan allows no more of these",
+        "The org has as many of `resource` as its plan allows, which is `cap`. Remove some, or let an owner upgrade the plan.";
+    FORBIDDEN = "forbidden", FORBIDDEN, "Not allowed",
+        "The caller's role in the org does not include this action, or the row belongs to somebody else.";
+    ORG_SUSPENDED = "org-suspended", FORBIDDEN, "The org is suspended",
+        "An operator has suspended the org, wholly or for writes. Contact support.";
+    NOT_FOUND = "not-found", NOT_FOUND, "Not found",
+        "There is nothing at this address, or nothing that the caller may know of. Paths have one spelling: no trailing slash, no empty segment, no percent-encoding.";
+    METHOD_NOT_ALLOWED = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed",
+        "The path exists but not with this method. `Allow` lists the methods it has.";
+    ALREADY_MEMBER = "already-member", CONFLICT, "Already a member",
+        "The caller is a member of the org already and keeps the role they have.";
+    CONFLICT = "conflict", CONFLICT, "Not possible in the present state",
+        "The target is in a state that does not allow this action. Read it again before deciding what to do.";
+    IDEMPOTENCY_MISMATCH = "idempotency-mismatch", CONFLICT, "The idempotency key was used for another request",
+        "The same `Idempotency-Key` was sent before with a different body. Use a fresh key for a new request.";
+    LAST_OWNER = "last-owner", CONFLICT, "An org needs an owner",
+        "The change would leave the org without an owner. Make somebody else an owner first.";
+    PRECONDITION_FAILED = "precondition-failed", PRECONDITION_FAILED, "It has changed since it was read",
+        "The entity tag in `If-Match` is not the present one. Read the resource again and repeat the change on what it is now.";
+    TOO_LARGE = "too-large", PAYLOAD_TOO_LARGE, "The body is too large",
+        "The body is longer than this address takes: 64 KiB, or 2 MiB for webhooks.";
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "Not a supported content type",
+        "Bodies are `application/json` in UTF-8, without a `Content-Encoding`.";
+    INVALID_FIELDS = "invalid-fields", UNPROCESSABLE_ENTITY, "Some fields are not valid",
+        "The body is JSON, but not what this address takes: a member is missing, unknown, repeated, or has a value that it does not take. `errors` names each by JSON Pointer (RFC 6901).";
+    RATE_LIMITED = "rate-limited", TOO_MANY_REQUESTS, "Too many requests",
+        "The quota of this address, caller or org is used up. Wait as many seconds as `Retry-After` says.";
+    HEADERS_TOO_LARGE = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too large",
+        "A request has at most 64 header fields, and at most 16 KiB from its request line to the empty line.";
+    INTERNAL = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here",
+        "The server failed. Quote `request_id` when you report it; the cause is in the log under that id.";
+    UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE, "Not available at the moment",
+        "Something that the server depends on is away or overloaded. Try again after as many seconds as `Retry-After` says.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of codes that clients were promised, to the letter.
+    const PROMISED: &[(u16, &[&str])] = &[
+        (
+            400,
+            &[
+                "invalid-request",
+                "invalid-signature",
+                "invite-invalid",
+                "magic-link-expired",
+                "magic-link-invalid",
+                "magic-link-used",
+            ],
+        ),
+        (401, &["unauthenticated"]),
+        (402, &["billing-required", "cap-reached"]),
+        (403, &["forbidden", "org-suspended"]),
+        (404, &["not-found"]),
+        (405, &["method-not-allowed"]),
+        (409, &["already-member", "conflict", "idempotency-mismatch", "last-owner"]),
+        (412, &["precondition-failed"]),
+        (413, &["too-large"]),
+        (415, &["unsupported-media-type"]),
+        (422, &["invalid-fields"]),
+        (429, &["rate-limited"]),
+        (431, &["headers-too-large"]),
+        (500, &["internal"]),
+        (503, &["unavailable"]),
+    ];
+
+    #[test]
+    fn the_catalogue_is_what_was_promised() {
+        let promised: Vec<_> = PROMISED
+            .iter()
+            .flat_map(|(status, codes)| codes.iter().map(|code| (*status, *code)))
+            .collect();
+        let mut held: Vec<_> = ALL.iter().map(|kind| (kind.status.as_u16(), kind.code)).collect();
+        held.sort_unstable();
+        assert_eq!(held, promised);
+    }
+
+    #[test]
+    fn a_kind_is_found_by_its_code_alone() {
+        assert_eq!(Kind::find("last-owner").map(|kind| kind.title), Some("An org needs an owner"));
+        assert!(Kind::find("Last-Owner").is_none());
+    }
+}

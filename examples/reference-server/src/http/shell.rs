@@ -1,0 +1,167 @@
+//! The outermost handler: everything that is true of every answer, whatever the route.
+//!
+//! In this order: the request gets its id; a head that is too large, a body that says it is, a
+//! path that is not in its one spelling, an unknown path and a method that the path does not have
+//! are refused, all before any guard or handler runs. What is left runs with panics caught.
+//! Afterwards, errors that are not problems are made into problems, and every answer gets its
+//! headers.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use salvo::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use salvo::http::{HeaderValue, Method, ResBody, StatusCode};
+use salvo::routing::{FlowCtrl, Router};
+use salvo::{Depot, Handler, Request, Response, async_trait};
+use tracing::Instrument as _;
+
+use super::body::BodyLimits;
+use super::cors::Cors;
+use super::problem::ApiError;
+use super::problems::{self, Kind};
+use super::request_id::{RequestId, X_REQUEST_ID};
+use super::{head, headers, method};
+
+/// See the [module docs](self).
+#[derive(Debug)]
+pub(super) struct Shell {
+    pub(super) router: Arc<Router>,
+    pub(super) body_limits: BodyLimits,
+    pub(super) cors: Cors,
+}
+
+/// What to do with a request whose head has been looked at.
+enum Verdict {
+    Handle,
+    Preflight(HeaderValue),
+}
+
+#[async_trait]
+impl Handler for Shell {
+    async fn handle(
+        &self,
+        req: &mut Request,
+        depot: &mut Depot,
+        res: &mut Response,
+        ctrl: &mut FlowCtrl,
+    ) {
+        let id = RequestId::choose(req.headers());
+        req.extensions_mut().insert(id.clone());
+        let span = tracing::info_span!(
+            "request",
+            request_id = %id,
+            method = %req.method(),
+            // Never the query: it is where tokens end up by mistake.
+            path = req.uri().path(),
+        );
+        async {
+            self.answer(req, depot, res, ctrl).await;
+            self.finish(req, res, &id);
+            tracing::debug!(status = res.status_code.map(|status| status.as_u16()), "answered");
+        }
+        .instrument(span)
+        .await;
+    }
+}
+
+impl Shell {
+    async fn answer(
+        &self,
+        req: &mut Request,
+        depot: &mut Depot,
+        res: &mut Response,
+        ctrl: &mut FlowCtrl,
+    ) {
+        // salvo sets 404 or 405 before it calls the first handler when no route matches.
+        let routed = res.status_code.take().is_none();
+        match self.admit(req, routed).await {
+            Ok(Verdict::Handle) => {
+                let handled = AssertUnwindSafe(ctrl.call_next(req, depot, res)).catch_unwind();
+                if let Err(panic) = handled.await {
+                    tracing::error!(panic = panic_text(&*panic), "a handler panicked");
+                    *res = Response::new();
+                    ApiError::new(&problems::INTERNAL).write_to(res, req.extensions().get());
+                }
+            }
+            Ok(Verdict::Preflight(methods)) => Cors::answer_preflight(&methods, res),
+            Err(problem) => problem.write_to(res, req.extensions().get()),
+        }
+        ctrl.skip_rest();
+    }
+
+    async fn admit(&self, req: &mut Request, routed: bool) -> Result<Verdict, ApiError> {
+        head::check_size(req)?;
+        head::check_declared_length(req, self.body_limits.of(req.uri().path()))?;
+        if !head::is_canonical(req.uri().path()) {
+            return Err(ApiError::not_found());
+        }
+        if routed && method::is_routable(req.method()) {
+            return Ok(Verdict::Handle);
+        }
+        let allow = method::allowed(&self.router, req).await.ok_or_else(ApiError::not_found)?;
+        if self.cors.is_preflight(req) {
+            return Ok(Verdict::Preflight(allow));
+        }
+        Err(ApiError::new(&problems::METHOD_NOT_ALLOWED).header(ALLOW, allow))
+    }
+
+    fn finish(&self, req: &mut Request, res: &mut Response, id: &RequestId) {
+        if let Some(status) = res.status_code
+            && (status.is_client_error() || status.is_server_error())
+            && !is_json(res)
+        {
+            ApiError::new(kind_of(status)).write_to(res, Some(id));
+        }
+        headers::settle_pending(req, res);
+        self.cors.admit(req, res);
+        headers::harden(res.headers_mut());
+        res.headers_mut().insert(X_REQUEST_ID, id.to_header());
+        method::restore_head(req);
+        if *req.method() == Method::HEAD {
+            // The length that GET would have had; salvo takes the body away.
+            if let Some(length) = res.body.size().filter(|length| *length > 0) {
+                res.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            res.replace_body(ResBody::None);
+        }
+    }
+}
+
+/// Whether a handler has said its error in JSON of its own, as `/ready` does, or as a problem.
+fn is_json(res: &Response) -> bool {
+    let content_type = res.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    !res.body.is_none()
+        && !res.body.is_error()
+        && content_type.is_some_and(|mime| {
+            mime.starts_with(b"application/json") || mime.starts_with(b"application/problem+json")
+        })
+}
+
+/// The kind that says of a bare status no more than the status does. Statuses that nobody was
+/// promised fold into those that were.
+fn kind_of(status: StatusCode) -> &'static Kind {
+    match status {
+        StatusCode::UNAUTHORIZED => &problems::UNAUTHENTICATED,
+        StatusCode::PAYMENT_REQUIRED => &problems::BILLING_REQUIRED,
+        StatusCode::FORBIDDEN => &problems::FORBIDDEN,
+        StatusCode::NOT_FOUND => &problems::NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED => &problems::METHOD_NOT_ALLOWED,
+        StatusCode::CONFLICT => &problems::CONFLICT,
+        StatusCode::PRECONDITION_FAILED => &problems::PRECONDITION_FAILED,
+        StatusCode::PAYLOAD_TOO_LARGE => &problems::TOO_LARGE,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => &problems::UNSUPPORTED_MEDIA_TYPE,
+        StatusCode::UNPROCESSABLE_ENTITY => &problems::INVALID_FIELDS,
+        StatusCode::TOO_MANY_REQUESTS => &problems::RATE_LIMITED,
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => &problems::HEADERS_TOO_LARGE,
+        StatusCode::SERVICE_UNAVAILABLE => &problems::UNAVAILABLE,
+        client if client.is_client_error() => &problems::INVALID_REQUEST,
+        _ => &problems::INTERNAL,
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

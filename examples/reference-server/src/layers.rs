@@ -1,0 +1,103 @@
+//! Which of `mt-tower`'s guards stand before the routes, made once from the settings.
+//!
+//! ```text
+//! rate limit (by address) → authenticate → resolve org → load access (404) → rate limit (by caller and org)
+//! ```
+//!
+//! Role and billing are decided where the handler takes its grant, and again in the transaction.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use mt_core::access::Access;
+use mt_core::auth::jwt::JwtAuthenticator;
+use mt_core::limit::Quota;
+use mt_core::pg::TenantPool;
+use mt_tower::Guard;
+use mt_tower::authenticate::Authenticate;
+use mt_tower::load_access::LoadAccess;
+use mt_tower::rate_limit::{ByPrincipalAndTenant, Class, ClientAddress, QuotaByAccess, RateLimit};
+use mt_tower::resolve_tenant::{PathParam, ResolveTenant};
+
+use crate::app::App;
+use crate::config::RateLimitConfig;
+use crate::limits::Limiter;
+use crate::model::{Plan, Product};
+
+/// How many times the free plan's share the paying ones get.
+const PRO_FACTOR: u32 = 10;
+
+/// The guards, ready to be put before routes.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    tokens: Arc<JwtAuthenticator>,
+    tenants: TenantPool<Product>,
+    limiter: Limiter,
+    limits: RateLimitConfig,
+}
+
+impl Layers {
+    /// The guards of `app`.
+    #[must_use]
+    pub fn new(app: &App, limiter: Limiter, limits: RateLimitConfig) -> Self {
+        Self { tokens: Arc::clone(&app.tokens), tenants: app.tenants.clone(), limiter, limits }
+    }
+
+    pub(crate) fn authenticate(&self) -> impl Guard {
+        Authenticate::new(Arc::clone(&self.tokens))
+    }
+
+    pub(crate) fn resolve_org(&self) -> impl Guard {
+        ResolveTenant::new(PathParam("org_id"))
+    }
+
+    pub(crate) fn load_access(&self) -> impl Guard {
+        LoadAccess::<Product, _>::new(self.tenants.clone())
+    }
+
+    /// Per client address, for each auth endpoint by itself.
+    pub(crate) fn limit_auth(&self, endpoint: &'static str) -> impl Guard {
+        let quota = self.limits.auth_per_minute.map(Quota::per_minute);
+        RateLimit::new("auth", self.limiter.clone(), Class(endpoint, self.client()), quota)
+    }
+
+    /// Per client address.
+    pub(crate) fn limit_webhooks(&self) -> impl Guard {
+        let quota = self.limits.webhooks_per_minute.map(Quota::per_minute);
+        RateLimit::new("webhooks", self.limiter.clone(), self.client(), quota)
+    }
+
+    /// Per caller and org, by the org's plan.
+    pub(crate) fn limit_api(&self) -> impl Guard {
+        let free = self.limits.api_per_minute;
+        let quota = QuotaByAccess::new(move |access: &Access<Product>| {
+            free.map(|free| Quota::per_minute(share(free, access.plan())))
+        });
+        RateLimit::new("api", self.limiter.clone(), ByPrincipalAndTenant, quota)
+    }
+
+    fn client(&self) -> ClientAddress {
+        ClientAddress::behind(self.limits.trusted_proxies.iter().copied())
+    }
+}
+
+/// What a plan's members get of a quota that is said for the free plan.
+fn share(free: NonZeroU32, plan: Plan) -> NonZeroU32 {
+    match plan {
+        Plan::Free => free,
+        Plan::Pro => free.saturating_mul(NonZeroU32::MIN.saturating_add(PRO_FACTOR - 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pro_gets_ten_times_as_much_and_never_wraps() {
+        let of = |free| share(NonZeroU32::new(free).unwrap(), Plan::Pro).get();
+        assert_eq!(of(7), 70);
+        assert_eq!(of(u32::MAX), u32::MAX);
+        assert_eq!(share(NonZeroU32::MIN, Plan::Free), NonZeroU32::MIN);
+    }
+}

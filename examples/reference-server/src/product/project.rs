@@ -1,0 +1,156 @@
+use chrono::{DateTime, Utc};
+use mt_core::access::Implies;
+use mt_core::pg::{PgError, Room, TenantTx};
+use serde::Serialize;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::model::{
+    Projects, ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate, TasksCreate, TasksRead,
+};
+
+/// A project of an org, as stored and as shown.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct Project {
+    /// Which one.
+    pub id: Uuid,
+    /// Whose.
+    #[sqlx(rename = "tenant_id")]
+    pub org_id: Uuid,
+    /// What its members call it.
+    pub name: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Project {
+    /// Makes a project. `_room` is the proof that the plan allows one more.
+    pub(crate) async fn insert<P: Implies<ProjectsCreate>>(
+        tx: &mut TenantTx<P>,
+        _room: Room<Projects>,
+        name: &str,
+    ) -> Result<Self, PgError> {
+        let tenant = tx.tenant().as_uuid();
+        Ok(sqlx::query_as(
+            "insert into app.projects (tenant_id, id, name) values ($1, $2, $3) \
+             returning id, tenant_id, name, created_at, updated_at",
+        )
+        .bind(tenant)
+        .bind(Uuid::now_v7())
+        .bind(name)
+        .fetch_one(tx.under::<ProjectsCreate>())
+        .await?)
+    }
+
+    /// The org's projects, newest first, after the one named by `before`.
+    pub(crate) async fn list<P: Implies<ProjectsRead>>(
+        tx: &mut TenantTx<P>,
+        before: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Self>, PgError> {
+        let tenant = tx.tenant().as_uuid();
+        Ok(sqlx::query_as(
+            "select id, tenant_id, name, created_at, updated_at from app.projects \
+             where tenant_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3",
+        )
+        .bind(tenant)
+        .bind(before)
+        .bind(limit)
+        .fetch_all(tx.under::<ProjectsRead>())
+        .await?)
+    }
+
+    /// One project, if the org has it.
+    pub(crate) async fn find<P: Implies<ProjectsRead>>(
+        tx: &mut TenantTx<P>,
+        id: Uuid,
+    ) -> Result<Option<Self>, PgError> {
+        let tenant = tx.tenant().as_uuid();
+        Ok(sqlx::query_as(
+            "select id, tenant_id, name, created_at, updated_at from app.projects \
+             where tenant_id = $1 and id = $2",
+        )
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(tx.under::<ProjectsRead>())
+        .await?)
+    }
+
+    /// Renames a project, if the org has it; with no name it only looks.
+    pub(crate) async fn update<P: Implies<ProjectsUpdate>>(
+        tx: &mut TenantTx<P>,
+        id: Uuid,
+        name: Option<&str>,
+    ) -> Result<Option<Self>, PgError> {
+        let tenant = tx.tenant().as_uuid();
+        let conn = tx.under::<ProjectsUpdate>();
+        let Some(name) = name else {
+            return Ok(sqlx::query_as(
+                "select id, tenant_id, name, created_at, updated_at from app.projects \
+                 where tenant_id = $1 and id = $2",
+            )
+            .bind(tenant)
+            .bind(id)
+            .fetch_optional(conn)
+            .await?);
+        };
+        Ok(sqlx::query_as(
+            "update app.projects set name = $3, updated_at = now() \
+             where tenant_id = $1 and id = $2 \
+             returning id, tenant_id, name, created_at, updated_at",
+        )
+        .bind(tenant)
+        .bind(id)
+        .bind(name)
+        .fetch_optional(conn)
+        .await?)
+    }
+
+    /// Deletes a project and its tasks. Says whether the org had it.
+    pub(crate) async fn delete<P: Implies<ProjectsDelete>>(
+        tx: &mut TenantTx<P>,
+        id: Uuid,
+    ) -> Result<bool, PgError> {
+        let tenant = tx.tenant().as_uuid();
+        let deleted = sqlx::query("delete from app.projects where tenant_id = $1 and id = $2")
+            .bind(tenant)
+            .bind(id)
+            .execute(tx.under::<ProjectsDelete>())
+            .await?;
+        Ok(deleted.rows_affected() > 0)
+    }
+
+    /// Whether the org has the project that a task is to be made in, held until the transaction ends
+    /// so that it cannot be deleted in between.
+    pub(crate) async fn hold<P: Implies<TasksCreate>>(
+        tx: &mut TenantTx<P>,
+        id: Uuid,
+    ) -> Result<bool, PgError> {
+        let tenant = tx.tenant().as_uuid();
+        let found: Option<i32> = sqlx::query_scalar(
+            "select 1 from app.projects where tenant_id = $1 and id = $2 for key share",
+        )
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(tx.under::<TasksCreate>())
+        .await?;
+        Ok(found.is_some())
+    }
+
+    /// Whether the org has a project, for a list of its tasks.
+    pub(crate) async fn exists<P: Implies<TasksRead>>(
+        tx: &mut TenantTx<P>,
+        id: Uuid,
+    ) -> Result<bool, PgError> {
+        let tenant = tx.tenant().as_uuid();
+        Ok(sqlx::query_scalar(
+            "select exists (select 1 from app.projects where tenant_id = $1 and id = $2)",
+        )
+        .bind(tenant)
+        .bind(id)
+        .fetch_one(tx.under::<TasksRead>())
+        .await?)
+    }
+}

@@ -1,0 +1,277 @@
+use chrono::{DateTime, Utc};
+use mt_core::access::Implies;
+use mt_core::id::PrincipalId;
+use mt_core::pg::{PgError, Room, TenantTx};
+use mt_core::word::Word;
+use serde::{Serialize, Serializer};
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::model::{Role, Tasks, TasksCreate, TasksDelete, TasksRead, TasksUpdate};
+
+/// A task of a project, as stored and as shown.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct Task {
+    /// Which one.
+    pub id: Uuid,
+    /// Whose.
+    #[sqlx(rename = "tenant_id")]
+    pub org_id: Uuid,
+    /// In which project.
+    pub project_id: Uuid,
+    /// What is to be done.
+    pub title: String,
+    /// More about it.
+    pub description: Option<String>,
+    /// How far it is.
+    #[sqlx(try_from = "String")]
+    pub status: Status,
+    /// Who made it, member still or not.
+    pub created_by: Uuid,
+    /// Which member is to do it.
+    pub assigned_to: Option<Uuid>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// How far a task is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Status {
+    /// Not begun.
+    Todo,
+    /// Begun.
+    Doing,
+    /// Finished.
+    Done,
+}
+
+impl Word for Status {
+    const ALL: &'static [Self] = &[Self::Todo, Self::Doing, Self::Done];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Todo => "todo",
+            Self::Doing => "doing",
+            Self::Done => "done",
+        }
+    }
+}
+
+impl TryFrom<String> for Status {
+    type Error = mt_core::word::UnknownWord;
+
+    fn try_from(word: String) -> Result<Self, Self::Error> {
+        Self::parse(&word)
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// Whether a holder of `role` may change a task: owners and admins any, members their own.
+#[must_use]
+pub fn may_update(
+    role: Role,
+    caller: PrincipalId,
+    created_by: Uuid,
+    assigned_to: Option<Uuid>,
+) -> bool {
+    match role {
+        Role::Owner | Role::Admin => true,
+        Role::Member => created_by == caller.as_uuid() || assigned_to == Some(caller.as_uuid()),
+    }
+}
+
+/// What a new task starts with.
+#[derive(Debug)]
+pub struct NewTask {
+    /// In which project.
+    pub project_id: Uuid,
+    /// What is to be done.
+    pub title: String,
+    /// More about it.
+    pub description: Option<String>,
+    /// Which member is to do it.
+    pub assigned_to: Option<Uuid>,
+}
+
+/// What to change about a task: `None` leaves a value alone, an inner `None` clears it.
+#[derive(Debug, Default)]
+pub struct TaskChange {
+    /// What is to be done.
+    pub title: Option<String>,
+    /// More about it.
+    pub description: Option<Option<String>>,
+    /// How far it is.
+    pub status: Option<Status>,
+    /// Which member is to do it.
+    pub assigned_to: Option<Option<Uuid>>,
+}
+
+impl TaskChange {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.title.is_none()
+            && self.description.is_none()
+            && self.status.is_none()
+            && self.assigned_to.is_none()
+    }
+}
+
+impl Task {
+    /// Makes a task. `_room` is the proof that the plan allows one more.
+    pub(crate) async fn insert<P: Implies<TasksCreate>>(
+        tx: &mut TenantTx<P>,
+        _room: Room<Tasks>,
+        new: NewTask,
+    ) -> Result<Self, PgError> {
+        let (tenant, caller) = (tx.tenant().as_uuid(), tx.principal().id().as_uuid());
+        Ok(sqlx::query_as(
+            "insert into app.tasks \
+                 (tenant_id, id, project_id, title, description, created_by, assigned_to) \
+             values ($1, $2, $3, $4, $5, $6, $7) \
+             returning id, tenant_id, project_id, title, description, status, created_by, \
+                 assigned_to, created_at, updated_at",
+        )
+        .bind(tenant)
+        .bind(Uuid::now_v7())
+        .bind(new.project_id)
+        .bind(new.title)
+        .bind(new.description)
+        .bind(caller)
+        .bind(new.assigned_to)
+        .fetch_one(tx.under::<TasksCreate>())
+        .await?)
+    }
+
+    /// A project's tasks, newest first, after the one named by `before`; of one status if asked.
+    pub(crate) async fn list<P: Implies<TasksRead>>(
+        tx: &mut TenantTx<P>,
+        project: Uuid,
+        status: Option<Status>,
+        before: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Self>, PgError> {
+        let tenant = tx.tenant().as_uuid();
+        Ok(sqlx::query_as(
+            "select id, tenant_id, project_id, title, description, status, created_by, \
+                 assigned_to, created_at, updated_at \
+             from app.tasks \
+             where tenant_id = $1 and project_id = $2 \
+                 and ($3::text is null or status = $3) and ($4::uuid is null or id < $4) \
+             order by id desc limit $5",
+        )
+        .bind(tenant)
+        .bind(project)
+        .bind(status.map(Status::as_str))
+        .bind(before)
+        .bind(limit)
+        .fetch_all(tx.under::<TasksRead>())
+        .await?)
+    }
+
+    /// One task, if the org has it.
+    pub(crate) async fn find<P: Implies<TasksRead>>(
+        tx: &mut TenantTx<P>,
+        id: Uuid,
+    ) -> Result<Option<Self>, PgError> {
+        let tenant = tx.tenant().as_uuid();
+        Ok(sqlx::query_as(
+            "select id, tenant_id, project_id, title, description, status, created_by, \
+                 assigned_to, created_at, updated_at \
+             from app.tasks where tenant_id = $1 and id = $2",
+        )
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(tx.under::<TasksRead>())
+        .await?)
+    }
+
+    /// One task to be changed, if the org has it, held until the transaction ends so that what was
+    /// decided about it stays true.
+    pub(crate) async fn hold<P: Implies<TasksUpdate>>(
+        tx: &mut TenantTx<P>,
+        id: Uuid,
+    ) -> Result<Option<Self>, PgError> {
+        let tenant = tx.tenant().as_uuid();
+        Ok(sqlx::query_as(
+            "select id, tenant_id, project_id, title, description, status, created_by, \
+                 assigned_to, created_at, updated_at \
+             from app.tasks where tenant_id = $1 and id = $2 for no key update",
+        )
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(tx.under::<TasksUpdate>())
+        .await?)
+    }
+
+    /// Changes a task that is held.
+    pub(crate) async fn update<P: Implies<TasksUpdate>>(
+        tx: &mut TenantTx<P>,
+        id: Uuid,
+        change: TaskChange,
+    ) -> Result<Self, PgError> {
+        let tenant = tx.tenant().as_uuid();
+        Ok(sqlx::query_as(
+            "update app.tasks set title = coalesce($3, title), \
+                 description = case when $4 then $5 else description end, \
+                 status = coalesce($6, status), \
+                 assigned_to = case when $7 then $8 else assigned_to end, \
+                 updated_at = now() \
+             where tenant_id = $1 and id = $2 \
+             returning id, tenant_id, project_id, title, description, status, created_by, \
+                 assigned_to, created_at, updated_at",
+        )
+        .bind(tenant)
+        .bind(id)
+        .bind(change.title)
+        .bind(change.description.is_some())
+        .bind(change.description.flatten())
+        .bind(change.status.map(Status::as_str))
+        .bind(change.assigned_to.is_some())
+        .bind(change.assigned_to.flatten())
+        .fetch_one(tx.under::<TasksUpdate>())
+        .await?)
+    }
+
+    /// Deletes a task. Says whether the org had it.
+    pub(crate) async fn delete<P: Implies<TasksDelete>>(
+        tx: &mut TenantTx<P>,
+        id: Uuid,
+    ) -> Result<bool, PgError> {
+        let tenant = tx.tenant().as_uuid();
+        let deleted = sqlx::query("delete from app.tasks where tenant_id = $1 and id = $2")
+            .bind(tenant)
+            .bind(id)
+            .execute(tx.under::<TasksDelete>())
+            .await?;
+        Ok(deleted.rows_affected() > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_change_their_own_tasks_and_no_others() {
+        let caller = PrincipalId::generate();
+        let (me, other) = (caller.as_uuid(), Uuid::now_v7());
+        for (role, created_by, assigned_to, allowed) in [
+            (Role::Member, me, None, true),
+            (Role::Member, other, Some(me), true),
+            (Role::Member, other, None, false),
+            (Role::Member, other, Some(other), false),
+            (Role::Admin, other, None, true),
+            (Role::Owner, other, Some(other), true),
+        ] {
+            assert_eq!(may_update(role, caller, created_by, assigned_to), allowed, "{role:?}");
+        }
+    }
+}

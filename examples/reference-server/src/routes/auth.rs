@@ -1,0 +1,116 @@
+//! Signing in by magic link, and out.
+
+use mt_core::pg::{SystemReason, User};
+use salvo::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::request;
+use crate::app::App;
+use crate::http::fields::Email;
+use crate::http::guard::SalvoGuard;
+use crate::http::json;
+use crate::http::problem::ApiError;
+use crate::layers::Layers;
+use crate::magic_page;
+use crate::mail::Letter;
+use crate::refusals::internal;
+
+const REQUEST_LINK: SystemReason = SystemReason::new("make a magic link");
+const REDEEM: SystemReason = SystemReason::new("redeem a magic link");
+const LOGOUT: SystemReason = SystemReason::new("sign a user out");
+
+/// The routes that anybody may call.
+pub(super) fn open(layers: &Layers) -> Router {
+    Router::with_path("auth")
+        .push(
+            Router::with_path("request-link")
+                .hoop(SalvoGuard::new(layers.limit_auth("auth-request-link")))
+                .post(request_link),
+        )
+        .push(
+            Router::with_path("redeem")
+                .hoop(SalvoGuard::new(layers.limit_auth("auth-redeem")))
+                .post(redeem),
+        )
+        .push(Router::with_path("magic").get(magic_page::show))
+}
+
+/// The route that needs a token.
+pub(super) fn signed_in() -> Router {
+    Router::with_path("auth/logout").post(logout)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkRequest {
+    email: Email,
+}
+
+#[derive(Serialize)]
+struct Sent {
+    sent: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+/// Answers the same for known and unknown addresses, and takes the same steps.
+#[handler]
+async fn request_link(
+    req: &mut Request,
+    depot: &mut Depot,
+    res: &mut Response,
+) -> Result<Json<Sent>, ApiError> {
+    let app = App::of(depot);
+    let LinkRequest { email } = json::read(req).await?;
+    let email = email.into_address();
+    app.limits.email(&email).await?;
+    let mut tx = app.system.begin(REQUEST_LINK).await?;
+    let token = User::make_magic_link(&mut tx, &app.hasher, &email, app.magic_link_ttl).await?;
+    tx.commit().await?;
+    let letter = Letter::magic_link(&app.base_url, &token, app.magic_link_ttl);
+    // What becomes of it must not show in the answer.
+    let _posted = app.mailer.send(&email, letter);
+    res.status_code(StatusCode::ACCEPTED);
+    Ok(Json(Sent { sent: true, token: app.reveal_tokens.then(|| token.reveal().to_owned()) }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Redemption {
+    token: String,
+}
+
+#[derive(Serialize)]
+struct SignedIn {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+}
+
+/// Consumes the link, commits that, and only then answers: an answer that is lost costs a new link.
+#[handler]
+async fn redeem(req: &mut Request, depot: &mut Depot) -> Result<Json<SignedIn>, ApiError> {
+    let app = App::of(depot);
+    let Redemption { token } = json::read(req).await?;
+    let mut tx = app.system.begin(REDEEM).await?;
+    let user = User::redeem_magic_link(&mut tx, &app.hasher, &token).await?;
+    tx.commit().await?;
+    let access = app.tokens.issue(user.id, user.generation).map_err(|error| internal(&error))?;
+    Ok(Json(SignedIn {
+        access_token: access.token,
+        token_type: "bearer",
+        expires_in: access.expires_in.as_secs(),
+    }))
+}
+
+/// Ends all tokens of the caller.
+#[handler]
+async fn logout(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
+    let app = App::of(depot);
+    let principal = request::principal(req)?;
+    let mut tx = app.system.begin_for(principal, LOGOUT).await?;
+    User::sign_out(&mut tx, principal.id()).await?;
+    tx.commit().await?;
+    request::no_content(res);
+    Ok(())
+}

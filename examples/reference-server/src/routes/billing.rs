@@ -1,0 +1,96 @@
+//! An org's subscription, and the customer that pays for it.
+
+use chrono::{DateTime, Utc};
+use mt_core::pg::{SystemReason, Tenant};
+use mt_core::word::Word as _;
+use mt_stripe::link::{self, LinkError};
+use salvo::prelude::*;
+use serde::Serialize;
+
+use super::request;
+use crate::app::App;
+use crate::http::problem::ApiError;
+use crate::http::problems;
+use crate::model::{BillingManage, BillingRead};
+
+const WAKE: SystemReason = SystemReason::new("wake the events of a customer that was linked");
+
+pub(super) fn routes() -> Router {
+    Router::with_path("billing").get(show).push(Router::with_path("customer").post(make_customer))
+}
+
+#[derive(Serialize)]
+struct BillingView {
+    plan: &'static str,
+    subscription_status: String,
+    standing: &'static str,
+    current_period_end: Option<DateTime<Utc>>,
+    cancel_at_period_end: bool,
+    past_due_since: Option<DateTime<Utc>>,
+    customer_id: Option<String>,
+}
+
+#[handler]
+async fn show(req: &mut Request, depot: &mut Depot) -> Result<Json<BillingView>, ApiError> {
+    let app = App::of(depot);
+    let mut tx = app.tenants.begin(request::grant::<BillingRead>(req)?).await?;
+    let tenant = Tenant::load(&mut tx).await?;
+    let customer_id = link::customer_of::<BillingRead, _, _>(&mut tx).await?;
+    let view = BillingView {
+        plan: tx.access().plan().as_str(),
+        subscription_status: tenant.subscription_status.to_string(),
+        standing: tx.access().standing().as_str(),
+        current_period_end: tenant.current_period_end,
+        cancel_at_period_end: tenant.cancel_at_period_end,
+        past_due_since: tenant.past_due_since,
+        customer_id,
+    };
+    tx.commit().await?;
+    Ok(Json(view))
+}
+
+#[derive(Serialize)]
+struct Customer {
+    customer_id: String,
+}
+
+/// Makes the customer once. Stripe is asked between two transactions, so that no lock waits for it.
+#[handler]
+async fn make_customer(req: &mut Request, depot: &mut Depot) -> Result<Json<Customer>, ApiError> {
+    let app = App::of(depot);
+    let mut tx = app.tenants.begin(request::grant::<BillingManage>(req)?).await?;
+    let known = link::customer_of::<BillingManage, _, _>(&mut tx).await?;
+    let org = tx.tenant();
+    tx.commit().await?;
+    let customer_id = match known {
+        Some(customer) => customer,
+        None => {
+            let made = app.billing.make_customer(org).await.map_err(|error| {
+                tracing::error!(cause = std::error::Error::source(&error), "{error}");
+                ApiError::new(&problems::UNAVAILABLE)
+            })?;
+            let grant = request::grant::<BillingManage>(req)?;
+            let mut tx = app.tenants.begin_exclusive(grant).await?;
+            let linked = link::link(&mut tx, &made).await?;
+            tx.commit().await?;
+            linked
+        }
+    };
+    // Also for a link that was there: whoever made it may have been stopped before this.
+    let mut tx = app.system.begin(WAKE).await?;
+    link::wake(&mut tx, &customer_id).await?;
+    tx.commit().await?;
+    Ok(Json(Customer { customer_id }))
+}
+
+impl From<LinkError> for ApiError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Pg(error) => error.into(),
+            LinkError::Taken => {
+                Self::new(&problems::CONFLICT).detail("the customer pays for another org")
+            }
+            other => crate::refusals::internal(&other),
+        }
+    }
+}

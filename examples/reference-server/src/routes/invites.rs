@@ -1,0 +1,139 @@
+//! Invites: made, listed and taken back in an org, accepted outside of it.
+
+use chrono::{DateTime, Utc};
+use mt_core::id::InviteId;
+use mt_core::pg::invites::{self, Invite};
+use mt_core::pg::{SystemReason, Tenant};
+use mt_core::word::Word as _;
+use salvo::prelude::*;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::request;
+use crate::app::App;
+use crate::http::fields::{self, Email};
+use crate::http::json;
+use crate::http::page::{Listing, Page};
+use crate::http::problem::ApiError;
+use crate::mail::Letter;
+use crate::model::{InvitesCreate, InvitesRead, InvitesRevoke, Product, Role, Seats};
+
+const ACCEPT: SystemReason = SystemReason::new("accept an invite");
+
+/// `/orgs/{org_id}/invites`.
+pub(super) fn of_org() -> Router {
+    Router::with_path("invites")
+        .get(list)
+        .post(create)
+        .push(Router::with_path("{invite_id}").delete(revoke))
+}
+
+/// `/invites/accept`.
+pub(super) fn accept() -> Router {
+    Router::new().post(accept_invite)
+}
+
+#[derive(Serialize)]
+struct InviteView {
+    id: Uuid,
+    email: String,
+    role: &'static str,
+    status: &'static str,
+    expires_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+impl From<Invite<Role>> for InviteView {
+    fn from(invite: Invite<Role>) -> Self {
+        Self {
+            id: invite.id.as_uuid(),
+            email: invite.email,
+            role: invite.role.as_str(),
+            status: invite.status.as_str(),
+            expires_at: invite.expires_at,
+            token: None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewInvite {
+    email: Email,
+    #[serde(deserialize_with = "fields::word")]
+    role: Role,
+}
+
+#[handler]
+async fn create(
+    req: &mut Request,
+    depot: &mut Depot,
+    res: &mut Response,
+) -> Result<Json<InviteView>, ApiError> {
+    let app = App::of(depot);
+    let grant = request::grant::<InvitesCreate>(req)?;
+    let NewInvite { email, role } = json::read(req).await?;
+    let email = email.into_address();
+    let (mut tx, room) = app.tenants.begin_exclusive_capped::<_, Seats>(grant).await?;
+    let made = invites::invite(&mut tx, room, &app.hasher, &email, role, app.invite_ttl).await?;
+    let org = Tenant::load(&mut tx).await?;
+    tx.commit().await?;
+    let letter =
+        Letter::invite(&app.base_url, &made.token, &org.name, role.as_str(), app.invite_ttl);
+    let _posted = app.mailer.send(&email, letter);
+    let location = format!("/orgs/{}/invites/{}", org.id, made.invite.id);
+    let mut view = InviteView::from(made.invite);
+    view.token = app.reveal_tokens.then(|| made.token.reveal().to_owned());
+    request::created(res, &location, view)
+}
+
+#[handler]
+async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<InviteView>>, ApiError> {
+    let app = App::of(depot);
+    let grant = request::grant::<InvitesRead>(req)?;
+    let page = Page::of(req, &format!("invites:{}", grant.tenant()))?;
+    let mut tx = app.tenants.begin(grant).await?;
+    let before = page.after().map(InviteId::from_uuid);
+    let invites = invites::list(&mut tx, before, page.fetch()).await?;
+    tx.commit().await?;
+    let invites = invites.into_iter().map(InviteView::from).collect();
+    Ok(Json(page.answer(invites, |invite| invite.id)))
+}
+
+#[handler]
+async fn revoke(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
+    let app = App::of(depot);
+    let grant = request::grant::<InvitesRevoke>(req)?;
+    let invite = InviteId::from_uuid(request::id(req, "invite_id")?);
+    let mut tx = app.tenants.begin_exclusive(grant).await?;
+    invites::revoke(&mut tx, invite).await?;
+    tx.commit().await?;
+    request::no_content(res);
+    Ok(())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Acceptance {
+    token: String,
+}
+
+#[derive(Serialize)]
+struct Joined {
+    org_id: Uuid,
+    role: &'static str,
+}
+
+#[handler]
+async fn accept_invite(req: &mut Request, depot: &mut Depot) -> Result<Json<Joined>, ApiError> {
+    let app = App::of(depot);
+    let principal = request::principal(req)?;
+    let Acceptance { token } = json::read(req).await?;
+    let mut tx = app.system.begin_for(principal, ACCEPT).await?;
+    let accepted =
+        invites::accept::<Product, Seats>(&mut tx, &app.hasher, &app.standing, principal, &token)
+            .await?;
+    tx.commit().await?;
+    Ok(Json(Joined { org_id: accepted.tenant.as_uuid(), role: accepted.role.as_str() }))
+}

@@ -1,0 +1,95 @@
+//! Members of an org.
+
+use chrono::{DateTime, Utc};
+use mt_core::id::PrincipalId;
+use mt_core::pg::Member;
+use mt_core::word::Word as _;
+use salvo::prelude::*;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::request;
+use crate::app::App;
+use crate::http::fields;
+use crate::http::json;
+use crate::http::page::{Listing, Page};
+use crate::http::problem::ApiError;
+use crate::model::{MembersAssign, MembersRead, MembersRemove, Role};
+
+pub(super) fn routes() -> Router {
+    Router::with_path("members")
+        .get(list)
+        .push(Router::with_path("{user_id}").patch(assign).delete(remove))
+}
+
+#[derive(Serialize)]
+struct MemberView {
+    user_id: Uuid,
+    email: String,
+    role: &'static str,
+    joined_at: DateTime<Utc>,
+}
+
+impl From<Member<Role>> for MemberView {
+    fn from(member: Member<Role>) -> Self {
+        Self {
+            user_id: member.principal.as_uuid(),
+            email: member.email,
+            role: member.role.as_str(),
+            joined_at: member.joined_at,
+        }
+    }
+}
+
+#[handler]
+async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<MemberView>>, ApiError> {
+    let app = App::of(depot);
+    let grant = request::grant::<MembersRead>(req)?;
+    let page = Page::of(req, &format!("members:{}", grant.tenant()))?;
+    let mut tx = app.tenants.begin(grant).await?;
+    let before = page.after().map(PrincipalId::from_uuid);
+    let members = Member::list(&mut tx, before, page.fetch()).await?;
+    tx.commit().await?;
+    let members = members.into_iter().map(MemberView::from).collect();
+    Ok(Json(page.answer(members, |member| member.user_id)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleChange {
+    #[serde(default, deserialize_with = "present_role")]
+    role: Option<Role>,
+}
+
+fn present_role<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Role>, D::Error> {
+    fields::word(deserializer).map(Some)
+}
+
+#[handler]
+async fn assign(req: &mut Request, depot: &mut Depot) -> Result<Json<MemberView>, ApiError> {
+    let app = App::of(depot);
+    let grant = request::grant::<MembersAssign>(req)?;
+    let RoleChange { role } = json::read(req).await?;
+    let user = request::user_id(req)?;
+    let mut tx = app.tenants.begin_exclusive(grant).await?;
+    let member = match role {
+        Some(role) => tx.assign_role(user, role).await?,
+        None => Member::find(&mut tx, user).await?.ok_or_else(ApiError::not_found)?,
+    };
+    tx.commit().await?;
+    Ok(Json(member.into()))
+}
+
+#[handler]
+async fn remove(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
+    let app = App::of(depot);
+    let grant = request::grant::<MembersRemove>(req)?;
+    let user = request::user_id(req)?;
+    let mut tx = app.tenants.begin_exclusive(grant).await?;
+    tx.remove_member(user).await?;
+    tx.commit().await?;
+    request::no_content(res);
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! Orgs: what the library calls tenants.
+
+use chrono::{DateTime, Utc};
+use mt_core::access::{Access, Denied, Permission};
+use mt_core::billing::Standing;
+use mt_core::id::TenantId;
+use mt_core::pg::{BeginError, SystemReason, Tenant, TenantTx};
+use mt_core::word::Word as _;
+use salvo::prelude::*;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::request;
+use crate::app::App;
+use crate::http::fields::{self, Name};
+use crate::http::json;
+use crate::http::page::{Listing, Page};
+use crate::http::problem::ApiError;
+use crate::model::{OrgDelete, OrgRead, OrgUpdate, Plan, Product, Role};
+use crate::product::Usage;
+
+const CREATE: SystemReason = SystemReason::new("create an org");
+
+/// `/orgs`.
+pub(super) fn all() -> Router {
+    Router::new().get(list).post(create)
+}
+
+/// `/orgs/{org_id}`.
+pub(super) fn one() -> Router {
+    Router::new().get(show).patch(update).delete(delete)
+}
+
+#[derive(Serialize)]
+struct Org {
+    id: Uuid,
+    name: String,
+    role: &'static str,
+    plan: &'static str,
+    subscription_status: String,
+    standing: &'static str,
+    usage: Usage,
+    created_at: DateTime<Utc>,
+}
+
+impl Org {
+    fn new(tenant: Tenant, access: &Access<Product>, usage: Usage) -> Self {
+        Self {
+            id: tenant.id.as_uuid(),
+            name: tenant.name,
+            role: access.role().as_str(),
+            plan: access.plan().as_str(),
+            subscription_status: tenant.subscription_status.to_string(),
+            standing: access.standing().as_str(),
+            usage,
+            created_at: tenant.created_at,
+        }
+    }
+
+    async fn of<P>(tx: &mut TenantTx<P>) -> Result<Self, ApiError>
+    where
+        P: Permission<Model = Product> + mt_core::access::Implies<OrgRead>,
+    {
+        let tenant = Tenant::load(tx).await?;
+        let usage = Usage::count(tx).await?;
+        Ok(Self::new(tenant, tx.access(), usage))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewOrg {
+    name: Name,
+}
+
+#[handler]
+async fn create(
+    req: &mut Request,
+    depot: &mut Depot,
+    res: &mut Response,
+) -> Result<Json<Org>, ApiError> {
+    let app = App::of(depot);
+    let principal = request::principal(req)?;
+    let NewOrg { name } = json::read(req).await?;
+    let mut tx = app.system.begin_for(principal, CREATE).await?;
+    let tenant = Tenant::create::<Product>(&mut tx, name.as_str(), principal.id()).await?;
+    tx.commit().await?;
+    let plan = Plan::Free;
+    let org = Org {
+        id: tenant.id.as_uuid(),
+        name: tenant.name,
+        role: Role::Owner.as_str(),
+        plan: plan.as_str(),
+        subscription_status: tenant.subscription_status.to_string(),
+        standing: Standing::Good.as_str(),
+        usage: Usage::of_new(plan),
+        created_at: tenant.created_at,
+    };
+    request::created(res, &format!("/orgs/{}", tenant.id), org)
+}
+
+/// The caller's orgs. What is in each is counted in a transaction of that org: row-level security
+/// shows one org at a time.
+#[handler]
+async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Org>>, ApiError> {
+    let app = App::of(depot);
+    let principal = request::principal(req)?;
+    let page = Page::of(req, &format!("orgs:{}", principal.id()))?;
+    let mut tx = app.principals.begin(principal).await?;
+    let before = page.after().map(TenantId::from_uuid);
+    let summaries = Tenant::of_principal(&mut tx, before, page.fetch()).await?;
+    tx.commit().await?;
+    let listing = page.answer(summaries, |summary| summary.tenant.id.as_uuid());
+
+    let mut items = Vec::with_capacity(listing.items.len());
+    for summary in listing.items {
+        let access = match app.tenants.look(principal, summary.tenant.id).await {
+            Ok(access) => access,
+            // Left, removed or deleted since the list was read.
+            Err(mt_core::access::AccessError::NotAMember) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let opened = match access.authorize::<OrgRead>() {
+            Ok(grant) => app.tenants.begin(grant).await,
+            Err(denied) => Err(denied.into()),
+        };
+        match opened {
+            Ok(mut tx) => {
+                items.push(Org::of(&mut tx).await?);
+                tx.commit().await?;
+            }
+            // A suspended org answers for itself, at its own address.
+            Err(BeginError::NotAMember | BeginError::Denied(Denied::Suspended)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Json(Listing { items, next_cursor: listing.next_cursor }))
+}
+
+#[handler]
+async fn show(req: &mut Request, depot: &mut Depot) -> Result<Json<Org>, ApiError> {
+    let app = App::of(depot);
+    let mut tx = app.tenants.begin(request::grant::<OrgRead>(req)?).await?;
+    let org = Org::of(&mut tx).await?;
+    tx.commit().await?;
+    Ok(Json(org))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OrgChange {
+    #[serde(default, deserialize_with = "fields::present")]
+    name: Option<Name>,
+}
+
+#[handler]
+async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Org>, ApiError> {
+    let app = App::of(depot);
+    let grant = request::grant::<OrgUpdate>(req)?;
+    let OrgChange { name } = json::read(req).await?;
+    let mut tx = app.tenants.begin(grant).await?;
+    if let Some(name) = name {
+        Tenant::rename(&mut tx, name.as_str()).await?;
+    }
+    let org = Org::of(&mut tx).await?;
+    tx.commit().await?;
+    Ok(Json(org))
+}
+
+#[handler]
+async fn delete(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
+    let app = App::of(depot);
+    let mut tx = app.tenants.begin_exclusive(request::grant::<OrgDelete>(req)?).await?;
+    Tenant::delete(&mut tx).await?;
+    tx.commit().await?;
+    request::no_content(res);
+    Ok(())
+}

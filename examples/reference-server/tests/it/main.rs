@@ -1,0 +1,5 @@
+//! Tests of the server from outside, one module a subject.
+
+#[cfg(all(feature = "embedded", unix))]
+mod embedded;
+mod mail;

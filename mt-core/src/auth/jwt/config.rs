@@ -1,0 +1,109 @@
+use std::time::Duration;
+
+use super::{IssueError, JwtKey};
+
+/// The most leeway that a configuration may ask for.
+pub const MAX_LEEWAY: Duration = Duration::from_secs(30);
+
+/// What a [`JwtAuthenticator`](super::JwtAuthenticator) is made from.
+///
+/// See the [module docs](super) for an example.
+#[derive(Debug)]
+pub struct JwtConfig {
+    pub(super) issuer: String,
+    pub(super) audience: String,
+    pub(super) ttl: Duration,
+    pub(super) leeway: Duration,
+    pub(super) signing: JwtKey,
+    pub(super) accepted: Vec<JwtKey>,
+}
+
+impl JwtConfig {
+    /// Tokens issued by `issuer` for `audience`, signed with `key`, good for an hour, verified
+    /// with 5 s of leeway for clocks that differ.
+    #[must_use]
+    pub fn new(issuer: impl Into<String>, audience: impl Into<String>, key: JwtKey) -> Self {
+        Self {
+            issuer: issuer.into(),
+            audience: audience.into(),
+            ttl: Duration::from_hours(1),
+            leeway: Duration::from_secs(5),
+            signing: key,
+            accepted: Vec::new(),
+        }
+    }
+
+    /// Also accepts tokens made with `key`, and never signs with it.
+    #[must_use]
+    pub fn also_accept(mut self, key: JwtKey) -> Self {
+        self.accepted.push(key);
+        self
+    }
+
+    /// How long an issued token is good for, in whole seconds.
+    #[must_use]
+    pub fn with_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// How far the clocks of issuer and verifier may differ; at most [`MAX_LEEWAY`].
+    #[must_use]
+    pub fn with_leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// Checks what the types do not, and gives the leeway in seconds.
+    pub(super) fn checked_leeway(&self) -> Result<i64, JwtConfigError> {
+        if self.issuer.is_empty() || self.audience.is_empty() {
+            return Err(JwtConfigError::Unnamed);
+        }
+        let mut ids: Vec<_> =
+            std::iter::once(&self.signing).chain(&self.accepted).filter_map(JwtKey::id).collect();
+        ids.sort_unstable();
+        if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(JwtConfigError::DuplicateKeyId(twice[0].to_owned()));
+        }
+        if self.leeway > MAX_LEEWAY {
+            return Err(JwtConfigError::LeewayTooLong(self.leeway));
+        }
+        if self.ttl.as_secs() == 0 {
+            return Err(JwtConfigError::NoLifetime);
+        }
+        Ok(i64::try_from(self.leeway.as_secs()).unwrap_or(0))
+    }
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JwtConfigError {
+    /// Two keys have the same id, so that a token's `kid` would not name one.
+    #[error("two keys have the id `{0}`")]
+    DuplicateKeyId(String),
+    /// More leeway than [`MAX_LEEWAY`].
+    #[error("leeway of {0:?} is more than 30 s")]
+    LeewayTooLong(Duration),
+    /// The public key does not belong to the private one.
+    #[error("tokens signed with the private key do not verify with the public one")]
+    MismatchedPair,
+    /// Tokens would expire within the second in which they are issued.
+    #[error("lifetime of tokens is shorter than a second")]
+    NoLifetime,
+    /// The text is not a key of that kind in PEM.
+    #[error("not an Ed25519 key in PEM")]
+    NotAKey(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Issuer or audience is empty.
+    #[error("issuer and audience need a name")]
+    Unnamed,
+    /// The key cannot sign.
+    #[error("key cannot be used")]
+    Unusable(#[source] IssueError),
+    /// A shared secret that can be guessed (RFC 8725 §3.5, RFC 7518 §3.2).
+    #[error("secret of {length} bytes is too short; HS256 needs at least 32 random bytes")]
+    WeakSecret {
+        /// How many bytes it has.
+        length: usize,
+    },
+}

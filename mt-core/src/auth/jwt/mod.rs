@@ -1,0 +1,270 @@
+//! JSON Web Tokens (RFC 7519) as an [`Authenticator`](super::Authenticator), and their issue.
+//!
+//! A token proves identity and nothing else: it names a principal (`sub`) and the session
+//! generation that it was issued in (`ver`). Roles and plans are read where they are used.
+//!
+//! # When a token is refused
+//!
+//! Always with [`AuthError::Invalid`], whose text is for logs:
+//!
+//! * its signature fits none of the configured keys. Each key carries one algorithm; the token's
+//!   `alg` never chooses one (RFC 8725 §3.1), so `none` and an HMAC made with a public key fail;
+//! * `exp`, `aud`, `iss`, `sub` or `ver` is missing or has the wrong type; `aud` or `iss` is not
+//!   the configured one; `sub` is not a hyphenated UUID;
+//! * it has expired, or its `nbf` lies ahead, by the [`Clock`] given and with at most 30 s leeway;
+//! * its header asks for something this module does not do (`crit`) or is for something else
+//!   (`typ` other than `JWT`).
+//!
+//! # Keys
+//!
+//! [`JwtConfig::new`] takes the key that signs; [`JwtConfig::also_accept`] adds keys that are
+//! only verified with, which is how a secret is rotated: the old one is accepted until the last
+//! token made with it has expired. A token with a `kid` is tried with the key of that id, one
+//! without with the keys that have none.
+//!
+//! # Deployment
+//!
+//! The crypto backend is the binary's choice: enable exactly one of the features
+//! `jwt-aws-lc-rs` and `jwt-rust-crypto`, or install a provider of `jsonwebtoken`'s by hand when
+//! both end up in one build. [`JwtAuthenticator::new`] signs and verifies once, so that a wrong
+//! build or a mismatched key pair shows at start and not at the first request.
+//!
+//! # Example
+//!
+//! ```
+//! use mt_core::auth::Authenticator as _;
+//! use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
+//! use mt_core::id::PrincipalId;
+//!
+//! # futures_util::FutureExt::now_or_never(async {
+//! let key = JwtKey::hs256("the secret of this month, 32 bytes")?;
+//! let previous = JwtKey::hs256("the secret of last month, 32 bytes")?;
+//! let tokens = JwtAuthenticator::new(JwtConfig::new("acme", "acme", key).also_accept(previous))?;
+//!
+//! let ada = PrincipalId::generate();
+//! let token = tokens.issue(ada, 3)?;
+//! let principal = tokens.authenticate(&token.token).await?;
+//! assert_eq!((principal.id(), principal.generation()), (ada, Some(3)));
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! # }).unwrap().unwrap();
+//! ```
+
+mod config;
+mod key;
+
+use std::fmt;
+use std::time::Duration;
+
+use jsonwebtoken::Header;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub use self::config::{JwtConfig, JwtConfigError, MAX_LEEWAY};
+pub use self::key::JwtKey;
+use self::key::Verifier;
+use super::{AuthError, Authenticator, Principal};
+use crate::clock::{Clock, SystemClock};
+use crate::id::PrincipalId;
+
+/// Issues and verifies tokens.
+///
+/// See the [module docs](self) for what it refuses and an example.
+pub struct JwtAuthenticator<C = SystemClock> {
+    issuer: String,
+    audience: String,
+    ttl: Duration,
+    leeway: i64,
+    signing: JwtKey,
+    verifiers: Vec<Verifier>,
+    clock: C,
+}
+
+/// A token just issued. `Debug` does not show it.
+pub struct AccessToken {
+    /// The token, to be sent as `Authorization: Bearer …`.
+    pub token: String,
+    /// How long it is good for.
+    pub expires_in: Duration,
+}
+
+/// Why no token was issued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// The first key of the configuration can verify only.
+    #[error("the key can verify tokens and not sign them")]
+    NoSigningKey,
+    /// The crypto backend refused.
+    #[error("token could not be signed")]
+    Signing(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+#[derive(Deserialize, Serialize)]
+struct Claims {
+    sub: String,
+    iss: String,
+    // Not read: `jsonwebtoken` checks it, in either of the two shapes that RFC 7519 §4.1.3 gives it.
+    #[serde(skip_deserializing)]
+    aud: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iat: Option<i64>,
+    exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nbf: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<String>,
+    ver: i32,
+}
+
+impl JwtAuthenticator {
+    /// An authenticator that reads the machine's clock.
+    ///
+    /// # Errors
+    ///
+    /// [`JwtConfigError`] when the configuration is unsafe or its keys do not work.
+    pub fn new(config: JwtConfig) -> Result<Self, JwtConfigError> {
+        Self::with_clock(config, SystemClock)
+    }
+}
+
+impl<C: Clock> JwtAuthenticator<C> {
+    /// An authenticator that takes the time from `clock`, to issue and to verify.
+    ///
+    /// # Errors
+    ///
+    /// [`JwtConfigError`] when the configuration is unsafe or its keys do not work.
+    ///
+    /// # Panics
+    ///
+    /// When the build has no crypto backend, or two; see the [module docs](self).
+    pub fn with_clock(config: JwtConfig, clock: C) -> Result<Self, JwtConfigError> {
+        let leeway = config.checked_leeway()?;
+        let JwtConfig { issuer, audience, ttl, leeway: _, signing, accepted } = config;
+        let verifiers: Vec<_> = std::iter::once(&signing)
+            .chain(&accepted)
+            .map(|key| key.verifier(&issuer, &audience))
+            .collect();
+        let me = Self { issuer, audience, ttl, leeway, signing, verifiers, clock };
+        if me.signing.can_sign() {
+            me.try_out()?;
+        }
+        Ok(me)
+    }
+
+    /// Issues a token for `principal` in its present session `generation`.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::NoSigningKey`] when the authenticator can only verify, and
+    /// [`IssueError::Signing`] when the crypto backend refuses.
+    pub fn issue(
+        &self,
+        principal: PrincipalId,
+        generation: i32,
+    ) -> Result<AccessToken, IssueError> {
+        let now = self.clock.now().timestamp();
+        let claims = Claims {
+            sub: principal.to_string(),
+            iss: self.issuer.clone(),
+            aud: self.audience.clone(),
+            iat: Some(now),
+            exp: now.saturating_add_unsigned(self.ttl.as_secs()),
+            nbf: None,
+            jti: Some(Uuid::new_v4().to_string()),
+            ver: generation,
+        };
+        let token = self.signing.sign(&claims)?;
+        Ok(AccessToken { token, expires_in: self.ttl })
+    }
+
+    /// Finds out whose token this is.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Invalid`] for each of the reasons in the [module docs](self).
+    pub fn verify(&self, token: &str) -> Result<Principal, AuthError> {
+        let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
+        check_header(&header)?;
+        let claims = self.claims(token, &header)?;
+        self.check_times(&claims)?;
+        if claims.iss != self.issuer {
+            return Err(refused("`iss` is not the issuer's name"));
+        }
+        let id = PrincipalId::parse(&claims.sub).ok_or_else(|| refused("`sub` is not a UUID"))?;
+        Ok(Principal::in_generation(id, claims.ver))
+    }
+
+    /// Verifies with each key that the token may have been made with, which is one, or the
+    /// current and the previous one while secrets without ids are being rotated.
+    fn claims(&self, token: &str, header: &Header) -> Result<Claims, AuthError> {
+        let mut last = refused("no key of that id and algorithm");
+        for verifier in self.verifiers.iter().filter(|v| v.fits(header)) {
+            match verifier.decode(token) {
+                Ok(claims) => return Ok(claims),
+                Err(error) => last = invalid(error),
+            }
+        }
+        Err(last)
+    }
+
+    fn check_times(&self, claims: &Claims) -> Result<(), AuthError> {
+        let now = self.clock.now().timestamp();
+        if now >= claims.exp.saturating_add(self.leeway) {
+            return Err(refused("expired"));
+        }
+        if claims.nbf.is_some_and(|nbf| nbf > now.saturating_add(self.leeway)) {
+            return Err(refused("not valid yet"));
+        }
+        Ok(())
+    }
+
+    /// Signs and verifies once.
+    fn try_out(&self) -> Result<(), JwtConfigError> {
+        let token = self.issue(PrincipalId::generate(), 0).map_err(JwtConfigError::Unusable)?.token;
+        let header =
+            jsonwebtoken::decode_header(&token).map_err(|_| JwtConfigError::MismatchedPair)?;
+        self.claims(&token, &header).map(drop).map_err(|_| JwtConfigError::MismatchedPair)
+    }
+}
+
+impl<C: Clock> Authenticator for JwtAuthenticator<C> {
+    async fn authenticate(&self, credential: &str) -> Result<Principal, AuthError> {
+        self.verify(credential)
+    }
+}
+
+fn check_header(header: &Header) -> Result<(), AuthError> {
+    if header.crit.is_some() {
+        return Err(refused("`crit` names an extension that is not understood"));
+    }
+    if header.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+        return Err(refused("`typ` is not `JWT`"));
+    }
+    Ok(())
+}
+
+fn refused(reason: &str) -> AuthError {
+    AuthError::Invalid(reason.to_owned())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
+fn invalid(error: jsonwebtoken::errors::Error) -> AuthError {
+    AuthError::Invalid(error.to_string())
+}
+
+impl<C> fmt::Debug for JwtAuthenticator<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtAuthenticator")
+            .field("issuer", &self.issuer)
+            .field("audience", &self.audience)
+            .field("ttl", &self.ttl)
+            .field("keys", &self.verifiers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken").field("expires_in", &self.expires_in).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! Which customer pays for which tenant.
+//!
+//! The link is made by the server that made the customer, in a transaction of the tenant. No event
+//! makes one: what an event says of a tenant (`client_reference_id`, metadata) can be set by whoever
+//! opens a payment link. A customer that is linked stays linked.
+
+use mt_core::access::Permission;
+use mt_core::pg::ledger;
+use mt_core::pg::{Exclusive, PgError, SystemTx, TenantTx};
+
+use crate::PROVIDER;
+
+/// The customer of the transaction's tenant, if it has one.
+///
+/// # Errors
+///
+/// [`PgError`].
+pub async fn customer_of<Q, P, L>(tx: &mut TenantTx<P, L>) -> Result<Option<String>, PgError>
+where
+    Q: Permission,
+    P: mt_core::access::Implies<Q>,
+{
+    let tenant = tx.tenant().as_uuid();
+    Ok(sqlx::query_scalar(
+        "select customer_id from mt.billing_customers where tenant_id = $1 and provider = $2",
+    )
+    .bind(tenant)
+    .bind(PROVIDER)
+    .fetch_optional(tx.under::<Q>())
+    .await?)
+}
+
+/// Links `customer` to the transaction's tenant, or finds the link that is there, and returns the
+/// customer that is linked now. Call [`wake`] once this is committed.
+///
+/// # Errors
+///
+/// [`LinkError::Taken`] when `customer` pays for another tenant.
+pub async fn link<P>(tx: &mut TenantTx<P, Exclusive>, customer: &str) -> Result<String, LinkError>
+where
+    P: Permission,
+{
+    let tenant = tx.tenant().as_uuid();
+    sqlx::query(
+        "insert into mt.billing_customers (tenant_id, provider, customer_id) values ($1, $2, $3) \
+         on conflict do nothing",
+    )
+    .bind(tenant)
+    .bind(PROVIDER)
+    .bind(customer)
+    .execute(tx.under::<P>())
+    .await
+    .map_err(PgError::from)?;
+    customer_of::<P, P, _>(tx).await?.ok_or(LinkError::Taken)
+}
+
+/// Makes the events that were waiting for this customer's link due at once.
+///
+/// # Errors
+///
+/// [`PgError`]. Nothing is lost then: the events stay due by their own clock.
+pub async fn wake(tx: &mut SystemTx, customer: &str) -> Result<u64, PgError> {
+    ledger::wake(tx, PROVIDER, customer).await
+}
+
+/// Why a customer was not linked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// Postgres did not play along.
+    #[error(transparent)]
+    Pg(#[from] PgError),
+    /// The customer pays for another tenant.
+    #[error("customer is linked to another tenant")]
+    Taken,
+}

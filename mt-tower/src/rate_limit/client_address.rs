@@ -1,0 +1,204 @@
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use http::HeaderMap;
+use http::header::HeaderName;
+use ipnet::{IpNet, Ipv6Net};
+
+use super::RateKey;
+use crate::guard::View;
+use crate::problem::Problem;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The other end of the connection. The server puts it into the request's extensions; in axum, a
+/// middleware copies it from `ConnectInfo<SocketAddr>`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PeerAddr(pub SocketAddr);
+
+/// Counts each client address. Needs [`PeerAddr`] in the request's extensions.
+///
+/// # Behind proxies
+///
+/// `X-Forwarded-For` is believed only as far as it was written by proxies that are listed. Each
+/// proxy appends the address it was called from, so the list is read from the right: past the
+/// trusted hops, the first address that is not trusted is the client. Whatever the client wrote
+/// itself stands further left and is never reached. An entry that is no address ends the walk at
+/// the proxy that passed it on.
+///
+/// List the addresses from which proxies really connect, and nothing wider: a client inside a
+/// listed network can pretend to be anybody. With no proxies the header is not looked at.
+///
+/// # IPv6
+///
+/// Whoever has one IPv6 address usually has a /64 of them, so these are counted by /64; see
+/// [`with_ipv6_prefix`](Self::with_ipv6_prefix). IPv4 addresses mapped into IPv6, as a socket that
+/// listens on both shows them, are counted as the IPv4 addresses they are.
+///
+/// ```
+/// use http::HeaderMap;
+/// use mt_tower::rate_limit::ClientAddress;
+///
+/// let by_address = ClientAddress::behind(["10.0.0.0/8".parse().unwrap()]);
+/// let mut headers = HeaderMap::new();
+/// headers.insert("x-forwarded-for", "192.0.2.66, 198.51.100.7, 10.2.0.1".parse().unwrap());
+///
+/// let client = by_address.client("10.1.0.1".parse().unwrap(), &headers);
+/// assert_eq!(client.to_string(), "198.51.100.7", "what stands left of it is hearsay");
+///
+/// let direct = by_address.client("203.0.113.9".parse().unwrap(), &headers);
+/// assert_eq!(direct.to_string(), "203.0.113.9", "no proxy of ours wrote this header");
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClientAddress {
+    trusted: Vec<IpNet>,
+    // INVARIANT: at most 128.
+    ipv6_prefix: u8,
+}
+
+impl ClientAddress {
+    /// Clients connect directly: the peer is the client.
+    #[must_use]
+    pub const fn direct() -> Self {
+        Self { trusted: Vec::new(), ipv6_prefix: 64 }
+    }
+
+    /// Clients may connect through proxies in these networks.
+    #[must_use]
+    pub fn behind(proxies: impl IntoIterator<Item = IpNet>) -> Self {
+        Self { trusted: proxies.into_iter().collect(), ..Self::direct() }
+    }
+
+    /// Counts IPv6 clients by networks of this length instead of 64.
+    ///
+    /// # Panics
+    ///
+    /// When `length` is more than 128.
+    #[must_use]
+    pub fn with_ipv6_prefix(mut self, length: u8) -> Self {
+        assert!(length <= 128, "an IPv6 prefix has at most 128 bits");
+        self.ipv6_prefix = length;
+        self
+    }
+
+    /// The client's address, for logs and audit trails that should say the same as the limit.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut nearest = peer.to_canonical();
+        for hop in forwarded_for(headers).map_while(parse_hop) {
+            if !self.trusts(nearest) {
+                break;
+            }
+            nearest = hop;
+        }
+        nearest
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&address))
+    }
+
+    /// The address as it is counted.
+    fn counted(&self, address: IpAddr) -> String {
+        match address {
+            IpAddr::V4(v4) => v4.to_string(),
+            IpAddr::V6(v6) => self.network(v6).to_string(),
+        }
+    }
+
+    fn network(&self, address: Ipv6Addr) -> Ipv6Net {
+        Ipv6Net::new(address, self.ipv6_prefix).expect("at most 128").trunc()
+    }
+}
+
+impl RateKey for ClientAddress {
+    fn key(&self, view: &View<'_>) -> Result<String, Problem> {
+        let PeerAddr(peer) = view.need()?;
+        Ok(format!("a/{}", self.counted(self.client(peer.ip(), view.headers))))
+    }
+}
+
+/// The entries from the nearest to the farthest, over all headers of the name. One that is not
+/// ASCII shows as an empty entry, which is no address.
+fn forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(X_FORWARDED_FOR)
+        .iter()
+        .rev()
+        .flat_map(|value| value.to_str().unwrap_or("").rsplit(','))
+}
+
+/// Reads `192.0.2.1`, `2001:db8::1`, and either with a port as some proxies write it.
+fn parse_hop(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim();
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
+    let address = bare
+        .parse()
+        .or_else(|_| entry.parse::<SocketAddr>().map(|with_port| with_port.ip()))
+        .ok()?;
+    Some(IpAddr::to_canonical(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(X_FORWARDED_FOR, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[track_caller]
+    fn check(peer: &str, forwarded: &[&str], client: &str) {
+        let by_address =
+            ClientAddress::behind(["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap()));
+        let found = by_address.client(peer.parse().unwrap(), &headers(forwarded));
+        assert_eq!(found, client.parse::<IpAddr>().unwrap(), "{peer} {forwarded:?}");
+    }
+
+    #[test]
+    fn the_rightmost_untrusted_hop_is_the_client() {
+        check("10.0.0.1", &["198.51.100.7"], "198.51.100.7");
+        check("10.0.0.1", &["198.51.100.7:4711"], "198.51.100.7");
+        check("10.0.0.1", &["[2001:db8::7]:4711"], "2001:db8::7");
+        check("10.0.0.1", &["[2001:db8::7]"], "2001:db8::7");
+        check("10.0.0.1", &["198.51.100.7,10.0.0.2 , 10.0.0.3"], "198.51.100.7");
+        check("fd00::1", &["198.51.100.7"], "198.51.100.7");
+        check("::ffff:10.0.0.1", &["::ffff:198.51.100.7"], "198.51.100.7");
+        check("10.0.0.1", &["10.0.0.9, 10.0.0.2"], "10.0.0.9");
+        check("10.0.0.1", &[], "10.0.0.1");
+    }
+
+    #[test]
+    fn what_the_client_wrote_is_not_believed() {
+        check("203.0.113.9", &["198.51.100.7"], "203.0.113.9");
+        check("10.0.0.1", &["192.0.2.66, 198.51.100.7"], "198.51.100.7");
+        check("10.0.0.1", &["192.0.2.66", "198.51.100.7"], "198.51.100.7");
+        check("10.0.0.1", &["10.0.0.66, 198.51.100.7"], "198.51.100.7");
+        check("10.0.0.1", &["198.51.100.7, unknown"], "10.0.0.1");
+        check("10.0.0.1", &["198.51.100.7, , 10.0.0.2"], "10.0.0.2");
+        check("10.0.0.1", &["198.51.100.7, 999.1.1.1"], "10.0.0.1");
+    }
+
+    #[test]
+    fn a_header_that_is_not_text_ends_the_walk() {
+        let mut headers = headers(&["198.51.100.7"]);
+        headers.append(X_FORWARDED_FOR, http::HeaderValue::from_bytes(b"\xff").unwrap());
+        let by_address = ClientAddress::behind(["10.0.0.0/8".parse().unwrap()]);
+        let proxy = "10.0.0.1".parse().unwrap();
+        assert_eq!(by_address.client(proxy, &headers), proxy);
+    }
+
+    #[test]
+    fn ipv6_is_counted_by_network() {
+        let counted = |text: &str| ClientAddress::direct().counted(text.parse().unwrap());
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+        assert_eq!(counted("2001:db8:1:2:ffff::"), counted("2001:db8:1:2::1"));
+        assert_ne!(counted("2001:db8:1:3::"), counted("2001:db8:1:2::"));
+        assert_eq!(counted("198.51.100.7"), "198.51.100.7");
+        let by_48 = ClientAddress::direct().with_ipv6_prefix(48);
+        assert_eq!(by_48.counted("2001:db8:1:2::1".parse().unwrap()), "2001:db8:1::/48");
+    }
+}

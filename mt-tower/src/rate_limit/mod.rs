@@ -1,0 +1,119 @@
+//! Limits how often a client may do something.
+//!
+//! [`RateLimit`] makes a key of each request, counts it with a [`RateLimiter`] of `mt-core`, and
+//! says in the answer where the client stands.
+//!
+//! | key | counts apart |
+//! | --- | --- |
+//! | [`ClientAddress`] | client addresses, IPv6 by network |
+//! | [`ByPrincipal`] | callers |
+//! | [`ByPrincipalAndTenant`] | callers, in each tenant |
+//! | [`ByTenant`] | tenants, for members only |
+//! | [`Class`] | one of these keys in several places |
+//! | a closure `Fn(&View<'_>) -> Result<String, Problem>` | whatever it likes |
+//!
+//! The quota is a [`Quota`], an `Option<Quota>` (none is no limit), a closure, or
+//! [`QuotaByAccess`] to go by the tenant's plan.
+//!
+//! # Answers
+//!
+//! Every answer of a limited route, allowed or not, carries the fields of
+//! draft-ietf-httpapi-ratelimit-headers-10:
+//!
+//! ```text
+//! RateLimit-Policy: "login";q=20;w=60
+//! RateLimit: "login";r=19;t=42
+//! ```
+//!
+//! With several limits on one route each adds its own, as members of one list.
+//!
+//! # When it refuses
+//!
+//! * 429 `rate-limited` with `Retry-After` beyond the quota;
+//! * 500 `internal` when what the key or the quota asks for is missing from the extensions.
+//!
+//! What happens while the counter's store is away is the limiter's business: see `FailOpen` in
+//! `mt_core::limit`.
+//!
+//! # Deployment
+//!
+//! Limit by address before authenticating, because refused credentials cost something too, and by
+//! principal after. The policy's name is part of the key, so two layers of one name share counts
+//! when their keys are equal; give each route of its own quota its own name or [`Class`].
+//!
+//! # Example
+//!
+//! ```
+//! use std::num::NonZeroU32;
+//! use mt_core::limit::{InProcessLimiter, Quota};
+//! use mt_tower::layer::GuardLayer;
+//! use mt_tower::rate_limit::{ClientAddress, RateLimit};
+//!
+//! let twenty = Quota::per_minute(NonZeroU32::new(20).unwrap());
+//! let behind_proxies = ClientAddress::behind(["10.0.0.0/8".parse().unwrap()]);
+//! let layer = GuardLayer::new(RateLimit::new(
+//!     "login",
+//!     InProcessLimiter::new(),
+//!     behind_proxies,
+//!     twenty,
+//! ));
+//! ```
+
+mod client_address;
+mod fields;
+mod key;
+mod quota;
+
+#[cfg(doc)]
+use mt_core::limit::Quota;
+use mt_core::limit::RateLimiter;
+
+pub use self::client_address::{ClientAddress, PeerAddr};
+use self::fields::{POLICY, RATE_LIMIT, policy_value, rate_limit_value};
+pub use self::key::{ByPrincipal, ByPrincipalAndTenant, ByTenant, Class, RateKey};
+pub use self::quota::{QuotaByAccess, QuotaSource};
+use crate::guard::{Guard, Pass, View};
+use crate::problem::Problem;
+
+/// Guard that limits rates.
+///
+/// See the [module docs](self) for when it refuses and an example.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RateLimit<L, K, Q> {
+    // INVARIANT: fit for a quoted string of RFC 9651 without escapes.
+    name: &'static str,
+    limiter: L,
+    key: K,
+    quota: Q,
+}
+
+impl<L: RateLimiter, K: RateKey, Q: QuotaSource> RateLimit<L, K, Q> {
+    /// Holds each `key` to `quota`, under a policy called `name`.
+    ///
+    /// # Panics
+    ///
+    /// When `name` is empty or has other characters than ASCII letters, digits, `-` and `_`.
+    pub fn new(name: &'static str, limiter: L, key: K, quota: Q) -> Self {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        assert!(!name.is_empty() && name.bytes().all(plain), "`{name}` cannot name a policy");
+        Self { name, limiter, key, quota }
+    }
+}
+
+impl<L: RateLimiter, K: RateKey, Q: QuotaSource> Guard for RateLimit<L, K, Q> {
+    async fn check<'a>(&'a self, view: View<'a>) -> Result<Pass, Problem> {
+        let Some(quota) = self.quota.quota(&view)? else { return Ok(Pass::new()) };
+        let key = format!("{}:{}", self.name, self.key.key(&view)?);
+        let verdict = self.limiter.check(&key, quota).await;
+        let policy = policy_value(self.name, quota);
+        let state = rate_limit_value(self.name, verdict);
+        if verdict.allowed {
+            Ok(Pass::new().with_header(POLICY, policy).with_header(RATE_LIMIT, state))
+        } else {
+            Err(Problem::rate_limited(verdict.reset_after)
+                .with_header(POLICY, policy)
+                .with_header(RATE_LIMIT, state))
+        }
+    }
+}

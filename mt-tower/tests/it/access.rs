@@ -1,0 +1,123 @@
+//! Loading access and deciding on it.
+
+use http::{Extensions, Method};
+use mt_core::access::{Access, AccessError, AccessSource, Facts, Suspension};
+use mt_core::auth::Principal;
+use mt_core::billing::Standing;
+use mt_core::id::{PrincipalId, TenantId};
+use mt_tower::billing_gate::BillingGate;
+use mt_tower::layer::GuardLayer;
+use mt_tower::load_access::LoadAccess;
+use mt_tower::require::Require;
+use mt_tower::resolve_tenant::RequestedTenant;
+
+use crate::support::{Acme, EDITOR, Role, TasksWrite, access, having, request, send};
+
+/// Answers with what it is given.
+struct Source(fn() -> Result<Facts<Acme>, AccessError>);
+
+impl AccessSource<Acme> for Source {
+    async fn access(
+        &self,
+        principal: Principal,
+        tenant: TenantId,
+    ) -> Result<Access<Acme>, AccessError> {
+        Ok(Access::assertion(tenant, principal, (self.0)()?))
+    }
+}
+
+fn loads(source: fn() -> Result<Facts<Acme>, AccessError>) -> GuardLayer<LoadAccess<Acme, Source>> {
+    GuardLayer::new(LoadAccess::new(Source(source)))
+}
+
+fn known(extensions: &mut Extensions) {
+    extensions.insert(Principal::new(PrincipalId::generate()));
+    extensions.insert(RequestedTenant(TenantId::generate()));
+}
+
+#[tokio::test]
+async fn access_is_loaded_for_this_caller_and_this_tenant() {
+    let (ada, acme) = (Principal::new(PrincipalId::generate()), TenantId::generate());
+    let request = request("/", |extensions| {
+        extensions.insert(ada);
+        extensions.insert(RequestedTenant(acme));
+    });
+    let access: Access<Acme> = send(&loads(|| Ok(EDITOR)), request).await.left();
+    assert_eq!((access.principal(), access.tenant(), access.role()), (ada, acme, Role::Editor));
+}
+
+#[tokio::test]
+async fn each_reason_has_its_answer() {
+    let refused = async |source| {
+        let outcome = send(&loads(source), request("/", known)).await;
+        assert!(!String::from_utf8_lossy(outcome.answer.body()).contains("secret cause"));
+        (outcome.status(), outcome.refused())
+    };
+    assert_eq!(refused(|| Err(AccessError::NotAMember)).await, (404, "not-found"));
+    assert_eq!(refused(|| Err(AccessError::SignedOut)).await, (401, "unauthenticated"));
+    let away = || Err(AccessError::Unavailable("secret cause".into()));
+    assert_eq!(refused(away).await, (503, "unavailable"));
+    let broken = || Err(AccessError::Internal("secret cause".into()));
+    assert_eq!(refused(broken).await, (500, "internal"));
+}
+
+#[tokio::test]
+async fn what_is_missing_is_never_a_pass() {
+    let load = loads(|| Ok(EDITOR));
+    let no_tenant = request("/", having(Principal::new(PrincipalId::generate())));
+    assert_eq!(send(&load, no_tenant).await.refused(), "internal");
+    let nobody = request("/", having(RequestedTenant(TenantId::generate())));
+    assert_eq!(send(&load, nobody).await.refused(), "internal");
+    let require = GuardLayer::new(Require::<TasksWrite>::new());
+    assert_eq!(send(&require, request("/", known)).await.refused(), "internal");
+    let gate = GuardLayer::new(BillingGate::<Acme>::new());
+    assert_eq!(send(&gate, request("/", known)).await.refused(), "internal");
+}
+
+#[tokio::test]
+async fn require_answers_as_the_decision_does() {
+    let layer = GuardLayer::new(Require::<TasksWrite>::new());
+    for (facts, expected) in [
+        (EDITOR, None),
+        (Facts { standing: Standing::Grace, ..EDITOR }, None),
+        (Facts { role: Role::Viewer, ..EDITOR }, Some("forbidden")),
+        (Facts { standing: Standing::Lapsed, ..EDITOR }, Some("billing-required")),
+        (Facts { role: Role::Viewer, standing: Standing::Lapsed, ..EDITOR }, Some("forbidden")),
+        (Facts { suspension: Suspension::ReadOnly, ..EDITOR }, Some("tenant-suspended")),
+        (Facts { suspension: Suspension::Full, ..EDITOR }, Some("tenant-suspended")),
+    ] {
+        let outcome = send(&layer, request("/", having(access(facts)))).await;
+        match expected {
+            None => assert!(outcome.reached.is_some(), "{facts:?}"),
+            Some(code) => assert_eq!(outcome.refused(), code, "{facts:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_gate_stops_writes_of_lapsed_tenants_and_nothing_else() {
+    let layer = GuardLayer::new(BillingGate::<Acme>::new());
+    for standing in [Standing::Good, Standing::Grace, Standing::Lapsed] {
+        for (method, reads) in [
+            (Method::GET, true),
+            (Method::HEAD, true),
+            (Method::OPTIONS, true),
+            (Method::POST, false),
+            (Method::PUT, false),
+            (Method::PATCH, false),
+            (Method::DELETE, false),
+            (Method::TRACE, false),
+            (Method::from_bytes(b"PURGE").unwrap(), false),
+        ] {
+            let facts = Facts { standing, ..EDITOR };
+            let mut request = request("/", having(access(facts)));
+            *request.method_mut() = method.clone();
+            let outcome = send(&layer, request).await;
+            if reads || standing != Standing::Lapsed {
+                assert_eq!(outcome.status(), 200, "{standing:?} {method}");
+            } else {
+                assert_eq!(outcome.refused(), "billing-required", "{standing:?} {method}");
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The layers from outside, in one binary.
+
+mod access;
+mod authenticate;
+mod in_axum;
+mod layer;
+mod problem;
+mod rate_limit;
+mod resolve_tenant;
+mod support;

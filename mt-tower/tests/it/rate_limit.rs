@@ -1,0 +1,208 @@
+//! Limits, their keys and what the answers say.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta};
+use http::{Extensions, Request};
+use http_body_util::Full;
+use mt_core::access::{Access, Facts};
+use mt_core::auth::Principal;
+use mt_core::clock::ManualClock;
+use mt_core::id::{PrincipalId, TenantId};
+use mt_core::limit::{InProcessLimiter, Quota};
+use mt_tower::View;
+use mt_tower::layer::GuardLayer;
+use mt_tower::problem::Problem;
+use mt_tower::rate_limit::{
+    ByPrincipal, ByPrincipalAndTenant, ByTenant, Class, ClientAddress, PeerAddr, QuotaByAccess,
+    QuotaSource, RateKey, RateLimit,
+};
+use mt_tower::resolve_tenant::RequestedTenant;
+
+use crate::support::{Acme, EDITOR, Outcome, Plan, access, having, request, send};
+
+type Limiter = Arc<InProcessLimiter<Arc<ManualClock>>>;
+
+fn limiter() -> (Limiter, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::at(DateTime::from_timestamp(1_795_000_000, 0).unwrap()));
+    (Arc::new(InProcessLimiter::with_capacity(1024, clock.clone())), clock)
+}
+
+fn a_minute(limit: u32) -> Quota {
+    Quota::per_minute(NonZeroU32::new(limit).unwrap())
+}
+
+fn layer<K: RateKey, Q: QuotaSource>(key: K, quota: Q) -> GuardLayer<RateLimit<Limiter, K, Q>> {
+    GuardLayer::new(RateLimit::new("api", limiter().0, key, quota))
+}
+
+fn from(peer: &str) -> Request<Full<Bytes>> {
+    let peer: SocketAddr = peer.parse().unwrap();
+    request("/", having(PeerAddr(peer)))
+}
+
+/// Whether requests with these extensions count together under a limit of one.
+async fn share<K: RateKey>(
+    key: K,
+    first: impl FnOnce(&mut Extensions),
+    second: impl FnOnce(&mut Extensions),
+) -> bool {
+    let layer = layer(key, a_minute(1));
+    assert_eq!(send(&layer, request("/", first)).await.status(), 200);
+    send(&layer, request("/", second)).await.status() == 429
+}
+
+fn fields(outcome: &Outcome) -> (Vec<&str>, Vec<&str>) {
+    (outcome.header("ratelimit-policy"), outcome.header("ratelimit"))
+}
+
+#[tokio::test]
+async fn answers_say_where_the_client_stands() {
+    let (limiter, clock) = limiter();
+    let by_address = ClientAddress::direct();
+    let layer = GuardLayer::new(RateLimit::new("login", limiter, by_address, a_minute(2)));
+    let send = async || send(&layer, from("192.0.2.1:4711")).await;
+
+    let policy = vec![r#""login";q=2;w=60"#];
+    assert_eq!(fields(&send().await), (policy.clone(), vec![r#""login";r=1;t=60"#]));
+    clock.advance(TimeDelta::milliseconds(17_500));
+    assert_eq!(fields(&send().await), (policy.clone(), vec![r#""login";r=0;t=43"#]));
+
+    let refused = send().await;
+    assert_eq!(refused.refused(), "rate-limited");
+    assert_eq!(fields(&refused), (policy, vec![r#""login";r=0;t=43"#]));
+    assert_eq!(refused.header("retry-after"), ["43"]);
+
+    clock.advance(TimeDelta::milliseconds(42_499));
+    assert_eq!(send().await.header("retry-after"), ["1"]);
+    clock.advance(TimeDelta::milliseconds(1));
+    assert_eq!(send().await.status(), 200);
+}
+
+#[tokio::test]
+async fn no_quota_counts_nothing_and_says_nothing() {
+    let layer = layer(ClientAddress::direct(), None::<Quota>);
+    for _ in 0..100 {
+        // Not even the key is asked for: there is no peer address here.
+        let outcome = send(&layer, request("/", |_| {})).await;
+        assert_eq!(fields(&outcome), (vec![], vec![]));
+        assert_eq!(outcome.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_forged_header_buys_no_new_count() {
+    let layer = layer(ClientAddress::direct(), a_minute(1));
+    let forging = |value: &str| {
+        let mut request = from("203.0.113.9:4711");
+        request.headers_mut().insert("x-forwarded-for", value.parse().unwrap());
+        request
+    };
+    assert_eq!(send(&layer, forging("198.51.100.1")).await.status(), 200);
+    assert_eq!(send(&layer, forging("198.51.100.2")).await.refused(), "rate-limited");
+
+    // The control: the same two behind a proxy that is listed are two clients.
+    let trusting = ClientAddress::behind(["203.0.113.0/24".parse().unwrap()]);
+    let layer = self::layer(trusting, a_minute(1));
+    assert_eq!(send(&layer, forging("198.51.100.1")).await.status(), 200);
+    assert_eq!(send(&layer, forging("198.51.100.2")).await.status(), 200);
+    assert_eq!(send(&layer, forging("192.0.2.66, 198.51.100.1")).await.status(), 429);
+}
+
+#[tokio::test]
+async fn addresses_of_one_client_count_together() {
+    let together = async |first: &str, second: &str| {
+        let layer = layer(ClientAddress::direct(), a_minute(1));
+        assert_eq!(send(&layer, from(first)).await.status(), 200);
+        send(&layer, from(second)).await.status() == 429
+    };
+    assert!(together("192.0.2.1:1", "192.0.2.1:2").await, "another port");
+    assert!(together("[2001:db8:1:2::1]:1", "[2001:db8:1:2:ffff::9]:1").await, "one /64");
+    assert!(together("[::ffff:192.0.2.1]:1", "192.0.2.1:1").await, "mapped");
+    assert!(!together("192.0.2.1:1", "192.0.2.2:1").await);
+    assert!(!together("[2001:db8:1:2::1]:1", "[2001:db8:1:3::1]:1").await);
+}
+
+#[tokio::test]
+async fn keys_tell_callers_and_tenants_apart() {
+    let (ada, bob) = [(); 2].map(|()| Principal::new(PrincipalId::generate())).into();
+    let (acme, blue) = [(); 2].map(|()| TenantId::generate()).into();
+    let known = |principal: Principal, tenant: TenantId| {
+        move |extensions: &mut Extensions| {
+            extensions.insert(principal);
+            extensions.insert(RequestedTenant(tenant));
+            extensions.insert(Access::<Acme>::assertion(tenant, principal, EDITOR));
+        }
+    };
+    assert!(share(ByPrincipal, known(ada, acme), known(ada, blue)).await);
+    assert!(!share(ByPrincipal, known(ada, acme), known(bob, acme)).await);
+    assert!(share(ByPrincipalAndTenant, known(ada, acme), known(ada, acme)).await);
+    assert!(!share(ByPrincipalAndTenant, known(ada, acme), known(ada, blue)).await);
+    assert!(!share(ByPrincipalAndTenant, known(ada, acme), known(bob, acme)).await);
+    assert!(share(ByTenant::<Acme>::new(), known(ada, acme), known(bob, acme)).await);
+    assert!(!share(ByTenant::<Acme>::new(), known(ada, acme), known(ada, blue)).await);
+    let by_path = |view: &View<'_>| Ok::<_, Problem>(view.uri.path().to_owned());
+    assert!(share(by_path, known(ada, acme), known(bob, blue)).await);
+}
+
+#[tokio::test]
+async fn names_and_classes_share_one_limiter_without_sharing_counts() {
+    let (limiter, _) = limiter();
+    let limit = |name, class| {
+        let key = Class(class, ClientAddress::direct());
+        GuardLayer::new(RateLimit::new(name, limiter.clone(), key, a_minute(1)))
+    };
+    let send = async |layer| send(&layer, from("192.0.2.1:1")).await.status();
+    assert_eq!(send(limit("auth", "redeem")).await, 200);
+    assert_eq!(send(limit("auth", "request-link")).await, 200);
+    assert_eq!(send(limit("api", "redeem")).await, 200);
+    assert_eq!(send(limit("auth", "redeem")).await, 429);
+}
+
+#[tokio::test]
+async fn what_a_key_or_quota_misses_is_never_a_pass() {
+    let by_plan = QuotaByAccess::<Acme, _>::new(|_| None);
+    let by_path = |view: &View<'_>| Ok::<_, Problem>(view.uri.path().to_owned());
+    let quota = a_minute(1);
+    assert_eq!(send(&layer(by_path, by_plan), request("/", |_| {})).await.refused(), "internal");
+    assert_eq!(
+        send(&layer(ClientAddress::direct(), quota), request("/", |_| {})).await.refused(),
+        "internal"
+    );
+    assert_eq!(send(&layer(ByPrincipal, quota), request("/", |_| {})).await.refused(), "internal");
+    assert_eq!(
+        send(&layer(ByPrincipalAndTenant, quota), request("/", |_| {})).await.refused(),
+        "internal"
+    );
+    // A tenant that was only asked for is not enough to spend that tenant's quota.
+    let stranger = request("/", |extensions| {
+        extensions.insert(Principal::new(PrincipalId::generate()));
+        extensions.insert(RequestedTenant(TenantId::generate()));
+    });
+    assert_eq!(send(&layer(ByTenant::<Acme>::new(), quota), stranger).await.refused(), "internal");
+}
+
+#[tokio::test]
+async fn the_quota_follows_the_plan() {
+    let by_plan = QuotaByAccess::new(|access: &Access<Acme>| match access.plan() {
+        Plan::Free => Some(a_minute(1)),
+        Plan::Pro => None,
+    });
+    let layer = layer(ByTenant::<Acme>::new(), by_plan);
+    for (plan, expected) in [(Plan::Free, [200, 429]), (Plan::Pro, [200, 200])] {
+        let access = access(Facts { plan, ..EDITOR });
+        for status in expected {
+            let request = request("/", having(access.clone()));
+            assert_eq!(send(&layer, request).await.status(), status, "{plan:?}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "cannot name a policy")]
+fn a_name_that_would_break_the_header_is_refused() {
+    let _ = RateLimit::new("a\"b", limiter().0, ByPrincipal, a_minute(1));
+}

@@ -1,0 +1,133 @@
+//! Ways to name a tenant, and ways to misname one.
+
+use http::{Extensions, Request};
+use mt_core::id::TenantId;
+use mt_tower::View;
+use mt_tower::layer::GuardLayer;
+use mt_tower::problem::Problem;
+use mt_tower::resolve_tenant::{
+    FirstOf, PathParam, PathParams, PathTemplate, RequestedTenant, ResolveTenant, Resolver,
+    TenantHeader,
+};
+
+use crate::support::{Outcome, request, send};
+
+const ID: &str = "01931b66-7d50-7c2e-8f3a-5d1c9a7e4b20";
+const OTHER: &str = "01931b66-7d50-7c2e-8f3a-5d1c9a7e4b21";
+
+async fn resolve<R: Resolver>(
+    resolver: R,
+    uri: &str,
+    fill: impl FnOnce(&mut Extensions),
+) -> Outcome {
+    send(&GuardLayer::new(ResolveTenant::new(resolver)), request(uri, fill)).await
+}
+
+#[track_caller]
+fn resolved(outcome: &Outcome) -> String {
+    let RequestedTenant(tenant) = outcome.left();
+    tenant.to_string()
+}
+
+#[tokio::test]
+async fn path_templates_capture_one_segment_and_parse_it_strictly() {
+    let template = || PathTemplate::new("/{version}/orgs/{tenant}").unwrap();
+    for path in [format!("/v1/orgs/{ID}"), format!("/v2/orgs/{}/tasks?x=1", ID.to_uppercase())] {
+        assert_eq!(resolved(&resolve(template(), &path, |_| {}).await), ID);
+    }
+    for path in [
+        "/".to_owned(),
+        "/v1/orgs".to_owned(),
+        "/v1/orgs/".to_owned(),
+        "/v1/orgs/acme".to_owned(),
+        format!("/v1//orgs/{ID}"),
+        format!("/v1/orgs//{ID}"),
+        format!("/v1/orgs/./{ID}"),
+        format!("/v1/Orgs/{ID}"),
+        format!("/v1/%6Frgs/{ID}"),
+        format!("/v1/orgs/%30{}", &ID[1..]),
+        format!("/v1/orgs/{ID}%2f"),
+        format!("/v1/orgs/{}", ID.replace('-', "")),
+        format!("/v1/orgs/{ID}{ID}"),
+        format!("/v1/teams/{ID}"),
+    ] {
+        assert_eq!(resolve(template(), &path, |_| {}).await.refused(), "not-found", "{path}");
+    }
+}
+
+#[test]
+fn templates_without_one_tenant_are_refused() {
+    for text in ["", "orgs/{tenant}", "/orgs", "/{tenant}/{tenant}", "/orgs/{org}"] {
+        assert!(PathTemplate::new(text).is_err(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn path_params_are_read_and_their_absence_is_our_fault() {
+    let params = |value: &str| PathParams::from_iter([("task_id", "7"), ("org_id", value)]);
+    let resolve = async |params: Option<PathParams>| {
+        let fill =
+            |extensions: &mut Extensions| drop(params.map(|params| extensions.insert(params)));
+        resolve(PathParam("org_id"), "/", fill).await
+    };
+    assert_eq!(resolved(&resolve(Some(params(ID))).await), ID);
+    assert_eq!(resolve(Some(params("acme"))).await.refused(), "not-found");
+    assert_eq!(resolve(Some(PathParams::default())).await.refused(), "not-found");
+    assert_eq!(resolve(None).await.refused(), "internal");
+}
+
+#[tokio::test]
+async fn two_headers_name_no_tenant() {
+    let layer = GuardLayer::new(ResolveTenant::new(TenantHeader::from_static("x-tenant-id")));
+    let with = async |values: &[&str]| {
+        let mut request = Request::get("/");
+        for value in values {
+            request = request.header("X-Tenant-Id", *value);
+        }
+        send(&layer, request.body(Default::default()).unwrap()).await
+    };
+    assert_eq!(resolved(&with(&[ID]).await), ID);
+    for values in [&[][..], &[ID, ID], &[ID, OTHER], &["acme"], &[""]] {
+        assert_eq!(with(values).await.refused(), "not-found", "{values:?}");
+    }
+}
+
+#[tokio::test]
+async fn closures_resolve_and_find_nothing() {
+    let by_query = |view: &View<'_>| TenantId::parse(view.uri.query()?);
+    assert_eq!(resolved(&resolve(by_query, &format!("/?{ID}"), |_| {}).await), ID);
+    assert_eq!(resolve(by_query, "/", |_| {}).await.refused(), "not-found");
+}
+
+#[tokio::test]
+async fn a_chain_goes_on_after_nothing_and_stops_at_nonsense() {
+    let chain = || {
+        let by_query = |view: &View<'_>| TenantId::parse(view.uri.query()?);
+        FirstOf(PathTemplate::new("/orgs/{tenant}").unwrap(), by_query)
+    };
+    let path = format!("/orgs/{ID}?{OTHER}");
+    assert_eq!(resolved(&resolve(chain(), &path, |_| {}).await), ID);
+    let path = format!("/tasks?{OTHER}");
+    assert_eq!(resolved(&resolve(chain(), &path, |_| {}).await), OTHER);
+    let path = format!("/orgs/acme?{OTHER}");
+    assert_eq!(resolve(chain(), &path, |_| {}).await.refused(), "not-found");
+}
+
+/// A lookup that waits, as one for a subdomain would.
+struct Slow;
+
+impl Resolver for Slow {
+    async fn resolve<'a>(&'a self, view: &'a View<'_>) -> Result<Option<TenantId>, Problem> {
+        tokio::task::yield_now().await;
+        match view.uri.path() {
+            "/outage" => Err(Problem::unavailable()),
+            _ => Ok(TenantId::parse(ID)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lookup_may_wait_and_fail() {
+    assert_eq!(resolved(&resolve(Slow, "/", |_| {}).await), ID);
+    assert_eq!(resolve(Slow, "/outage", |_| {}).await.refused(), "unavailable");
+}
