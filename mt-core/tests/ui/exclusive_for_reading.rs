@@ -3,6 +3,8 @@
 #[path = "model/mod.rs"]
 mod model;
 
+use std::pin::Pin;
+
 use model::{Acme, ProjectsRead};
 use mt_core::access::Grant;
 use mt_core::pg::TenantPool;
@@ -12,5 +14,7 @@ async fn locks(tenants: TenantPool<Acme>, grant: Grant<ProjectsRead>) {
 }
 
 fn main() {
-    let _ = locks;
+    // As a trait object the future's body is compiled, and with it the assertion.
+    let _: fn(TenantPool<Acme>, Grant<ProjectsRead>) -> Pin<Box<dyn Future<Output = ()>>> =
+        |tenants, grant| Box::pin(locks(tenants, grant));
 }
