@@ -47,7 +47,7 @@ impl Layers {
         Authenticate::new(Arc::clone(&self.tokens))
     }
 
-    pub(crate) fn resolve_org(&self) -> impl Guard {
+    pub(crate) fn resolve_org() -> impl Guard {
         ResolveTenant::new(PathParam("org_id"))
     }
 

@@ -3,6 +3,9 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`app`] | what handlers work with |
+//! | [`billing`] | the server's side of Stripe |
+//! | [`cli`] | the commands of `mt-server` |
+//! | [`demo`] | the whole flow, as a client sees it |
 //! | [`config`] | what the environment says, read once and checked as a whole |
 //! | [`embedded`] | Postgres inside the process, for a machine that has none |
 //! | [`http`] | what all routes share: problems, strict bodies, pages, the shell around the router |
@@ -13,11 +16,13 @@
 //! | [`product`] | projects and tasks, with their SQL |
 //! | [`routes`] | the API |
 //! | [`schema`] | the migrations |
+//! | [`server`] | from settings to a service that is ready to be put on a socket |
 
 pub mod app;
 pub mod billing;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod embedded;
 pub mod http;
 pub mod layers;
@@ -30,3 +35,4 @@ pub mod product;
 mod refusals;
 pub mod routes;
 pub mod schema;
+pub mod server;

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:4rem auto;padding:0 1rem}\
 button{font:inherit;padding:.5rem 1.5rem}pre{white-space:pre-wrap;overflow-wrap:anywhere}";
 
-const SCRIPT: &str = r##"
+const SCRIPT: &str = r#"
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 const button = document.querySelector("button");
 const note = document.querySelector("output");
@@ -40,7 +40,7 @@ button.addEventListener("click", async () => {
     button.disabled = !!body;
   }
 });
-"##;
+"#;
 
 static PAGE: LazyLock<String> = LazyLock::new(|| {
     format!(

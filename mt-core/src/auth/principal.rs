@@ -1,3 +1,5 @@
+//! The caller.
+
 use crate::id::PrincipalId;
 
 /// Who a verified credential speaks for.

@@ -1,3 +1,5 @@
+//! From a status to whether a tenant may write.
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};

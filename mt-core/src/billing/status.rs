@@ -1,3 +1,5 @@
+//! The state of a subscription, in words that outlive this list of them.
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -1,3 +1,5 @@
+//! What a limiter does while its store is away.
+
 use std::error::Error as _;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,3 +1,5 @@
+//! Fixed windows in memory, bounded under a flood of keys.
+
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};

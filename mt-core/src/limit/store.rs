@@ -1,3 +1,5 @@
+//! What a store of windows has to do for a limiter.
+
 use std::error::Error;
 use std::future::Future;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The one pool of connections, and what is refused at its door.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -6,8 +8,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres};
 
 use super::{PgError, PrincipalPool, SystemPool, TenantPool};
+use crate::access::AccessModel;
 use crate::billing::StandingPolicy;
-use crate::roster::Roster;
 
 /// The role that tenant and principal transactions run as.
 pub const APP_ROLE: &str = "mt_app";
@@ -156,7 +158,7 @@ impl Database {
 
     /// Transactions in a tenant, for the application described by `M`.
     #[must_use]
-    pub fn tenants<M: Roster>(&self, standing: StandingPolicy) -> TenantPool<M> {
+    pub fn tenants<M: AccessModel>(&self, standing: StandingPolicy) -> TenantPool<M> {
         TenantPool::new(self.clone(), standing)
     }
 

@@ -1,3 +1,5 @@
+//! Failures, sorted by what a caller can do about them.
+
 use sqlx::Error as SqlxError;
 
 /// A failed conversation with Postgres, sorted by what a caller can do about it.

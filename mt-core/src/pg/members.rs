@@ -1,3 +1,5 @@
+//! Members of a tenant, and the owner that always stays.
+
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 

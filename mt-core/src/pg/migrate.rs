@@ -1,3 +1,5 @@
+//! Roles, schemas and migrations.
+
 use std::fmt;
 
 use sqlx::migrate::Migrator;

@@ -1,3 +1,5 @@
+//! Transactions of one principal, over all their tenants.
+
 use super::open_tx::{End, OpenTx, TxConn};
 use super::{BeginError, Database, PgError, opening};
 use crate::auth::Principal;

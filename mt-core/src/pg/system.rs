@@ -1,3 +1,5 @@
+//! Transactions across tenants.
+
 use std::fmt;
 
 use sqlx::Row as _;

@@ -1,3 +1,5 @@
+//! Transactions in one tenant.
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! The tenants themselves.
+
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 

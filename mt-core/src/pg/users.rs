@@ -1,3 +1,5 @@
+//! Users, and signing them out.
+
 use sqlx::FromRow;
 
 use super::{PgError, PrincipalTx, SystemTx};

@@ -1,3 +1,5 @@
+//! Fixed windows in Redis, one atomic round trip each.
+
 use std::fmt;
 use std::time::Duration;
 

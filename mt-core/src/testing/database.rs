@@ -1,3 +1,5 @@
+//! A migrated database for each test.
+
 use std::fmt::Write as _;
 use std::str::FromStr as _;
 

@@ -271,7 +271,7 @@ async fn signing_out_ends_every_token_issued_before_it() {
     let after = world.user("ada").await;
     assert_eq!(after.id(), before.id());
     assert_ne!(after.generation(), before.generation());
-    world.grant::<NotesRead>(after, tenant).await;
+    drop(world.grant::<NotesRead>(after, tenant).await);
     let mut tx = world.database.principals().begin(after).await.unwrap();
     let own = User::own(&mut tx).await.unwrap();
     assert_eq!((own.id, Some(own.generation)), (after.id(), after.generation()));

@@ -1,1 +1,71 @@
-//! x
+//! Migrating as somebody who is no superuser, and what the schema looks like afterwards.
+
+use mt_core::pg::{Database, DatabaseOptions, Migration, ServerLogin};
+use mt_core::testing::TestDatabase;
+use sqlx::{AssertSqlSafe, Executor as _};
+
+async fn offenders(db: &TestDatabase, sql: &'static str) -> Vec<String> {
+    sqlx::query_scalar(sql).fetch_all(db.admin()).await.unwrap()
+}
+
+const UNFORCED: &str = "select c.relname::text from pg_class c \
+     where c.relnamespace = 'mt'::regnamespace and c.relkind in ('r', 'p') \
+         and c.relname <> 'schema_migrations' \
+         and not (c.relrowsecurity and c.relforcerowsecurity) order by 1";
+
+#[tokio::test]
+async fn each_table_is_forced_owned_and_granted_no_more_than_rows() {
+    let db = TestDatabase::create().await.unwrap();
+    assert_eq!(offenders(&db, UNFORCED).await, Vec::<String>::new());
+    let foreign = "select c.relname::text from pg_class c \
+         where c.relnamespace = 'mt'::regnamespace and c.relkind in ('r', 'p') \
+             and c.relowner <> 'mt_owner'::regrole";
+    assert_eq!(offenders(&db, foreign).await, Vec::<String>::new());
+    let wide = "select c.relname || ' ' || r from pg_class c, unnest(array['mt_app', 'mt_system']) r \
+         where c.relnamespace = 'mt'::regnamespace and c.relkind in ('r', 'p') \
+             and has_table_privilege(r, c.oid, 'truncate, trigger, references')";
+    assert_eq!(offenders(&db, wide).await, Vec::<String>::new());
+
+    // The negative controls: what was found missing can be found present.
+    db.admin().execute("alter table mt.users no force row level security").await.unwrap();
+    db.admin().execute("grant truncate on mt.users to mt_app").await.unwrap();
+    assert_eq!(offenders(&db, UNFORCED).await, ["users"]);
+    assert_eq!(offenders(&db, wide).await, ["users mt_app"]);
+}
+
+#[tokio::test]
+async fn a_plain_migrator_makes_a_database_that_a_plain_login_serves() {
+    let db = TestDatabase::create().await.unwrap();
+    let suffix = uuid::Uuid::now_v7().simple().to_string();
+    let (fresh, migrator, server) =
+        (format!("mt_m_{suffix}"), format!("mt_migrator_{suffix}"), format!("mt_server_{suffix}"));
+    // On the tests' server the roles are there and belong to its superuser, so the grant comes from it.
+    for sql in [
+        format!("create role {migrator} login createrole password 'x'"),
+        format!("grant mt_owner, mt_app, mt_system to {migrator} with admin option"),
+        format!("create role {server} login password 'x'"),
+        format!("create database {fresh} owner {migrator}"),
+    ] {
+        db.admin().execute(AssertSqlSafe(sql)).await.unwrap();
+    }
+    let connect = db.login().database(&fresh).password("x");
+    let as_migrator = connect.clone().username(&migrator);
+    let migration = Migration::library().for_login(ServerLogin::Existing(&server));
+    assert_eq!(migration.pending(&as_migrator).await.unwrap().len(), 2);
+    let (a, b) = tokio::join!(migration.run(&as_migrator), migration.run(&as_migrator));
+    a.unwrap();
+    b.unwrap();
+    let as_server = connect.username(&server);
+    assert_eq!(migration.pending(&as_server).await.unwrap(), Vec::<String>::new());
+    let options = DatabaseOptions::new(as_server).max_connections(1);
+    let database = Database::connect(options).await.unwrap();
+    database.ping().await.unwrap();
+    database.close().await;
+    for sql in [
+        format!("drop database {fresh} with (force)"),
+        format!("drop role {server}"),
+        format!("drop role {migrator}"),
+    ] {
+        db.admin().execute(AssertSqlSafe(sql)).await.unwrap();
+    }
+}

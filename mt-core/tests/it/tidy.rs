@@ -26,7 +26,7 @@ impl File {
     }
 
     fn is_rust(&self) -> bool {
-        self.path.ends_with(".rs")
+        Path::new(&self.path).extension().is_some_and(|ending| ending == "rs")
     }
 
     /// A complaint about this file, at a line counted from 0 if it is about one.

@@ -1,3 +1,5 @@
+//! The middleware itself.
+
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
@@ -57,6 +59,6 @@ impl<S: fmt::Debug, G, J> fmt::Debug for GuardService<S, G, J> {
         f.debug_struct("GuardService")
             .field("inner", &self.inner)
             .field("guard", &std::any::type_name::<G>())
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -1,3 +1,5 @@
+//! From a problem to a response, in the shape that an embedder wants.
+
 use std::sync::Arc;
 
 use bytes::Bytes;

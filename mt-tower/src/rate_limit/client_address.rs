@@ -1,3 +1,5 @@
+//! Whose request it is, where proxies stand in between.
+
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderMap;

@@ -1,3 +1,5 @@
+//! What is counted apart.
+
 use std::fmt;
 use std::marker::PhantomData;
 

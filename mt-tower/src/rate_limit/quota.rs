@@ -1,3 +1,5 @@
+//! How much is let through, fixed or by what is known of the caller.
+
 use std::fmt;
 use std::marker::PhantomData;
 

@@ -1,3 +1,5 @@
+//! The tenant named by a header.
+
 use http::header::HeaderName;
 use mt_core::id::TenantId;
 

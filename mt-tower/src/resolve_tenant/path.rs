@@ -1,3 +1,5 @@
+//! The tenant named by the path.
+
 use mt_core::id::TenantId;
 
 use super::{Resolver, parse};

@@ -1,6 +1,7 @@
 //! Credentials as they come over the wire.
 
 use http::{HeaderValue, Request};
+use http_body_util::Full;
 use mt_core::auth::{AuthError, Authenticator, Principal};
 use mt_core::id::PrincipalId;
 use mt_tower::authenticate::Authenticate;
@@ -26,8 +27,7 @@ impl Authenticator for OneToken {
 }
 
 async fn with(layer: &GuardLayer<Authenticate<OneToken>>, values: &[&[u8]]) -> Outcome {
-    let mut request =
-        Request::get("/?access_token=good&token=good").body(Default::default()).unwrap();
+    let mut request = Request::get("/?access_token=good&token=good").body(Full::default()).unwrap();
     for value in values {
         let value = HeaderValue::from_bytes(value).unwrap();
         request.headers_mut().append("authorization", value);

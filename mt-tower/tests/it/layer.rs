@@ -222,7 +222,7 @@ impl Body for Ticks {
         self.polled.add();
         let left = self.left;
         Poll::Ready(
-            left.checked_sub(self.polled.value() as u8)
+            left.checked_sub(u8::try_from(self.polled.value()).unwrap())
                 .map(|left| Ok(Frame::data(Bytes::from(vec![left])))),
         )
     }

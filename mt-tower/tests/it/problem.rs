@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Extensions, Response, StatusCode};
+use http_body_util::Full;
 use mt_core::access::{AccessError, Denied};
 use mt_tower::layer::GuardLayer;
 use mt_tower::problem::{Problem, RequestId};
@@ -164,7 +165,7 @@ async fn an_embedder_replaces_code_and_shape() {
     assert_eq!(send(&layer, request("/", |_| {})).await.refused(), "org-suspended");
 
     let bare = |problem: &Problem, _: &Extensions| {
-        Response::builder().status(problem.status()).body(Default::default()).unwrap()
+        Response::builder().status(problem.status()).body(Full::default()).unwrap()
     };
     let layer = GuardLayer::with_reject(Closed(Problem::FORBIDDEN), bare);
     let outcome = send(&layer, request("/", |_| {})).await;

@@ -1,6 +1,7 @@
 //! Ways to name a tenant, and ways to misname one.
 
 use http::{Extensions, Request};
+use http_body_util::Full;
 use mt_core::id::TenantId;
 use mt_tower::View;
 use mt_tower::layer::GuardLayer;
@@ -84,7 +85,7 @@ async fn two_headers_name_no_tenant() {
         for value in values {
             request = request.header("X-Tenant-Id", *value);
         }
-        send(&layer, request.body(Default::default()).unwrap()).await
+        send(&layer, request.body(Full::default()).unwrap()).await
     };
     assert_eq!(resolved(&with(&[ID]).await), ID);
     for values in [&[][..], &[ID, ID], &[ID, OTHER], &["acme"], &[""]] {

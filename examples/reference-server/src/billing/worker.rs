@@ -1,3 +1,5 @@
+//! What goes on with stored events after the request that brought them.
+
 use std::error::Error;
 use std::time::Duration;
 

@@ -5,7 +5,6 @@
 mod demo;
 mod migrate;
 mod serve;
-mod start;
 
 use std::process::ExitCode;
 
@@ -24,9 +23,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the server in the foreground, on embedded Postgres unless DATABASE_URL is set.
+    /// Runs the server in the foreground, on embedded Postgres unless `DATABASE_URL` is set.
     Serve,
-    /// Makes the roles and brings the schema of DATABASE_URL up to date, as MIGRATE_DATABASE_URL.
+    /// Makes the roles and brings the schema of `DATABASE_URL` up to date, as `MIGRATE_DATABASE_URL`.
     Migrate(migrate::Arguments),
     /// Runs the whole flow over HTTP and says at each step what it proves.
     Demo(demo::Arguments),
@@ -50,10 +49,14 @@ pub fn run() -> ExitCode {
     let base_url = std::env::var("BASE_URL").ok().filter(|url| !url.is_empty());
     // Absent is fine, and so is anything in it that the settings do not know.
     let _ = dotenvy::dotenv();
-    let config = match Config::from_vars(|name| std::env::var(name).ok()) {
+    let mut config = match Config::from_vars(|name| std::env::var(name).ok()) {
         Ok(config) => config,
         Err(errors) => return wrong_settings(&errors),
     };
+    if matches!(cli.command, Command::Demo(_)) && std::env::var_os("RUST_LOG").is_none() {
+        // The story is on stdout; its refusals are no news for the log.
+        "error".clone_into(&mut config.log.filter);
+    }
     if let Err(error) = logging::init(&config.log) {
         return failed(&error);
     }

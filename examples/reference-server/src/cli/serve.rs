@@ -3,9 +3,9 @@
 use tokio::net::TcpListener;
 
 use super::CommandError;
-use super::start::{Embedded, Started, start};
 use crate::config::Config;
 use crate::http::service::{Patience, serve, shutdown_signal};
+use crate::server::{Embedded, Started, start};
 
 pub(super) async fn run(config: Config) -> Result<(), CommandError> {
     let Started { service, readiness, behind } = start(&config, Embedded::Persistent).await?;

@@ -1,3 +1,5 @@
+//! Where an embedded database keeps its data.
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -83,17 +85,17 @@ mod tests {
     #[test]
     fn follows_the_custom_of_the_platform() {
         for (platform, vars, path) in [
-            (Platform::Xdg, [("XDG_DATA_HOME", "/data"), ("HOME", "/home/ada")], "/data"),
+            (Platform::Xdg, [("XDG_DATA_HOME", "/data"), ("HOME", "/people/ada")], "/data"),
             (
                 Platform::Xdg,
-                [("XDG_DATA_HOME", ""), ("HOME", "/home/ada")],
-                "/home/ada/.local/share",
+                [("XDG_DATA_HOME", ""), ("HOME", "/people/ada")],
+                "/people/ada/.local/share",
             ),
             (Platform::Xdg, [("XDG_DATA_HOME", "rel"), ("HOME", "/h")], "/h/.local/share"),
             (
                 Platform::MacOs,
-                [("XDG_DATA_HOME", "/data"), ("HOME", "/Users/ada")],
-                "/Users/ada/Library/Application Support",
+                [("XDG_DATA_HOME", "/data"), ("HOME", "/people/ada")],
+                "/people/ada/Library/Application Support",
             ),
             (Platform::Windows, [("LOCALAPPDATA", "/local"), ("HOME", "/h")], "/local"),
         ] {

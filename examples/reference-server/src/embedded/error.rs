@@ -1,3 +1,5 @@
+//! Why there is no embedded database, in one line each, with what to set instead.
+
 use std::io;
 use std::path::PathBuf;
 

@@ -20,7 +20,7 @@ use super::problems::{self, Kind};
 #[handler]
 pub async fn bridge(req: &mut Request) {
     let params = req.params().iter().map(|(name, value)| (name.clone(), value.clone()));
-    let params = PathParams::from_iter(params);
+    let params: PathParams = params.collect();
     if let Some(peer) = req.remote_addr().clone().into_std() {
         req.extensions_mut().insert(PeerAddr(peer));
     }

@@ -1,3 +1,5 @@
+//! The task that hands letters to the mail server.
+
 use std::future::Future;
 use std::time::Duration;
 

@@ -1,8 +1,10 @@
+//! The two letters that are sent, and how they are put on paper.
+
 use std::fmt;
 use std::time::Duration;
 
 use lettre::Address;
-use lettre::message::header::ContentType;
+use lettre::message::header::{ContentType, MIME_VERSION_1_0};
 use lettre::message::{Mailbox, Message};
 use mt_core::email::EmailAddress;
 use mt_core::token::SecretToken;
@@ -69,6 +71,8 @@ impl Letter {
             .from(from.clone())
             .to(Mailbox::new(None, to))
             .subject(self.subject)
+            // Without it a strict reader shows the transfer encoding, and a long link is broken.
+            .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
             .body(self.text)
             .map_err(|_| Unaddressable)
@@ -139,7 +143,7 @@ mod tests {
     #[test]
     fn debug_shows_no_token() {
         let token = SecretToken::generate();
-        let letter = Letter::magic_link("https://mt.example", &token, Duration::from_secs(600));
+        let letter = Letter::magic_link("https://mt.example", &token, Duration::from_mins(10));
         assert!(!format!("{letter:?}").contains(token.reveal()));
     }
 }

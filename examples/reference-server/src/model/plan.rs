@@ -1,3 +1,5 @@
+//! The plans.
+
 use mt_core::word::Word;
 
 /// What an org has subscribed to.

@@ -1,3 +1,5 @@
+//! The roles.
+
 use mt_core::word::Word;
 
 /// What a membership lets its holder do.

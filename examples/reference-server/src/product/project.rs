@@ -1,3 +1,5 @@
+//! Projects and their SQL.
+
 use chrono::{DateTime, Utc};
 use mt_core::access::Implies;
 use mt_core::pg::{PgError, Room, TenantTx};

@@ -1,3 +1,5 @@
+//! Tasks, their SQL, and who may change which.
+
 use chrono::{DateTime, Utc};
 use mt_core::access::Implies;
 use mt_core::id::PrincipalId;

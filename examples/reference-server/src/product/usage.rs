@@ -1,3 +1,5 @@
+//! How full each capped resource of an org is.
+
 use mt_core::access::Implies;
 use mt_core::pg::{PgError, Resource, TenantTx, invites};
 use serde::Serialize;

@@ -28,7 +28,7 @@ use crate::layers::Layers;
 #[must_use]
 pub fn router(app: Arc<App>, layers: &Layers, readiness: health::Readiness) -> Router {
     let members_only = Router::with_path("{org_id}")
-        .hoop(SalvoGuard::new(layers.resolve_org()))
+        .hoop(SalvoGuard::new(Layers::resolve_org()))
         .hoop(SalvoGuard::new(layers.load_access()))
         .hoop(SalvoGuard::new(layers.limit_api()))
         .push(orgs::one())

@@ -18,7 +18,8 @@ struct Explanation {
     code: &'static str,
     status: u16,
     title: &'static str,
-    explanation: &'static str,
+    #[serde(rename = "explanation")]
+    text: &'static str,
 }
 
 #[handler]
@@ -29,6 +30,6 @@ async fn explain(req: &mut Request) -> Result<Json<Explanation>, ApiError> {
         code: kind.code,
         status: kind.status.as_u16(),
         title: kind.title,
-        explanation: kind.explanation,
+        text: kind.explanation,
     }))
 }

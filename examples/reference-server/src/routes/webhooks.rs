@@ -2,6 +2,7 @@
 
 use mt_core::pg::ledger::EventStatus;
 use mt_stripe::event::{Event, EventError};
+use salvo::http::HeaderValue;
 use salvo::prelude::*;
 use serde::Serialize;
 
@@ -37,7 +38,7 @@ async fn receive(req: &mut Request, depot: &mut Depot) -> Result<Json<Receipt>, 
     let app = App::of(depot);
     let body = body::read(req, MAX_BYTES).await?;
     let signatures = req.headers().get_all("stripe-signature");
-    let signatures: Vec<&[u8]> = signatures.iter().map(|value| value.as_bytes()).collect();
+    let signatures: Vec<&[u8]> = signatures.iter().map(HeaderValue::as_bytes).collect();
     if let Err(reason) = app.billing.verify(&signatures, &body) {
         // The sender learns no more than that it did not do.
         tracing::warn!(%reason, "a webhook delivery was refused");

@@ -1,5 +1,13 @@
-//! Tests of the server from outside, one module a subject.
+//! Tests of the server from outside, one module a subject. They need `MT_TEST_DATABASE_URL` and
+//! `MT_TEST_REDIS_URL`, which `make test` provides.
 
+mod concurrency;
 #[cfg(all(feature = "embedded", unix))]
 mod embedded;
+mod flow;
+mod limits;
 mod mail;
+mod policy;
+mod problems;
+mod refusals;
+mod support;

@@ -1,3 +1,5 @@
+//! What tokens are issued and accepted.
+
 use std::time::Duration;
 
 use super::{IssueError, JwtKey};

@@ -1,3 +1,5 @@
+//! Keys, each bound to its algorithm.
+
 use std::fmt;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};

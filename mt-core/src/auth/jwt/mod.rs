@@ -1,4 +1,4 @@
-//! JSON Web Tokens (RFC 7519) as an [`Authenticator`](super::Authenticator), and their issue.
+//! JSON Web Tokens (RFC 7519) as an [`Authenticator`], and their issue.
 //!
 //! A token proves identity and nothing else: it names a principal (`sub`) and the session
 //! generation that it was issued in (`ver`). Roles and plans are read where they are used.

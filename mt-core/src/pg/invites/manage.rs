@@ -93,12 +93,29 @@ where
         let Room { .. } = room?;
     }
     let token = SecretToken::generate();
+    // Two statements, because `on conflict` would need the right to read stored tokens. The tenant row
+    // is held, so nobody comes in between.
+    let turned: Option<Row> = sqlx::query_as(
+        "update mt.invites set role = $3, token_hash = $4, invited_by = $5, \
+             expires_at = now() + make_interval(secs => $6) \
+         where tenant_id = $1 and email = $2 and accepted_at is null and revoked_at is null \
+         returning id, email, role, 'pending' as status, expires_at",
+    )
+    .bind(tenant)
+    .bind(email.as_str())
+    .bind(role.as_str())
+    .bind(hasher.hash(token.reveal()).as_bytes())
+    .bind(inviter)
+    .bind(ttl.as_secs_f64())
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(PgError::from)?;
+    if let Some(row) = turned {
+        return Ok(NewInvite { invite: row.into_invite()?, token });
+    }
     let row: Row = sqlx::query_as(
         "insert into mt.invites (tenant_id, id, email, role, token_hash, invited_by, expires_at) \
          values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7)) \
-         on conflict (tenant_id, email) where accepted_at is null and revoked_at is null \
-         do update set role = excluded.role, token_hash = excluded.token_hash, \
-             invited_by = excluded.invited_by, expires_at = excluded.expires_at \
          returning id, email, role, 'pending' as status, expires_at",
     )
     .bind(tenant)

@@ -1,3 +1,5 @@
+//! Taking an event, working on it alone, and writing down what came of it.
+
 use std::time::Duration;
 
 use sqlx::{FromRow as _, Row as _};

@@ -1,3 +1,5 @@
+//! Events as operators see them.
+
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;

@@ -1,3 +1,5 @@
+//! Storing deliveries, and making events due again.
+
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
 use uuid::Uuid;

@@ -4,6 +4,7 @@
 //! no longer fits its line, and changing that line is what a reviewer looks for.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +14,8 @@ use super::{File, assert_none, files};
 fn folder(path: &str) -> Option<&str> {
     let (folder, name) = path.rsplit_once('/')?;
     let migrations = folder == "migrations" || folder.ends_with("/migrations");
-    (migrations && name.ends_with(".sql")).then_some(folder)
+    (migrations && Path::new(name).extension().is_some_and(|ending| ending == "sql"))
+        .then_some(folder)
 }
 
 fn sum(text: &str) -> String {

@@ -40,7 +40,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if findings.is_empty() { Ok(members) } else { Err(ApiError::invalid_fields(findings)) }
 }
 
-/// Says where, and what of the grammar; serde_json's own words quote nothing of the text.
+/// Says where, and what of the grammar; the parser's own words quote nothing of the text.
 fn explain(error: &serde_json::Error) -> String {
     let what = error.to_string();
     let what = what.split(" at line ").next().unwrap_or_default();

@@ -65,7 +65,6 @@ async fn what_was_committed_survives_kill_nine() {
 /// Commits two rows, leaves a third uncommitted and waits for its end.
 #[tokio::test]
 #[ignore = "started by the test above, as a process of its own"]
-#[expect(clippy::print_stdout, reason = "how it tells its parent")]
 async fn the_process_that_is_killed() {
     let dir = std::env::var_os(DIR).expect("started by the test above");
     let postgres = EmbeddedPostgres::start(DataDir::Persistent(dir.into())).await.unwrap();

@@ -36,5 +36,5 @@ async fn text(connection: &mut PgConnection, query: &'static str) -> sqlx::Resul
 /// The code of the error that a statement ends in.
 async fn sqlstate(connection: &mut PgConnection, statement: &'static str) -> Option<String> {
     let error = run(connection, statement).await.err()?;
-    error.as_database_error()?.code().map(|code| code.into_owned())
+    error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
 }

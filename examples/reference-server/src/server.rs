@@ -1,4 +1,5 @@
-//! From settings to a server that listens, the same for `serve` and `demo`.
+//! From settings to a service that is ready to be put on a socket: the same for `serve`, `demo` and
+//! the tests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,6 @@ use salvo::Service;
 use salvo::async_trait;
 use sqlx::postgres::PgConnectOptions;
 
-use super::CommandError;
 use crate::app::App;
 use crate::billing::Billing;
 use crate::config::{AppEnv, AuthConfig, Config};
@@ -33,15 +33,22 @@ const START_PAUSE: Duration = Duration::from_millis(500);
 /// How long letters that wait at the end are still sent.
 const MAIL_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Why a server did not start: one line for people, with its causes.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
 /// A server that is ready to be put on a socket.
-pub(super) struct Started {
-    pub(super) service: Service,
-    pub(super) readiness: Readiness,
-    pub(super) behind: Behind,
+pub struct Started {
+    /// What answers.
+    pub service: Service,
+    /// Whether it should be asked.
+    pub readiness: Readiness,
+    /// What is to be stopped when it has answered for the last time.
+    pub behind: Behind,
 }
 
 /// What stands behind the service, and outlives its last request.
-pub(super) struct Behind {
+#[derive(Debug)]
+pub struct Behind {
     database: Database,
     embedded: Option<EmbeddedPostgres>,
     worker: tokio::task::JoinHandle<()>,
@@ -49,19 +56,31 @@ pub(super) struct Behind {
 }
 
 /// The task that sends letters, and how to tell it that there will be no more.
+#[derive(Debug)]
 struct Mail {
     task: tokio::task::JoinHandle<()>,
     stop: tokio::sync::oneshot::Sender<()>,
 }
 
+impl std::fmt::Debug for Started {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Started").field("behind", &self.behind).finish_non_exhaustive()
+    }
+}
+
 impl Behind {
     /// Whether the database is in this process.
-    pub(super) const fn is_embedded(&self) -> bool {
+    #[must_use]
+    pub const fn is_embedded(&self) -> bool {
         self.embedded.is_some()
     }
 
     /// Lets go of everything, in the order in which nothing is asked of what is gone.
-    pub(super) async fn stop(self) -> Result<(), CommandError> {
+    ///
+    /// # Errors
+    ///
+    /// When the embedded engine had failed.
+    pub async fn stop(self) -> Result<(), StartError> {
         self.worker.abort();
         if let Some(Mail { task, stop }) = self.mail {
             // Either may have ended by itself.
@@ -78,7 +97,7 @@ impl Behind {
 
 /// Where an embedded database keeps its data.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Embedded {
+pub enum Embedded {
     /// In the user's own directory, for the next start to find.
     Persistent,
     /// Nowhere for long.
@@ -86,7 +105,11 @@ pub(super) enum Embedded {
 }
 
 /// Opens the database, checks its schema and puts the server together.
-pub(super) async fn start(config: &Config, embedded: Embedded) -> Result<Started, CommandError> {
+///
+/// # Errors
+///
+/// [`StartError`]: the database is away, behind or refused, or a setting cannot be used.
+pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, StartError> {
     let (database, embedded) = match &config.database.url {
         Some(url) => (connect(config, url.reveal().parse()?).await?, None),
         None => {
@@ -113,7 +136,7 @@ pub(super) async fn start(config: &Config, embedded: Embedded) -> Result<Started
     Ok(Started { service: service(router, options), readiness, behind })
 }
 
-async fn open_embedded(kind: Embedded) -> Result<(Database, EmbeddedPostgres), CommandError> {
+async fn open_embedded(kind: Embedded) -> Result<(Database, EmbeddedPostgres), StartError> {
     let data = match kind {
         Embedded::Persistent => DataDir::of_user(|name| std::env::var_os(name))?,
         Embedded::Temporary => DataDir::Temporary,
@@ -129,7 +152,7 @@ async fn open_embedded(kind: Embedded) -> Result<(Database, EmbeddedPostgres), C
     Ok((Database::connect(options).await?, engine))
 }
 
-async fn connect(config: &Config, login: PgConnectOptions) -> Result<Database, CommandError> {
+async fn connect(config: &Config, login: PgConnectOptions) -> Result<Database, StartError> {
     let pending = retried(|| async { schema::migration().pending(&login).await }).await?;
     if !pending.is_empty() {
         return Err(format!(
@@ -194,7 +217,7 @@ fn is_away(error: &sqlx::Error) -> bool {
     }
 }
 
-fn mail(config: &Config) -> Result<(Mailer, Option<Mail>), CommandError> {
+fn mail(config: &Config) -> Result<(Mailer, Option<Mail>), StartError> {
     let Some(mail) = &config.mail else { return Ok((Mailer::none(), None)) };
     let (mailer, delivery) = Mailer::smtp(mail.smtp_url.reveal(), &mail.from.to_string())?;
     let (stop, stopping) = tokio::sync::oneshot::channel();
@@ -209,7 +232,7 @@ fn app(
     database: &Database,
     limiter: Limiter,
     mailer: Mailer,
-) -> Result<App, CommandError> {
+) -> Result<App, StartError> {
     let standing = StandingPolicy::default().with_grace(config.billing_grace);
     let auth = &config.auth;
     let mut hasher = TokenHasher::new(auth.jwt_secret.reveal().as_bytes());
@@ -233,7 +256,7 @@ fn app(
     })
 }
 
-fn tokens(env: AppEnv, auth: &AuthConfig) -> Result<JwtAuthenticator, CommandError> {
+fn tokens(env: AppEnv, auth: &AuthConfig) -> Result<JwtAuthenticator, StartError> {
     // Production has refused a weak secret already; elsewhere one is a convenience.
     let key = |secret: &str| match env {
         AppEnv::Prod => JwtKey::hs256(secret),

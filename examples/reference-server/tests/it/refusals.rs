@@ -1,0 +1,279 @@
+//! Who is refused, with what, and in which order.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{Person, Server, answer, problem};
+
+/// Every route below an org, with a body that it would take.
+fn routes(org: &str, child: Uuid) -> Vec<(Method, String, Option<Value>)> {
+    let name = || Some(json!({"name": "x"}));
+    vec![
+        (Method::GET, org.to_owned(), None),
+        (Method::PATCH, org.to_owned(), name()),
+        (Method::DELETE, org.to_owned(), None),
+        (Method::GET, format!("{org}/members"), None),
+        (Method::PATCH, format!("{org}/members/{child}"), Some(json!({"role": "member"}))),
+        (Method::DELETE, format!("{org}/members/{child}"), None),
+        (Method::GET, format!("{org}/invites"), None),
+        (Method::POST, format!("{org}/invites"), Some(json!({"email": "a@b", "role": "member"}))),
+        (Method::DELETE, format!("{org}/invites/{child}"), None),
+        (Method::GET, format!("{org}/projects"), None),
+        (Method::POST, format!("{org}/projects"), name()),
+        (Method::GET, format!("{org}/projects/{child}"), None),
+        (Method::PATCH, format!("{org}/projects/{child}"), name()),
+        (Method::DELETE, format!("{org}/projects/{child}"), None),
+        (Method::GET, format!("{org}/projects/{child}/tasks"), None),
+        (Method::POST, format!("{org}/projects/{child}/tasks"), Some(json!({"title": "x"}))),
+        (Method::GET, format!("{org}/tasks/{child}"), None),
+        (Method::PATCH, format!("{org}/tasks/{child}"), Some(json!({"title": "x"}))),
+        (Method::DELETE, format!("{org}/tasks/{child}"), None),
+        (Method::GET, format!("{org}/billing"), None),
+        (Method::POST, format!("{org}/billing/customer"), None),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_cannot_tell_an_org_from_nothing() {
+    let server = Server::start().await;
+    let owner = server.sign_in("owner").await;
+    let stranger = server.sign_in("stranger").await;
+    let removed = server.sign_in("removed").await;
+    let org = server.org(&owner).await;
+    server.join(&org, &owner, &removed, "admin").await;
+    let gone = server.delete(&format!("{org}/members/{}", removed.id), &owner).await;
+    assert_eq!(gone.status, 204);
+    let child = Uuid::now_v7();
+    let nowhere = format!("/orgs/{}", Uuid::now_v7());
+    let here = routes(&org, child);
+    for ((method, path, body), (_, absent, _)) in here.into_iter().zip(routes(&nowhere, child)) {
+        for body in [body.clone(), body.map(|_| json!({"wrong": true}))] {
+            for who in [&stranger, &removed] {
+                let token = Some(who.token.as_str());
+                let hidden = server.send(method.clone(), &path, token, body.clone()).await;
+                let random = server.send(method.clone(), &absent, token, body.clone()).await;
+                assert_eq!(hidden.outcome(), problem(404, "not-found"), "{method} {path}");
+                assert_eq!(hidden.without_request_id(), random.without_request_id());
+                let names = |answer: &crate::support::Answer| {
+                    let mut names: Vec<_> =
+                        answer.headers.keys().map(|name| name.as_str().to_owned()).collect();
+                    names.sort();
+                    names
+                };
+                assert_eq!(names(&hidden), names(&random), "{method} {path}");
+            }
+            let anonymous = server.send(method.clone(), &path, None, body.clone()).await;
+            assert_eq!(anonymous.outcome(), problem(401, "unauthenticated"), "{method} {path}");
+        }
+    }
+    // Nothing of it has changed anything: the owner still sees their org.
+    assert_eq!(server.get(&org, &owner).await.status, 200);
+    server.stop().await;
+}
+
+/// An org with a member, an admin, a project and a task of the owner's.
+struct Org {
+    path: String,
+    owner: Person,
+    admin: Person,
+    member: Person,
+    project: String,
+    task: String,
+}
+
+async fn org(server: &Server) -> Org {
+    let owner = server.sign_in("owner").await;
+    let admin = server.sign_in("admin").await;
+    let member = server.sign_in("member").await;
+    let path = server.org(&owner).await;
+    server.join(&path, &owner, &admin, "admin").await;
+    server.join(&path, &owner, &member, "member").await;
+    let project = server.make(&format!("{path}/projects"), &owner, json!({"name": "P"})).await;
+    let tasks = format!("{path}/projects/{project}/tasks");
+    let task = server.make(&tasks, &owner, json!({"title": "T"})).await;
+    Org { path, owner, admin, member, project, task }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roles_decide_and_members_change_their_own_tasks() {
+    let server = Server::start().await;
+    let Org { path, owner, admin, member, project, task } = org(&server).await;
+    let task = format!("{path}/tasks/{task}");
+    let forbidden = problem(403, "forbidden");
+
+    let done = json!({"status": "done"});
+    assert_eq!(server.patch(&task, &member, done.clone()).await.outcome(), forbidden);
+    assert_eq!(server.delete(&task, &member).await.outcome(), forbidden);
+    let assigned = json!({"assigned_to": member.id});
+    assert_eq!(server.patch(&task, &admin, assigned).await.status, 200);
+    assert_eq!(server.patch(&task, &member, done).await.status, 200);
+    // A nested id that is not there is said before whose it is.
+    let absent = format!("{path}/tasks/{}", Uuid::now_v7());
+    let nothing = json!({});
+    assert_eq!(
+        server.patch(&absent, &member, nothing.clone()).await.outcome(),
+        problem(404, "not-found")
+    );
+    assert_eq!(server.patch(&task, &owner, nothing).await.status, 200);
+
+    let project = format!("{path}/projects/{project}");
+    let name = json!({"name": "Q"});
+    assert_eq!(server.patch(&project, &member, name.clone()).await.outcome(), forbidden);
+    assert_eq!(server.patch(&project, &admin, name.clone()).await.status, 200);
+    assert_eq!(server.patch(&path, &admin, name.clone()).await.outcome(), forbidden);
+    assert_eq!(server.patch(&path, &owner, name).await.json()["name"], "Q");
+
+    // Nobody hands out more than they may, and nobody takes the last owner away.
+    let invites = format!("{path}/invites");
+    for (who, role, outcome) in [
+        (&owner, "owner", forbidden.clone()),
+        (&admin, "admin", forbidden.clone()),
+        (&member, "member", forbidden.clone()),
+        (&admin, "member", problem(201, "")),
+    ] {
+        let invite = json!({"email": format!("{role}-new@example.org"), "role": role});
+        assert_eq!(server.post(&invites, who, invite).await.outcome(), outcome, "{role}");
+    }
+    let of = |who: &Person| format!("{path}/members/{}", who.id);
+    assert_eq!(server.delete(&of(&owner), &admin).await.outcome(), forbidden);
+    assert_eq!(server.delete(&of(&admin), &member).await.outcome(), forbidden);
+    let demoted = json!({"role": "member"});
+    assert_eq!(
+        server.patch(&of(&owner), &owner, demoted).await.outcome(),
+        problem(409, "last-owner")
+    );
+    assert_eq!(server.delete(&of(&owner), &owner).await.outcome(), problem(409, "last-owner"));
+    assert_eq!(server.delete(&of(&member), &member).await.status, 204);
+    let task = server.get(&task, &owner).await.json();
+    assert_eq!(task["assigned_to"], Value::Null);
+    assert_eq!(task["created_by"], json!(owner.id));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lapsed_org_can_look_shrink_leave_and_pay() {
+    let server = Server::start().await;
+    let Org { path, owner, admin, member, project, task } = org(&server).await;
+    let invites = format!("{path}/invites");
+    let invite = json!({"email": "new@example.org", "role": "member"});
+    let invited = server.post(&invites, &owner, invite.clone()).await.json();
+    let newcomer = server.sign_in("new").await;
+    server.sql("update mt.tenants set subscription_status = 'unpaid'").await;
+
+    let projects = format!("{path}/projects");
+    let billing = problem(402, "billing-required");
+    for (method, at, body) in [
+        (Method::PATCH, path.clone(), json!({"name": "x"})),
+        (Method::PATCH, format!("{path}/members/{}", member.id), json!({"role": "admin"})),
+        (Method::POST, invites.clone(), invite),
+        (Method::POST, projects.clone(), json!({"name": "x"})),
+        (Method::PATCH, format!("{projects}/{project}"), json!({"name": "x"})),
+        (Method::POST, format!("{projects}/{project}/tasks"), json!({"title": "x"})),
+        (Method::PATCH, format!("{path}/tasks/{task}"), json!({"title": "x"})),
+        // Billing is decided before the body is looked at.
+        (Method::POST, projects.clone(), json!({"colour": 1})),
+    ] {
+        let refused = server.send(method.clone(), &at, Some(&owner.token), Some(body)).await;
+        assert_eq!(refused.outcome(), billing, "{method} {at}");
+    }
+    for at in [format!("{projects}/{project}"), format!("{path}/tasks/{task}")] {
+        assert_eq!(server.delete(&at, &owner).await.outcome(), billing, "DELETE {at}");
+    }
+    let token = json!({"token": invited["token"]});
+    assert_eq!(server.post("/invites/accept", &newcomer, token).await.outcome(), billing);
+    // Role comes before billing.
+    let refused = server.post(&projects, &member, json!({"name": "x"})).await;
+    assert_eq!(refused.outcome(), problem(403, "forbidden"));
+
+    for at in [
+        path.clone(),
+        projects.clone(),
+        format!("{projects}/{project}/tasks"),
+        format!("{path}/members"),
+        format!("{path}/billing"),
+    ] {
+        assert_eq!(server.get(&at, &owner).await.status, 200, "GET {at}");
+    }
+    let customer = format!("{path}/billing/customer");
+    assert_eq!(server.post(&customer, &owner, json!({})).await.status, 200);
+    let revoke = format!("{invites}/{}", invited["id"].as_str().unwrap());
+    assert_eq!(server.delete(&revoke, &owner).await.status, 204);
+    assert_eq!(server.delete(&revoke, &owner).await.status, 204);
+    assert_eq!(server.delete(&format!("{path}/members/{}", member.id), &member).await.status, 204);
+    assert_eq!(server.delete(&format!("{path}/members/{}", admin.id), &owner).await.status, 204);
+    assert_eq!(server.delete(&path, &owner).await.status, 204);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn invites_are_bound_used_once_and_never_change_a_role() {
+    let server = Server::start().await;
+    let Org { path, owner, admin, .. } = org(&server).await;
+    let invites = format!("{path}/invites");
+    let stranger = server.sign_in("stranger").await;
+    let guest = server.sign_in("guest").await;
+    let invite = json!({"email": "Guest@example.org", "role": "member"});
+    let first = server.post(&invites, &admin, invite.clone()).await;
+    assert_eq!(first.json()["email"], "guest@example.org");
+    let again = server.post(&invites, &admin, invite.clone()).await;
+    assert_eq!((again.status, &again.json()["id"]), (201, &first.json()["id"]));
+
+    let accept = |token: Value| json!({"token": token});
+    let invalid = problem(400, "invite-invalid");
+    let dead = server.post("/invites/accept", &guest, accept(first.json()["token"].clone())).await;
+    let unknown = server.post("/invites/accept", &guest, accept(json!("nonsense"))).await;
+    assert_eq!(dead.outcome(), invalid);
+    assert_eq!(dead.without_request_id(), unknown.without_request_id());
+    let token = accept(again.json()["token"].clone());
+    let stolen = server.post("/invites/accept", &stranger, token.clone()).await;
+    assert_eq!(stolen.outcome(), problem(403, "forbidden"));
+
+    // Whoever made it must be able to at the moment it is used.
+    let of_admin = format!("{path}/members/{}", admin.id);
+    assert_eq!(server.patch(&of_admin, &owner, json!({"role": "member"})).await.status, 200);
+    assert_eq!(server.post("/invites/accept", &guest, token.clone()).await.outcome(), invalid);
+    assert_eq!(server.patch(&of_admin, &owner, json!({"role": "admin"})).await.status, 200);
+    assert_eq!(server.post("/invites/accept", &guest, token.clone()).await.status, 200);
+    assert_eq!(server.post("/invites/accept", &guest, token).await.outcome(), invalid);
+    // Four members: the plan's seats are taken.
+    let full = server.post(&invites, &owner, json!({"email": "x@y", "role": "member"})).await;
+    assert_eq!(full.outcome(), problem(402, "cap-reached"));
+    assert_eq!(full.json()["resource"], "members");
+    let member = server.post(&invites, &owner, invite).await;
+    assert_eq!(member.outcome(), problem(409, "already-member"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_that_are_not_good_or_not_any_more() {
+    let server = Server::start().await;
+    let person = server.sign_in("ada").await;
+    let client = reqwest::Client::new();
+    let me = format!("{}/me", server.base_url());
+    let bad = client.get(&me).bearer_auth("nonsense").send().await.unwrap();
+    let challenge = bad.headers()["www-authenticate"].to_str().unwrap().to_owned();
+    assert!(challenge.contains(r#"error="invalid_token""#), "{challenge}");
+    assert_eq!(answer(bad).await.outcome(), problem(401, "unauthenticated"));
+    let good = format!("Bearer {}", person.token);
+    let twice =
+        client.get(&me).header("authorization", &good).header("authorization", &good).send().await;
+    assert_eq!(answer(twice.unwrap()).await.outcome(), problem(401, "unauthenticated"));
+    let in_query = client.get(format!("{me}?access_token={}", person.token)).send().await.unwrap();
+    assert_eq!(in_query.headers()["www-authenticate"], "Bearer");
+    assert_eq!(in_query.status(), 401);
+    let lower = client.get(&me).header("authorization", good.replace("Bearer", "bEaReR"));
+    assert_eq!(lower.send().await.unwrap().status(), 200);
+
+    let other = server.redeem(&server.link("ada@example.org").await).await;
+    let other = Person {
+        token: other.json()["access_token"].as_str().unwrap().to_owned(),
+        ..person.clone()
+    };
+    assert_eq!(server.post("/auth/logout", &person, json!({})).await.status, 204);
+    for ended in [&person, &other] {
+        assert_eq!(server.get("/me", ended).await.outcome(), problem(401, "unauthenticated"));
+    }
+    assert_eq!(server.get("/me", &server.sign_in("ada").await).await.status, 200);
+    server.stop().await;
+}

@@ -1,0 +1,296 @@
+//! The ledger's promises: nothing lost, nothing doubled, no order that matters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mt_core::pg::ledger::{self, EventStatus, Outcome, RetryPolicy, Which};
+use mt_stripe::processor::{ProcessorConfig, ReplayError};
+use mt_stripe::{PROVIDER, link};
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::support::{SETUP, START, World, deliver, invoice, subscription};
+
+fn row(plan: &str, status: &str) -> (String, String, Option<i64>, bool) {
+    (plan.to_owned(), status.to_owned(), None, false)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_deliveries_at_once_are_one_event_and_one_effect() {
+    let world = World::new().await;
+    let tenant = world.payer("cus_1").await;
+    let processor = Arc::new(world.processor());
+    let mut senders = JoinSet::new();
+    for _ in 0..64 {
+        let processor = Arc::clone(&processor);
+        let event = subscription("evt_1", "cus_1", "active", 1);
+        senders.spawn(async move { deliver(&processor, &event).await });
+    }
+    let receipts = senders.join_all().await;
+    assert_eq!(receipts.iter().filter(|receipt| !receipt.duplicate).count(), 1);
+    let (status, _, deliveries, attempts) = world.event("evt_1").await;
+    assert_eq!((status.as_str(), deliveries, attempts), ("processed", 64, 1));
+    assert_eq!(world.paid_for(tenant).await, row("pro", "active"));
+}
+
+#[tokio::test]
+async fn replaying_everything_changes_nothing() {
+    let world = World::new().await;
+    world.payer("cus_1").await;
+    let processor = world.processor();
+    let events = [
+        subscription("evt_1", "cus_1", "trialing", 0),
+        subscription("evt_2", "cus_1", "past_due", 5),
+        invoice("evt_3", "cus_1", "invoice.payment_failed", 5),
+    ];
+    for event in &events {
+        deliver(&processor, event).await;
+    }
+    let before = world.projection().await;
+    for event in &events {
+        let again = deliver(&processor, event).await;
+        assert_eq!((again.status, again.duplicate), (EventStatus::Processed, true));
+        let replayed = processor.replay(event["id"].as_str().unwrap()).await.unwrap();
+        assert_eq!((replayed.status, replayed.attempts), (EventStatus::Processed, 1));
+    }
+    // Applied once more from scratch, and still nothing: the join is idempotent by itself.
+    world.sql("update mt.webhook_events set status = 'received', processed_at = null").await;
+    while processor.apply_next_due().await.unwrap() {}
+    assert_eq!(world.projection().await, before);
+    let unknown = processor.replay("evt_none").await;
+    assert!(matches!(unknown, Err(ReplayError::NotFound)), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn any_order_and_any_repetition_end_in_the_same_state() {
+    let lifecycle: Vec<Value> = vec![
+        subscription("evt_a", "cus_1", "incomplete", 0),
+        subscription("evt_b", "cus_1", "active", 1),
+        invoice("evt_c", "cus_1", "invoice.paid", 1),
+        subscription("evt_d", "cus_1", "past_due", 50),
+        invoice("evt_e", "cus_1", "invoice.payment_failed", 50),
+        subscription("evt_f", "cus_1", "past_due", 60),
+    ];
+    let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut below = move |n: usize| {
+        use proptest::prelude::Rng as _;
+        usize::try_from(rng.next_u32()).unwrap() % n
+    };
+    for shuffle in 0..8 {
+        let world = World::new().await;
+        let tenant = world.payer("cus_1").await;
+        let processor = world.processor();
+        let mut deliveries = lifecycle.clone();
+        deliveries.extend(lifecycle.iter().take(3).cloned());
+        for last in (1..deliveries.len()).rev() {
+            deliveries.swap(last, below(last + 1));
+        }
+        for event in &deliveries {
+            deliver(&processor, event).await;
+        }
+        let ends = ("pro".to_owned(), "past_due".to_owned(), Some(START + 50), false);
+        assert_eq!(world.paid_for(tenant).await, ends, "shuffle {shuffle}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_waits_for_its_customers_link_and_is_applied_when_it_comes() {
+    let world = World::new().await;
+    let tenant = world.tenant().await;
+    let other = world.payer("cus_other").await;
+    // A link of the event's own making: set by whoever opened the payment page.
+    let mut event = subscription("evt_1", "cus_late", "active", 1);
+    event["data"]["object"]["client_reference_id"] = json!(other);
+    event["data"]["object"]["metadata"] = json!({"org_id": other, "tenant_id": other});
+    let retry = RetryPolicy { backoff: Duration::from_hours(1), ..RetryPolicy::default() };
+    let processor = world.processor_with(ProcessorConfig { retry, ..World::config() });
+    let receipt = deliver(&processor, &event).await;
+    assert_eq!(receipt.status, EventStatus::Failed);
+    let (status, reason, ..) = world.event("evt_1").await;
+    assert_eq!((status.as_str(), reason.as_deref()), ("failed", Some("unlinked_customer")));
+    assert_eq!(world.paid_for(other).await, row("free", "none"));
+    assert!(!processor.apply_next_due().await.unwrap(), "it waits its time out");
+
+    world.link(tenant, "cus_late").await;
+    let mut tx = world.database.system().begin(SETUP).await.unwrap();
+    assert_eq!(link::wake(&mut tx, "cus_late").await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert!(processor.apply_next_due().await.unwrap());
+    assert_eq!(world.paid_for(tenant).await, row("pro", "active"));
+    assert_eq!(world.paid_for(other).await, row("free", "none"));
+}
+
+#[tokio::test]
+async fn patience_ends_and_an_operator_can_begin_anew() {
+    let world = World::new().await;
+    let processor = world.processor();
+    deliver(&processor, &subscription("evt_1", "cus_1", "active", 1)).await;
+    world
+        .sql(
+            "update mt.webhook_events set received_at = now() - interval '73 hours', \
+                 next_attempt_at = now()",
+        )
+        .await;
+    assert!(processor.apply_next_due().await.unwrap());
+    assert_eq!(world.event("evt_1").await.0, "dead");
+    assert!(!processor.apply_next_due().await.unwrap());
+
+    let tenant = world.payer("cus_1").await;
+    let replayed = processor.replay("evt_1").await.unwrap();
+    assert_eq!(replayed.status, EventStatus::Processed);
+    assert_eq!(world.paid_for(tenant).await, row("pro", "active"));
+}
+
+#[tokio::test]
+async fn whoever_loses_the_lease_commits_nothing() {
+    let world = World::new().await;
+    let tenant = world.payer("cus_1").await;
+    let processor = world.processor();
+    let event = subscription("evt_1", "cus_1", "active", 1);
+    let body = event.to_string();
+    let mut tx = world.database.system().begin(SETUP).await.unwrap();
+    let delivery = ledger::Delivery {
+        provider: PROVIDER,
+        event_id: "evt_1",
+        kind: "customer.subscription.updated",
+        account: "",
+        livemode: false,
+        api_version: None,
+        created: None,
+        object_id: None,
+        customer_id: Some("cus_1"),
+        body: body.as_bytes(),
+    };
+    ledger::record(&mut tx, delivery).await.unwrap();
+    let over_at_once = RetryPolicy { lease: Duration::ZERO, ..RetryPolicy::default() };
+    let zombie =
+        ledger::claim(&mut tx, PROVIDER, Which::NextDue, over_at_once).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+
+    // Its lease is over; somebody else does the work.
+    assert!(processor.apply_next_due().await.unwrap());
+    assert_eq!(world.paid_for(tenant).await, row("pro", "active"));
+    assert_eq!(world.event("evt_1").await.3, 2, "both attempts count");
+
+    let mut tx = world.database.system().begin(SETUP).await.unwrap();
+    assert!(!ledger::hold(&mut tx, &zombie).await.unwrap());
+    let ignored = Outcome::Ignored("late");
+    assert!(!ledger::settle(&mut tx, &zombie, &ignored, over_at_once).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(world.event("evt_1").await.0, "processed");
+
+    // The negative control: with the fence's token put back, the late one would have had its way.
+    world
+        .sql(
+            "update mt.webhook_events set status = 'processing', processed_at = null, \
+                 lease_token = gen_random_uuid(), lease_until = now()",
+        )
+        .await;
+    let mut tx = world.database.system().begin(SETUP).await.unwrap();
+    let holder =
+        ledger::claim(&mut tx, PROVIDER, Which::NextDue, over_at_once).await.unwrap().unwrap();
+    assert!(ledger::hold(&mut tx, &holder).await.unwrap());
+    assert!(ledger::settle(&mut tx, &holder, &ignored, over_at_once).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(world.event("evt_1").await.0, "ignored");
+}
+
+#[tokio::test]
+async fn what_kills_its_process_runs_out_of_attempts_and_blocks_nobody() {
+    let world = World::new().await;
+    let tenant = world.payer("cus_1").await;
+    let retry = RetryPolicy { max_attempts: 3, lease: Duration::ZERO, ..RetryPolicy::default() };
+    let body = subscription("evt_poison", "cus_1", "canceled", 9).to_string();
+    let mut tx = world.database.system().begin(SETUP).await.unwrap();
+    let delivery = ledger::Delivery {
+        provider: PROVIDER,
+        event_id: "evt_poison",
+        kind: "customer.subscription.updated",
+        account: "",
+        livemode: false,
+        api_version: None,
+        created: None,
+        object_id: None,
+        customer_id: None,
+        body: body.as_bytes(),
+    };
+    ledger::record(&mut tx, delivery).await.unwrap();
+    tx.commit().await.unwrap();
+    // Three claims that nobody comes back from.
+    for attempt in 1..=3 {
+        let mut tx = world.database.system().begin(SETUP).await.unwrap();
+        let claimed = ledger::claim(&mut tx, PROVIDER, Which::NextDue, retry).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(claimed.unwrap().event.attempts, attempt);
+    }
+    let processor = world.processor_with(ProcessorConfig { retry, ..World::config() });
+    deliver(&processor, &subscription("evt_good", "cus_1", "active", 1)).await;
+    while processor.apply_next_due().await.unwrap() {}
+    let (status, reason, ..) = world.event("evt_poison").await;
+    assert_eq!((status.as_str(), reason.as_deref()), ("dead", Some("attempts_exhausted")));
+    assert_eq!(world.paid_for(tenant).await, row("pro", "active"));
+}
+
+#[tokio::test]
+async fn what_does_not_concern_us_is_ignored_with_a_reason() {
+    let world = World::new().await;
+    let tenant = world.payer("cus_1").await;
+    let config = ProcessorConfig {
+        livemode: Some(false),
+        accounts: Some(vec![String::new()]),
+        ..World::config()
+    };
+    let processor = world.processor_with(config);
+    let with = |id: &str, member: &str, value: Value| {
+        let mut event = subscription(id, "cus_1", "active", 1);
+        event[member] = value;
+        event
+    };
+    for (event, reason) in [
+        (with("evt_live", "livemode", json!(true)), "livemode"),
+        (with("evt_account", "account", json!("acct_1")), "account"),
+        (with("evt_type", "type", json!("customer.created")), "unhandled_type"),
+        (with("evt_thin", "object", json!("v2.core.event")), "thin_event"),
+        (with("evt_bare", "data", json!({})), "no_object"),
+        (with("evt_nobody", "data", json!({"object": {"id": "sub_9"}})), "no_customer"),
+    ] {
+        let id = event["id"].as_str().unwrap();
+        assert_eq!(deliver(&processor, &event).await.status, EventStatus::Ignored, "{id}");
+        let (status, why, ..) = world.event(id).await;
+        assert_eq!((status.as_str(), why.as_deref()), ("ignored", Some(reason)), "{id}");
+    }
+    assert_eq!(world.paid_for(tenant).await, row("free", "none"));
+}
+
+#[tokio::test]
+async fn invoices_stand_in_until_a_subscription_is_seen() {
+    let world = World::new().await;
+    let tenant = world.payer("cus_1").await;
+    let processor = world.processor();
+    deliver(&processor, &invoice("evt_1", "cus_1", "invoice.paid", 1)).await;
+    assert_eq!(world.paid_for(tenant).await, row("pro", "active"));
+    deliver(&processor, &invoice("evt_2", "cus_1", "invoice.payment_failed", 9)).await;
+    let past_due = ("pro".to_owned(), "past_due".to_owned(), Some(START + 9), false);
+    assert_eq!(world.paid_for(tenant).await, past_due);
+    // A snapshot wins, older or not.
+    deliver(&processor, &subscription("evt_3", "cus_1", "trialing", 0)).await;
+    assert_eq!(world.paid_for(tenant).await, row("pro", "trialing"));
+
+    let mut unmapped = subscription("evt_4", "cus_1", "active", 20);
+    unmapped["data"]["object"]["items"]["data"][0]["price"] = json!({"id": "price_of_2019"});
+    deliver(&processor, &unmapped).await;
+    assert_eq!(world.paid_for(tenant).await, row("free", "active"));
+    let flags: Vec<String> = sqlx::query_scalar("select flags from mt.billing_customers")
+        .fetch_one(world.db.admin())
+        .await
+        .unwrap();
+    assert_eq!(flags, ["unmapped_price"]);
+
+    let mut deleted = subscription("evt_5", "cus_1", "active", 2);
+    deleted["type"] = json!("customer.subscription.deleted");
+    deliver(&processor, &deleted).await;
+    assert_eq!(world.paid_for(tenant).await, row("free", "canceled"));
+    deliver(&processor, &subscription("evt_6", "cus_1", "active", 99)).await;
+    assert_eq!(world.paid_for(tenant).await, row("free", "canceled"), "the end is the end");
+}

@@ -1,0 +1,151 @@
+//! A database with linked tenants, and events in the shape of Stripe's present API version.
+
+use std::time::Duration;
+
+use mt_core::pg::ledger::RetryPolicy;
+use mt_core::pg::{Database, SystemReason};
+use mt_core::testing::TestDatabase;
+use mt_stripe::event::Event;
+use mt_stripe::processor::{Processor, ProcessorConfig, Receipt};
+use mt_stripe::projection::PriceTable;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub(crate) const SETUP: SystemReason = SystemReason::new("set a test up");
+/// When the story begins.
+pub(crate) const START: i64 = 1_795_449_600;
+
+pub(crate) struct World {
+    pub(crate) db: TestDatabase,
+    pub(crate) database: Database,
+}
+
+/// What a tenant has paid for, as stored.
+pub(crate) type TenantRow = (String, String, Option<i64>, bool);
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let db = TestDatabase::create().await.unwrap();
+        let database = db.connect(12).await.unwrap();
+        Self { db, database }
+    }
+
+    pub(crate) fn config() -> ProcessorConfig {
+        ProcessorConfig {
+            prices: PriceTable::new("free").plan("pro", ["price_pro"]),
+            livemode: None,
+            accounts: None,
+            retry: RetryPolicy { backoff: Duration::from_millis(1), ..RetryPolicy::default() },
+        }
+    }
+
+    pub(crate) fn processor(&self) -> Processor {
+        self.processor_with(Self::config())
+    }
+
+    pub(crate) fn processor_with(&self, config: ProcessorConfig) -> Processor {
+        Processor::new(self.database.system(), config)
+    }
+
+    pub(crate) async fn tenant(&self) -> Uuid {
+        let id = Uuid::now_v7();
+        sqlx::query("insert into mt.tenants (id, name) values ($1, 'a tenant')")
+            .bind(id)
+            .execute(self.db.admin())
+            .await
+            .unwrap();
+        id
+    }
+
+    pub(crate) async fn link(&self, tenant: Uuid, customer: &str) {
+        sqlx::query(
+            "insert into mt.billing_customers (tenant_id, provider, customer_id) \
+             values ($1, 'stripe', $2)",
+        )
+        .bind(tenant)
+        .bind(customer)
+        .execute(self.db.admin())
+        .await
+        .unwrap();
+    }
+
+    /// A tenant that pays as `customer`.
+    pub(crate) async fn payer(&self, customer: &str) -> Uuid {
+        let tenant = self.tenant().await;
+        self.link(tenant, customer).await;
+        tenant
+    }
+
+    pub(crate) async fn paid_for(&self, tenant: Uuid) -> TenantRow {
+        sqlx::query_as(
+            "select plan, subscription_status, extract(epoch from past_due_since)::bigint, \
+                 cancel_at_period_end \
+             from mt.tenants where id = $1",
+        )
+        .bind(tenant)
+        .fetch_one(self.db.admin())
+        .await
+        .unwrap()
+    }
+
+    /// Status, reason, deliveries and attempts of an event.
+    pub(crate) async fn event(&self, id: &str) -> (String, Option<String>, i32, i32) {
+        sqlx::query_as(
+            "select status, reason, deliveries, attempts from mt.webhook_events where event_id = $1",
+        )
+        .bind(id)
+        .fetch_one(self.db.admin())
+        .await
+        .unwrap()
+    }
+
+    /// Everything that events come to, as one text.
+    pub(crate) async fn projection(&self) -> String {
+        sqlx::query_scalar(
+            "select concat_ws(E'\\n', \
+                 (select string_agg(t::text, E'\\n' order by id) from mt.tenants t), \
+                 (select string_agg(c::text, E'\\n' order by customer_id) from mt.billing_customers c), \
+                 (select string_agg(s::text, E'\\n' order by subscription_id) from mt.subscriptions s), \
+                 (select string_agg(i::text, E'\\n' order by invoice_id) from mt.invoices i))",
+        )
+        .fetch_one(self.db.admin())
+        .await
+        .unwrap()
+    }
+
+    pub(crate) async fn sql(&self, sql: &'static str) {
+        sqlx::query(sql).execute(self.db.admin()).await.unwrap();
+    }
+}
+
+pub(crate) async fn deliver(processor: &Processor, event: &Value) -> Receipt {
+    let body = event.to_string().into_bytes();
+    processor.receive(&Event::parse(&body).unwrap(), &body).await.unwrap()
+}
+
+/// A subscription event.
+pub(crate) fn subscription(id: &str, customer: &str, status: &str, at: i64) -> Value {
+    json!({
+        "id": id, "object": "event", "api_version": "2026-10-28.endive", "livemode": false,
+        "type": "customer.subscription.updated", "created": START + at,
+        "data": {"object": {
+            "id": format!("sub_{customer}"), "object": "subscription", "customer": customer,
+            "status": status, "created": START, "cancel_at_period_end": false,
+            "items": {"has_more": false, "data": [{
+                "price": {"id": "price_pro"}, "current_period_end": START + 2_592_000,
+            }]},
+        }},
+    })
+}
+
+/// An invoice event.
+pub(crate) fn invoice(id: &str, customer: &str, kind: &str, at: i64) -> Value {
+    json!({
+        "id": id, "object": "event", "livemode": false, "type": kind, "created": START + at,
+        "data": {"object": {
+            "id": format!("in_{id}"), "object": "invoice", "customer": customer,
+            "created": START + at,
+            "parent": {"subscription_details": {"subscription": format!("sub_{customer}")}},
+        }},
+    })
+}
