@@ -232,7 +232,8 @@ async fn one_mailbox_is_one_user_however_it_is_typed() {
     let mut tx = world.database.system().begin(SETUP).await.unwrap();
     let mut ids = Vec::new();
     for typed in ["ada@example.org", " Ada@Example.ORG ", "ADA@EXAMPLE.ORG"] {
-        let user = User::find_or_create(&mut tx, &EmailAddress::parse(typed).unwrap()).await.unwrap();
+        let user =
+            User::find_or_create(&mut tx, &EmailAddress::parse(typed).unwrap()).await.unwrap();
         assert_eq!(user.email, "ada@example.org");
         assert_eq!(User::email_of(&mut tx, user.id).await.unwrap().as_ref(), Some(&user.email));
         ids.push(user.id);
@@ -318,11 +319,8 @@ async fn is_stored(world: &World, token: &str) -> bool {
             "select count(*) as hits from {table} r \
              where strpos(r::text, $1) > 0 or strpos(r::text, encode(convert_to($1, 'UTF8'), 'hex')) > 0"
         );
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(token)
-            .fetch_one(world.db.admin())
-            .await
-            .unwrap();
+        let row =
+            sqlx::query(AssertSqlSafe(sql)).bind(token).fetch_one(world.db.admin()).await.unwrap();
         if row.get::<i64, _>("hits") > 0 {
             return true;
         }
