@@ -85,6 +85,9 @@ impl<'m> Migration<'m> {
     }
 
     async fn run_on(&self, conn: &mut PgConnection) -> Result<(), MigrateError> {
+        // `create schema if not exists` and `grant` fail when two do the same at once. Held until the
+        // session ends, which is with this run.
+        conn.execute("select pg_advisory_lock(hashtext('mt migration'))").await?;
         conn.execute(ROLES).await?;
         if let Some(login) = self.login {
             grant_roles(conn, login).await?;
