@@ -158,7 +158,8 @@ impl<'m> Migration<'m> {
 /// is what grants that.
 async fn applied(conn: &mut PgConnection, schema: &str) -> Result<Vec<i64>, sqlx::Error> {
     let member: Option<bool> = sqlx::query_scalar(
-        "select pg_has_role(r.oid, 'member') from pg_roles r where r.rolname = $1",
+        "select pg_has_role(r.oid, case when current_setting('server_version_num')::int >= 160000 \
+             then 'set' else 'member' end) from pg_roles r where r.rolname = $1",
     )
     .bind(APP_ROLE)
     .fetch_optional(&mut *conn)
@@ -194,6 +195,9 @@ fn recorded_in(schema: &str, migrator: &Migrator) -> Migrator {
 
 /// Makes the three roles. Roles belong to the cluster and not to the database, so another database's
 /// migration may be making them at the same moment.
+///
+/// Since Postgres 16, whoever makes a role is a member of it and still may not take it on
+/// (`createrole_self_grant`), so there the question is `set`, a word that Postgres 15 does not know.
 const ROLES: &str = "
 do $$
 declare wanted text;
@@ -206,7 +210,9 @@ begin
             end;
         end if;
     end loop;
-    if not pg_has_role(current_user, 'mt_owner', 'member') then
+    if not pg_has_role(current_user, 'mt_owner',
+        case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end)
+    then
         execute format('grant mt_owner to %I', current_user);
     end if;
 end $$";
