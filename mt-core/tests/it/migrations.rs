@@ -35,6 +35,28 @@ async fn migrating_again_changes_nothing_and_pending_says_what_is_left() {
     assert_eq!(recorded(&db).await, applied);
 }
 
+/// The server and a migrator that is no superuser ask as different roles and hear the same.
+#[tokio::test]
+async fn what_is_pending_does_not_depend_on_who_asks() {
+    let (db, superuser) = empty().await;
+    let migrator = format!("mt_migrator_{}", uuid::Uuid::now_v7().simple());
+    let sql = format!("create role {migrator} login password 'x' in role mt_owner");
+    db.admin().execute(AssertSqlSafe(sql)).await.unwrap();
+    let migration = Migration::library();
+    let logins = [superuser.clone(), db.login(), db.login().username(&migrator).password("x")];
+    let all = migration.pending(&superuser).await.unwrap();
+    for login in &logins {
+        assert_eq!(migration.pending(login).await.unwrap(), all, "{}", login.get_username());
+    }
+    migration.run(&superuser).await.unwrap();
+    for login in &logins {
+        let pending = migration.pending(login).await.unwrap();
+        assert_eq!(pending, Vec::<String>::new(), "{}", login.get_username());
+    }
+    let sql = format!("drop role {migrator}");
+    db.admin().execute(AssertSqlSafe(sql)).await.unwrap();
+}
+
 /// Replicas that start together migrate together.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_at_once_on_an_empty_database_migrate_it_once() {
