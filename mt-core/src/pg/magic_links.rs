@@ -1,4 +1,8 @@
 //! Magic links: signing in by proving to read an address.
+//!
+//! Making and redeeming take turns, one address at a time: both reach for the address's other links.
+//! Without turns, links made at once would not count each other, and links redeemed at once would wait
+//! for each other. The lock is an advisory one, since an address without links has no row to lock.
 
 use std::time::Duration;
 
@@ -24,6 +28,10 @@ impl User {
         email: &EmailAddress,
         ttl: Duration,
     ) -> Result<SecretToken, PgError> {
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended('mt.magic_links ' || $1, 0))")
+            .bind(email.as_str())
+            .execute(tx.conn())
+            .await?;
         let token = SecretToken::generate();
         sqlx::query(
             "insert into mt.magic_links (id, email, token_hash, expires_at) \
@@ -70,6 +78,14 @@ impl User {
     ) -> Result<Self, RedeemError> {
         let stored_as: Vec<Vec<u8>> =
             hasher.candidates(token).iter().map(|hash| hash.as_bytes().to_vec()).collect();
+        sqlx::query(
+            "select pg_advisory_xact_lock(hashtextextended('mt.magic_links ' || email, 0)) \
+             from mt.magic_links where token_hash = any ($1)",
+        )
+        .bind(&stored_as)
+        .execute(tx.conn())
+        .await
+        .map_err(PgError::from)?;
         let email: Option<String> = sqlx::query_scalar(
             "update mt.magic_links set used_at = now() \
              where token_hash = any ($1) and used_at is null and voided_at is null \

@@ -1,10 +1,10 @@
 //! Members of a tenant, and the owner that always stays.
 
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
 
 use super::decode::word;
-use super::{Exclusive, PgError, TenantTx};
+use super::{Exclusive, PgError, TenantTx, opening};
 use crate::access::{AccessModel, Permission};
 use crate::id::PrincipalId;
 use crate::roster::Roster;
@@ -126,6 +126,7 @@ where
             return Ok(found);
         }
         self.keep_an_owner(found.role, Some(role)).await?;
+        self.close_gate(member).await?;
         let tenant = self.tenant().as_uuid();
         sqlx::query(
             "update mt.memberships set role = $3, is_owner = $4 \
@@ -155,6 +156,7 @@ where
             return Err(RosterError::Forbidden);
         }
         self.keep_an_owner(found.role, None).await?;
+        self.close_gate(member).await?;
         let tenant = self.tenant().as_uuid();
         sqlx::query("delete from mt.memberships where tenant_id = $1 and principal_id = $2")
             .bind(tenant)
@@ -162,6 +164,19 @@ where
             .execute(self.conn())
             .await
             .map_err(PgError::from)?;
+        Ok(())
+    }
+
+    /// Waits for the writes of `member` that are under way and keeps new ones out until this
+    /// transaction ends.
+    async fn close_gate(&mut self, member: PrincipalId) -> Result<(), PgError> {
+        let gate = opening::gate("$1::uuid", "$2::uuid");
+        let tenant = self.tenant().as_uuid();
+        sqlx::query(AssertSqlSafe(format!("select pg_advisory_xact_lock({gate})")))
+            .bind(tenant)
+            .bind(member.as_uuid())
+            .execute(self.conn())
+            .await?;
         Ok(())
     }
 

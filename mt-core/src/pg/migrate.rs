@@ -85,6 +85,9 @@ impl<'m> Migration<'m> {
     }
 
     async fn run_on(&self, conn: &mut PgConnection) -> Result<(), MigrateError> {
+        // `create schema if not exists` and `grant` fail when two do the same at once. Held until the
+        // session ends, which is with this run.
+        conn.execute("select pg_advisory_lock(hashtext('mt migration'))").await?;
         conn.execute(ROLES).await?;
         if let Some(login) = self.login {
             grant_roles(conn, login).await?;
@@ -154,19 +157,24 @@ impl<'m> Migration<'m> {
 /// The versions on record. None, too, where the login may not become `mt_app`: running the migration
 /// is what grants that.
 async fn applied(conn: &mut PgConnection, schema: &str) -> Result<Vec<i64>, sqlx::Error> {
-    let member: Option<bool> = sqlx::query_scalar(
-        "select pg_has_role(r.oid, 'member') from pg_roles r where r.rolname = $1",
+    // The record is readable to the roles that a login may take on and not to the login itself: the
+    // server takes on `mt_app`, a migrator that is no superuser `mt_owner`.
+    let role: Option<String> = sqlx::query_scalar(
+        "select rolname::text from pg_roles \
+         where rolname in ($1, $2) and pg_has_role(oid, \
+             case when current_setting('server_version_num')::int >= 160000 \
+                 then 'set' else 'member' end) \
+         order by rolname limit 1",
     )
     .bind(APP_ROLE)
+    .bind(OWNER_ROLE)
     .fetch_optional(&mut *conn)
     .await?;
-    if member != Some(true) {
-        return Ok(Vec::new());
-    }
+    let Some(role) = role else { return Ok(Vec::new()) };
     // The statements of one simple message are one transaction, so the role ends with it.
     let table = format!("{}.schema_migrations", quoted(schema));
     let exists = format!(
-        "set local role {APP_ROLE}; \
+        "set local role {role}; \
          select exists (select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace \
              where n.nspname = '{}' and c.relname = 'schema_migrations')",
         schema.replace('\'', "''")
@@ -176,7 +184,7 @@ async fn applied(conn: &mut PgConnection, schema: &str) -> Result<Vec<i64>, sqlx
         return Ok(Vec::new());
     }
     let sql = format!(
-        "set local role {APP_ROLE}; select version from {table} where success order by version"
+        "set local role {role}; select version from {table} where success order by version"
     );
     let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(conn).await?;
     rows.iter().map(|row| row.try_get("version")).collect()
@@ -191,6 +199,9 @@ fn recorded_in(schema: &str, migrator: &Migrator) -> Migrator {
 
 /// Makes the three roles. Roles belong to the cluster and not to the database, so another database's
 /// migration may be making them at the same moment.
+///
+/// Since Postgres 16, whoever makes a role is a member of it and still may not take it on
+/// (`createrole_self_grant`), so there the question is `set`, a word that Postgres 15 does not know.
 const ROLES: &str = "
 do $$
 declare wanted text;
@@ -203,7 +214,9 @@ begin
             end;
         end if;
     end loop;
-    if not pg_has_role(current_user, 'mt_owner', 'member') then
+    if not pg_has_role(current_user, 'mt_owner',
+        case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end)
+    then
         execute format('grant mt_owner to %I', current_user);
     end if;
 end $$";

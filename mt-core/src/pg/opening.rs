@@ -4,7 +4,7 @@
 //! written into the text is therefore limited to UUIDs, which print as hex digits and hyphens, and to
 //! words that are `&'static str` in this crate or in the embedder's.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
@@ -57,14 +57,26 @@ pub(super) fn of_tenant(
         _ = write!(sql, "select 1 from mt.tenants where id = '{tenant}' for no key update; ");
     }
     if locks != Locks::None {
+        let gate = gate(format_args!("'{tenant}'"), format_args!("'{principal}'"));
         _ = write!(
             sql,
-            "select 1 from mt.memberships \
+            "select pg_advisory_xact_lock_shared({gate}); \
+             select 1 from mt.memberships \
              where tenant_id = '{tenant}' and principal_id = '{principal}' for share; "
         );
     }
     _ = write!(sql, "{}", facts(tenant, principal, count));
     sql
+}
+
+/// The key of a membership's gate, as SQL over SQL: an advisory lock in front of the row's own.
+///
+/// Whoever shares a row lock does not queue behind somebody who waits to change the row, so a member who
+/// writes without a pause could put off their own removal for ever. Advisory locks are given out in
+/// order. Writers share the gate before they share the row; who is to change or delete the membership
+/// closes it first.
+pub(super) fn gate(tenant: impl fmt::Display, principal: impl fmt::Display) -> String {
+    format!("hashtextextended('mt.memberships ' || {tenant} || ' ' || {principal}, 0)")
 }
 
 /// One statement that reads the facts of a membership, without a transaction to go with it: several

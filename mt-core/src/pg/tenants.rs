@@ -1,9 +1,9 @@
 //! The tenants themselves.
 
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
 
-use super::{Exclusive, PgError, PrincipalTx, SystemTx, TenantTx};
+use super::{Exclusive, PgError, PrincipalTx, SystemTx, TenantTx, opening};
 use crate::access::Permission;
 use crate::billing::SubscriptionStatus;
 use crate::id::{PrincipalId, TenantId};
@@ -151,13 +151,21 @@ impl Tenant {
         Ok(row.into())
     }
 
-    /// Deletes the transaction's tenant and, by its foreign keys, everything in it.
+    /// Deletes the transaction's tenant and, by its foreign keys, everything in it. Waits for its
+    /// members' writes that are under way; those to come find no membership.
     ///
     /// # Errors
     ///
     /// [`PgError`].
     pub async fn delete<P: Permission>(tx: &mut TenantTx<P, Exclusive>) -> Result<(), PgError> {
         let id = tx.tenant().as_uuid();
+        let gate = opening::gate("tenant_id", "principal_id");
+        sqlx::query(AssertSqlSafe(format!(
+            "select pg_advisory_xact_lock({gate}) from mt.memberships where tenant_id = $1"
+        )))
+        .bind(id)
+        .execute(tx.conn())
+        .await?;
         sqlx::query("delete from mt.tenants where id = $1").bind(id).execute(tx.conn()).await?;
         Ok(())
     }

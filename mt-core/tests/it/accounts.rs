@@ -1,114 +1,346 @@
-//! Magic links, users and signing out.
+//! Magic links, users and signing out, alone and in a crowd.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use mt_core::auth::Principal;
+use mt_core::access::AccessError;
+use mt_core::email::EmailAddress;
 use mt_core::pg::{BeginError, RedeemError, User};
-use mt_core::token::TokenHasher;
-use sqlx::Executor as _;
+use mt_core::token::{SecretToken, TokenHasher};
+use sqlx::{AssertSqlSafe, Row as _};
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::model::{SETUP, World, email};
+use crate::model::{NotesRead, SETUP, World, email};
+
+const TTL: Duration = Duration::from_mins(10);
+const CLIENTS: usize = 24;
 
 fn hasher() -> TokenHasher {
-    TokenHasher::new(b"a secret of the tests, 32 bytes or more")
+    TokenHasher::new(b"a secret of the tests, 32 bytes.")
 }
 
-async fn link(world: &World, name: &str) -> String {
+async fn link(world: &World, email: &EmailAddress) -> SecretToken {
     let mut tx = world.database.system().begin(SETUP).await.unwrap();
-    let ttl = Duration::from_mins(10);
-    let token = User::make_magic_link(&mut tx, &hasher(), &email(name), ttl).await.unwrap();
+    let token = User::make_magic_link(&mut tx, &hasher(), email, TTL).await.unwrap();
     tx.commit().await.unwrap();
-    token.reveal().to_owned()
+    token
 }
 
-async fn redeem(world: &World, token: &str) -> Result<User, RedeemError> {
+async fn redeem_with(
+    world: &World,
+    hasher: &TokenHasher,
+    token: &str,
+) -> Result<User, RedeemError> {
     let mut tx = world.database.system().begin(SETUP).await.unwrap();
-    let user = User::redeem_magic_link(&mut tx, &hasher(), token).await?;
-    tx.commit().await.unwrap();
-    Ok(user)
+    let redeemed = User::redeem_magic_link(&mut tx, hasher, token).await;
+    match redeemed {
+        Ok(_) => tx.commit().await.unwrap(),
+        Err(_) => tx.rollback().await.unwrap(),
+    }
+    redeemed
+}
+
+async fn redeem(world: &World, token: &SecretToken) -> Result<User, RedeemError> {
+    redeem_with(world, &hasher(), token.reveal()).await
+}
+
+/// Redeems all `tokens` at the same moment.
+async fn redeem_at_once(
+    world: &Arc<World>,
+    tokens: Vec<SecretToken>,
+) -> Vec<Result<User, RedeemError>> {
+    let barrier = Arc::new(Barrier::new(tokens.len()));
+    let mut clients = JoinSet::new();
+    for token in tokens {
+        let (world, barrier) = (Arc::clone(world), Arc::clone(&barrier));
+        clients.spawn(async move {
+            barrier.wait().await;
+            redeem(&world, &token).await
+        });
+    }
+    clients.join_all().await
+}
+
+const LIVE: &str = "select count(*) from mt.magic_links \
+     where used_at is null and voided_at is null and expires_at > now()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_crowd_with_one_link_one_gets_in() {
+    let world = Arc::new(World::new(16).await);
+    for round in 0..5 {
+        let token = link(&world, &email(&format!("crowd{round}"))).await;
+        let barrier = Arc::new(Barrier::new(CLIENTS));
+        let mut clients = JoinSet::new();
+        for _ in 0..CLIENTS {
+            let (world, barrier) = (Arc::clone(&world), Arc::clone(&barrier));
+            let token = token.reveal().to_owned();
+            clients.spawn(async move {
+                barrier.wait().await;
+                redeem_with(&world, &hasher(), &token).await
+            });
+        }
+        let (won, lost): (Vec<_>, Vec<_>) =
+            clients.join_all().await.into_iter().partition(Result::is_ok);
+        assert_eq!(won.len(), 1, "round {round}");
+        for refused in lost {
+            assert!(matches!(refused, Err(RedeemError::Used)), "round {round}: {refused:?}");
+        }
+        let users = world.count("select count(*) from mt.users").await;
+        assert_eq!(users, i64::from(round) + 1, "round {round}");
+    }
+}
+
+/// The negative control: asking first and using up afterwards lets several of the crowd in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn asking_before_using_up_lets_a_crowd_in() {
+    let world = Arc::new(World::new(16).await);
+    link(&world, &email("crowd")).await;
+    let barrier = Arc::new(Barrier::new(8));
+    let mut clients = JoinSet::new();
+    for _ in 0..8 {
+        let (world, barrier) = (Arc::clone(&world), Arc::clone(&barrier));
+        clients.spawn(async move {
+            let mut tx = world.database.system().begin(SETUP).await.unwrap();
+            let unused: i64 = sqlx::query_scalar(LIVE).fetch_one(tx.conn()).await.unwrap();
+            barrier.wait().await;
+            sqlx::query("update mt.magic_links set used_at = now()")
+                .execute(tx.conn())
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+            unused == 1
+        });
+    }
+    let let_in = clients.join_all().await.into_iter().filter(|let_in| *let_in).count();
+    assert!(let_in > 1, "the crowd was too tame for the test above to mean anything");
+}
+
+#[tokio::test]
+async fn a_link_says_why_it_is_refused() {
+    let world = World::new(1).await;
+    let ada = email("ada");
+    let admin = world.db.admin();
+    let expire = "update mt.magic_links set expires_at = now() - interval '1 second'";
+
+    let refused = redeem_with(&world, &hasher(), "no such token").await.unwrap_err();
+    assert!(matches!(refused, RedeemError::Invalid), "{refused:?}");
+
+    let expired = link(&world, &ada).await;
+    sqlx::query(expire).execute(admin).await.unwrap();
+    let refused = redeem(&world, &expired).await.unwrap_err();
+    assert!(matches!(refused, RedeemError::Expired), "{refused:?}");
+    assert_eq!(world.count("select count(*) from mt.users").await, 0);
+
+    let (voided, used) = (link(&world, &ada).await, link(&world, &ada).await);
+    redeem(&world, &used).await.unwrap();
+    let refused = redeem(&world, &used).await.unwrap_err();
+    assert!(matches!(refused, RedeemError::Used), "{refused:?}");
+    let refused = redeem(&world, &voided).await.unwrap_err();
+    assert!(matches!(refused, RedeemError::Invalid), "{refused:?}");
+
+    // Used wins over expired, and so does voided.
+    sqlx::query(expire).execute(admin).await.unwrap();
+    let refused = redeem(&world, &used).await.unwrap_err();
+    assert!(matches!(refused, RedeemError::Used), "{refused:?}");
+    let refused = redeem(&world, &voided).await.unwrap_err();
+    assert!(matches!(refused, RedeemError::Invalid), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_address_has_three_live_links_and_the_oldest_give_way() {
+    let world = World::new(1).await;
+    let other = link(&world, &email("other")).await;
+    let mut tokens = Vec::new();
+    for _ in 0..5 {
+        tokens.push(link(&world, &email("ada")).await);
+    }
+    assert_eq!(world.count(LIVE).await, 3 + 1);
+    for oldest in &tokens[..2] {
+        let refused = redeem(&world, oldest).await.unwrap_err();
+        assert!(matches!(refused, RedeemError::Invalid), "{refused:?}");
+    }
+    // Using one voids the address's others, and nobody else's.
+    redeem(&world, &tokens[3]).await.unwrap();
+    assert_eq!(world.count(LIVE).await, 1);
+    redeem(&world, &other).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_redeemed_by_many_at_once_signs_in_once() {
+async fn links_made_at_once_are_no_more_than_three_either() {
     let world = Arc::new(World::new(8).await);
-    for round in 0..5 {
-        let token = link(&world, "ada").await;
-        let mut crowd = JoinSet::new();
-        for _ in 0..24 {
-            let (world, token) = (Arc::clone(&world), token.clone());
-            crowd.spawn(async move {
-                match redeem(&world, &token).await {
-                    Ok(_) => true,
-                    Err(RedeemError::Used) => false,
-                    Err(error) => panic!("{error}"),
-                }
+    let barrier = Arc::new(Barrier::new(8));
+    let mut clients = JoinSet::new();
+    for _ in 0..8 {
+        let (world, barrier) = (Arc::clone(&world), Arc::clone(&barrier));
+        clients.spawn(async move {
+            let mut tx = world.database.system().begin(SETUP).await.unwrap();
+            barrier.wait().await;
+            User::make_magic_link(&mut tx, &hasher(), &email("ada"), TTL).await.unwrap();
+            tx.commit().await.unwrap();
+        });
+    }
+    clients.join_all().await;
+    assert_eq!(world.count(LIVE).await, 3);
+}
+
+/// Each of the three voids the other two: without an order among them that is a deadlock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_an_addresses_links_redeemed_at_once_one_gets_in() {
+    let world = Arc::new(World::new(8).await);
+    for round in 0..20 {
+        let mut tokens = Vec::new();
+        for _ in 0..3 {
+            tokens.push(link(&world, &email("ada")).await);
+        }
+        let (won, lost): (Vec<_>, Vec<_>) =
+            redeem_at_once(&world, tokens).await.into_iter().partition(Result::is_ok);
+        assert_eq!(won.len(), 1, "round {round}: {lost:?}");
+        for refused in lost {
+            assert!(matches!(refused, Err(RedeemError::Invalid)), "round {round}: {refused:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_first_logins_at_once_make_one_user() {
+    let world = Arc::new(World::new(8).await);
+    for round in 0..10 {
+        let name = format!("first{round}");
+        let barrier = Arc::new(Barrier::new(2));
+        let mut clients = JoinSet::new();
+        for _ in 0..2 {
+            let (world, barrier) = (Arc::clone(&world), Arc::clone(&barrier));
+            let email = email(&name);
+            clients.spawn(async move {
+                let mut tx = world.database.system().begin(SETUP).await.unwrap();
+                barrier.wait().await;
+                let user = User::find_or_create(&mut tx, &email).await.unwrap();
+                tx.commit().await.unwrap();
+                user
             });
         }
-        let signed_in = crowd.join_all().await.into_iter().filter(|won| *won).count();
-        assert_eq!(signed_in, 1, "round {round}");
+        let users = clients.join_all().await;
+        assert_eq!(users[0], users[1], "round {round}");
     }
-    assert_eq!(world.count("select count(*) from mt.users").await, 1);
+    assert_eq!(world.count("select count(*) from mt.users").await, 10);
 }
 
 #[tokio::test]
-async fn each_way_in_which_a_link_can_be_no_good() {
+async fn one_mailbox_is_one_user_however_it_is_typed() {
     let world = World::new(1).await;
-    let unknown = redeem(&world, "nonsense").await;
-    assert!(matches!(unknown, Err(RedeemError::Invalid)), "{unknown:?}");
-
-    let links = [
-        link(&world, "ada").await,
-        link(&world, "ada").await,
-        link(&world, "ada").await,
-        link(&world, "ada").await,
-    ];
-    let oldest = redeem(&world, &links[0]).await;
-    assert!(matches!(oldest, Err(RedeemError::Invalid)), "only three live: {oldest:?}");
-    redeem(&world, &links[2]).await.unwrap();
-    let voided = redeem(&world, &links[3]).await;
-    assert!(matches!(voided, Err(RedeemError::Invalid)), "voided by the other: {voided:?}");
-
-    let late = link(&world, "ada").await;
-    world.db.admin().execute("update mt.magic_links set expires_at = now()").await.unwrap();
-    let expired = redeem(&world, &late).await;
-    assert!(matches!(expired, Err(RedeemError::Expired)), "{expired:?}");
-    let used = redeem(&world, &links[2]).await;
-    assert!(matches!(used, Err(RedeemError::Used)), "used wins over expired: {used:?}");
-
-    let dump: String = sqlx::query_scalar("select string_agg(l::text, ' ') from mt.magic_links l")
-        .fetch_one(world.db.admin())
-        .await
-        .unwrap();
-    assert!(links.iter().all(|token| !dump.contains(token)), "{dump}");
-}
-
-#[tokio::test]
-async fn another_secret_opens_nothing() {
-    let world = World::new(1).await;
-    let token = link(&world, "ada").await;
     let mut tx = world.database.system().begin(SETUP).await.unwrap();
-    let other = TokenHasher::new(b"another secret, that was never used");
-    let refused = User::redeem_magic_link(&mut tx, &other, &token).await;
-    assert!(matches!(refused, Err(RedeemError::Invalid)), "{refused:?}");
-    let rotated = other.with_previous(b"a secret of the tests, 32 bytes or more");
-    User::redeem_magic_link(&mut tx, &rotated, &token).await.unwrap();
+    let mut ids = Vec::new();
+    for typed in ["ada@example.org", " Ada@Example.ORG ", "ADA@EXAMPLE.ORG"] {
+        let user =
+            User::find_or_create(&mut tx, &EmailAddress::parse(typed).unwrap()).await.unwrap();
+        assert_eq!(user.email, "ada@example.org");
+        assert_eq!(User::email_of(&mut tx, user.id).await.unwrap().as_ref(), Some(&user.email));
+        ids.push(user.id);
+    }
+    tx.commit().await.unwrap();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    // A link sent to one spelling signs in whoever used another.
+    let token = link(&world, &EmailAddress::parse("aDA@example.org").unwrap()).await;
+    assert_eq!(redeem(&world, &token).await.unwrap().id, ids[0]);
+}
+
+#[tokio::test]
+async fn signing_out_ends_every_token_issued_before_it() {
+    let world = World::new(1).await;
+    let before = world.user("ada").await;
+    let tenant = world.tenant(before).await;
+    let grant = world.grant::<NotesRead>(before, tenant).await;
+    world.database.principals().begin(before).await.unwrap().commit().await.unwrap();
+    let system = world.database.system();
+    system.begin_for(before, SETUP).await.unwrap().rollback().await.unwrap();
+
+    let mut tx = system.begin(SETUP).await.unwrap();
+    User::sign_out(&mut tx, before.id()).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let refused = world.tenants.begin(grant).await.unwrap_err();
+    assert!(matches!(refused, BeginError::SignedOut), "{refused:?}");
+    let refused = world.tenants.look(before, tenant).await.unwrap_err();
+    assert!(matches!(refused, AccessError::SignedOut), "{refused:?}");
+    let refused = world.database.principals().begin(before).await.unwrap_err();
+    assert!(matches!(refused, BeginError::SignedOut), "{refused:?}");
+    let refused = system.begin_for(before, SETUP).await.unwrap_err();
+    assert!(matches!(refused, BeginError::SignedOut), "{refused:?}");
+
+    // Signing in again is a new generation of the same user, and nobody else was signed out.
+    let after = world.user("ada").await;
+    assert_eq!(after.id(), before.id());
+    assert_ne!(after.generation(), before.generation());
+    drop(world.grant::<NotesRead>(after, tenant).await);
+    let mut tx = world.database.principals().begin(after).await.unwrap();
+    let own = User::own(&mut tx).await.unwrap();
+    assert_eq!((own.id, Some(own.generation)), (after.id(), after.generation()));
     tx.commit().await.unwrap();
 }
 
 #[tokio::test]
-async fn signing_out_ends_every_token_of_the_generation() {
+async fn only_the_signed_out_user_is_signed_out() {
     let world = World::new(1).await;
-    let ada = world.user("ada").await;
-    world.database.principals().begin(ada).await.unwrap().commit().await.unwrap();
-    let mut tx = world.database.system().begin_for(ada, SETUP).await.unwrap();
-    User::sign_out(&mut tx, ada.id()).await.unwrap();
+    let (ada, eve) = (world.user("ada").await, world.user("eve").await);
+    let mut tx = world.database.system().begin(SETUP).await.unwrap();
+    User::sign_out(&mut tx, eve.id()).await.unwrap();
     tx.commit().await.unwrap();
-    let refused = world.database.principals().begin(ada).await.unwrap_err();
+    world.database.principals().begin(ada).await.unwrap().commit().await.unwrap();
+    let refused = world.database.principals().begin(eve).await.unwrap_err();
     assert!(matches!(refused, BeginError::SignedOut), "{refused:?}");
-    let refused = world.database.system().begin_for(ada, SETUP).await.unwrap_err();
-    assert!(matches!(refused, BeginError::SignedOut), "{refused:?}");
-    let next = Principal::in_generation(ada.id(), 1);
-    world.database.principals().begin(next).await.unwrap();
+}
+
+#[tokio::test]
+async fn links_survive_a_rotation_of_the_secret_and_no_other_secret() {
+    let world = World::new(1).await;
+    let token = link(&world, &email("ada")).await;
+    let stranger = TokenHasher::new(b"another secret of the tests.....");
+    let refused = redeem_with(&world, &stranger, token.reveal()).await.unwrap_err();
+    assert!(matches!(refused, RedeemError::Invalid), "{refused:?}");
+    let rotated = stranger.with_previous(b"a secret of the tests, 32 bytes.");
+    redeem_with(&world, &rotated, token.reveal()).await.unwrap();
+}
+
+/// Looks for `token` in every row of every table of schema `mt`, as text and as bytes.
+async fn is_stored(world: &World, token: &str) -> bool {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select format('%I.%I', n.nspname, c.relname) \
+         from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+         where n.nspname = 'mt' and c.relkind in ('r', 'p')",
+    )
+    .fetch_all(world.db.admin())
+    .await
+    .unwrap();
+    assert!(tables.len() >= 5, "{tables:?}");
+    for table in tables {
+        // A row's text shows bytes in hex.
+        let sql = format!(
+            "select count(*) as hits from {table} r \
+             where strpos(r::text, $1) > 0 or strpos(r::text, encode(convert_to($1, 'UTF8'), 'hex')) > 0"
+        );
+        let row =
+            sqlx::query(AssertSqlSafe(sql)).bind(token).fetch_one(world.db.admin()).await.unwrap();
+        if row.get::<i64, _>("hits") > 0 {
+            return true;
+        }
+    }
+    false
+}
+
+#[tokio::test]
+async fn a_token_is_not_stored() {
+    let world = World::new(1).await;
+    let token = link(&world, &email("ada")).await;
+    assert!(!is_stored(&world, token.reveal()).await);
+    redeem(&world, &token).await.unwrap();
+    assert!(!is_stored(&world, token.reveal()).await);
+
+    // The negative control: as text and as bytes it would have been found.
+    for planted in ["email = $1", "email = '', token_hash = convert_to($1, 'UTF8')"] {
+        let sql = format!("update mt.magic_links set {planted}");
+        let admin = world.db.admin();
+        sqlx::query(AssertSqlSafe(sql)).bind(token.reveal()).execute(admin).await.unwrap();
+        assert!(is_stored(&world, token.reveal()).await, "{planted}");
+    }
 }

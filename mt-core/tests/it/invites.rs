@@ -6,12 +6,16 @@ use std::time::Duration;
 use mt_core::access::Denied;
 use mt_core::auth::Principal;
 use mt_core::billing::StandingPolicy;
-use mt_core::id::TenantId;
-use mt_core::pg::invites::{self, AcceptError, Accepted, InviteError, InviteStatus, RevokeError};
+use mt_core::id::{InviteId, TenantId};
+use mt_core::pg::Member;
+use mt_core::pg::invites::{
+    self, AcceptError, Accepted, Invite, InviteError, InviteStatus, RevokeError,
+};
 use mt_core::token::TokenHasher;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use crate::model::{Acme, Manage, NotesWrite, Role, SETUP, Seats, World, email};
+use crate::model::{Acme, Leave, Manage, NotesRead, NotesWrite, Role, SETUP, Seats, World, email};
 
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
@@ -39,11 +43,41 @@ async fn accepted(
     who: Principal,
     token: &str,
 ) -> Result<Accepted<Role>, AcceptError> {
+    accepted_with(world, &hasher(), who, token).await
+}
+
+async fn accepted_with(
+    world: &World,
+    hasher: &TokenHasher,
+    who: Principal,
+    token: &str,
+) -> Result<Accepted<Role>, AcceptError> {
     let mut tx = world.database.system().begin_for(who, SETUP).await.unwrap();
     let policy = StandingPolicy::default();
-    let done = invites::accept::<Acme, Seats>(&mut tx, &hasher(), &policy, who, token).await?;
+    let done = invites::accept::<Acme, Seats>(&mut tx, hasher, &policy, who, token).await?;
     tx.commit().await.unwrap();
     Ok(done)
+}
+
+async fn listed(world: &World, by: Principal, tenant: TenantId) -> Vec<Invite<Role>> {
+    let grant = world.grant::<NotesRead>(by, tenant).await;
+    let mut tx = world.tenants.begin(grant).await.unwrap();
+    let listed = invites::list(&mut tx, None, 100).await.unwrap();
+    tx.commit().await.unwrap();
+    listed
+}
+
+async fn revoked(
+    world: &World,
+    by: Principal,
+    tenant: TenantId,
+    id: InviteId,
+) -> Result<(), RevokeError> {
+    let grant = world.grant::<Leave>(by, tenant).await;
+    let mut tx = world.tenants.begin_exclusive(grant).await.unwrap();
+    invites::revoke(&mut tx, id).await?;
+    tx.commit().await.unwrap();
+    Ok(())
 }
 
 async fn pending(world: &World) -> i64 {
@@ -117,10 +151,15 @@ async fn one_token_used_by_many_at_once_makes_one_member() {
         let mut crowd = JoinSet::new();
         for _ in 0..24 {
             let (world, token) = (Arc::clone(&world), token.clone());
-            crowd.spawn(async move { accepted(&world, guest, &token).await.is_ok() });
+            crowd.spawn(async move { accepted(&world, guest, &token).await });
         }
-        let joined = crowd.join_all().await.into_iter().filter(|joined| *joined).count();
-        assert_eq!(joined, 1, "round {round}");
+        let (joined, refused): (Vec<_>, Vec<_>) =
+            crowd.join_all().await.into_iter().partition(Result::is_ok);
+        assert_eq!(joined.len(), 1, "round {round}");
+        for refused in refused {
+            assert!(matches!(refused, Err(AcceptError::Invalid)), "round {round}: {refused:?}");
+        }
+        assert_eq!(world.access(guest, tenant).await.role(), Role::Viewer);
     }
 }
 
@@ -187,7 +226,7 @@ async fn an_invite_ends_by_time_by_hand_or_by_use() {
     for _ in 0..2 {
         invites::revoke(&mut tx, listed[0].id).await.unwrap();
     }
-    let refused = invites::revoke(&mut tx, mt_core::id::InviteId::generate()).await;
+    let refused = invites::revoke(&mut tx, InviteId::generate()).await;
     assert!(matches!(refused, Err(RevokeError::NotFound)), "{refused:?}");
     tx.commit().await.unwrap();
 
@@ -197,4 +236,163 @@ async fn an_invite_ends_by_time_by_hand_or_by_use() {
         .await
         .unwrap();
     assert!(!dump.contains(&used), "{dump}");
+}
+
+#[tokio::test]
+async fn asking_again_keeps_the_invite_and_turns_its_token_role_and_end() {
+    let world = World::new(2).await;
+    let (owner, guest) = (world.user("owner").await, world.user("guest").await);
+    let tenant = world.tenant(owner).await;
+    let first = made(&world, owner, tenant, "guest", Role::Viewer).await.unwrap();
+    let before = listed(&world, owner, tenant).await;
+    sqlx::query("update mt.invites set expires_at = now()")
+        .execute(world.db.admin())
+        .await
+        .unwrap();
+    assert_eq!(listed(&world, owner, tenant).await[0].status, InviteStatus::Expired);
+    let second = made(&world, owner, tenant, "guest", Role::Editor).await.unwrap();
+    let after = listed(&world, owner, tenant).await;
+    assert_eq!((after.len(), after[0].id), (1, before[0].id));
+    assert_eq!((after[0].status, after[0].role), (InviteStatus::Pending, Role::Editor));
+    let refused = accepted(&world, guest, &first).await;
+    assert!(matches!(refused, Err(AcceptError::Invalid)), "{refused:?}");
+    let joined = accepted(&world, guest, &second).await.unwrap();
+    assert_eq!(joined, Accepted { tenant, role: Role::Editor });
+}
+
+#[tokio::test]
+async fn a_refused_invite_is_as_good_as_before() {
+    let world = World::new(2).await;
+    let owner = world.user("owner").await;
+    let (guest, other) = (world.user("guest").await, world.user("other").await);
+    let tenant = world.tenant(owner).await;
+    let token = made(&world, owner, tenant, "guest", Role::Viewer).await.unwrap();
+    let before = listed(&world, owner, tenant).await;
+
+    let refused = accepted(&world, other, &token).await;
+    assert!(matches!(refused, Err(AcceptError::OtherAddress)), "{refused:?}");
+    for suspension in ["suspension = 'read_only'", "suspension = 'full'"] {
+        world.set(tenant, suspension).await;
+        let refused = accepted(&world, guest, &token).await;
+        assert!(matches!(refused, Err(AcceptError::Denied(Denied::Suspended))), "{refused:?}");
+    }
+    world.set(tenant, "suspension = 'none', subscription_status = 'past_due'").await;
+    let refused = accepted(&world, guest, &token).await;
+    assert!(matches!(refused, Err(AcceptError::Denied(Denied::PaymentRequired))), "{refused:?}");
+    world.set(tenant, "subscription_status = 'active'").await;
+
+    assert_eq!(listed(&world, owner, tenant).await, before);
+    accepted(&world, guest, &token).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_revoked_invite_is_dead_and_its_address_can_be_invited_anew() {
+    let world = World::new(2).await;
+    let (owner, guest) = (world.user("owner").await, world.user("guest").await);
+    let tenant = world.tenant(owner).await;
+    let dead = made(&world, owner, tenant, "guest", Role::Viewer).await.unwrap();
+    let id = listed(&world, owner, tenant).await[0].id;
+    for _ in 0..2 {
+        revoked(&world, owner, tenant, id).await.unwrap();
+    }
+    assert_eq!(listed(&world, owner, tenant).await[0].status, InviteStatus::Revoked);
+    let refused = accepted(&world, guest, &dead).await;
+    assert!(matches!(refused, Err(AcceptError::Invalid)), "{refused:?}");
+
+    let token = made(&world, owner, tenant, "guest", Role::Viewer).await.unwrap();
+    let again = listed(&world, owner, tenant).await;
+    assert_eq!(again.len(), 2);
+    assert_ne!(again[0].id, id);
+    accepted(&world, guest, &token).await.unwrap();
+    let refused = revoked(&world, owner, tenant, again[0].id).await;
+    assert!(matches!(refused, Err(RevokeError::Accepted)), "{refused:?}");
+}
+
+/// Another tenant's invite is not there, whoever knows its id.
+#[tokio::test]
+async fn an_invite_of_another_tenant_cannot_be_revoked() {
+    let world = World::new(2).await;
+    let (owner, stranger) = (world.user("owner").await, world.user("stranger").await);
+    let (tenant, other) = (world.tenant(owner).await, world.tenant(stranger).await);
+    made(&world, owner, tenant, "guest", Role::Viewer).await.unwrap();
+    let before = listed(&world, owner, tenant).await;
+    let refused = revoked(&world, stranger, other, before[0].id).await;
+    assert!(matches!(refused, Err(RevokeError::NotFound)), "{refused:?}");
+    assert_eq!(listed(&world, owner, tenant).await, before);
+    assert!(listed(&world, stranger, other).await.is_empty());
+}
+
+/// Four seats: an owner and three invites. The invites hold their seats until they end.
+#[tokio::test]
+async fn pending_invites_hold_seats_when_one_more_is_made() {
+    let world = World::new(2).await;
+    let owner = world.user("owner").await;
+    let tenant = world.tenant(owner).await;
+    for name in ["a", "b", "c"] {
+        made(&world, owner, tenant, name, Role::Viewer).await.unwrap();
+    }
+    let full = async || {
+        let refused = made(&world, owner, tenant, "d", Role::Viewer).await;
+        matches!(refused, Err(InviteError::CapReached(reached))
+            if (reached.resource, reached.cap) == ("members", 4))
+    };
+    assert!(full().await);
+    // One that holds a seat already needs no other.
+    made(&world, owner, tenant, "a", Role::Viewer).await.unwrap();
+    assert!(full().await);
+    sqlx::query("update mt.invites set expires_at = now() where email = 'b@example.org'")
+        .execute(world.db.admin())
+        .await
+        .unwrap();
+    made(&world, owner, tenant, "d", Role::Viewer).await.unwrap();
+    // And the one that gave its seat up by expiring needs one to come back.
+    let refused = made(&world, owner, tenant, "b", Role::Viewer).await;
+    assert!(matches!(refused, Err(InviteError::CapReached(_))), "{refused:?}");
+}
+
+/// An inviter who is demoted while the invite is being accepted: either the invite went first, or it
+/// is refused. Never both, never neither.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demotion_and_an_acceptance_at_once_take_turns() {
+    let world = Arc::new(World::new(4).await);
+    let (owner, editor) = (world.user("owner").await, world.user("editor").await);
+    let guest = world.user("guest").await;
+    for round in 0..20 {
+        let tenant = world.tenant(owner).await;
+        world.join(tenant, editor, Role::Editor).await;
+        let token = made(&world, editor, tenant, "guest", Role::Viewer).await.unwrap();
+        let barrier = Arc::new(Barrier::new(2));
+        let accepting = {
+            let (world, barrier) = (Arc::clone(&world), Arc::clone(&barrier));
+            tokio::spawn(async move {
+                barrier.wait().await;
+                accepted(&world, guest, &token).await
+            })
+        };
+        let grant = world.grant::<Manage>(owner, tenant).await;
+        barrier.wait().await;
+        let mut tx = world.tenants.begin_exclusive(grant).await.unwrap();
+        tx.assign_role(editor.id(), Role::Viewer).await.unwrap();
+        // What the demotion finds under the tenant's lock decides what the acceptance may say.
+        let joined = Member::find(&mut tx, guest.id()).await.unwrap().is_some();
+        tx.commit().await.unwrap();
+        match accepting.await.unwrap() {
+            Ok(_) => assert!(joined, "round {round}: accepted after the demotion"),
+            Err(AcceptError::Invalid) => assert!(!joined, "round {round}"),
+            Err(error) => panic!("round {round}: {error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_invite_survives_a_rotation_of_the_secret_and_no_other_secret() {
+    let world = World::new(2).await;
+    let (owner, guest) = (world.user("owner").await, world.user("guest").await);
+    let tenant = world.tenant(owner).await;
+    let token = made(&world, owner, tenant, "guest", Role::Viewer).await.unwrap();
+    let other = TokenHasher::new(b"another secret, that was never used");
+    let refused = accepted_with(&world, &other, guest, &token).await;
+    assert!(matches!(refused, Err(AcceptError::Invalid)), "{refused:?}");
+    let rotated = other.with_previous(b"a secret of the tests, 32 bytes or more");
+    accepted_with(&world, &rotated, guest, &token).await.unwrap();
 }

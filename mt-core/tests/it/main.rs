@@ -11,5 +11,6 @@ mod jwt;
 mod limit;
 mod migrations;
 mod model;
+mod policy;
 mod roster;
 mod tidy;

@@ -2,7 +2,108 @@
 
 use mt_core::pg::{Database, DatabaseOptions, Migration, ServerLogin};
 use mt_core::testing::TestDatabase;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Executor as _};
+
+/// A database without the library's schema. The roles are there: they belong to the server.
+async fn empty() -> (TestDatabase, PgConnectOptions) {
+    let db = TestDatabase::create().await.unwrap();
+    db.admin().execute("drop schema mt cascade").await.unwrap();
+    let superuser = (*db.admin().connect_options()).clone();
+    (db, superuser)
+}
+
+/// How often each migration was recorded as applied.
+async fn recorded(db: &TestDatabase) -> Vec<(i64, bool)> {
+    sqlx::query_as("select version, success from mt.schema_migrations order by version")
+        .fetch_all(db.admin())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn migrating_again_changes_nothing_and_pending_says_what_is_left() {
+    let (db, superuser) = empty().await;
+    let migration = Migration::library();
+    let pending = migration.pending(&superuser).await.unwrap();
+    assert_eq!(pending.first().map(String::as_str), Some("mt/0001 tenancy"));
+    migration.run(&superuser).await.unwrap();
+    let applied = recorded(&db).await;
+    assert_eq!(applied.len(), pending.len());
+    assert_eq!(migration.pending(&superuser).await.unwrap(), Vec::<String>::new());
+    migration.run(&superuser).await.unwrap();
+    assert_eq!(recorded(&db).await, applied);
+}
+
+/// The server and a migrator that is no superuser ask as different roles and hear the same.
+#[tokio::test]
+async fn what_is_pending_does_not_depend_on_who_asks() {
+    let (db, superuser) = empty().await;
+    let migrator = format!("mt_migrator_{}", uuid::Uuid::now_v7().simple());
+    let sql = format!("create role {migrator} login password 'x' in role mt_owner");
+    db.admin().execute(AssertSqlSafe(sql)).await.unwrap();
+    let migration = Migration::library();
+    let logins = [superuser.clone(), db.login(), db.login().username(&migrator).password("x")];
+    let all = migration.pending(&superuser).await.unwrap();
+    for login in &logins {
+        assert_eq!(migration.pending(login).await.unwrap(), all, "{}", login.get_username());
+    }
+    migration.run(&superuser).await.unwrap();
+    for login in &logins {
+        let pending = migration.pending(login).await.unwrap();
+        assert_eq!(pending, Vec::<String>::new(), "{}", login.get_username());
+    }
+    let sql = format!("drop role {migrator}");
+    db.admin().execute(AssertSqlSafe(sql)).await.unwrap();
+}
+
+/// Replicas that start together migrate together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_at_once_on_an_empty_database_migrate_it_once() {
+    for round in 0..5 {
+        let (db, superuser) = empty().await;
+        let server = format!("mt_server_{}", uuid::Uuid::now_v7().simple());
+        let migration = Migration::library().for_login(ServerLogin::Create(&server));
+        let run = || migration.run(&superuser);
+        let (a, b, c, d) = tokio::join!(run(), run(), run(), run());
+        for outcome in [a, b, c, d] {
+            assert!(outcome.is_ok(), "round {round}: {outcome:?}");
+        }
+        let applied = recorded(&db).await;
+        assert!(!applied.is_empty() && applied.iter().all(|(_, success)| *success), "{applied:?}");
+        let sql = format!("drop role {server}");
+        db.admin().execute(AssertSqlSafe(sql)).await.unwrap();
+    }
+}
+
+/// A login made by the migration has no password, so it comes in by other means; what counts is that
+/// it is a plain one, which may become the two roles and is neither of them by itself.
+#[tokio::test]
+async fn a_login_made_by_the_migration_is_a_plain_one() {
+    let (db, superuser) = empty().await;
+    let server = format!("mt_server_{}", uuid::Uuid::now_v7().simple());
+    let migration = Migration::library().for_login(ServerLogin::Create(&server));
+    migration.run(&superuser).await.unwrap();
+    migration.run(&superuser).await.unwrap();
+    let sql = format!("alter role {server} password 'x'");
+    db.admin().execute(AssertSqlSafe(sql)).await.unwrap();
+    let login = db.login().username(&server).password("x");
+    let options = DatabaseOptions::new(login.clone()).max_connections(1);
+    let database = Database::connect(options).await.unwrap();
+    database.ping().await.unwrap();
+    database.close().await;
+    let plain: bool = sqlx::query_scalar(
+        "select rolcanlogin and not (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb) \
+         from pg_roles where rolname = $1",
+    )
+    .bind(&server)
+    .fetch_one(db.admin())
+    .await
+    .unwrap();
+    assert!(plain);
+    let sql = format!("drop role {server}");
+    db.admin().execute(AssertSqlSafe(sql)).await.unwrap();
+}
 
 async fn offenders(db: &TestDatabase, sql: &'static str) -> Vec<String> {
     sqlx::query_scalar(sql).fetch_all(db.admin()).await.unwrap()

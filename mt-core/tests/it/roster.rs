@@ -2,12 +2,42 @@
 
 use std::sync::Arc;
 
-use mt_core::pg::{BeginError, RosterError};
+use mt_core::access::Denied;
+use mt_core::auth::Principal;
+use mt_core::id::TenantId;
+use mt_core::pg::{BeginError, RosterError, Tenant};
 use sqlx::Executor as _;
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::model::{Leave, Manage, NotesWrite, Role, World};
+use crate::model::{Leave, Manage, NotesRead, NotesWrite, Role, World, write_note};
+
+const ROUNDS: usize = 20;
+
+/// A tenant of which all `owners` are owners.
+async fn owned_by(world: &World, owners: &[Principal]) -> TenantId {
+    let tenant = world.tenant(owners[0]).await;
+    for owner in &owners[1..] {
+        world.join(tenant, *owner, Role::Owner).await;
+    }
+    tenant
+}
+
+async fn owners_of(world: &World, tenant: TenantId) -> i64 {
+    sqlx::query_scalar("select count(*) from mt.memberships where tenant_id = $1 and is_owner")
+        .bind(tenant.as_uuid())
+        .fetch_one(world.db.admin())
+        .await
+        .unwrap()
+}
+
+async fn crowd_of(world: &World, size: usize) -> Vec<Principal> {
+    let mut crowd = Vec::new();
+    for number in 0..size {
+        crowd.push(world.user(&format!("owner-{number}")).await);
+    }
+    crowd
+}
 
 #[tokio::test]
 async fn not_found_comes_before_forbidden_and_forbidden_before_last_owner() {
@@ -45,17 +75,11 @@ async fn not_found_comes_before_forbidden_and_forbidden_before_last_owner() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_owners_who_all_leave_at_once_one_stays() {
     let world = Arc::new(World::new(12).await);
-    for crowd in [2_usize, 8] {
-        let mut owners = Vec::new();
-        for number in 0..crowd {
-            owners.push(world.user(&format!("owner-{number}")).await);
-        }
-        for round in 0..10 {
-            let tenant = world.tenant(owners[0]).await;
-            for owner in &owners[1..] {
-                world.join(tenant, *owner, Role::Owner).await;
-            }
-            let barrier = Arc::new(Barrier::new(crowd));
+    for size in [2, 8] {
+        let owners = crowd_of(&world, size).await;
+        for round in 0..ROUNDS {
+            let tenant = owned_by(&world, &owners).await;
+            let barrier = Arc::new(Barrier::new(size));
             let mut leaving = JoinSet::new();
             for owner in owners.clone() {
                 let (world, barrier) = (Arc::clone(&world), Arc::clone(&barrier));
@@ -74,8 +98,95 @@ async fn of_owners_who_all_leave_at_once_one_stays() {
                 });
             }
             let left = leaving.join_all().await.into_iter().filter(|left| *left).count();
-            assert_eq!(left, crowd - 1, "crowd {crowd}, round {round}");
+            assert_eq!(left, size - 1, "of {size}, round {round}");
+            assert_eq!(owners_of(&world, tenant).await, 1, "of {size}, round {round}");
         }
+    }
+}
+
+/// Each demotes the next one round the table. Whoever is demoted first can demote nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_owners_who_demote_each_other_at_once_one_stays() {
+    let world = Arc::new(World::new(12).await);
+    for size in [2, 8] {
+        let owners = crowd_of(&world, size).await;
+        for round in 0..ROUNDS {
+            let tenant = owned_by(&world, &owners).await;
+            let barrier = Arc::new(Barrier::new(size));
+            let mut demoting = JoinSet::new();
+            for (number, owner) in owners.iter().copied().enumerate() {
+                let next = owners[(number + 1) % size];
+                let (world, barrier) = (Arc::clone(&world), Arc::clone(&barrier));
+                demoting.spawn(async move {
+                    let grant = world.grant::<Manage>(owner, tenant).await;
+                    barrier.wait().await;
+                    let mut tx = match world.tenants.begin_exclusive(grant).await {
+                        Ok(tx) => tx,
+                        Err(BeginError::Denied(Denied::Forbidden)) => return 0,
+                        Err(error) => panic!("{error}"),
+                    };
+                    tx.assign_role(next.id(), Role::Viewer).await.unwrap();
+                    tx.commit().await.unwrap();
+                    1
+                });
+            }
+            let demoted: i64 = demoting.join_all().await.into_iter().sum();
+            let left = owners_of(&world, tenant).await;
+            assert!(left >= 1, "of {size}, round {round}");
+            let size = i64::try_from(size).unwrap();
+            assert_eq!(left, size - demoted, "of {size}, round {round}");
+        }
+    }
+}
+
+/// The negative control: two who count and then leave, without the tenant's lock and without the
+/// trigger, leave a tenant that nobody owns.
+#[tokio::test]
+async fn counting_owners_without_the_lock_loses_the_last_one() {
+    let world = World::new(1).await;
+    let owners = crowd_of(&world, 2).await;
+    let tenant = owned_by(&world, &owners).await;
+    let admin = world.db.admin();
+    let without = "alter table mt.memberships disable trigger memberships_keep_an_owner";
+    admin.execute(without).await.unwrap();
+    let (mut a, mut b) = (admin.acquire().await.unwrap(), admin.acquire().await.unwrap());
+    for conn in [&mut a, &mut b] {
+        conn.execute("begin").await.unwrap();
+        let owners: i64 = sqlx::query_scalar("select count(*) from mt.memberships where is_owner")
+            .fetch_one(&mut **conn)
+            .await
+            .unwrap();
+        assert_eq!(owners, 2);
+    }
+    for (conn, owner) in [(&mut a, owners[0]), (&mut b, owners[1])] {
+        sqlx::query("delete from mt.memberships where principal_id = $1")
+            .bind(owner.id().as_uuid())
+            .execute(&mut **conn)
+            .await
+            .unwrap();
+    }
+    for conn in [&mut a, &mut b] {
+        conn.execute("commit").await.unwrap();
+    }
+    assert_eq!(owners_of(&world, tenant).await, 0);
+}
+
+/// The trigger takes the same lock, so two consoles cannot slip past it together either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_consoles_at_once_do_not_get_past_the_trigger() {
+    let world = World::new(1).await;
+    let owners = crowd_of(&world, 2).await;
+    for round in 0..ROUNDS {
+        let tenant = owned_by(&world, &owners).await;
+        let leave = |owner: Principal| {
+            sqlx::query("delete from mt.memberships where tenant_id = $1 and principal_id = $2")
+                .bind(tenant.as_uuid())
+                .bind(owner.id().as_uuid())
+                .execute(world.db.admin())
+        };
+        let (a, b) = tokio::join!(leave(owners[0]), leave(owners[1]));
+        assert!(a.is_ok() != b.is_ok(), "round {round}: {a:?}, {b:?}");
+        assert_eq!(owners_of(&world, tenant).await, 1, "round {round}");
     }
 }
 
@@ -87,6 +198,7 @@ async fn the_database_keeps_an_owner_even_from_a_console() {
     for sql in [
         "delete from mt.memberships",
         "update mt.memberships set role = 'viewer', is_owner = false",
+        "delete from mt.users",
     ] {
         let refused = world.db.admin().execute(sql).await.unwrap_err();
         let constraint = refused.as_database_error().and_then(|error| error.constraint());
@@ -105,41 +217,155 @@ async fn the_database_keeps_an_owner_even_from_a_console() {
     assert_eq!(world.count("select count(*) from mt.memberships").await, 0);
 }
 
-/// Writers hold their membership until they commit, so a demotion waits for those under way and
-/// refuses those to come.
+#[tokio::test]
+async fn an_owner_deletes_the_tenant_with_everybody_in_it() {
+    let world = World::new(1).await;
+    let owners = crowd_of(&world, 2).await;
+    let (tenant, other) = (owned_by(&world, &owners).await, owned_by(&world, &owners).await);
+    let grant = world.grant::<Manage>(owners[0], tenant).await;
+    let mut tx = world.tenants.begin_exclusive(grant).await.unwrap();
+    Tenant::delete(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(owners_of(&world, tenant).await, 0);
+    assert_eq!(owners_of(&world, other).await, 2);
+}
+
+#[tokio::test]
+async fn a_removed_member_is_a_stranger_at_their_next_transaction() {
+    let world = World::new(2).await;
+    let (owner, editor) = (world.user("owner").await, world.user("editor").await);
+    let tenant = world.tenant(owner).await;
+    world.join(tenant, editor, Role::Editor).await;
+    let (reading, writing) = (
+        world.grant::<NotesRead>(editor, tenant).await,
+        world.grant::<NotesWrite>(editor, tenant).await,
+    );
+    let grant = world.grant::<Manage>(owner, tenant).await;
+    let mut tx = world.tenants.begin_exclusive(grant).await.unwrap();
+    tx.remove_member(editor.id()).await.unwrap();
+    tx.commit().await.unwrap();
+    let refused = world.tenants.begin(reading).await.unwrap_err();
+    assert!(matches!(refused, BeginError::NotAMember), "{refused:?}");
+    let refused = world.tenants.begin(writing).await.unwrap_err();
+    assert!(matches!(refused, BeginError::NotAMember), "{refused:?}");
+}
+
+const WRITERS: u32 = 16;
+
+/// Members who write without a pause, on facts of before, until they are refused.
+struct Writers {
+    tasks: JoinSet<BeginError>,
+    written: Arc<Semaphore>,
+}
+
+impl Writers {
+    /// Returns when all of them are at it.
+    async fn start(world: &Arc<World>, who: Principal, tenant: TenantId) -> Self {
+        let written = Arc::new(Semaphore::new(0));
+        let mut tasks = JoinSet::new();
+        for _ in 0..WRITERS {
+            let (world, written) = (Arc::clone(world), Arc::clone(&written));
+            let access = world.access(who, tenant).await;
+            tasks.spawn(async move {
+                loop {
+                    let grant = access.authorize::<NotesWrite>().unwrap();
+                    let mut tx = match world.tenants.begin(grant).await {
+                        Ok(tx) => tx,
+                        Err(refused) => return refused,
+                    };
+                    write_note(&mut tx, "one of many").await;
+                    tx.commit().await.unwrap();
+                    written.add_permits(1);
+                }
+            });
+        }
+        written.acquire_many(WRITERS).await.unwrap().forget();
+        Self { tasks, written }
+    }
+
+    /// Waits until all are refused, and says how.
+    async fn refused(self) -> Vec<BeginError> {
+        let refused = self.tasks.join_all().await;
+        drop(self.written);
+        refused
+    }
+}
+
+/// A writer holds its membership until it commits, so a demotion waits for those under way and keeps
+/// out those to come, however many there are: what is there when it has returned is all that there
+/// will be.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn once_a_demotion_has_returned_no_write_of_the_old_role_commits() {
-    let world = Arc::new(World::new(12).await);
-    let owner = world.user("owner").await;
-    let editor = world.user("editor").await;
+    let world = Arc::new(World::new(WRITERS + 4).await);
+    let (owner, editor) = (world.user("owner").await, world.user("editor").await);
     for round in 0..10 {
         let tenant = world.tenant(owner).await;
         world.join(tenant, editor, Role::Editor).await;
-        world.set(tenant, "plan = 'team'").await;
-        let barrier = Arc::new(Barrier::new(9));
-        let mut writers = JoinSet::new();
-        for _ in 0..8 {
-            let (world, barrier) = (Arc::clone(&world), Arc::clone(&barrier));
-            let grant = world.grant::<NotesWrite>(editor, tenant).await;
-            writers.spawn(async move {
-                barrier.wait().await;
-                let mut tx = match world.tenants.begin(grant).await {
-                    Ok(tx) => tx,
-                    Err(BeginError::Denied(_)) => return,
-                    Err(error) => panic!("{error}"),
-                };
-                crate::model::write_note(&mut tx, "by an editor").await;
-                tx.commit().await.unwrap();
-            });
-        }
+        let writers = Writers::start(&world, editor, tenant).await;
         let grant = world.grant::<Manage>(owner, tenant).await;
-        barrier.wait().await;
         let mut tx = world.tenants.begin_exclusive(grant).await.unwrap();
         tx.assign_role(editor.id(), Role::Viewer).await.unwrap();
-        tx.commit().await.unwrap();
+        // Not committed yet, and no other write can be either.
         let count = "select count(*) from public.notes";
-        let at_demotion = world.count(count).await;
-        writers.join_all().await;
-        assert_eq!(world.count(count).await, at_demotion, "round {round}");
+        let before = world.count(count).await;
+        tx.commit().await.unwrap();
+        for refused in writers.refused().await {
+            let forbidden = matches!(refused, BeginError::Denied(Denied::Forbidden));
+            assert!(forbidden, "round {round}: {refused:?}");
+        }
+        assert_eq!(world.count(count).await, before, "round {round}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writing_without_a_pause_puts_off_neither_removal_nor_the_tenants_end() {
+    let world = Arc::new(World::new(WRITERS + 4).await);
+    let (owner, editor) = (world.user("owner").await, world.user("editor").await);
+    for round in 0..5 {
+        for whole_tenant in [false, true] {
+            let tenant = world.tenant(owner).await;
+            world.join(tenant, editor, Role::Editor).await;
+            let writers = Writers::start(&world, editor, tenant).await;
+            let grant = world.grant::<Manage>(owner, tenant).await;
+            let mut tx = world.tenants.begin_exclusive(grant).await.unwrap();
+            if whole_tenant {
+                Tenant::delete(&mut tx).await.unwrap();
+            } else {
+                tx.remove_member(editor.id()).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+            for refused in writers.refused().await {
+                assert!(matches!(refused, BeginError::NotAMember), "round {round}: {refused:?}");
+            }
+        }
+    }
+}
+
+/// The negative control: a writer that has only read its role writes under it after the demotion.
+#[tokio::test]
+async fn a_role_read_without_the_lock_outlives_its_demotion() {
+    let world = World::new(2).await;
+    let (owner, editor) = (world.user("owner").await, world.user("editor").await);
+    let tenant = world.tenant(owner).await;
+    world.join(tenant, editor, Role::Editor).await;
+    let mut writer = world.db.admin().acquire().await.unwrap();
+    writer.execute("begin").await.unwrap();
+    let role: String =
+        sqlx::query_scalar("select role from mt.memberships where principal_id = $1")
+            .bind(editor.id().as_uuid())
+            .fetch_one(&mut *writer)
+            .await
+            .unwrap();
+    assert_eq!(role, "editor");
+    let grant = world.grant::<Manage>(owner, tenant).await;
+    let mut tx = world.tenants.begin_exclusive(grant).await.unwrap();
+    tx.assign_role(editor.id(), Role::Viewer).await.unwrap();
+    tx.commit().await.unwrap();
+    sqlx::query("insert into public.notes (tenant_id, text) values ($1, 'late')")
+        .bind(tenant.as_uuid())
+        .execute(&mut *writer)
+        .await
+        .unwrap();
+    writer.execute("commit").await.unwrap();
+    assert_eq!(world.count("select count(*) from public.notes").await, 1);
 }

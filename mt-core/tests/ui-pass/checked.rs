@@ -6,11 +6,16 @@
 #[path = "../ui/model/mod.rs"]
 mod model;
 
+use std::error::Error;
+use std::pin::Pin;
+
 use model::{Acme, InvoicesRead, Projects, ProjectsRead, ProjectsWrite, Role};
 use mt_core::access::AccessSource as _;
 use mt_core::auth::Principal;
 use mt_core::id::TenantId;
 use mt_core::pg::{Room, TenantPool};
+
+type Outcome = Result<(), Box<dyn Error>>;
 
 fn insert(_: Room<Projects>) {}
 
@@ -18,7 +23,7 @@ async fn checked(
     tenants: TenantPool<Acme>,
     principal: Principal,
     tenant: TenantId,
-) -> Result<(), Box<dyn std::error::Error>> {
+) -> Outcome {
     let access = tenants.access(principal, tenant).await?;
 
     let mut tx = tenants.begin(access.authorize::<InvoicesRead>()?).await?;
@@ -37,5 +42,7 @@ async fn checked(
 }
 
 fn main() {
-    let _ = checked;
+    // As a trait object the future's body is compiled, and with it every assertion on the way.
+    let _: fn(TenantPool<Acme>, Principal, TenantId) -> Pin<Box<dyn Future<Output = Outcome>>> =
+        |tenants, principal, tenant| Box::pin(checked(tenants, principal, tenant));
 }

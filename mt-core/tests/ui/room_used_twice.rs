@@ -13,8 +13,4 @@ fn fills(room: Room<Projects>) {
     insert(room);
 }
 
-fn forges() {
-    insert(Room { resource: std::marker::PhantomData });
-}
-
 fn main() {}
