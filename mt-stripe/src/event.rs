@@ -19,7 +19,7 @@ use crate::subscription::Subscription;
 ///
 /// let event = Event::parse(br#"{"id": "evt_1", "type": "customer.created"}"#)?;
 /// assert_eq!(event.id(), "evt_1");
-/// assert!(matches!(event.effect(), Effect::None("unhandled_type")));
+/// assert!(matches!(event.effect(), Effect::None("no_object")));
 /// # Ok::<(), mt_stripe::event::EventError>(())
 /// ```
 #[derive(Clone, Debug)]

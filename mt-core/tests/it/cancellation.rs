@@ -3,10 +3,10 @@
 //! Salvo drops a handler when its client hangs up, and so does every timeout. Each test cancels at
 //! many points of a transaction's life and then looks at what the connection's next user finds.
 
-use std::pin::pin;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
 use mt_core::auth::Principal;
 use mt_core::id::TenantId;
 use mt_core::pg::Database;
@@ -15,15 +15,23 @@ use sqlx::{AssertSqlSafe, PgPool, Row as _};
 
 use crate::model::{NotesRead, NotesWrite, World, all_notes, write_note};
 
-/// Runs `work` and drops it after `polls` of the runtime's turns, wherever it is by then.
-/// Says whether it was dropped.
+/// Runs `work` and drops it once it was polled so often and is not done: the n-th wait of a transaction
+/// is the same wait on any machine. Says whether it was dropped.
 async fn cancelled_after<F: Future>(polls: usize, work: F) -> bool {
-    let turns = async {
-        for _ in 0..polls {
-            tokio::task::yield_now().await;
+    let mut work = Box::pin(work);
+    let mut left = polls;
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(true);
         }
-    };
-    matches!(select(pin!(turns), pin!(work)).await, Either::Left(_))
+        left -= 1;
+        match work.as_mut().poll(cx) {
+            Poll::Ready(_) => Poll::Ready(false),
+            Poll::Pending if left == 0 => Poll::Ready(true),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
 
 async fn tenant_with_note(world: &World, name: &str) -> (Principal, TenantId) {
@@ -60,7 +68,7 @@ async fn cancelling_anywhere_leaks_no_tenant_and_loses_no_write() {
     for polls in 0..400 {
         let tenants = world.tenants.clone();
         let grant = access.authorize::<NotesWrite>().unwrap();
-        let was_dropped = cancelled_after(polls % 80, async move {
+        let was_dropped = cancelled_after(polls % 16, async move {
             let mut tx = tenants.begin(grant).await.unwrap();
             assert_eq!(all_notes(&mut tx).await, ["canary of a"]);
             tx.commit().await.unwrap();
@@ -75,26 +83,23 @@ async fn cancelling_anywhere_leaks_no_tenant_and_loses_no_write() {
         // The next user is the other tenant: it sees its own row and its write is kept.
         let grant = world.grant::<NotesWrite>(b, of_b).await;
         let mut tx = world.tenants.begin(grant).await.unwrap();
-        assert_eq!(all_notes(&mut tx).await.len(), acknowledged, "after {polls} turns");
+        assert_eq!(all_notes(&mut tx).await.len(), acknowledged, "after {polls} polls");
         write_note(&mut tx, "kept").await;
         tx.commit().await.unwrap();
         acknowledged += 1;
     }
-    assert!(dropped > 100 && finished > 0, "dropped {dropped}, finished {finished}");
+    assert!(dropped > 60 && finished > 0, "dropped {dropped}, finished {finished}");
     let stored: i64 = sqlx::query_scalar("select count(*) from public.notes where tenant_id = $1")
         .bind(of_b.as_uuid())
         .fetch_one(world.db.admin())
         .await
         .unwrap();
     assert_eq!(stored, i64::try_from(acknowledged).unwrap());
-    let open: i64 = sqlx::query_scalar(
-        "select count(*) from pg_stat_activity \
-         where datname = current_database() and state like 'idle in transaction%'",
-    )
-    .fetch_one(world.db.admin())
-    .await
-    .unwrap();
-    assert_eq!(open, 0);
+    // The last rollbacks are on their way; none of them stays.
+    let open = "select count(*) from pg_stat_activity \
+         where datname = current_database() and state like 'idle in transaction%'";
+    let none_open = async { while world.count(open).await > 0 {} };
+    tokio::time::timeout(Duration::from_secs(5), none_open).await.unwrap();
 }
 
 #[tokio::test]
@@ -147,29 +152,22 @@ async fn dropping_in_the_middle_of_a_statement_closes_the_connection() {
 async fn sqlx_begin_with_leaks_the_tenant_when_it_is_cancelled() {
     let world = World::new(1).await;
     let (_, of_a) = tenant_with_note(&world, "a").await;
-    let pool: PgPool =
-        PgPoolOptions::new().max_connections(1).connect_with(world.db.login()).await.unwrap();
-    let mut leaks = 0;
-    for polls in 0..200 {
-        let begin = format!(
-            "begin; select set_config('role', 'mt_app', true), \
-                 set_config('mt.tenant_id', '{of_a}', true)"
-        );
-        let pool_of_task = pool.clone();
-        cancelled_after(polls % 40, async move {
-            let tx = pool_of_task.begin_with(AssertSqlSafe(begin)).await.unwrap();
-            tx.commit().await.unwrap();
-        })
-        .await;
-        let tenant: Option<String> =
-            sqlx::query_scalar("select current_setting('mt.tenant_id', true)")
-                .fetch_one(&pool)
-                .await
-                .unwrap();
-        if tenant.is_some_and(|tenant| !tenant.is_empty()) {
-            leaks += 1;
-            sqlx::raw_sql("rollback").execute(&pool).await.unwrap();
-        }
-    }
-    assert!(leaks > 0, "no leak in 200 cancellations");
+    let pool: PgPool = PgPoolOptions::new()
+        .max_connections(1)
+        .test_before_acquire(false)
+        .connect_with(world.db.login())
+        .await
+        .unwrap();
+    // BEGIN takes its time, so that it is there that the future is dropped.
+    let begin = format!(
+        "begin; select set_config('role', 'mt_app', true), \
+             set_config('mt.tenant_id', '{of_a}', true), pg_sleep(0.2)::text"
+    );
+    let begun = pool.begin_with(AssertSqlSafe(begin));
+    assert!(tokio::time::timeout(Duration::from_millis(50), begun).await.is_err());
+    let tenant: String = sqlx::query_scalar("select current_setting('mt.tenant_id', true)")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(tenant, of_a.to_string(), "the next user stands in the tenant of the one before");
 }
