@@ -32,11 +32,10 @@ impl Filter for HeadAsGet {
     }
 }
 
-/// Gives a request its HEAD back, once it has been handled.
-pub(super) fn restore_head(req: &mut Request) {
-    if req.extensions_mut().remove::<AskedByHead>().is_some() {
-        *req.method_mut() = Method::HEAD;
-    }
+/// Whether the client asked by HEAD. Handlers see GET; whoever finishes the answer gives the request
+/// its method back, and then salvo sends no body.
+pub(super) fn take_head(req: &mut Request) -> bool {
+    req.extensions_mut().remove::<AskedByHead>().is_some()
 }
 
 /// The methods of the path of `req`, as `Allow` lists them. `None` if the path has none, which is

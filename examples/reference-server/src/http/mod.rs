@@ -3,6 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`service`] | the service around a router, the listening socket, the graceful stop |
+//! | `listener` | a listening socket that closes when the stop begins |
 //! | `shell` | the outermost handler: what is true of every answer |
 //! | `head`, `method` | what is refused before routing: sizes, spellings of a path, methods |
 //! | [`problem`], [`problems`] | how the server says no, and every way it has of saying it |
@@ -20,6 +21,7 @@ pub mod guard;
 mod head;
 pub mod headers;
 pub mod json;
+mod listener;
 mod method;
 pub mod page;
 pub mod problem;

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use salvo::conn::tcp::TcpAcceptor;
 use salvo::fuse::FuseConfig;
 use salvo::http::HeaderValue;
 use salvo::{Router, Server, Service};
@@ -13,6 +12,7 @@ use tokio::net::TcpListener;
 
 use super::body::BodyLimits;
 use super::cors::Cors;
+use super::listener::Listener;
 use super::method::HeadAsGet;
 use super::shell::Shell;
 
@@ -69,7 +69,7 @@ impl Default for Patience {
 const HYPER_MAX_FIELDS: usize = 256;
 const HYPER_MAX_BYTES: usize = 256 * 1024;
 
-/// Serves until `shutdown` is ready, then takes no more connections, lets the requests under way
+/// Serves until `shutdown` is ready, then closes the listening socket, lets the requests under way
 /// finish for at most `patience.stop`, and returns.
 ///
 /// Whoever answers `/ready` should be told within `shutdown`; see
@@ -77,14 +77,15 @@ const HYPER_MAX_BYTES: usize = 256 * 1024;
 ///
 /// # Errors
 ///
-/// When the socket cannot be asked for its address, or accepting fails for good.
+/// When the socket cannot be asked for its address.
 pub async fn serve(
     listener: TcpListener,
     service: Service,
     shutdown: impl Future<Output = ()> + Send + 'static,
     patience: Patience,
 ) -> io::Result<()> {
-    let mut server = Server::new(TcpAcceptor::try_from(listener)?).fuse_config(
+    let (listener, closer) = Listener::new(listener)?;
+    let mut server = Server::new(listener).fuse_config(
         FuseConfig::default()
             .with_http1_header_timeout(patience.head)
             .with_request_body_timeout(patience.body)
@@ -96,6 +97,7 @@ pub async fn serve(
     let handle = server.handle();
     let stopper = tokio::spawn(async move {
         shutdown.await;
+        closer.close().await;
         handle.stop_graceful(patience.stop);
     });
     let served = server.try_serve(service).await;

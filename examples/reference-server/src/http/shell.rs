@@ -47,18 +47,23 @@ impl Handler for Shell {
         res: &mut Response,
         ctrl: &mut FlowCtrl,
     ) {
+        // Kept here as well: whoever panics while holding the extensions takes them along.
         let id = RequestId::choose(req.headers());
+        let is_head = method::take_head(req);
         req.extensions_mut().insert(id.clone());
         let span = tracing::info_span!(
             "request",
             request_id = %id,
-            method = %req.method(),
+            method = %if is_head { &Method::HEAD } else { req.method() },
             // Never the query: it is where tokens end up by mistake.
             path = req.uri().path(),
         );
         async {
-            self.answer(req, depot, res, ctrl).await;
-            self.finish(req, res, &id);
+            self.answer(&id, req, depot, res, ctrl).await;
+            if is_head {
+                *req.method_mut() = Method::HEAD;
+            }
+            self.finish(&id, req, res);
             tracing::debug!(status = res.status_code.map(|status| status.as_u16()), "answered");
         }
         .instrument(span)
@@ -69,6 +74,7 @@ impl Handler for Shell {
 impl Shell {
     async fn answer(
         &self,
+        id: &RequestId,
         req: &mut Request,
         depot: &mut Depot,
         res: &mut Response,
@@ -82,11 +88,11 @@ impl Shell {
                 if let Err(panic) = handled.await {
                     tracing::error!(panic = panic_text(&*panic), "a handler panicked");
                     *res = Response::new();
-                    ApiError::new(&problems::INTERNAL).write_to(res, req.extensions().get());
+                    ApiError::new(&problems::INTERNAL).write_to(res, Some(id));
                 }
             }
             Ok(Verdict::Preflight(methods)) => Cors::answer_preflight(&methods, res),
-            Err(problem) => problem.write_to(res, req.extensions().get()),
+            Err(problem) => problem.write_to(res, Some(id)),
         }
         ctrl.skip_rest();
     }
@@ -107,7 +113,7 @@ impl Shell {
         Err(ApiError::new(&problems::METHOD_NOT_ALLOWED).header(ALLOW, allow))
     }
 
-    fn finish(&self, req: &mut Request, res: &mut Response, id: &RequestId) {
+    fn finish(&self, id: &RequestId, req: &mut Request, res: &mut Response) {
         if let Some(status) = res.status_code
             && (status.is_client_error() || status.is_server_error())
             && !is_json(res)
@@ -118,7 +124,6 @@ impl Shell {
         self.cors.admit(req, res);
         headers::harden(res.headers_mut());
         res.headers_mut().insert(X_REQUEST_ID, id.to_header());
-        method::restore_head(req);
         if *req.method() == Method::HEAD {
             // The length that GET would have had; salvo takes the body away.
             if let Some(length) = res.body.size().filter(|length| *length > 0) {

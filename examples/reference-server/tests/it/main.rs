@@ -2,6 +2,7 @@
 //! `MT_TEST_REDIS_URL`, which `make test` provides.
 
 mod concurrency;
+mod config;
 #[cfg(all(feature = "embedded", unix))]
 mod embedded;
 mod flow;
@@ -10,4 +11,6 @@ mod mail;
 mod policy;
 mod problems;
 mod refusals;
+mod shell;
 mod support;
+mod wire;

@@ -60,10 +60,25 @@ fn locate(path: &Path, message: &str) -> (String, String) {
         .iter()
         .any(|start| message.starts_with(start));
     let detail = match message.rsplit_once(", expected ") {
-        Some((_, expected)) if value_is_wrong => format!("must be {expected}"),
+        Some((_, expected)) if value_is_wrong => format!("must be {}", in_plain_words(expected)),
         _ => message.to_owned(),
     };
     (pointer, detail)
+}
+
+/// What was expected, in the words of JSON: serde names Rust's types.
+fn in_plain_words(expected: &str) -> &str {
+    const INTEGERS: [&str; 10] =
+        ["i8", "i16", "i32", "i64", "isize", "u8", "u16", "u32", "u64", "usize"];
+    match expected {
+        integer if INTEGERS.contains(&integer) => "a whole number in range",
+        "f32" | "f64" => "a number",
+        "a sequence" => "an array",
+        "a map" => "an object",
+        object if object.starts_with("struct ") => "an object",
+        word if word.starts_with("enum ") || word == "string or map" => "a string",
+        plain => plain,
+    }
 }
 
 /// The name in backticks after `prefix`: serde offers it in the message only.
@@ -137,7 +152,10 @@ mod tests {
             (r#""x":1"#, "/x", "is not a known field"),
             (r#""a/b~":1"#, "/a~1b~0", "is not a known field"),
             (r#""title":5"#, "/title", "must be a string"),
-            (r#""rows":[{"id":1},{"id":"2"}]"#, "/rows/1/id", "must be u8"),
+            (r#""rows":[{"id":1},{"id":"2"}]"#, "/rows/1/id", "must be a whole number in range"),
+            (r#""rows":[7]"#, "/rows/0", "must be an object"),
+            (r#""rows":7"#, "/rows", "must be an array"),
+            (r#""colour":7"#, "/colour", "must be a string"),
             (r#""rows":[{}]"#, "/rows/0/id", "is required"),
             (r#""rows":[{"id":1,"y":2}]"#, "/rows/0/y", "is not a known field"),
             (r#""colour":"s3cret""#, "/colour", "must be `red` or `green`"),

@@ -1,0 +1,153 @@
+//! HTTP/1.1 by hand: a client that sends whatever it is given and reads answers one by one.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reference_server::http::service::{Patience, ShellOptions, serve, service};
+use salvo::Router;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Longer than any of this takes, shorter than a hung test run.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A shell around some routes, on a socket.
+pub(crate) struct Shelled {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<std::io::Result<()>>,
+}
+
+impl Shelled {
+    pub(crate) async fn start(router: Router) -> Self {
+        Self::start_with(router, ShellOptions::default(), Patience::default()).await
+    }
+
+    pub(crate) async fn start_with(
+        router: Router,
+        options: ShellOptions,
+        patience: Patience,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async { drop(stopped.await) };
+        let served = tokio::spawn(serve(listener, service(router, options), shutdown, patience));
+        Self { address, stop, served }
+    }
+
+    pub(crate) async fn connect(&self) -> Wire {
+        Wire(BufReader::new(TcpStream::connect(self.address).await.unwrap()))
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) async fn ask(&self, line: &str, headers: &str, body: &str) -> Reply {
+        self.connect().await.ask(line, headers, body).await
+    }
+
+    /// Tells the server to stop, without waiting for it.
+    pub(crate) fn begin_stop(self) -> JoinHandle<std::io::Result<()>> {
+        self.stop.send(()).expect("the server runs");
+        self.served
+    }
+
+    pub(crate) async fn stop(self) {
+        within(self.begin_stop()).await.unwrap().unwrap();
+    }
+}
+
+/// One connection.
+pub(crate) struct Wire(BufReader<TcpStream>);
+
+/// One answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Wire {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        within(self.0.write_all(bytes)).await.unwrap();
+    }
+
+    pub(crate) async fn ask(&mut self, line: &str, headers: &str, body: &str) -> Reply {
+        let request = format!("{line} HTTP/1.1\r\nhost: x\r\n{headers}\r\n{body}");
+        self.send(request.as_bytes()).await;
+        self.reply(!line.starts_with("HEAD ")).await
+    }
+
+    pub(crate) async fn reply(&mut self, has_body: bool) -> Reply {
+        let mut head = Vec::new();
+        loop {
+            let mut line = String::new();
+            within(self.0.read_line(&mut line)).await.unwrap();
+            assert!(!line.is_empty(), "the connection closed within a head: {head:?}");
+            match line.trim_end() {
+                "" => break,
+                line => head.push(line.to_owned()),
+            }
+        }
+        let status = head[0].split(' ').nth(1).unwrap().parse().unwrap();
+        let fields = head[1..].iter().map(|field| field.split_once(": ").unwrap());
+        let headers = fields.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+        let mut reply = Reply { status, headers, body: String::new() };
+        if has_body {
+            let length = reply.header("content-length").map_or(0, |n| n.parse().unwrap());
+            let mut body = vec![0; length];
+            within(self.0.read_exact(&mut body)).await.unwrap();
+            reply.body = String::from_utf8(body).unwrap();
+        }
+        reply
+    }
+
+    /// What is still sent until the server closes the connection.
+    pub(crate) async fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        within(self.0.read_to_end(&mut rest)).await.unwrap();
+        String::from_utf8(rest).unwrap()
+    }
+}
+
+impl Reply {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut held = self.headers.iter().filter(|(held, _)| held == name);
+        let value = held.next().map(|(_, value)| value.as_str());
+        assert!(held.next().is_none(), "`{name}` is there twice: {self:?}");
+        value
+    }
+
+    /// Asserts that this is a problem of that status and code with everything that comes along.
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16, code: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        let body: Value = serde_json::from_str(&self.body).expect("a problem is JSON");
+        assert_eq!(body["code"], code, "{self:?}");
+        assert_eq!(body["type"], format!("/problems/{code}"));
+        assert_eq!(body["status"], status);
+        assert!(body["title"].is_string(), "{self:?}");
+        assert_eq!(body["request_id"].as_str(), self.header("x-request-id"), "{self:?}");
+        self.assert_hardened();
+    }
+
+    /// Asserts the headers that every answer has.
+    #[track_caller]
+    pub(crate) fn assert_hardened(&self) {
+        assert_eq!(self.header("x-content-type-options"), Some("nosniff"), "{self:?}");
+        assert_eq!(self.header("referrer-policy"), Some("no-referrer"), "{self:?}");
+        assert_eq!(self.header("cache-control"), Some("no-store"), "{self:?}");
+        let policy = Some("default-src 'none'; frame-ancestors 'none'");
+        assert_eq!(self.header("content-security-policy"), policy, "{self:?}");
+        assert_eq!(self.header("server"), None, "{self:?}");
+        assert!(self.header("x-request-id").is_some_and(|id| !id.is_empty()), "{self:?}");
+    }
+}
+
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.expect("an answer in time")
+}
