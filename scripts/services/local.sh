@@ -22,10 +22,15 @@ local_outdated() {
 # The directory of `initdb` and `postgres`: a patched server before an outdated one, then PATH before
 # Debian's directories, newest first.
 postgres_bin() {
-    local bin outdated=''
+    local bin version candidates outdated=''
+    candidates=$(
+        for bin in initdb postgres; do
+            if bin=$(command -v "$bin"); then dirname "$(readlink -f "$bin")"; fi
+        done
+        printf '%s\n' /usr/lib/postgresql/*/bin /usr/pgsql-*/bin | sort -rV
+    )
     while read -r bin; do
         [[ -x $bin/initdb && -x $bin/postgres ]] || continue
-        local version
         version=$(postgres_version "$bin") || continue
         ((${version%%.*} >= 15)) || continue
         if postgres_patched "$version"; then
@@ -33,11 +38,7 @@ postgres_bin() {
             return
         fi
         outdated=${outdated:-$bin}
-    done < <(
-        if bin=$(command -v initdb); then dirname "$(readlink -f "$bin")"; fi
-        if bin=$(command -v postgres); then dirname "$(readlink -f "$bin")"; fi
-        printf '%s\n' /usr/lib/postgresql/*/bin /usr/pgsql-*/bin | sort -rV
-    )
+    done <<<"$candidates"
     [[ $outdated ]] && echo "$outdated"
 }
 
