@@ -29,9 +29,9 @@ fn nothing_set_is_a_server_on_this_machine() {
     assert!(config.redis.url.is_none() && config.redis.required_for_ready);
     assert!(config.auth.jwt_secret.reveal().len() >= 32);
     assert!(config.auth.jwt_secret_previous.is_none());
-    assert_eq!(config.auth.jwt_ttl, Duration::from_secs(3600));
-    assert_eq!(config.auth.magic_link_ttl, Duration::from_secs(600));
-    assert_eq!(config.auth.invite_ttl, Duration::from_secs(604_800));
+    assert_eq!(config.auth.jwt_ttl, Duration::from_hours(1));
+    assert_eq!(config.auth.magic_link_ttl, Duration::from_mins(10));
+    assert_eq!(config.auth.invite_ttl, Duration::from_hours(168));
     assert_eq!(config.billing_grace, Duration::ZERO);
     let limits = &config.rate_limits;
     assert_eq!(limits.auth_per_minute.map(u32::from), Some(20));
@@ -43,7 +43,7 @@ fn nothing_set_is_a_server_on_this_machine() {
     assert_eq!((config.stripe.livemode, &config.stripe.accounts), (None, &None));
     assert_eq!(config.stripe.pro_prices, ["price_pro"]);
     assert_eq!(config.webhooks.max_attempts.get(), 10);
-    assert_eq!(config.webhooks.backoff, Duration::from_millis(1000));
+    assert_eq!(config.webhooks.backoff, Duration::from_secs(1));
     assert_eq!(config.webhooks.lease, Duration::from_secs(30));
     assert!(config.mail.is_none() && config.metrics_addr.is_none());
     assert_eq!(config.admin_token.unwrap().reveal(), "dev-admin");
@@ -164,7 +164,7 @@ fn values_arrive_as_what_they_mean() {
     let proxies = config.rate_limits.trusted_proxies;
     assert_eq!(proxies, ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
     let secrets = config.stripe.webhook_secrets;
-    assert!(secrets.iter().map(|secret| secret.reveal()).eq(["one", "two"]));
+    assert!(secrets.iter().map(reference_server::config::Secret::reveal).eq(["one", "two"]));
     assert_eq!(config.stripe.livemode, Some(false));
     assert_eq!(config.stripe.pro_prices, ["price_a", "price_b"]);
     assert_eq!(config.cors_origins, ["http://localhost:5173"]);
