@@ -32,6 +32,8 @@ pub(super) struct Reply {
     pub(super) status: u16,
     /// The body, or null if there was none.
     pub(super) body: Value,
+    /// The same, byte by byte.
+    pub(super) bytes: Vec<u8>,
     pub(super) content_type: String,
 }
 
@@ -64,28 +66,92 @@ impl Client {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
             .to_owned();
-        let bytes = answer.bytes().await.map_err(unreachable)?;
+        let bytes = answer.bytes().await.map_err(unreachable)?.to_vec();
         let body = match bytes.is_empty() {
             true => Value::Null,
             false => serde_json::from_slice(&bytes)
                 .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned())),
         };
-        Ok(Reply { call: name, status, body, content_type })
+        Ok(Reply { call: name, status, body, bytes, content_type })
     }
 }
 
 impl Reply {
-    /// The body without what must not be printed, and without what differs from one request to the
-    /// next.
+    /// The body, fit to be printed.
     pub(super) fn without_secrets(&self) -> Value {
-        let mut body = self.body.clone();
-        if let Value::Object(members) = &mut body {
-            for secret in ["token", "access_token"] {
-                if let Some(value) = members.get_mut(secret) {
-                    *value = Value::String("…".to_owned());
-                }
-            }
+        without_secrets(&self.body)
+    }
+
+    /// The body's bytes, without the one text in it that tells two equal refusals apart.
+    pub(super) fn without_request_id(&self) -> Vec<u8> {
+        let text = String::from_utf8_lossy(&self.bytes);
+        match self.body["request_id"].as_str() {
+            Some(id) => text.replace(id, "…").into_bytes(),
+            None => self.bytes.clone(),
         }
-        body
+    }
+}
+
+/// Tokens, whatever they are called and however deep they lie, and the mailboxes of addresses.
+fn without_secrets(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(without_secrets).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| match value {
+                Value::String(_) if name.ends_with("token") => (name.clone(), "…".into()),
+                other => (name.clone(), without_secrets(other)),
+            })
+            .collect(),
+        Value::String(text) => match text.split_once('@') {
+            Some((_, domain)) => format!("…@{domain}").into(),
+            None => text.clone().into(),
+        },
+        Value::Bool(_) | Value::Null | Value::Number(_) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn reply(text: &str) -> Reply {
+        Reply {
+            call: "GET /".to_owned(),
+            status: 404,
+            body: serde_json::from_str(text).unwrap(),
+            bytes: text.as_bytes().to_vec(),
+            content_type: "application/problem+json".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_printed_holds_no_tokens_and_no_mailboxes() {
+        let body = json!({
+            "access_token": "a.b.c", "token_type": "bearer", "sent": true,
+            "items": [{"email": "ada@example.org", "token": "secret", "role": "member"}],
+        });
+        assert_eq!(
+            without_secrets(&body),
+            json!({
+                "access_token": "…", "token_type": "bearer", "sent": true,
+                "items": [{"email": "…@example.org", "token": "…", "role": "member"}],
+            })
+        );
+    }
+
+    #[test]
+    fn refusals_are_compared_byte_by_byte_but_for_the_request() {
+        let refusal = reply(r#"{"code":"not-found","request_id":"1"}"#).without_request_id();
+        assert_eq!(reply(r#"{"code":"not-found","request_id":"2"}"#).without_request_id(), refusal);
+        for other in [
+            r#"{"request_id":"2","code":"not-found"}"#,
+            r#"{"code": "not-found","request_id":"2"}"#,
+            r#"{"code":"not-found","request_id":"2","detail":"x"}"#,
+        ] {
+            assert_ne!(reply(other).without_request_id(), refusal, "{other}");
+        }
     }
 }

@@ -146,6 +146,20 @@ impl Shown<'_, '_> {
         self.shows(status, proves)
     }
 
+    /// Checks for the very bytes of an earlier answer, given by [`Shown::bytes`].
+    pub(super) fn has_the_bytes(self, earlier: &[u8]) -> Result<Self, DemoFailure> {
+        if self.reply.without_request_id() == earlier {
+            return Ok(self);
+        }
+        let earlier = String::from_utf8_lossy(earlier);
+        Err(unexpected(&self.reply, format!("the same bytes as before: {earlier}")))
+    }
+
+    /// The body as it came, but for the id of the request.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.reply.without_request_id()
+    }
+
     /// Checks that a member of the body is `value`, besides what [`shows`](Self::shows) does.
     pub(super) fn has(self, pointer: &str, value: &Value) -> Result<Self, DemoFailure> {
         if self.reply.body.pointer(pointer) == Some(value) {
@@ -185,23 +199,4 @@ fn unexpected(reply: &Reply, expected: String) -> DemoFailure {
         expected,
         got: format!("{} {}", reply.status, reply.without_secrets()),
     }
-}
-
-/// Says that two answers are the same but for the id of the request.
-pub(super) fn same_refusal(a: &Value, b: &Value) -> Result<(), DemoFailure> {
-    let bare = |body: &Value| {
-        let mut body = body.clone();
-        if let Value::Object(members) = &mut body {
-            members.remove("request_id");
-        }
-        body.to_string()
-    };
-    if bare(a) == bare(b) {
-        return Ok(());
-    }
-    Err(DemoFailure::Unexpected {
-        step: "comparing two refusals".to_owned(),
-        expected: bare(a),
-        got: bare(b),
-    })
 }
