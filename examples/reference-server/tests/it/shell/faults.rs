@@ -1,0 +1,149 @@
+//! Errors, panics, refusals and what is not HTTP.
+
+use mt_tower::problem::Problem;
+use mt_tower::{Guard, Pass, View};
+use reference_server::http::guard::SalvoGuard;
+use salvo::prelude::*;
+
+use super::{JSON, fields, routes};
+use crate::wire::Shelled;
+
+#[tokio::test]
+async fn every_error_becomes_a_problem() {
+    let server = Shelled::start(routes()).await;
+    for (how, status, code) in [
+        ("status-error", 400, "invalid-request"),
+        ("html", 403, "forbidden"),
+        ("text", 500, "internal"),
+        ("empty", 409, "conflict"),
+        ("teapot", 400, "invalid-request"),
+        ("gateway", 500, "internal"),
+    ] {
+        let reply = server.ask(&format!("GET /fails?how={how}"), "", "").await;
+        reply.assert_problem(status, code);
+        assert!(!reply.body.contains("internals"), "{how}: {reply:?}");
+    }
+    server.stop().await;
+}
+
+/// Announces a quota, and refuses or panics when asked to.
+struct Announce;
+
+impl Guard for Announce {
+    async fn check<'a>(&'a self, view: View<'a>) -> Result<Pass, Problem> {
+        match view.uri.query() {
+            Some("refuse") => Err(Problem::NOT_FOUND),
+            Some("panic") => panic!("a guard fell over"),
+            _ => Ok(Pass::new().with_header(
+                salvo::http::HeaderName::from_static("ratelimit"),
+                HeaderValue::from_static("\"a\";r=1;t=1"),
+            )),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_spoils_one_answer_and_not_the_connection() {
+    let router = Router::new().hoop(SalvoGuard::new(Announce)).push(routes());
+    let server = Shelled::start(router).await;
+    let mut wire = server.connect().await;
+    for _ in 0..3 {
+        let reply = wire.ask("GET /panics", "x-request-id: mine\r\n", "").await;
+        reply.assert_problem(500, "internal");
+        assert!(!reply.body.contains("secret"), "{reply:?}");
+        assert_eq!(reply.header("x-request-id"), Some("mine"));
+        // What the handler had begun is gone, what a guard had promised is not.
+        assert_eq!(reply.header("x-of-the-handler"), None);
+        assert_eq!(reply.header("ratelimit"), Some("\"a\";r=1;t=1"));
+        assert_eq!(wire.ask("GET /works", "", "").await.body, "works");
+    }
+    let reply = wire.ask("GET /works?panic", "x-request-id: mine\r\n", "").await;
+    reply.assert_problem(500, "internal");
+    let head = wire.ask("HEAD /works?panic", "", "").await;
+    assert_eq!(head.status, 500);
+    assert_eq!(wire.ask("GET /works", "", "").await.body, "works");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn guards_answer_before_bodies_are_looked_at() {
+    let guarded = Router::new().hoop(SalvoGuard::new(Announce)).push(routes());
+    let server = Shelled::start(guarded).await;
+    for (headers, body) in [("content-length: 1\r\n", "{"), ("", "")] {
+        let refused = server.ask("POST /form?refuse", headers, body).await;
+        refused.assert_problem(404, "not-found");
+        // The control: the same request is about its body once the guard lets it in.
+        let admitted = server.ask("POST /form", headers, body).await;
+        admitted.assert_problem(415, "unsupported-media-type");
+        assert_eq!(admitted.header("ratelimit"), Some("\"a\";r=1;t=1"));
+    }
+    // An unknown method comes before the guard.
+    let reply = server.ask("PUT /form?refuse", "", "").await;
+    reply.assert_problem(405, "method-not-allowed");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn faults_of_a_body_are_told_in_order() {
+    let server = Shelled::start(routes()).await;
+    for (headers, body, status, code) in [
+        ("content-type: text/plain\r\n", "", 415, "unsupported-media-type"),
+        ("content-type: application/json; charset=latin1\r\n", "{", 415, "unsupported-media-type"),
+        (
+            "content-type: application/json\r\ncontent-encoding: gzip\r\n",
+            "{",
+            415,
+            "unsupported-media-type",
+        ),
+        (JSON, "", 400, "invalid-request"),
+        (JSON, "{\"x\":1,\"x\":2", 400, "invalid-request"),
+        (JSON, "{\"x\":1}", 422, "invalid-fields"),
+        ("content-type: APPLICATION/JSON;charset=UTF-8\r\n", "{\"name\":1}", 422, "invalid-fields"),
+    ] {
+        let headers = format!("{headers}content-length: {}\r\n", body.len());
+        server.ask("POST /form", &headers, body).await.assert_problem(status, code);
+    }
+    let body = r#"{"name":"\n","email":"nobody","note":"\u000b","extra":1}"#;
+    let headers = format!("{JSON}content-length: {}\r\n", body.len());
+    let reply = server.ask("POST /form", &headers, body).await;
+    for pointer in ["/name", "/email", "/note", "/extra"] {
+        assert!(reply.body.contains(&format!("\"pointer\":\"{pointer}\"")), "{}", reply.body);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_lives_on_after_refusals() {
+    let server = Shelled::start(routes()).await;
+    let mut wire = server.connect().await;
+    let bad = format!("{JSON}content-length: 1\r\n");
+    wire.ask("GET /nowhere", "", "").await.assert_problem(404, "not-found");
+    wire.ask("PUT /works", "", "").await.assert_problem(405, "method-not-allowed");
+    wire.ask("POST /form", &bad, "{").await.assert_problem(400, "invalid-request");
+    wire.ask("GET /works", &fields(70), "").await.assert_problem(431, "headers-too-large");
+    assert_eq!(wire.ask("GET /works", "", "").await.body, "works");
+    // Two at once, answered in order.
+    wire.send(b"GET /works HTTP/1.1\r\nhost: x\r\n\r\nGET /a HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert_eq!(wire.reply(true).await.status, 200);
+    wire.reply(true).await.assert_problem(404, "not-found");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_http_gets_a_closed_connection() {
+    let server = Shelled::start(routes()).await;
+    for bytes in [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".as_slice(),
+        b"GET /works\r\n\r\n",
+        b"GET /works HTTP/1.1\r\nbad header\r\n\r\n",
+        b"POST /form HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        b"POST /form HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
+    ] {
+        let mut wire = server.connect().await;
+        wire.send(bytes).await;
+        let rest = wire.rest().await;
+        assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 400 "), "{rest}");
+        assert_eq!(server.ask("GET /works", "", "").await.status, 200);
+    }
+    server.stop().await;
+}

@@ -1,0 +1,110 @@
+//! Slow clients, and a server that stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reference_server::http::service::Patience;
+use reference_server::http::service::ShellOptions;
+use reference_server::routes::health;
+use reference_server::routes::health::Checks;
+use reference_server::routes::health::Readiness;
+use salvo::prelude::*;
+use tokio::sync::Notify;
+
+use super::{JSON, routes};
+use crate::wire::Shelled;
+use crate::wire::within;
+
+#[tokio::test]
+async fn slow_heads_and_bodies_are_not_waited_for() {
+    let short = Duration::from_millis(200);
+    let patience = Patience { head: short, body: short, ..Patience::default() };
+    let server = Shelled::start_with(routes(), ShellOptions::default(), patience).await;
+    let mut slow_head = server.connect().await;
+    slow_head.send(b"GET /works HTTP/1.1\r\nhost:").await;
+    assert_eq!(slow_head.rest().await, "");
+    let mut silent = server.connect().await;
+    assert_eq!(silent.rest().await, "");
+    let mut slow_body = server.connect().await;
+    let headers = format!("{JSON}content-length: 9\r\n");
+    slow_body.ask("POST /form", &headers, "{").await.assert_problem(400, "invalid-request");
+    server.stop().await;
+}
+
+/// Says that it was begun, and finishes when it is told to.
+#[derive(Clone, Default)]
+struct Slow {
+    begun: Arc<Notify>,
+    go_on: Arc<Notify>,
+}
+
+#[async_trait]
+impl Handler for Slow {
+    async fn handle(&self, _: &mut Request, _: &mut Depot, res: &mut Response, _: &mut FlowCtrl) {
+        self.begun.notify_one();
+        self.go_on.notified().await;
+        res.render("finished");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_requests_under_way() {
+    let slow = Slow::default();
+    let server = Shelled::start(Router::with_path("slow").get(slow.clone())).await;
+    let (address, mut wire) = (server.address, server.connect().await);
+    wire.send(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    within(slow.begun.notified()).await;
+    let served = server.begin_stop();
+    // Whoever comes now is refused instead of being left waiting.
+    within(async { while tokio::net::TcpStream::connect(address).await.is_ok() {} }).await;
+    assert!(!served.is_finished());
+    slow.go_on.notify_one();
+    assert_eq!(wire.reply(true).await.body, "finished");
+    within(served).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_ever() {
+    let slow = Slow::default();
+    let router = Router::with_path("slow").get(slow.clone());
+    let patience = Patience { stop: Duration::from_millis(100), ..Patience::default() };
+    let server = Shelled::start_with(router, ShellOptions::default(), patience).await;
+    let mut wire = server.connect().await;
+    wire.send(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    within(slow.begun.notified()).await;
+    server.stop().await;
+    assert_eq!(wire.rest().await, "");
+}
+
+struct AllThere;
+
+#[async_trait]
+impl Checks for AllThere {
+    async fn database(&self) -> bool {
+        true
+    }
+
+    async fn redis(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_stopping_server_says_so_in_its_own_words() {
+    let readiness = Readiness::new(AllThere, true);
+    let server = Shelled::start(health::routes(readiness.clone())).await;
+    let health = server.ask("GET /health", "", "").await;
+    assert_eq!((health.status, health.body.as_str()), (200, r#"{"status":"ok"}"#));
+    let checks = r#""checks":{"db":true,"redis":true}"#;
+    let ready = server.ask("GET /ready", "", "").await;
+    assert_eq!((ready.status, ready.body), (200, format!(r#"{{"status":"ok",{checks}}}"#)));
+    readiness.stop();
+    let unready = server.ask("GET /ready", "", "").await;
+    unready.assert_hardened();
+    assert_eq!(
+        (unready.status, unready.body),
+        (503, format!(r#"{{"status":"unready",{checks}}}"#))
+    );
+    assert_eq!(server.ask("GET /health", "", "").await.status, 200);
+    server.stop().await;
+}
