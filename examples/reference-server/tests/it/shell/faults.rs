@@ -3,6 +3,7 @@
 use mt_tower::problem::Problem;
 use mt_tower::{Guard, Pass, View};
 use reference_server::http::guard::SalvoGuard;
+use salvo::http::HeaderValue;
 use salvo::prelude::*;
 
 use super::{JSON, fields, routes};

@@ -1,6 +1,7 @@
 //! One spelling a path, and the methods it has.
 
 use reference_server::http::service::{Patience, ShellOptions};
+use salvo::http::HeaderValue;
 use salvo::prelude::*;
 use salvo::test::TestClient;
 

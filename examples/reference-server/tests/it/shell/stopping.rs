@@ -3,17 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reference_server::http::service::Patience;
-use reference_server::http::service::ShellOptions;
-use reference_server::routes::health;
-use reference_server::routes::health::Checks;
-use reference_server::routes::health::Readiness;
+use reference_server::http::service::{Patience, ShellOptions};
+use reference_server::routes::health::{self, Checks, Readiness};
 use salvo::prelude::*;
 use tokio::sync::Notify;
 
 use super::{JSON, routes};
-use crate::wire::Shelled;
-use crate::wire::within;
+use crate::wire::{Shelled, within};
 
 #[tokio::test]
 async fn slow_heads_and_bodies_are_not_waited_for() {
