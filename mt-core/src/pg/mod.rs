@@ -33,6 +33,7 @@ mod opening;
 mod principal;
 mod system;
 mod tenant;
+mod tenant_tx;
 mod tenants;
 mod users;
 
@@ -47,6 +48,7 @@ pub use self::migrate::{MigrateError, Migration, ProductSchema, ServerLogin};
 pub use self::open_tx::TxConn;
 pub use self::principal::{PrincipalPool, PrincipalTx};
 pub use self::system::{SystemPool, SystemReason, SystemTx};
-pub use self::tenant::{BeginError, Exclusive, Shared, TenantPool, TenantTx};
+pub use self::tenant::{BeginError, TenantPool};
+pub use self::tenant_tx::{Exclusive, Shared, TenantTx};
 pub use self::tenants::{Tenant, TenantSummary};
 pub use self::users::User;
