@@ -34,6 +34,7 @@ use http::Method;
 use mt_core::access::{Access, AccessModel};
 use mt_core::billing::Standing;
 
+use crate::authorize;
 use crate::guard::{Guard, Pass, View};
 use crate::problem::Problem;
 
@@ -54,15 +55,17 @@ impl<M: AccessModel> BillingGate<M> {
 
 impl<M: AccessModel> Guard for BillingGate<M> {
     async fn check<'a>(&'a self, view: View<'a>) -> Result<Pass, Problem> {
+        let reads = matches!(*view.method, Method::GET | Method::HEAD | Method::OPTIONS);
         // Asked for even where it does not matter, so that a wrong order of layers shows with the
         // first request and not with the first write.
-        let access = view.need::<Access<M>>()?;
-        let reads = matches!(*view.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        if reads || access.standing() != Standing::Lapsed {
-            Ok(Pass::new())
-        } else {
-            Err(Problem::BILLING_REQUIRED)
-        }
+        authorize::decide(view.extensions, |access: &Access<M>| {
+            if reads || access.standing() != Standing::Lapsed {
+                Ok(Pass::new())
+            } else {
+                Err(Problem::BILLING_REQUIRED)
+            }
+        })
+        .await
     }
 }
 

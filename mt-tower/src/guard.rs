@@ -39,14 +39,19 @@ impl<'a> View<'a> {
     /// [`Problem::INTERNAL`] when it did not, with an error in the log: the layers are in the wrong
     /// order, and letting the request pass would skip a check.
     pub fn need<T: Send + Sync + 'static>(&self) -> Result<&T, Problem> {
-        self.extensions.get().ok_or_else(|| {
-            tracing::error!(
-                missing = type_name::<T>(),
-                "an extension that this layer needs was not set by a layer before it",
-            );
-            Problem::INTERNAL
-        })
+        need(self.extensions)
     }
+}
+
+/// See [`View::need`].
+pub(crate) fn need<T: Send + Sync + 'static>(extensions: &Extensions) -> Result<&T, Problem> {
+    extensions.get().ok_or_else(|| {
+        tracing::error!(
+            missing = type_name::<T>(),
+            "an extension that this layer needs was not set by a layer before it",
+        );
+        Problem::INTERNAL
+    })
 }
 
 /// A check that lets a request pass or refuses it.

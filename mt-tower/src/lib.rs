@@ -64,6 +64,7 @@
 //! ```
 
 pub mod authenticate;
+pub mod authorize;
 pub mod billing_gate;
 pub mod guard;
 pub mod layer;

@@ -1,6 +1,6 @@
 //! Loads what the caller may do in the tenant that the request is for.
 //!
-//! [`LoadAccess`] asks an [`AccessSource`] and leaves an [`Access`](mt_core::access::Access) in the request's
+//! [`LoadAccess`] asks an [`AccessSource`] and leaves an [`Access`] in the request's
 //! extensions, for [`Require`](crate::require::Require),
 //! [`BillingGate`](crate::billing_gate::BillingGate) and the handler.
 //!
@@ -16,7 +16,8 @@
 //!
 //! Access is a snapshot that grows old while the request runs. It is good for refusing early; the
 //! transaction that acts reads the facts again. A source that caches makes this cheaper and does
-//! not make it less safe.
+//! not make it less safe: nobody is refused for what a cache remembers, since whoever would refuse
+//! [reads it anew](crate::authorize) first.
 //!
 //! # Example
 //!
@@ -32,10 +33,12 @@
 
 use std::error::Error;
 use std::fmt;
-use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
 
-use mt_core::access::{AccessError, AccessModel, AccessSource};
+use mt_core::access::{Access, AccessError, AccessModel, AccessSource};
 use mt_core::auth::Principal;
+use mt_core::id::TenantId;
 
 use crate::guard::{Guard, Pass, View};
 use crate::problem::Problem;
@@ -45,15 +48,17 @@ use crate::resolve_tenant::RequestedTenant;
 ///
 /// See the [module docs](self) for when it refuses.
 #[must_use]
-pub struct LoadAccess<M, S> {
-    source: S,
-    model: PhantomData<fn() -> M>,
+pub struct LoadAccess<M: AccessModel, S> {
+    source: Arc<S>,
+    reload: Reload<M>,
 }
 
 impl<M: AccessModel, S: AccessSource<M>> LoadAccess<M, S> {
     /// Loads from `source`.
-    pub const fn new(source: S) -> Self {
-        Self { source, model: PhantomData }
+    pub fn new(source: S) -> Self {
+        let source = Arc::new(source);
+        let reload = Reload::past_caches_of(Arc::clone(&source));
+        Self { source, reload }
     }
 }
 
@@ -63,15 +68,49 @@ impl<M: AccessModel, S: AccessSource<M>> Guard for LoadAccess<M, S> {
         let RequestedTenant(tenant) = *view.need()?;
         match self.source.access(principal, tenant).await {
             Ok(access) => {
+                if access.is_cached() {
+                    view.extensions.insert(self.reload.clone());
+                }
                 view.extensions.insert(access);
                 Ok(Pass::new())
             }
-            Err(error) => {
-                log(&error);
-                Err(error.into())
-            }
+            Err(error) => Err(refuse(&error)),
         }
     }
+}
+
+/// Loads access past any cache. Left beside a cached one, for whoever would refuse because of it.
+pub(crate) struct Reload<M: AccessModel>(Arc<LoadFresh<M>>);
+
+type LoadFresh<M> = dyn Fn(Principal, TenantId) -> Loading<M> + Send + Sync;
+type Loading<M> = Pin<Box<dyn Future<Output = Result<Access<M>, AccessError>> + Send>>;
+
+impl<M: AccessModel> Reload<M> {
+    fn past_caches_of<S: AccessSource<M>>(source: Arc<S>) -> Self {
+        Self(Arc::new(move |principal, tenant| {
+            let source = Arc::clone(&source);
+            Box::pin(async move { source.fresh(principal, tenant).await })
+        }))
+    }
+
+    pub(crate) async fn access(
+        &self,
+        principal: Principal,
+        tenant: TenantId,
+    ) -> Result<Access<M>, Problem> {
+        self.0(principal, tenant).await.map_err(|error| refuse(&error))
+    }
+}
+
+impl<M: AccessModel> Clone for Reload<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+fn refuse(error: &AccessError) -> Problem {
+    log(error);
+    error.into()
 }
 
 fn log(error: &AccessError) {
@@ -83,14 +122,14 @@ fn log(error: &AccessError) {
     }
 }
 
-impl<M, S: fmt::Debug> fmt::Debug for LoadAccess<M, S> {
+impl<M: AccessModel, S: fmt::Debug> fmt::Debug for LoadAccess<M, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LoadAccess").field("source", &self.source).finish_non_exhaustive()
     }
 }
 
-impl<M, S: Clone> Clone for LoadAccess<M, S> {
+impl<M: AccessModel, S> Clone for LoadAccess<M, S> {
     fn clone(&self) -> Self {
-        Self { source: self.source.clone(), model: PhantomData }
+        Self { source: Arc::clone(&self.source), reload: self.reload.clone() }
     }
 }

@@ -33,6 +33,7 @@ use std::marker::PhantomData;
 
 use mt_core::access::{Access, Permission};
 
+use crate::authorize;
 use crate::guard::{Guard, Pass, View};
 use crate::problem::Problem;
 
@@ -53,8 +54,11 @@ impl<P: Permission> Require<P> {
 
 impl<P: Permission> Guard for Require<P> {
     async fn check<'a>(&'a self, view: View<'a>) -> Result<Pass, Problem> {
-        view.need::<Access<P::Model>>()?.check::<P>()?;
-        Ok(Pass::new())
+        authorize::decide(view.extensions, |access: &Access<P::Model>| {
+            access.check::<P>()?;
+            Ok(Pass::new())
+        })
+        .await
     }
 }
 

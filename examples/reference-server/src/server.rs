@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mt_core::access::AccessCache;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::pg::{ConnectError, Database, DatabaseOptions, ServerLogin};
@@ -30,6 +31,8 @@ const ISSUER: &str = "mt";
 /// How long a database that is away at start is waited for.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const START_PAUSE: Duration = Duration::from_millis(500);
+/// How many memberships are remembered, where they are: some 15 MB at most.
+const REMEMBERED_MEMBERSHIPS: usize = 100_000;
 /// How long letters that wait at the end are still sent.
 const MAIL_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -52,6 +55,7 @@ pub struct Behind {
     database: Database,
     embedded: Option<EmbeddedPostgres>,
     worker: tokio::task::JoinHandle<()>,
+    access_changes: Option<tokio::task::JoinHandle<()>>,
     mail: Option<Mail>,
 }
 
@@ -82,6 +86,9 @@ impl Behind {
     /// When the embedded engine had failed.
     pub async fn stop(self) -> Result<(), StartError> {
         self.worker.abort();
+        if let Some(task) = self.access_changes {
+            task.abort();
+        }
         if let Some(Mail { task, stop }) = self.mail {
             // Either may have ended by itself.
             let _ = stop.send(());
@@ -122,7 +129,17 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
         None => Limiter::in_process(),
     };
     let (mailer, mail) = mail(config)?;
-    let app = Arc::new(app(config, &database, limiter.clone(), mailer)?);
+    let mut app = app(config, &database, limiter.clone(), mailer)?;
+    let access_changes = match config.database.access_cache {
+        Duration::ZERO => None,
+        ttl => {
+            let cache = AccessCache::new(REMEMBERED_MEMBERSHIPS, ttl);
+            app.tenants = app.tenants.with_access_cache(cache.clone());
+            // The embedded engine has one connection and one process, which sees its own changes.
+            embedded.is_none().then(|| tokio::spawn(database.access_changes().tell(cache)))
+        }
+    };
+    let app = Arc::new(app);
     let checks = Dependencies { database: database.clone(), limiter: limiter.clone() };
     let readiness = Readiness::new(checks, config.redis.required_for_ready);
     let layers = Layers::new(&app, limiter, config.rate_limits.clone());
@@ -132,7 +149,7 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
         body_limits: BodyLimits::default().with(webhooks::PATH, webhooks::MAX_BYTES),
         cors_origins: config.cors_origins.clone(),
     };
-    let behind = Behind { database, embedded, worker, mail };
+    let behind = Behind { database, embedded, worker, access_changes, mail };
     Ok(Started { service: service(router, options), readiness, behind })
 }
 

@@ -60,6 +60,7 @@ pub struct Access<M: AccessModel> {
     tenant: TenantId,
     principal: Principal,
     facts: Facts<M>,
+    cached: bool,
 }
 
 impl<M: AccessModel> Access<M> {
@@ -69,7 +70,21 @@ impl<M: AccessModel> Access<M> {
     /// Only the membership loader and tests should call it.
     #[must_use]
     pub const fn assertion(tenant: TenantId, principal: Principal, facts: Facts<M>) -> Self {
-        Self { tenant, principal, facts }
+        Self { tenant, principal, facts, cached: false }
+    }
+
+    /// The same, marked as remembered and not as read just now.
+    #[must_use]
+    pub const fn into_cached(mut self) -> Self {
+        self.cached = true;
+        self
+    }
+
+    /// Whether it was remembered from an earlier request. A refusal that rests on it alone is worth
+    /// a second look: the caller may have been promoted, or the tenant may have paid.
+    #[must_use]
+    pub const fn is_cached(&self) -> bool {
+        self.cached
     }
 
     /// Checks suspension, permission and billing together, and keeps the answer as a value.
@@ -108,6 +123,12 @@ impl<M: AccessModel> Access<M> {
             }
         };
         if paid { Ok(()) } else { Err(Denied::PaymentRequired) }
+    }
+
+    /// What the decisions rest on.
+    #[must_use]
+    pub const fn facts(&self) -> &Facts<M> {
+        &self.facts
     }
 
     /// The tenant in question.
@@ -179,6 +200,7 @@ impl<M: AccessModel> fmt::Debug for Access<M> {
             .field("tenant", &self.tenant)
             .field("principal", &self.principal)
             .field("facts", &self.facts)
+            .field("cached", &self.cached)
             .finish()
     }
 }

@@ -73,11 +73,15 @@
 //! assert_eq!(viewer.authorize::<ProjectsWrite>().unwrap_err(), Denied::Forbidden);
 //! ```
 
+#[cfg(feature = "access-cache")]
+mod cache;
 mod decision;
 mod grant;
 mod model;
 mod source;
 
+#[cfg(feature = "access-cache")]
+pub use self::cache::{AccessCache, Ticket};
 pub use self::decision::{Access, Denied, Facts, Suspension};
 pub use self::grant::Grant;
 pub use self::model::{AccessModel, Billing, Effect, Implies, Permission};

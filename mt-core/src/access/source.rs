@@ -11,7 +11,7 @@ use crate::id::TenantId;
 ///
 /// `pg::TenantPool` is one; an embedder whose memberships live elsewhere writes another.
 pub trait AccessSource<M: AccessModel>: Send + Sync + 'static {
-    /// Loads the facts of a membership as they stand now.
+    /// Loads the facts of a membership, as they stand now or stood a little while ago.
     ///
     /// # Errors
     ///
@@ -21,6 +21,20 @@ pub trait AccessSource<M: AccessModel>: Send + Sync + 'static {
         principal: Principal,
         tenant: TenantId,
     ) -> impl Future<Output = Result<Access<M>, AccessError>> + Send;
+
+    /// The same, past any cache: asked when a refusal would rest on an [`Access`] that
+    /// [`is_cached`](Access::is_cached).
+    ///
+    /// # Errors
+    ///
+    /// See [`AccessError`].
+    fn fresh(
+        &self,
+        principal: Principal,
+        tenant: TenantId,
+    ) -> impl Future<Output = Result<Access<M>, AccessError>> + Send {
+        self.access(principal, tenant)
+    }
 }
 
 /// Why there is no access.
@@ -48,5 +62,13 @@ impl<M: AccessModel, S: AccessSource<M>> AccessSource<M> for std::sync::Arc<S> {
         tenant: TenantId,
     ) -> Result<Access<M>, AccessError> {
         S::access(self, principal, tenant).await
+    }
+
+    async fn fresh(
+        &self,
+        principal: Principal,
+        tenant: TenantId,
+    ) -> Result<Access<M>, AccessError> {
+        S::fresh(self, principal, tenant).await
     }
 }

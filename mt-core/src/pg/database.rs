@@ -189,6 +189,10 @@ impl Database {
         self.pool.close().await;
     }
 
+    pub(super) fn connect_options(&self) -> PgConnectOptions {
+        PgConnectOptions::clone(&self.pool.connect_options())
+    }
+
     pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, PgError> {
         Ok(self.pool.acquire().await?)
     }

@@ -19,6 +19,7 @@
 //! * Postgres 15.20, or the minor of the same date of a newer major, is the oldest that keeps rows
 //!   hidden (CVE-2026-120154, CVE-2026-14666).
 
+mod access_changes;
 mod cap;
 mod database;
 mod decode;
@@ -37,6 +38,7 @@ mod tenant_tx;
 mod tenants;
 mod users;
 
+pub use self::access_changes::AccessChanges;
 pub use self::cap::{CapReached, Resource, Room};
 pub use self::database::{
     APP_ROLE, ConnectError, Database, DatabaseOptions, SYSTEM_ROLE, Statements,

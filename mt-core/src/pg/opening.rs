@@ -12,7 +12,7 @@ use sqlx::postgres::PgRow;
 
 use super::database::{APP_ROLE, SYSTEM_ROLE};
 use super::decode::word;
-use crate::access::{AccessModel, Effect, Facts, Suspension};
+use crate::access::{Access, AccessModel, Effect, Facts, Suspension};
 use crate::auth::Principal;
 use crate::billing::{StandingPolicy, SubscriptionStatus};
 use crate::id::TenantId;
@@ -142,7 +142,7 @@ fn facts(tenant: TenantId, principal: crate::id::PrincipalId, count: Option<Coun
 
 /// What the facts row says.
 pub(super) enum Found<M: AccessModel> {
-    Member { facts: Facts<M>, used: Option<u32> },
+    Member { access: Access<M>, used: Option<u32> },
     NotAMember,
     SignedOut,
 }
@@ -151,6 +151,7 @@ pub(super) enum Found<M: AccessModel> {
 pub(super) fn read<M: AccessModel>(
     rows: &[PgRow],
     principal: Principal,
+    tenant: TenantId,
     policy: &StandingPolicy,
 ) -> Result<Found<M>, sqlx::Error> {
     let row = rows.last().ok_or(sqlx::Error::RowNotFound)?;
@@ -169,7 +170,8 @@ pub(super) fn read<M: AccessModel>(
         suspension: word::<Suspension>("suspension", row.try_get("suspension")?)?,
     };
     let used: Option<i64> = row.try_get("used")?;
-    Ok(Found::Member { facts, used: used.map(|n| u32::try_from(n).unwrap_or(u32::MAX)) })
+    let access = Access::assertion(tenant, principal, facts);
+    Ok(Found::Member { access, used: used.map(|n| u32::try_from(n).unwrap_or(u32::MAX)) })
 }
 
 /// Whether the user is gone or the credential is of an earlier generation than theirs.

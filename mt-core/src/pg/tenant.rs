@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgRow;
 
 use super::cap::{self, CapReached, Resource, Room};
 use super::open_tx::{End, OpenTx};
@@ -12,7 +13,8 @@ use super::opening::{self, Count, Found, Locks};
 use super::tenant_tx::{Exclusive, TenantTx};
 use super::{Database, PgError};
 use crate::access::{
-    Access, AccessError, AccessModel, AccessSource, Denied, Effect, Grant, Permission,
+    Access, AccessCache, AccessError, AccessModel, AccessSource, Denied, Effect, Grant, Permission,
+    Ticket,
 };
 use crate::auth::Principal;
 use crate::billing::StandingPolicy;
@@ -30,12 +32,24 @@ use crate::word::Word as _;
 pub struct TenantPool<M: AccessModel> {
     database: Database,
     standing: Arc<StandingPolicy>,
+    cache: Option<AccessCache<M>>,
     model: PhantomData<fn() -> M>,
 }
 
 impl<M: AccessModel> TenantPool<M> {
     pub(super) fn new(database: Database, standing: StandingPolicy) -> Self {
-        Self { database, standing: Arc::new(standing), model: PhantomData }
+        Self { database, standing: Arc::new(standing), cache: None, model: PhantomData }
+    }
+
+    /// Answers [`AccessSource::access`] from `cache` where it can, which saves layers a round trip.
+    ///
+    /// The pool keeps what it can see right: whatever opens a transaction, or tries to, teaches the
+    /// cache the facts of that moment. Changes by others are brought by
+    /// [`AccessChanges`](super::AccessChanges), or show when an entry has grown too old.
+    #[must_use]
+    pub fn with_access_cache(mut self, cache: AccessCache<M>) -> Self {
+        self.cache = Some(cache);
+        self
     }
 
     /// Opens a transaction that sees the grant's tenant and no other.
@@ -149,8 +163,10 @@ impl<M: AccessModel> TenantPool<M> {
         let (tenant, principal) = (grant.tenant(), grant.principal());
         let begin = opening::of_tenant(tenant, principal, P::EFFECT, locks, count);
         let conn = self.database.acquire().await?;
+        let ticket = self.ticket();
         let (tx, rows) = OpenTx::begin(conn, self.database.statements(), begin).await?;
-        match self.decide::<P>(&rows, tenant, principal) {
+        let found = self.read(&rows, principal, tenant, ticket).map_err(PgError::from);
+        match found.map_err(BeginError::from).and_then(decide::<P>) {
             Ok((access, used)) => Ok((TenantTx::new(tx, access), used)),
             Err(error) => {
                 tx.end(End::Rollback).await?;
@@ -159,24 +175,7 @@ impl<M: AccessModel> TenantPool<M> {
         }
     }
 
-    fn decide<P: Permission<Model = M>>(
-        &self,
-        rows: &[sqlx::postgres::PgRow],
-        tenant: TenantId,
-        principal: Principal,
-    ) -> Result<(Access<M>, Option<u32>), BeginError> {
-        match opening::read(rows, principal, &self.standing).map_err(PgError::from)? {
-            Found::Member { facts, used } => {
-                let access = Access::assertion(tenant, principal, facts);
-                access.check::<P>()?;
-                Ok((access, used))
-            }
-            Found::NotAMember => Err(BeginError::NotAMember),
-            Found::SignedOut => Err(BeginError::SignedOut),
-        }
-    }
-
-    /// Loads what `principal` may do in `tenant`, in one round trip.
+    /// Loads what `principal` may do in `tenant`, in one round trip and past any cache.
     ///
     /// # Errors
     ///
@@ -186,14 +185,16 @@ impl<M: AccessModel> TenantPool<M> {
         principal: Principal,
         tenant: TenantId,
     ) -> Result<Access<M>, AccessError> {
+        let ticket = self.ticket();
         let rows = self.look_rows(principal, tenant).await.map_err(|error| match error {
             PgError::Database(_) => AccessError::Internal(error.into()),
             PgError::Unavailable(_) => AccessError::Unavailable(error.into()),
         })?;
-        let found = opening::read(&rows, principal, &self.standing)
+        let found = self
+            .read(&rows, principal, tenant, ticket)
             .map_err(|error| AccessError::Internal(error.into()))?;
         match found {
-            Found::Member { facts, .. } => Ok(Access::assertion(tenant, principal, facts)),
+            Found::Member { access, .. } => Ok(access),
             Found::NotAMember => Err(AccessError::NotAMember),
             Found::SignedOut => Err(AccessError::SignedOut),
         }
@@ -203,10 +204,46 @@ impl<M: AccessModel> TenantPool<M> {
         &self,
         principal: Principal,
         tenant: TenantId,
-    ) -> Result<Vec<sqlx::postgres::PgRow>, PgError> {
+    ) -> Result<Vec<PgRow>, PgError> {
         let mut conn = self.database.acquire().await?;
         let sql = opening::of_look(tenant, principal);
         Ok(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *conn).await?)
+    }
+
+    fn ticket(&self) -> Option<Ticket> {
+        self.cache.as_ref().map(AccessCache::ticket)
+    }
+
+    /// Reads what an opening found, and has the cache know.
+    fn read(
+        &self,
+        rows: &[PgRow],
+        principal: Principal,
+        tenant: TenantId,
+        ticket: Option<Ticket>,
+    ) -> Result<Found<M>, sqlx::Error> {
+        let found = opening::read(rows, principal, tenant, &self.standing)?;
+        if let (Some(cache), Some(ticket)) = (&self.cache, ticket) {
+            match &found {
+                Found::Member { access, .. } => cache.learn(ticket, access),
+                Found::NotAMember | Found::SignedOut => cache.unlearn(principal, tenant),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Decides on what an opening found.
+fn decide<P: Permission>(
+    found: Found<P::Model>,
+) -> Result<(Access<P::Model>, Option<u32>), BeginError> {
+    match found {
+        Found::Member { access, used } => {
+            access.check::<P>()?;
+            Ok((access, used))
+        }
+        Found::NotAMember => Err(BeginError::NotAMember),
+        Found::SignedOut => Err(BeginError::SignedOut),
     }
 }
 
@@ -221,6 +258,17 @@ impl<M: AccessModel> AccessSource<M> for TenantPool<M> {
         principal: Principal,
         tenant: TenantId,
     ) -> Result<Access<M>, AccessError> {
+        match self.cache.as_ref().and_then(|cache| cache.get(principal, tenant)) {
+            Some(access) => Ok(access),
+            None => self.look(principal, tenant).await,
+        }
+    }
+
+    async fn fresh(
+        &self,
+        principal: Principal,
+        tenant: TenantId,
+    ) -> Result<Access<M>, AccessError> {
         self.look(principal, tenant).await
     }
 }
@@ -230,6 +278,7 @@ impl<M: AccessModel> Clone for TenantPool<M> {
         Self {
             database: self.database.clone(),
             standing: Arc::clone(&self.standing),
+            cache: self.cache.clone(),
             model: PhantomData,
         }
     }

@@ -29,6 +29,8 @@ pub struct DatabaseConfig {
     pub migrate_url: Option<Secret>,
     /// `DATABASE_MAX_CONNECTIONS`.
     pub max_connections: NonZeroU32,
+    /// `ACCESS_CACHE_SECONDS`: how long a membership is remembered; zero: not at all.
+    pub access_cache: Duration,
 }
 
 impl DatabaseConfig {
@@ -40,6 +42,7 @@ impl DatabaseConfig {
             migrate_url: migrate_url.or_else(|| url.clone()),
             url,
             max_connections: r.count("DATABASE_MAX_CONNECTIONS", 16, 10_000),
+            access_cache: r.seconds("ACCESS_CACHE_SECONDS", 0, 0..=3600),
         }
     }
 }

@@ -33,7 +33,7 @@ struct BillingView {
 #[handler]
 async fn show(req: &mut Request, depot: &mut Depot) -> Result<Json<BillingView>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(request::grant::<BillingRead>(req)?).await?;
+    let mut tx = app.tenants.begin(request::grant::<BillingRead>(req).await?).await?;
     let tenant = Tenant::load(&mut tx).await?;
     let customer_id = link::customer_of::<BillingRead, _, _>(&mut tx).await?;
     let view = BillingView {
@@ -58,7 +58,7 @@ struct Customer {
 #[handler]
 async fn make_customer(req: &mut Request, depot: &mut Depot) -> Result<Json<Customer>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(request::grant::<BillingManage>(req)?).await?;
+    let mut tx = app.tenants.begin(request::grant::<BillingManage>(req).await?).await?;
     let known = link::customer_of::<BillingManage, _, _>(&mut tx).await?;
     let org = tx.tenant();
     tx.commit().await?;
@@ -69,7 +69,7 @@ async fn make_customer(req: &mut Request, depot: &mut Depot) -> Result<Json<Cust
                 tracing::error!(cause = std::error::Error::source(&error), "{error}");
                 ApiError::new(&problems::UNAVAILABLE)
             })?;
-            let grant = request::grant::<BillingManage>(req)?;
+            let grant = request::grant::<BillingManage>(req).await?;
             let mut tx = app.tenants.begin_exclusive(grant).await?;
             let linked = link::link(&mut tx, &made).await?;
             tx.commit().await?;

@@ -72,7 +72,7 @@ async fn create(
     res: &mut Response,
 ) -> Result<Json<InviteView>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<InvitesCreate>(req)?;
+    let grant = request::grant::<InvitesCreate>(req).await?;
     let NewInvite { email, role } = json::read(req).await?;
     let email = email.into_address();
     let (mut tx, room) = app.tenants.begin_exclusive_capped::<_, Seats>(grant).await?;
@@ -91,7 +91,7 @@ async fn create(
 #[handler]
 async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<InviteView>>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<InvitesRead>(req)?;
+    let grant = request::grant::<InvitesRead>(req).await?;
     let page = Page::of(req, &format!("invites:{}", grant.tenant()))?;
     let mut tx = app.tenants.begin(grant).await?;
     let before = page.after().map(InviteId::from_uuid);
@@ -104,7 +104,7 @@ async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Invit
 #[handler]
 async fn revoke(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<InvitesRevoke>(req)?;
+    let grant = request::grant::<InvitesRevoke>(req).await?;
     let invite = InviteId::from_uuid(request::id(req, "invite_id")?);
     let mut tx = app.tenants.begin_exclusive(grant).await?;
     invites::revoke(&mut tx, invite).await?;

@@ -44,7 +44,7 @@ impl From<Member<Role>> for MemberView {
 #[handler]
 async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<MemberView>>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<MembersRead>(req)?;
+    let grant = request::grant::<MembersRead>(req).await?;
     let page = Page::of(req, &format!("members:{}", grant.tenant()))?;
     let mut tx = app.tenants.begin(grant).await?;
     let before = page.after().map(PrincipalId::from_uuid);
@@ -70,7 +70,7 @@ fn present_role<'de, D: serde::Deserializer<'de>>(
 #[handler]
 async fn assign(req: &mut Request, depot: &mut Depot) -> Result<Json<MemberView>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<MembersAssign>(req)?;
+    let grant = request::grant::<MembersAssign>(req).await?;
     let RoleChange { role } = json::read(req).await?;
     let user = request::user_id(req)?;
     let mut tx = app.tenants.begin_exclusive(grant).await?;
@@ -85,7 +85,7 @@ async fn assign(req: &mut Request, depot: &mut Depot) -> Result<Json<MemberView>
 #[handler]
 async fn remove(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<MembersRemove>(req)?;
+    let grant = request::grant::<MembersRemove>(req).await?;
     let user = request::user_id(req)?;
     let mut tx = app.tenants.begin_exclusive(grant).await?;
     tx.remove_member(user).await?;

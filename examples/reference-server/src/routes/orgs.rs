@@ -140,7 +140,7 @@ async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Org>>
 #[handler]
 async fn show(req: &mut Request, depot: &mut Depot) -> Result<Json<Org>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(request::grant::<OrgRead>(req)?).await?;
+    let mut tx = app.tenants.begin(request::grant::<OrgRead>(req).await?).await?;
     let org = Org::of(&mut tx).await?;
     tx.commit().await?;
     Ok(Json(org))
@@ -156,7 +156,7 @@ struct OrgChange {
 #[handler]
 async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Org>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<OrgUpdate>(req)?;
+    let grant = request::grant::<OrgUpdate>(req).await?;
     let OrgChange { name } = json::read(req).await?;
     let mut tx = app.tenants.begin(grant).await?;
     if let Some(name) = name {
@@ -170,7 +170,7 @@ async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Org>, ApiEr
 #[handler]
 async fn delete(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin_exclusive(request::grant::<OrgDelete>(req)?).await?;
+    let mut tx = app.tenants.begin_exclusive(request::grant::<OrgDelete>(req).await?).await?;
     Tenant::delete(&mut tx).await?;
     tx.commit().await?;
     request::no_content(res);

@@ -35,7 +35,7 @@ async fn create(
     res: &mut Response,
 ) -> Result<Json<Project>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<ProjectsCreate>(req)?;
+    let grant = request::grant::<ProjectsCreate>(req).await?;
     let NewProject { name } = json::read(req).await?;
     let (mut tx, room) = app.tenants.begin_capped::<_, Projects>(grant).await?;
     let project = Project::insert(&mut tx, room?, name.as_str()).await?;
@@ -47,7 +47,7 @@ async fn create(
 #[handler]
 async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Project>>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<ProjectsRead>(req)?;
+    let grant = request::grant::<ProjectsRead>(req).await?;
     let page = Page::of(req, &format!("projects:{}", grant.tenant()))?;
     let mut tx = app.tenants.begin(grant).await?;
     let projects = Project::list(&mut tx, page.after(), page.fetch()).await?;
@@ -58,7 +58,7 @@ async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Proje
 #[handler]
 async fn show(req: &mut Request, depot: &mut Depot) -> Result<Json<Project>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<ProjectsRead>(req)?;
+    let grant = request::grant::<ProjectsRead>(req).await?;
     let id = request::id(req, "project_id")?;
     let mut tx = app.tenants.begin(grant).await?;
     let project = Project::find(&mut tx, id).await?;
@@ -76,7 +76,7 @@ struct ProjectChange {
 #[handler]
 async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Project>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<ProjectsUpdate>(req)?;
+    let grant = request::grant::<ProjectsUpdate>(req).await?;
     let ProjectChange { name } = json::read(req).await?;
     let id = request::id(req, "project_id")?;
     let mut tx = app.tenants.begin(grant).await?;
@@ -88,7 +88,7 @@ async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Project>, A
 #[handler]
 async fn delete(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<ProjectsDelete>(req)?;
+    let grant = request::grant::<ProjectsDelete>(req).await?;
     let id = request::id(req, "project_id")?;
     let mut tx = app.tenants.begin(grant).await?;
     let had = Project::delete(&mut tx, id).await?;

@@ -1,8 +1,9 @@
 //! What handlers ask a request for.
 
-use mt_core::access::{Access, Grant, Permission};
+use mt_core::access::{Grant, Permission};
 use mt_core::auth::Principal;
 use mt_core::id::{InviteId, PrincipalId};
+use mt_tower::authorize::authorize;
 use salvo::http::HeaderValue;
 use salvo::http::header::LOCATION;
 use salvo::prelude::*;
@@ -20,12 +21,11 @@ pub(super) fn principal(req: &Request) -> Result<Principal, ApiError> {
 }
 
 /// A grant of `P` in the org of the path, or the refusal.
-pub(super) fn grant<P>(req: &Request) -> Result<Grant<P>, ApiError>
+pub(super) async fn grant<P>(req: &mut Request) -> Result<Grant<P>, ApiError>
 where
     P: Permission<Model = Product>,
 {
-    let access: &Access<Product> = req.extensions().get().ok_or_else(|| missing("access"))?;
-    Ok(access.authorize()?)
+    Ok(authorize(req.extensions_mut()).await?)
 }
 
 /// An id of the path. Anything else than one hyphenated UUID is as unknown as an unknown one.

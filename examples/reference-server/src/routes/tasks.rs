@@ -55,7 +55,7 @@ async fn create(
     res: &mut Response,
 ) -> Result<Json<Task>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<TasksCreate>(req)?;
+    let grant = request::grant::<TasksCreate>(req).await?;
     let body: NewTaskBody = json::read(req).await?;
     let project_id = request::id(req, "project_id")?;
     let (mut tx, room) = app.tenants.begin_capped::<_, Tasks>(grant).await?;
@@ -78,7 +78,7 @@ async fn create(
 #[handler]
 async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Task>>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<TasksRead>(req)?;
+    let grant = request::grant::<TasksRead>(req).await?;
     let status = match req.query::<&str>("status") {
         None => None,
         Some(word) => Some(Status::parse(word).map_err(|_| {
@@ -101,7 +101,7 @@ async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Task>
 #[handler]
 async fn show(req: &mut Request, depot: &mut Depot) -> Result<Json<Task>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<TasksRead>(req)?;
+    let grant = request::grant::<TasksRead>(req).await?;
     let id = request::id(req, "task_id")?;
     let mut tx = app.tenants.begin(grant).await?;
     let task = Task::find(&mut tx, id).await?;
@@ -132,7 +132,7 @@ where
 #[handler]
 async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Task>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<TasksUpdate>(req)?;
+    let grant = request::grant::<TasksUpdate>(req).await?;
     let body: TaskChangeBody = json::read(req).await?;
     let id = request::id(req, "task_id")?;
     let change = TaskChange {
@@ -160,7 +160,7 @@ async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Task>, ApiE
 #[handler]
 async fn delete(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<TasksDelete>(req)?;
+    let grant = request::grant::<TasksDelete>(req).await?;
     let id = request::id(req, "task_id")?;
     let mut tx = app.tenants.begin(grant).await?;
     let had = Task::delete(&mut tx, id).await?;

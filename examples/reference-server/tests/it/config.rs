@@ -26,6 +26,7 @@ fn nothing_set_is_a_server_on_this_machine() {
     assert_eq!(config.base_url.as_str(), "http://localhost:8000");
     assert!(config.database.url.is_none() && config.database.migrate_url.is_none());
     assert_eq!(config.database.max_connections.get(), 16);
+    assert_eq!(config.database.access_cache, Duration::ZERO);
     assert!(config.redis.url.is_none() && config.redis.required_for_ready);
     assert!(config.auth.jwt_secret.reveal().len() >= 32);
     assert!(config.auth.jwt_secret_previous.is_none());
@@ -75,6 +76,7 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
     ),
     ("MIGRATE_DATABASE_URL", &["postgres://u:p@h/d"], &["u:p@h/d"]),
     ("DATABASE_MAX_CONNECTIONS", &["1", "10000"], &["0", "10001", "many"]),
+    ("ACCESS_CACHE_SECONDS", &["0", "3600"], &["3601", "-1", "1s"]),
     ("REDIS_URL", &["redis://h", "rediss://:p@h:6380/1"], &["h:6379", "http://h", "redis://"]),
     ("READY_REQUIRES_REDIS", &["true", "false"], &["1", "yes", "True"]),
     ("JWT_SECRET", &["short", "é"], &[]),

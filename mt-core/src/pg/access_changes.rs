@@ -1,0 +1,147 @@
+//! Word of changed memberships, from any process, for a cache of access.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgListener, PgPoolOptions};
+
+use super::{Database, PgError};
+use crate::access::{AccessCache, AccessModel};
+use crate::id::{PrincipalId, TenantId};
+
+/// Where the triggers of `migrations/0003_access_changes.sql` speak.
+const CHANNEL: &str = "mt_access";
+/// How long a notice of our own may take to come back.
+const ECHO_PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait after a connection was lost or refused.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Listens for changed memberships, tenants and users, and has a cache forget them.
+///
+/// It needs a session of its own, beside the pool's connections. A pooler in transaction mode gives
+/// none: notices would go to whoever has the server's connection at that moment. That is found out by
+/// listening for a notice of one's own; without an echo the cache goes by the age of its entries, and
+/// by what each transaction finds.
+#[derive(Debug)]
+pub struct AccessChanges {
+    database: Database,
+    session: PgPool,
+}
+
+impl Database {
+    /// Changes to who may do what, made by any process.
+    #[must_use]
+    pub fn access_changes(&self) -> AccessChanges {
+        let session = PgPoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_lazy_with(self.connect_options());
+        AccessChanges { database: self.clone(), session }
+    }
+}
+
+impl AccessChanges {
+    /// Has `cache` forget what changes, for as long as the future is polled.
+    ///
+    /// While there is no connection the cache is suspended, since nobody knows what it misses. It
+    /// begins anew with the next one. Returns only behind a pooler that gives no session.
+    pub async fn tell<M: AccessModel>(self, cache: AccessCache<M>) {
+        cache.suspend();
+        loop {
+            match self.listen().await {
+                Ok(Some(listener)) => {
+                    cache.resume();
+                    let error = forward(listener, &cache).await;
+                    cache.suspend();
+                    tracing::warn!(
+                        cause = error.as_ref().map(tracing::field::display),
+                        "word of changed memberships was cut off; access is read anew each time"
+                    );
+                }
+                Ok(None) => {
+                    tracing::warn!(
+                        "a pooler in transaction mode brings no word of changed memberships; \
+                         remembered access goes by its age"
+                    );
+                    cache.resume();
+                    return;
+                }
+                Err(error) => tracing::debug!(cause = %error, "cannot listen at present"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// A listener that hears, or `None` if there is somebody in between who listens instead.
+    async fn listen(&self) -> Result<Option<PgListener>, PgError> {
+        let mut listener = PgListener::connect_with(&self.session).await?;
+        // A lost connection is to be told at once: what it missed is not known.
+        listener.eager_reconnect(false);
+        listener.listen(CHANNEL).await?;
+        let echo = format!("echo {}", uuid::Uuid::new_v4());
+        let mut conn = self.database.acquire().await?;
+        sqlx::query("select pg_notify($1, $2)")
+            .persistent(false)
+            .bind(CHANNEL)
+            .bind(&echo)
+            .execute(&mut *conn)
+            .await?;
+        drop(conn);
+        let heard = tokio::time::timeout(ECHO_PATIENCE, async {
+            while let Some(notice) = listener.try_recv().await? {
+                if notice.payload() == echo {
+                    return Ok(true);
+                }
+            }
+            Err(sqlx::Error::WorkerCrashed)
+        });
+        match heard.await {
+            Ok(heard) => Ok(heard?.then_some(listener)),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+/// Until the connection is lost; says how.
+async fn forward<M: AccessModel>(
+    mut listener: PgListener,
+    cache: &AccessCache<M>,
+) -> Option<sqlx::Error> {
+    loop {
+        match listener.try_recv().await {
+            Ok(Some(notice)) => apply(notice.payload(), cache),
+            Ok(None) => return None,
+            Err(error) => return Some(error),
+        }
+    }
+}
+
+fn apply<M: AccessModel>(notice: &str, cache: &AccessCache<M>) {
+    let mut words = notice.split(' ');
+    let what = words.next();
+    let ids: Vec<&str> = words.collect();
+    match (what, ids.as_slice()) {
+        (Some("membership"), [tenant, principal]) => {
+            if let (Some(tenant), Some(principal)) =
+                (TenantId::parse(tenant), PrincipalId::parse(principal))
+            {
+                return cache.forget(principal, tenant);
+            }
+        }
+        (Some("tenant"), [tenant]) => {
+            if let Some(tenant) = TenantId::parse(tenant) {
+                return cache.forget_tenant(tenant);
+            }
+        }
+        (Some("principal"), [principal]) => {
+            if let Some(principal) = PrincipalId::parse(principal) {
+                return cache.forget_principal(principal);
+            }
+        }
+        (Some("echo"), _) => return,
+        _ => {}
+    }
+    // Of a newer version, perhaps. It means that something has changed.
+    cache.clear();
+}
