@@ -95,7 +95,7 @@ impl<M: AccessModel> AccessCache<M> {
     #[must_use]
     pub fn get(&self, principal: Principal, tenant: TenantId) -> Option<Access<M>> {
         let inner = &*self.inner;
-        if inner.suspended.load(Ordering::SeqCst) {
+        if self.is_suspended() {
             return None;
         }
         let entry = inner.entries.get(&(tenant, principal.id()))?;
@@ -169,6 +169,12 @@ impl<M: AccessModel> AccessCache<M> {
     pub fn resume(&self) {
         self.clear();
         self.inner.suspended.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether it remembers nothing at present, by [`suspend`](Self::suspend).
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        self.inner.suspended.load(Ordering::SeqCst)
     }
 
     /// How many memberships are remembered, those past their time among them.

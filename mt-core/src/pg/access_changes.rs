@@ -45,9 +45,14 @@ impl AccessChanges {
     /// Has `cache` forget what changes, for as long as the future is polled.
     ///
     /// While there is no connection the cache is suspended, since nobody knows what it misses. It
-    /// begins anew with the next one. Returns only behind a pooler that gives no session.
-    pub async fn tell<M: AccessModel>(self, cache: AccessCache<M>) {
+    /// begins anew with the next one. Ends only behind a pooler that gives no session.
+    pub fn tell<M: AccessModel>(self, cache: AccessCache<M>) -> impl Future<Output = ()> + Send {
+        // Now, and not with the first poll.
         cache.suspend();
+        self.keep_telling(cache)
+    }
+
+    async fn keep_telling<M: AccessModel>(self, cache: AccessCache<M>) {
         loop {
             match self.listen().await {
                 Ok(Some(listener)) => {

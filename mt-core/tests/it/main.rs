@@ -1,6 +1,7 @@
 //! Integration tests, one binary. They need `MT_TEST_DATABASE_URL` and `MT_TEST_REDIS_URL`, which
 //! `make test` provides.
 
+mod access_cache;
 mod accounts;
 mod cancellation;
 mod caps;

@@ -210,6 +210,35 @@ impl World {
         .unwrap();
     }
 
+    pub(crate) async fn demote(&self, tenant: TenantId, principal: Principal, role: Role) {
+        sqlx::query(
+            "update mt.memberships set role = $3 where tenant_id = $1 and principal_id = $2",
+        )
+        .bind(tenant.as_uuid())
+        .bind(principal.id().as_uuid())
+        .bind(role.as_str())
+        .execute(self.db.admin())
+        .await
+        .unwrap();
+    }
+
+    pub(crate) async fn remove(&self, tenant: TenantId, principal: Principal) {
+        sqlx::query("delete from mt.memberships where tenant_id = $1 and principal_id = $2")
+            .bind(tenant.as_uuid())
+            .bind(principal.id().as_uuid())
+            .execute(self.db.admin())
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn sign_out(&self, principal: Principal) {
+        sqlx::query("update mt.users set generation = generation + 1 where id = $1")
+            .bind(principal.id().as_uuid())
+            .execute(self.db.admin())
+            .await
+            .unwrap();
+    }
+
     pub(crate) async fn set(&self, tenant: TenantId, assignment: &'static str) {
         let sql = format!("update mt.tenants set {assignment} where id = '{tenant}'");
         self.db.admin().execute(sqlx::AssertSqlSafe(sql)).await.unwrap();

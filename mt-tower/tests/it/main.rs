@@ -2,6 +2,7 @@
 
 mod access;
 mod authenticate;
+mod authorize;
 mod in_axum;
 mod layer;
 mod problem;

@@ -1,6 +1,7 @@
 //! Tests of the server from outside, one module a subject. They need `MT_TEST_DATABASE_URL` and
 //! `MT_TEST_REDIS_URL`, which `make test` provides.
 
+mod access_cache;
 mod concurrency;
 mod config;
 #[cfg(all(feature = "embedded", unix))]

@@ -1,0 +1,294 @@
+//! Access remembered between requests: bounded, forgotten in time, and never what decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta};
+use mt_core::access::{Access, AccessCache, AccessError, AccessSource as _, Facts};
+use mt_core::auth::Principal;
+use mt_core::billing::{Standing, StandingPolicy};
+use mt_core::clock::ManualClock;
+use mt_core::id::{PrincipalId, TenantId};
+use mt_core::pg::{BeginError, Database, TenantPool};
+
+use crate::model::{Acme, Manage, NotesRead, NotesWrite, Plan, Role, World, all_notes};
+
+const LONG: Duration = Duration::from_hours(1);
+
+fn of(role: Role, principal: Principal, tenant: TenantId) -> Access<Acme> {
+    Access::assertion(tenant, principal, Facts::new(role, Plan::Free, Standing::Good))
+}
+
+fn somebody() -> Access<Acme> {
+    of(Role::Editor, Principal::in_generation(PrincipalId::generate(), 3), TenantId::generate())
+}
+
+fn role(cache: &AccessCache<Acme>, access: &Access<Acme>) -> Option<Role> {
+    Some(cache.get(access.principal(), access.tenant())?.role())
+}
+
+fn learn(cache: &AccessCache<Acme>, access: &Access<Acme>) {
+    cache.learn(cache.ticket(), access);
+}
+
+#[test]
+fn an_entry_grows_old() {
+    let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
+    let cache = AccessCache::with_clock(10, Duration::from_secs(30), Arc::clone(&clock));
+    let access = somebody();
+    assert_eq!(role(&cache, &access), None);
+    learn(&cache, &access);
+    clock.advance(TimeDelta::milliseconds(29_999));
+    let remembered = cache.get(access.principal(), access.tenant()).unwrap();
+    assert!(remembered.is_cached() && !access.is_cached());
+    clock.advance(TimeDelta::milliseconds(1));
+    assert_eq!(role(&cache, &access), None);
+    learn(&cache, &access);
+    clock.advance(TimeDelta::seconds(-1));
+    assert_eq!(role(&cache, &access), None, "from the future");
+}
+
+#[test]
+fn an_entry_is_of_one_credential_generation() {
+    let cache = AccessCache::new(10, LONG);
+    let access = somebody();
+    learn(&cache, &access);
+    let id = access.principal().id();
+    for other in [Principal::new(id), Principal::in_generation(id, 4)] {
+        assert!(cache.get(other, access.tenant()).is_none());
+        cache.unlearn(other, access.tenant());
+    }
+    assert_eq!(role(&cache, &access), Some(Role::Editor));
+    cache.unlearn(access.principal(), access.tenant());
+    assert_eq!(role(&cache, &access), None);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let cache = AccessCache::new(1000, LONG);
+    for _ in 0..20_000 {
+        learn(&cache, &somebody());
+    }
+    assert!((500..=1100).contains(&cache.len()), "{}", cache.len());
+}
+
+#[test]
+fn forgetting_takes_what_it_names_and_no_more() {
+    let (ada, bob) =
+        (Principal::new(PrincipalId::generate()), Principal::new(PrincipalId::generate()));
+    let (acme, other) = (TenantId::generate(), TenantId::generate());
+    let all = [(ada, acme), (ada, other), (bob, acme), (bob, other)];
+    let left_after = |forget: &dyn Fn(&AccessCache<Acme>)| {
+        let cache = AccessCache::new(10, LONG);
+        for (who, tenant) in all {
+            learn(&cache, &of(Role::Viewer, who, tenant));
+        }
+        forget(&cache);
+        all.map(|(who, tenant)| cache.get(who, tenant).is_some())
+    };
+    assert_eq!(left_after(&|_| ()), [true; 4]);
+    assert_eq!(left_after(&|cache| cache.forget(bob.id(), acme)), [true, true, false, true]);
+    assert_eq!(left_after(&|cache| cache.forget_tenant(acme)), [false, true, false, true]);
+    assert_eq!(left_after(&|cache| cache.forget_principal(ada.id())), [false, false, true, true]);
+    assert_eq!(left_after(&AccessCache::clear), [false; 4]);
+    assert_eq!(left_after(&AccessCache::suspend), [false; 4]);
+    let suspended_for_a_while = |cache: &AccessCache<Acme>| {
+        cache.suspend();
+        cache.resume();
+    };
+    assert_eq!(left_after(&suspended_for_a_while), [false; 4], "it begins from nothing");
+}
+
+#[test]
+fn an_answer_that_was_under_way_is_not_learnt_once_something_was_forgotten() {
+    let cache = AccessCache::new(10, LONG);
+    let access = somebody();
+    let ticket = cache.ticket();
+    cache.forget(PrincipalId::generate(), TenantId::generate());
+    cache.learn(ticket, &access);
+    assert_eq!(role(&cache, &access), None);
+    // What was merely found to be worth nothing does not keep others from learning.
+    let ticket = cache.ticket();
+    cache.unlearn(somebody().principal(), TenantId::generate());
+    cache.learn(ticket, &access);
+    assert_eq!(role(&cache, &access), Some(Role::Editor));
+}
+
+/// Readers read the truth and learn it while a writer changes the truth and says so. Whatever the
+/// order, once all have ended nothing but the last truth is remembered.
+#[test]
+fn nothing_stale_survives_a_race_of_learning_and_forgetting() {
+    let access = somebody();
+    let (principal, tenant) = (access.principal(), access.tenant());
+    for _ in 0..300 {
+        let cache = AccessCache::new(10, LONG);
+        let truth = std::sync::RwLock::new(Role::Editor);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        let ticket = cache.ticket();
+                        let role = *truth.read().unwrap();
+                        cache.learn(ticket, &of(role, principal, tenant));
+                    }
+                });
+            }
+            scope.spawn(|| {
+                *truth.write().unwrap() = Role::Viewer;
+                cache.forget(principal.id(), tenant);
+            });
+        });
+        assert_ne!(role(&cache, &access), Some(Role::Editor));
+    }
+}
+
+/// A second process: a pool of its own that remembers.
+async fn remembering(world: &World) -> (Database, TenantPool<Acme>, AccessCache<Acme>) {
+    let database = world.db.connect(2).await.unwrap();
+    let cache = AccessCache::new(100, LONG);
+    let tenants = database.tenants(StandingPolicy::default()).with_access_cache(cache.clone());
+    (database, tenants, cache)
+}
+
+#[tokio::test]
+async fn a_remembered_membership_opens_nothing_once_it_is_gone() {
+    let world = World::new(2).await;
+    let (owner, editor) = (world.user("owner").await, world.user("editor").await);
+    let tenant = world.tenant(owner).await;
+    world.join(tenant, editor, Role::Editor).await;
+    let (_, tenants, _) = remembering(&world).await;
+    assert!(!tenants.access(editor, tenant).await.unwrap().is_cached());
+    assert!(tenants.access(editor, tenant).await.unwrap().is_cached());
+
+    world.demote(tenant, editor, Role::Viewer).await;
+    let stale = tenants.access(editor, tenant).await.unwrap();
+    assert_eq!(stale.role(), Role::Editor, "nobody told: it is stale, as this test needs it");
+    let refused = tenants.begin(stale.authorize::<NotesWrite>().unwrap()).await;
+    assert!(matches!(refused, Err(BeginError::Denied(_))), "{refused:?}");
+    let taught = tenants.access(editor, tenant).await.unwrap();
+    assert_eq!((taught.role(), taught.is_cached()), (Role::Viewer, true));
+
+    world.remove(tenant, editor).await;
+    let stale = tenants.access(editor, tenant).await.unwrap();
+    let refused = tenants.begin(stale.authorize::<NotesRead>().unwrap()).await;
+    assert!(matches!(refused, Err(BeginError::NotAMember)), "{refused:?}");
+    let gone = tenants.access(editor, tenant).await;
+    assert!(matches!(gone, Err(AccessError::NotAMember)), "{gone:?}");
+}
+
+#[tokio::test]
+async fn a_credential_that_was_signed_out_opens_nothing() {
+    let world = World::new(2).await;
+    let owner = world.user("owner").await;
+    let tenant = world.tenant(owner).await;
+    let (_, tenants, _) = remembering(&world).await;
+    tenants.access(owner, tenant).await.unwrap();
+    world.sign_out(owner).await;
+    let stale = tenants.access(owner, tenant).await.unwrap();
+    let refused = tenants.begin(stale.authorize::<NotesRead>().unwrap()).await;
+    assert!(matches!(refused, Err(BeginError::SignedOut)), "{refused:?}");
+    let gone = tenants.access(owner, tenant).await;
+    assert!(matches!(gone, Err(AccessError::SignedOut)), "{gone:?}");
+}
+
+#[tokio::test]
+async fn a_fresh_look_passes_the_cache_by() {
+    let world = World::new(2).await;
+    let (owner, viewer) = (world.user("owner").await, world.user("viewer").await);
+    let tenant = world.tenant(owner).await;
+    world.join(tenant, viewer, Role::Viewer).await;
+    let (_, tenants, _) = remembering(&world).await;
+    tenants.access(viewer, tenant).await.unwrap();
+    world.demote(tenant, viewer, Role::Editor).await;
+    assert_eq!(tenants.access(viewer, tenant).await.unwrap().role(), Role::Viewer);
+    let fresh = tenants.fresh(viewer, tenant).await.unwrap();
+    assert_eq!((fresh.role(), fresh.is_cached()), (Role::Editor, false));
+    assert_eq!(tenants.access(viewer, tenant).await.unwrap().role(), Role::Editor, "and taught it");
+}
+
+/// Asks again until `cache` is as wanted.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let asked = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), asked).await.expect(what);
+}
+
+#[tokio::test]
+async fn changes_by_another_process_are_forgotten_at_once() {
+    let world = World::new(2).await;
+    let (owner, editor) = (world.user("owner").await, world.user("editor").await);
+    let tenant = world.tenant(owner).await;
+    world.join(tenant, editor, Role::Editor).await;
+    let (database, tenants, cache) = remembering(&world).await;
+    let told = tokio::spawn(database.access_changes().tell(cache.clone()));
+    until("it listens", || !cache.is_suspended()).await;
+
+    for change in [
+        "update mt.memberships set role = 'viewer' where not is_owner",
+        "update mt.tenants set plan = 'team'",
+        "update mt.tenants set subscription_status = 'past_due'",
+        "update mt.tenants set suspension = 'full'",
+        "update mt.users set generation = generation",
+        "delete from mt.memberships where not is_owner",
+    ] {
+        tenants.access(editor, tenant).await.unwrap();
+        assert!(cache.get(editor, tenant).is_some(), "{change}");
+        sqlx::query(change).execute(world.db.admin()).await.unwrap();
+        until(change, || cache.get(editor, tenant).is_none()).await;
+    }
+    // And what has nothing to do with it is not: the notice of a plan that stays is never sent.
+    tenants.access(owner, tenant).await.unwrap();
+    sqlx::query("update mt.tenants set plan = plan, name = 'another'")
+        .execute(world.db.admin())
+        .await
+        .unwrap();
+    let bystander = world.user("bystander").await;
+    world.join(tenant, bystander, Role::Viewer).await;
+    tenants.access(bystander, tenant).await.unwrap();
+    world.remove(tenant, bystander).await;
+    until("the later notice", || cache.get(bystander, tenant).is_none()).await;
+    assert!(cache.get(owner, tenant).is_some());
+    told.abort();
+}
+
+#[tokio::test]
+async fn nothing_is_remembered_while_nobody_listens() {
+    let world = World::new(2).await;
+    let owner = world.user("owner").await;
+    let tenant = world.tenant(owner).await;
+    let (database, tenants, cache) = remembering(&world).await;
+    let told = tokio::spawn(database.access_changes().tell(cache.clone()));
+    until("it listens", || !cache.is_suspended()).await;
+    tenants.access(owner, tenant).await.unwrap();
+    let cut = "select pg_terminate_backend(pid) from pg_stat_activity \
+         where datname = current_database() and query like 'LISTEN%'";
+    sqlx::query(cut).execute(world.db.admin()).await.unwrap();
+    until("the cut is noticed", || cache.get(owner, tenant).is_none()).await;
+    assert!(!tenants.access(owner, tenant).await.unwrap().is_cached());
+    until("it listens again", || !cache.is_suspended()).await;
+    tenants.access(owner, tenant).await.unwrap();
+    assert!(tenants.access(owner, tenant).await.unwrap().is_cached());
+    told.abort();
+}
+
+#[tokio::test]
+async fn transactions_of_a_pool_that_remembers_are_like_any_other() {
+    let world = World::new(2).await;
+    let owner = world.user("owner").await;
+    let tenant = world.tenant(owner).await;
+    let (_, tenants, _) = remembering(&world).await;
+    for _ in 0..2 {
+        let access = tenants.access(owner, tenant).await.unwrap();
+        let mut tx = tenants.begin(access.authorize::<NotesRead>().unwrap()).await.unwrap();
+        assert!(all_notes(&mut tx).await.is_empty());
+        assert!(!tx.access().is_cached(), "these facts are of the transaction");
+        tx.commit().await.unwrap();
+    }
+    world.set(tenant, "subscription_status = 'unpaid'").await;
+    let stale = tenants.access(owner, tenant).await.unwrap();
+    let refused = tenants.begin(stale.authorize::<Manage>().unwrap()).await;
+    assert!(matches!(refused, Err(BeginError::Denied(_))), "{refused:?}");
+}
