@@ -9,7 +9,9 @@
 //! migrations, so one costs tens of milliseconds.
 
 mod database;
+mod relay;
 
 pub use self::database::{TestDatabase, TestDatabaseError};
+pub use self::relay::{Relay, Rewrite};
 #[cfg(doc)]
 use crate::pg::Database;

@@ -14,4 +14,5 @@ mod migrations;
 mod model;
 mod policy;
 mod roster;
+mod round_trips;
 mod tidy;

@@ -1,0 +1,71 @@
+//! Decisions without I/O: authorising, and asking the access cache. With allocations counted.
+
+use std::time::Duration;
+
+use divan::{AllocProfiler, Bencher, black_box};
+use mt_core::access::{Access, AccessCache, Facts, Permission};
+use mt_core::auth::Principal;
+use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
+use mt_core::billing::Standing;
+use mt_core::id::{PrincipalId, TenantId};
+use reference_server::model::{Plan, Product, ProjectsDelete, Role, TasksCreate, TasksRead};
+
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+
+fn main() {
+    divan::main();
+}
+
+fn access(role: Role, standing: Standing) -> Access<Product> {
+    let principal = Principal::in_generation(PrincipalId::generate(), 1);
+    Access::assertion(TenantId::generate(), principal, Facts::new(role, Plan::Pro, standing))
+}
+
+fn authorize<P: Permission<Model = Product>>(bencher: Bencher<'_, '_>, role: Role, paid: Standing) {
+    let access = access(role, paid);
+    bencher.bench_local(|| black_box(&access).authorize::<P>().is_ok());
+}
+
+#[divan::bench]
+fn authorize_granted_read(bencher: Bencher<'_, '_>) {
+    authorize::<TasksRead>(bencher, Role::Member, Standing::Lapsed);
+}
+
+#[divan::bench]
+fn authorize_granted_write(bencher: Bencher<'_, '_>) {
+    authorize::<TasksCreate>(bencher, Role::Member, Standing::Good);
+}
+
+#[divan::bench]
+fn authorize_refused_by_role(bencher: Bencher<'_, '_>) {
+    authorize::<ProjectsDelete>(bencher, Role::Member, Standing::Good);
+}
+
+#[divan::bench]
+fn authorize_refused_by_billing(bencher: Bencher<'_, '_>) {
+    authorize::<TasksCreate>(bencher, Role::Owner, Standing::Lapsed);
+}
+
+/// A hit among as many memberships as are remembered.
+#[divan::bench(args = [100, 10_000, 100_000])]
+fn access_cache_hit(bencher: Bencher<'_, '_>, memberships: usize) {
+    let cache = AccessCache::new(memberships * 2, Duration::from_mins(10));
+    let all: Vec<_> = (0..memberships).map(|_| access(Role::Member, Standing::Good)).collect();
+    for access in &all {
+        cache.learn(cache.ticket(), access);
+    }
+    let mut next = all.iter().cycle();
+    bencher.bench_local(|| {
+        let access = next.next().expect("it goes round");
+        cache.get(black_box(access.principal()), black_box(access.tenant())).is_some()
+    });
+}
+
+#[divan::bench]
+fn jwt_verified(bencher: Bencher<'_, '_>) {
+    let key = JwtKey::hs256("a secret of 32 bytes for the bench").expect("it is long enough");
+    let tokens = JwtAuthenticator::new(JwtConfig::new("mt", "mt", key)).expect("one key");
+    let token = tokens.issue(PrincipalId::generate(), 0).expect("it signs").token;
+    bencher.bench_local(|| tokens.verify(black_box(&token)).is_ok());
+}

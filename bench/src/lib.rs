@@ -1,0 +1,1 @@
+//! Benchmarks of the workspace. `make bench` runs them; there is no code to use here.

@@ -1,0 +1,261 @@
+//! A relay in front of Postgres that reads along: counts round trips, and can change statements.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::select;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// Changes a statement on its way to the server; `None` leaves it as it is.
+pub type Rewrite = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// A listener on this machine that passes everything on to a Postgres server.
+///
+/// A *round trip* begins with a message that the server answers with `ReadyForQuery` (`Query` or
+/// `Sync`) while no earlier answer is outstanding: the moment in which a client begins to wait. So
+/// statements sent together count once, and a statement that is prepared before it is run counts
+/// twice. See <https://www.postgresql.org/docs/current/protocol-flow.html>.
+pub struct Relay {
+    address: SocketAddr,
+    seen: Arc<Seen>,
+    accepting: JoinHandle<()>,
+}
+
+struct Seen {
+    trips: Mutex<Vec<String>>,
+    rewritten: Mutex<Vec<String>>,
+    rewrite: Option<Box<Rewrite>>,
+}
+
+impl Relay {
+    /// A relay to the server that `login` names.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be had.
+    pub async fn start(login: &PgConnectOptions) -> io::Result<Self> {
+        Self::run(login, None).await
+    }
+
+    /// The same, with every statement shown to `rewrite` first.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be had.
+    pub async fn rewriting(
+        login: &PgConnectOptions,
+        rewrite: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        Self::run(login, Some(Box::new(rewrite))).await
+    }
+
+    async fn run(login: &PgConnectOptions, rewrite: Option<Box<Rewrite>>) -> io::Result<Self> {
+        let server = (login.get_host().to_owned(), login.get_port());
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let seen = Arc::new(Seen { trips: Mutex::default(), rewritten: Mutex::default(), rewrite });
+        let shared = Arc::clone(&seen);
+        let accepting = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(relay(client, server.clone(), Arc::clone(&shared)));
+            }
+        });
+        Ok(Self { address, seen, accepting })
+    }
+
+    /// How to connect through the relay what connects by `login` without it. In the clear, since the
+    /// relay reads along.
+    #[must_use]
+    pub fn through(&self, login: PgConnectOptions) -> PgConnectOptions {
+        login
+            .host(&self.address.ip().to_string())
+            .port(self.address.port())
+            .ssl_mode(PgSslMode::Disable)
+    }
+
+    /// What each round trip since the last call began with: statements as they are sent, `Sync` for
+    /// a bare one.
+    #[must_use]
+    pub fn take_round_trips(&self) -> Vec<String> {
+        std::mem::take(&mut *self.seen.trips.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The statements that were changed since the last call, as they were before.
+    #[must_use]
+    pub fn take_rewritten(&self) -> Vec<String> {
+        std::mem::take(&mut *self.seen.rewritten.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// How many answers a connection waits for. Both directions write to it.
+type Outstanding = Arc<Mutex<usize>>;
+
+/// Until either side hangs up; the other is told by the sockets' being dropped.
+async fn relay(client: TcpStream, server: (String, u16), seen: Arc<Seen>) {
+    let Ok(server) = TcpStream::connect(server).await else { return };
+    // A delayed segment would show in the tests' time, not in their counts.
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let ((from_client, to_client), (from_server, to_server)) =
+        (client.into_split(), server.into_split());
+    let outstanding = Outstanding::default();
+    let requests = Requests {
+        seen,
+        outstanding: Arc::clone(&outstanding),
+        statements: HashMap::new(),
+        next: String::new(),
+    };
+    let requests = pin!(requests.pass_on(from_client, to_server));
+    let answers = pin!(pass_answers_on(from_server, to_client, outstanding));
+    select(requests, answers).await;
+}
+
+/// A message of the protocol: its type and what follows the length.
+struct Message {
+    kind: u8,
+    body: Vec<u8>,
+}
+
+impl Message {
+    async fn read(from: &mut OwnedReadHalf) -> io::Result<Self> {
+        let kind = from.read_u8().await?;
+        Ok(Self { kind, body: body(from).await? })
+    }
+
+    async fn write(&self, to: &mut OwnedWriteHalf) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(self.body.len() + 5);
+        bytes.push(self.kind);
+        bytes.extend(length(&self.body)?);
+        bytes.extend(&self.body);
+        to.write_all(&bytes).await
+    }
+}
+
+/// What follows a length, which counts itself.
+async fn body(from: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
+    let length = from.read_u32().await?;
+    let length = usize::try_from(length).ok().and_then(|length| length.checked_sub(4));
+    let mut body = vec![0; length.ok_or(io::ErrorKind::InvalidData)?];
+    from.read_exact(&mut body).await?;
+    Ok(body)
+}
+
+fn length(body: &[u8]) -> io::Result<[u8; 4]> {
+    let length = u32::try_from(body.len() + 4).map_err(|_| io::ErrorKind::InvalidData)?;
+    Ok(length.to_be_bytes())
+}
+
+/// One client's side of a conversation.
+struct Requests {
+    seen: Arc<Seen>,
+    outstanding: Outstanding,
+    /// The texts of prepared statements, by name.
+    statements: HashMap<String, String>,
+    /// What the round trip that is being put together begins with.
+    next: String,
+}
+
+impl Requests {
+    async fn pass_on(mut self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> io::Result<()> {
+        // The first message has no type.
+        let startup = body(&mut from).await?;
+        to.write_all(&length(&startup)?).await?;
+        to.write_all(&startup).await?;
+        loop {
+            let mut message = Message::read(&mut from).await?;
+            self.see(&mut message);
+            message.write(&mut to).await?;
+        }
+    }
+
+    fn see(&mut self, message: &mut Message) {
+        match message.kind {
+            b'Q' => {
+                let sql = texts(&message.body, 1).remove(0);
+                if let Some(changed) = self.rewritten(&sql) {
+                    message.body = [changed.as_bytes(), b"\0"].concat();
+                }
+                self.begin(sql);
+            }
+            b'P' => {
+                let [name, sql] = texts(&message.body, 2).try_into().unwrap_or_default();
+                if let Some(changed) = self.rewritten(&sql) {
+                    let rest = message.body.split_off(name.len() + sql.len() + 2);
+                    message.body =
+                        [name.as_bytes(), b"\0", changed.as_bytes(), b"\0", &rest].concat();
+                }
+                self.next.clone_from(&sql);
+                self.statements.insert(name, sql);
+            }
+            b'B' => {
+                let [_, name] = texts(&message.body, 2).try_into().unwrap_or_default();
+                if let Some(sql) = self.statements.get(&name) {
+                    self.next.clone_from(sql);
+                }
+            }
+            b'S' => {
+                let first = std::mem::take(&mut self.next);
+                self.begin(if first.is_empty() { "Sync".to_owned() } else { first });
+            }
+            _ => {}
+        }
+    }
+
+    fn rewritten(&self, sql: &str) -> Option<String> {
+        let changed = self.seen.rewrite.as_ref()?(sql)?;
+        let mut rewritten = self.seen.rewritten.lock().unwrap_or_else(PoisonError::into_inner);
+        rewritten.push(sql.to_owned());
+        Some(changed)
+    }
+
+    fn begin(&self, first: String) {
+        let mut outstanding = self.outstanding.lock().unwrap_or_else(PoisonError::into_inner);
+        if *outstanding == 0 {
+            self.seen.trips.lock().unwrap_or_else(PoisonError::into_inner).push(first);
+        }
+        *outstanding += 1;
+    }
+}
+
+/// The first `count` null-terminated texts of a body.
+fn texts(body: &[u8], count: usize) -> Vec<String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut texts: Vec<String> = body.split(|byte| *byte == 0).take(count).map(text).collect();
+    texts.resize(count, String::new());
+    texts
+}
+
+async fn pass_answers_on(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    outstanding: Outstanding,
+) -> io::Result<()> {
+    loop {
+        let message = Message::read(&mut from).await?;
+        if message.kind == b'Z' {
+            let mut outstanding = outstanding.lock().unwrap_or_else(PoisonError::into_inner);
+            // The one that ends the start answers nothing that was counted.
+            *outstanding = outstanding.saturating_sub(1);
+        }
+        message.write(&mut to).await?;
+    }
+}
