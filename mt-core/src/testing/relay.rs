@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::select;
+use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -79,6 +80,12 @@ impl Relay {
             .host(&self.address.ip().to_string())
             .port(self.address.port())
             .ssl_mode(PgSslMode::Disable)
+    }
+
+    /// The same as a URL.
+    #[must_use]
+    pub fn url_through(&self, login: PgConnectOptions) -> String {
+        self.through(login).to_url_lossy().to_string()
     }
 
     /// What each round trip since the last call began with: statements as they are sent, `Sync` for

@@ -1,12 +1,14 @@
-//! The product's own rows: projects, tasks, and how many of each an org has.
+//! What the product reads and writes: projects, tasks, how many of each an org has, who pays for it.
 //!
 //! Each query stands beside the type that it serves, asks in its signature for the permission that it
 //! needs, and names its tenant: row-level security is the line behind it.
 
+mod billing;
+mod org;
 mod project;
 mod task;
-mod usage;
 
+pub use self::billing::Subscription;
+pub use self::org::{Overview, Usage};
 pub use self::project::Project;
 pub use self::task::{NewTask, Status, Task, TaskChange, may_update};
-pub use self::usage::Usage;

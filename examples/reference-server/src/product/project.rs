@@ -8,8 +8,15 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::model::{
-    Projects, ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate, TasksCreate, TasksRead,
+    Projects, ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate, TasksCreate,
 };
+
+/// What a [`Project`] is read from.
+macro_rules! columns {
+    () => {
+        "id, tenant_id, name, created_at, updated_at"
+    };
+}
 
 /// A project of an org, as stored and as shown.
 #[derive(Clone, Debug, FromRow, Serialize)]
@@ -35,10 +42,10 @@ impl Project {
         name: &str,
     ) -> Result<Self, PgError> {
         let tenant = tx.tenant().as_uuid();
-        Ok(sqlx::query_as(
-            "insert into app.projects (tenant_id, id, name) values ($1, $2, $3) \
-             returning id, tenant_id, name, created_at, updated_at",
-        )
+        Ok(sqlx::query_as(concat!(
+            "insert into app.projects (tenant_id, id, name) values ($1, $2, $3) returning ",
+            columns!(),
+        ))
         .bind(tenant)
         .bind(Uuid::now_v7())
         .bind(name)
@@ -53,10 +60,12 @@ impl Project {
         limit: i64,
     ) -> Result<Vec<Self>, PgError> {
         let tenant = tx.tenant().as_uuid();
-        Ok(sqlx::query_as(
-            "select id, tenant_id, name, created_at, updated_at from app.projects \
-             where tenant_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3",
-        )
+        Ok(sqlx::query_as(concat!(
+            "select ",
+            columns!(),
+            " from app.projects \
+             where tenant_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3"
+        ))
         .bind(tenant)
         .bind(before)
         .bind(limit)
@@ -70,10 +79,11 @@ impl Project {
         id: Uuid,
     ) -> Result<Option<Self>, PgError> {
         let tenant = tx.tenant().as_uuid();
-        Ok(sqlx::query_as(
-            "select id, tenant_id, name, created_at, updated_at from app.projects \
-             where tenant_id = $1 and id = $2",
-        )
+        Ok(sqlx::query_as(concat!(
+            "select ",
+            columns!(),
+            " from app.projects where tenant_id = $1 and id = $2"
+        ))
         .bind(tenant)
         .bind(id)
         .fetch_optional(tx.under::<ProjectsRead>())
@@ -89,20 +99,21 @@ impl Project {
         let tenant = tx.tenant().as_uuid();
         let conn = tx.under::<ProjectsUpdate>();
         let Some(name) = name else {
-            return Ok(sqlx::query_as(
-                "select id, tenant_id, name, created_at, updated_at from app.projects \
-                 where tenant_id = $1 and id = $2",
-            )
+            return Ok(sqlx::query_as(concat!(
+                "select ",
+                columns!(),
+                " from app.projects where tenant_id = $1 and id = $2"
+            ))
             .bind(tenant)
             .bind(id)
             .fetch_optional(conn)
             .await?);
         };
-        Ok(sqlx::query_as(
+        Ok(sqlx::query_as(concat!(
             "update app.projects set name = $3, updated_at = now() \
-             where tenant_id = $1 and id = $2 \
-             returning id, tenant_id, name, created_at, updated_at",
-        )
+                 where tenant_id = $1 and id = $2 returning ",
+            columns!(),
+        ))
         .bind(tenant)
         .bind(id)
         .bind(name)
@@ -139,20 +150,5 @@ impl Project {
         .fetch_optional(tx.under::<TasksCreate>())
         .await?;
         Ok(found.is_some())
-    }
-
-    /// Whether the org has a project, for a list of its tasks.
-    pub(crate) async fn exists<P: Implies<TasksRead>>(
-        tx: &mut TenantTx<P>,
-        id: Uuid,
-    ) -> Result<bool, PgError> {
-        let tenant = tx.tenant().as_uuid();
-        Ok(sqlx::query_scalar(
-            "select exists (select 1 from app.projects where tenant_id = $1 and id = $2)",
-        )
-        .bind(tenant)
-        .bind(id)
-        .fetch_one(tx.under::<TasksRead>())
-        .await?)
     }
 }

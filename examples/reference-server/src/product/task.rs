@@ -6,10 +6,18 @@ use mt_core::id::PrincipalId;
 use mt_core::pg::{PgError, Room, TenantTx};
 use mt_core::word::Word;
 use serde::{Serialize, Serializer};
-use sqlx::FromRow;
+use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
 use crate::model::{Role, Tasks, TasksCreate, TasksDelete, TasksRead, TasksUpdate};
+
+/// What a [`Task`] is read from.
+macro_rules! columns {
+    () => {
+        "id, tenant_id, project_id, title, description, status, created_by, assigned_to, \
+         created_at, updated_at"
+    };
+}
 
 /// A task of a project, as stored and as shown.
 #[derive(Clone, Debug, FromRow, Serialize)]
@@ -134,13 +142,12 @@ impl Task {
         new: NewTask,
     ) -> Result<Self, PgError> {
         let (tenant, caller) = (tx.tenant().as_uuid(), tx.principal().id().as_uuid());
-        Ok(sqlx::query_as(
+        Ok(sqlx::query_as(concat!(
             "insert into app.tasks \
-                 (tenant_id, id, project_id, title, description, created_by, assigned_to) \
-             values ($1, $2, $3, $4, $5, $6, $7) \
-             returning id, tenant_id, project_id, title, description, status, created_by, \
-                 assigned_to, created_at, updated_at",
-        )
+                     (tenant_id, id, project_id, title, description, created_by, assigned_to) \
+                 values ($1, $2, $3, $4, $5, $6, $7) returning ",
+            columns!(),
+        ))
         .bind(tenant)
         .bind(Uuid::now_v7())
         .bind(new.project_id)
@@ -153,29 +160,44 @@ impl Task {
     }
 
     /// A project's tasks, newest first, after the one named by `before`; of one status if asked.
+    /// `None` when the org has no such project.
     pub(crate) async fn list<P: Implies<TasksRead>>(
         tx: &mut TenantTx<P>,
         project: Uuid,
         status: Option<Status>,
         before: Option<Uuid>,
         limit: i64,
-    ) -> Result<Vec<Self>, PgError> {
+    ) -> Result<Option<Vec<Self>>, PgError> {
         let tenant = tx.tenant().as_uuid();
-        Ok(sqlx::query_as(
-            "select id, tenant_id, project_id, title, description, status, created_by, \
-                 assigned_to, created_at, updated_at \
-             from app.tasks \
-             where tenant_id = $1 and project_id = $2 \
-                 and ($3::text is null or status = $3) and ($4::uuid is null or id < $4) \
-             order by id desc limit $5",
-        )
+        // A project without tasks makes one row of nulls, so that one round trip tells it from a
+        // project that is not there.
+        let rows = sqlx::query(concat!(
+            "select t.* from app.projects p \
+             left join lateral (select ",
+            columns!(),
+            " from app.tasks \
+                 where tenant_id = $1 and project_id = $2 \
+                     and ($3::text is null or status = $3) and ($4::uuid is null or id < $4) \
+                 order by id desc limit $5) t on true \
+             where p.tenant_id = $1 and p.id = $2 order by t.id desc",
+        ))
         .bind(tenant)
         .bind(project)
         .bind(status.map(Status::as_str))
         .bind(before)
         .bind(limit)
         .fetch_all(tx.under::<TasksRead>())
-        .await?)
+        .await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let mut tasks = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if row.try_get::<Option<Uuid>, _>("id")?.is_some() {
+                tasks.push(Self::from_row(row)?);
+            }
+        }
+        Ok(Some(tasks))
     }
 
     /// One task, if the org has it.
@@ -184,11 +206,11 @@ impl Task {
         id: Uuid,
     ) -> Result<Option<Self>, PgError> {
         let tenant = tx.tenant().as_uuid();
-        Ok(sqlx::query_as(
-            "select id, tenant_id, project_id, title, description, status, created_by, \
-                 assigned_to, created_at, updated_at \
-             from app.tasks where tenant_id = $1 and id = $2",
-        )
+        Ok(sqlx::query_as(concat!(
+            "select ",
+            columns!(),
+            " from app.tasks where tenant_id = $1 and id = $2"
+        ))
         .bind(tenant)
         .bind(id)
         .fetch_optional(tx.under::<TasksRead>())
@@ -202,11 +224,11 @@ impl Task {
         id: Uuid,
     ) -> Result<Option<Self>, PgError> {
         let tenant = tx.tenant().as_uuid();
-        Ok(sqlx::query_as(
-            "select id, tenant_id, project_id, title, description, status, created_by, \
-                 assigned_to, created_at, updated_at \
-             from app.tasks where tenant_id = $1 and id = $2 for no key update",
-        )
+        Ok(sqlx::query_as(concat!(
+            "select ",
+            columns!(),
+            " from app.tasks where tenant_id = $1 and id = $2 for no key update",
+        ))
         .bind(tenant)
         .bind(id)
         .fetch_optional(tx.under::<TasksUpdate>())
@@ -220,16 +242,15 @@ impl Task {
         change: TaskChange,
     ) -> Result<Self, PgError> {
         let tenant = tx.tenant().as_uuid();
-        Ok(sqlx::query_as(
+        Ok(sqlx::query_as(concat!(
             "update app.tasks set title = coalesce($3, title), \
                  description = case when $4 then $5 else description end, \
                  status = coalesce($6, status), \
                  assigned_to = case when $7 then $8 else assigned_to end, \
                  updated_at = now() \
-             where tenant_id = $1 and id = $2 \
-             returning id, tenant_id, project_id, title, description, status, created_by, \
-                 assigned_to, created_at, updated_at",
-        )
+             where tenant_id = $1 and id = $2 returning ",
+            columns!(),
+        ))
         .bind(tenant)
         .bind(id)
         .bind(change.title)

@@ -1,7 +1,7 @@
 //! An org's subscription, and the customer that pays for it.
 
 use chrono::{DateTime, Utc};
-use mt_core::pg::{SystemReason, Tenant};
+use mt_core::pg::SystemReason;
 use mt_core::word::Word as _;
 use mt_stripe::link::{self, LinkError};
 use salvo::prelude::*;
@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::http::problem::ApiError;
 use crate::http::problems;
 use crate::model::{BillingManage, BillingRead};
+use crate::product::Subscription;
 
 const WAKE: SystemReason = SystemReason::new("wake the events of a customer that was linked");
 
@@ -34,16 +35,15 @@ struct BillingView {
 async fn show(req: &mut Request, depot: &mut Depot) -> Result<Json<BillingView>, ApiError> {
     let app = App::of(depot);
     let mut tx = app.tenants.begin(request::grant::<BillingRead>(req).await?).await?;
-    let tenant = Tenant::load(&mut tx).await?;
-    let customer_id = link::customer_of::<BillingRead, _, _>(&mut tx).await?;
+    let subscription = Subscription::load(&mut tx).await?;
     let view = BillingView {
         plan: tx.access().plan().as_str(),
-        subscription_status: tenant.subscription_status.to_string(),
+        subscription_status: subscription.subscription_status,
         standing: tx.access().standing().as_str(),
-        current_period_end: tenant.current_period_end,
-        cancel_at_period_end: tenant.cancel_at_period_end,
-        past_due_since: tenant.past_due_since,
-        customer_id,
+        current_period_end: subscription.current_period_end,
+        cancel_at_period_end: subscription.cancel_at_period_end,
+        past_due_since: subscription.past_due_since,
+        customer_id: subscription.customer_id,
     };
     tx.commit().await?;
     Ok(Json(view))

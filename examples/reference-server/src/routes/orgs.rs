@@ -1,7 +1,7 @@
 //! Orgs: what the library calls tenants.
 
 use chrono::{DateTime, Utc};
-use mt_core::access::{Access, Denied, Permission};
+use mt_core::access::{Denied, Permission};
 use mt_core::billing::Standing;
 use mt_core::id::TenantId;
 use mt_core::pg::{BeginError, SystemReason, Tenant, TenantTx};
@@ -17,7 +17,7 @@ use crate::http::json;
 use crate::http::page::{Listing, Page};
 use crate::http::problem::ApiError;
 use crate::model::{OrgDelete, OrgRead, OrgUpdate, Plan, Product, Role};
-use crate::product::Usage;
+use crate::product::{Overview, Usage};
 
 const CREATE: SystemReason = SystemReason::new("create an org");
 
@@ -44,26 +44,22 @@ struct Org {
 }
 
 impl Org {
-    fn new(tenant: Tenant, access: &Access<Product>, usage: Usage) -> Self {
-        Self {
-            id: tenant.id.as_uuid(),
-            name: tenant.name,
-            role: access.role().as_str(),
-            plan: access.plan().as_str(),
-            subscription_status: tenant.subscription_status.to_string(),
-            standing: access.standing().as_str(),
-            usage,
-            created_at: tenant.created_at,
-        }
-    }
-
     async fn of<P>(tx: &mut TenantTx<P>) -> Result<Self, ApiError>
     where
         P: Permission<Model = Product> + mt_core::access::Implies<OrgRead>,
     {
-        let tenant = Tenant::load(tx).await?;
-        let usage = Usage::count(tx).await?;
-        Ok(Self::new(tenant, tx.access(), usage))
+        let Overview { name, subscription_status, created_at, usage } = Overview::load(tx).await?;
+        let access = tx.access();
+        Ok(Self {
+            id: access.tenant().as_uuid(),
+            name,
+            role: access.role().as_str(),
+            plan: access.plan().as_str(),
+            subscription_status,
+            standing: access.standing().as_str(),
+            usage,
+            created_at,
+        })
     }
 }
 

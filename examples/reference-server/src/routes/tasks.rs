@@ -90,11 +90,8 @@ async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Task>
     let page = Page::of(req, &scope)?;
     let mut tx = app.tenants.begin(grant).await?;
     let tasks = Task::list(&mut tx, project_id, status, page.after(), page.fetch()).await?;
-    // An empty list is also what a project that is not there would show.
-    if tasks.is_empty() && !Project::exists(&mut tx, project_id).await? {
-        return Err(ApiError::not_found());
-    }
     tx.commit().await?;
+    let tasks = tasks.ok_or_else(ApiError::not_found)?;
     Ok(Json(page.answer(tasks, |task| task.id)))
 }
 

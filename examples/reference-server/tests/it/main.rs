@@ -12,6 +12,7 @@ mod mail;
 mod policy;
 mod problems;
 mod refusals;
+mod round_trips;
 mod shell;
 mod support;
 mod wire;

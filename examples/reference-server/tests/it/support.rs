@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use mt_core::testing::TestDatabase;
 use reference_server::config::Config;
@@ -19,7 +20,7 @@ pub(crate) const SECRET: &str = "whsec_of_the_tests";
 /// A running server.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    pub(crate) db: TestDatabase,
+    pub(crate) db: Arc<TestDatabase>,
     http: reqwest::Client,
     stop: oneshot::Sender<()>,
     served: JoinHandle<std::io::Result<()>>,
@@ -50,6 +51,11 @@ impl Server {
     /// A server with these settings, on a database of its own and the tests' Redis.
     pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let db = TestDatabase::create_with(&[schema::product()]).await.unwrap();
+        Self::start_on(Arc::new(db), settings).await
+    }
+
+    /// One of several servers on a database.
+    pub(crate) async fn start_on(db: Arc<TestDatabase>, settings: &[(&str, &str)]) -> Self {
         let redis = std::env::var("MT_TEST_REDIS_URL").expect("`make test` names a Redis");
         let mut vars: HashMap<String, String> = HashMap::from_iter([
             ("APP_ENV".to_owned(), "test".to_owned()),

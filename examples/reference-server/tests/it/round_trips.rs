@@ -1,0 +1,105 @@
+//! How often a request makes its caller wait for Postgres, counted in the protocol.
+
+use std::sync::Arc;
+
+use mt_core::testing::{Relay, TestDatabase};
+use reference_server::schema;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Person, Server};
+
+/// What a connection does once its user has let go of it, while nobody waits.
+const OFF_PATH: [&str; 2] = ["begin; rollback", "Sync"];
+
+/// A server with a single connection, so that it knows its statements after one request.
+async fn overheard(settings: &[(&str, &str)]) -> (Relay, Server) {
+    let db = Arc::new(TestDatabase::create_with(&[schema::product()]).await.unwrap());
+    let relay = Relay::start(&db.login()).await.unwrap();
+    let url = relay.url_through(db.login());
+    let own = [("DATABASE_URL", url.as_str()), ("DATABASE_MAX_CONNECTIONS", "1")];
+    let server = Server::start_on(db, &[&own[..], settings].concat()).await;
+    (relay, server)
+}
+
+/// The round trips of one request, the second of its kind.
+async fn of(
+    (relay, server): &(Relay, Server),
+    who: &Person,
+    (method, path, body, status): (Method, &str, Option<Value>, u16),
+) -> Vec<String> {
+    for round in ["cold", "warm"] {
+        drop(relay.take_round_trips());
+        let answer = server.send(method.clone(), path, Some(&who.token), body.clone()).await;
+        assert_eq!(answer.status, status, "{round} {method} {path}: {answer:?}");
+    }
+    let mut trips = relay.take_round_trips();
+    trips.retain(|trip| !OFF_PATH.contains(&trip.as_str()));
+    without_the_worker(trips, path.split('/').nth(2).expect("an org"))
+}
+
+/// The ledger's worker looks for work at its own pace, on the same connection, a transaction at a
+/// time: one may have been under way before, and one may come after. Ours names the org first.
+fn without_the_worker(trips: Vec<String>, org: &str) -> Vec<String> {
+    let mut of_the_worker = true;
+    let mut ours = Vec::new();
+    for trip in trips {
+        let ends = trip == "commit" || trip == "rollback";
+        if trip.contains(org) {
+            of_the_worker = false;
+        } else if trip.contains("'mt_system'") {
+            of_the_worker = true;
+        }
+        if !of_the_worker {
+            ours.push(trip);
+        } else if ends {
+            of_the_worker = false;
+        }
+    }
+    ours
+}
+
+#[test]
+fn the_worker_is_told_from_the_request() {
+    let trips = |all: &str| all.split(", ").map(str::to_owned).collect::<Vec<_>>();
+    let heard = trips(
+        "claim, commit, look org, begin 'mt_system', claim, commit, begin org, query, commit, \
+         begin 'mt_system', claim, commit",
+    );
+    assert_eq!(without_the_worker(heard, "org"), trips("look org, begin org, query, commit"));
+}
+
+#[tokio::test]
+async fn requests_wait_as_often_as_they_must() {
+    for (settings, cached) in [(&[][..], false), (&[("ACCESS_CACHE_SECONDS", "60")][..], true)] {
+        let scene = overheard(settings).await;
+        let server = &scene.1;
+        let owner = server.sign_in("owner").await;
+        let org = server.org(&owner).await;
+        let projects = format!("{org}/projects");
+        let project = server.make(&projects, &owner, json!({"name": "One"})).await;
+        let tasks = format!("{projects}/{project}/tasks");
+        let task = server.make(&tasks, &owner, json!({"title": "One"})).await;
+        let before = usize::from(!cached);
+
+        let get = |path: &str| (Method::GET, path.to_owned(), None, 200, 3);
+        let new = |path: &str, body| (Method::POST, path.to_owned(), Some(body), 201, 4);
+        for (method, path, body, status, trips) in [
+            get(&org),
+            get(&projects),
+            get(&format!("{projects}/{project}")),
+            get(&tasks),
+            get(&format!("{tasks}?status=done")),
+            get(&format!("{org}/tasks/{task}")),
+            get(&format!("{org}/members")),
+            get(&format!("{org}/billing")),
+            (Method::POST, projects.clone(), Some(json!({"name": "Next"})), 201, 3),
+            // One more than a project: the row it refers to is looked at and held.
+            new(&tasks, json!({"title": "Next"})),
+        ] {
+            let counted = of(&scene, &owner, (method.clone(), &path, body, status)).await;
+            assert_eq!(counted.len(), before + trips, "{method} {path} {settings:?} {counted:#?}");
+        }
+        scene.1.stop().await;
+    }
+}
