@@ -9,6 +9,7 @@
 //! migrations, so one costs tens of milliseconds.
 
 mod database;
+pub mod isolation;
 mod relay;
 
 pub use self::database::{TestDatabase, TestDatabaseError};

@@ -1,13 +1,17 @@
 //! Runs the quickstart against a database of its own: members read, everybody else finds nothing.
 
+use axum::Router;
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::{Request, StatusCode};
+use axum::routing::get;
 use axum_quickstart::{Notebook, router};
 use http_body_util::BodyExt as _;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::id::{PrincipalId, TenantId};
 use mt_core::testing::TestDatabase;
+use mt_core::testing::isolation::{Answer, Call, Findings, Party, Routes, check_tables};
 use sqlx::Executor as _;
 use tower::ServiceExt as _;
 
@@ -32,8 +36,7 @@ async fn workspace(db: &TestDatabase, name: &str) -> (TenantId, PrincipalId) {
     (tenant, member)
 }
 
-#[tokio::test]
-async fn members_read_their_notes_and_nobody_elses() {
+async fn database() -> TestDatabase {
     let db = TestDatabase::create().await.unwrap();
     db.admin()
         .execute(
@@ -44,6 +47,12 @@ async fn members_read_their_notes_and_nobody_elses() {
         )
         .await
         .unwrap();
+    db
+}
+
+#[tokio::test]
+async fn members_read_their_notes_and_nobody_elses() {
+    let db = database().await;
     let (of_ada, ada) = workspace(&db, "ada").await;
     let (of_bob, _) = workspace(&db, "bob").await;
     let database = db.connect(2).await.unwrap();
@@ -73,4 +82,69 @@ async fn members_read_their_notes_and_nobody_elses() {
             assert_eq!(text, body);
         }
     }
+}
+
+/// Sends what the checks ask for into a router.
+async fn send(app: &Router, call: Call) -> Answer {
+    let request = Request::builder()
+        .method(call.method)
+        .uri(call.path)
+        .header("authorization", format!("Bearer {}", call.bearer))
+        .header("content-type", "application/json");
+    let request = request.body(Body::from(call.body.unwrap_or_default())).unwrap();
+    let answer = app.clone().oneshot(request).await.unwrap();
+    let headers = answer.headers().iter();
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    Answer {
+        status: answer.status().as_u16(),
+        headers: headers.collect(),
+        body: answer.into_body().collect().await.unwrap().to_bytes().to_vec(),
+    }
+}
+
+/// Two workspaces with a note each, and what the checks find about `app`.
+async fn findings(db: &TestDatabase, app: &Router) -> Findings {
+    let mut parties = Vec::new();
+    for name in ["a", "b"] {
+        let (tenant, member) = workspace(db, name).await;
+        let party = Party::new(tenant).person("member", tokens().issue(member, 0).unwrap().token);
+        sqlx::query("insert into public.notes (tenant_id, text) values ($1, $2)")
+            .bind(tenant.as_uuid())
+            .bind(party.canary())
+            .execute(db.admin())
+            .await
+            .unwrap();
+        parties.push(party);
+    }
+    let [a, b] = &parties[..] else { unreachable!("two were made") };
+    check_tables(db, a.tenant(), b.tenant()).await.assert_none();
+    let routes = Routes::new().route("GET", "/workspaces/{tenant}/notes", None);
+    routes.check(db, a, b, async |call| send(app, call).await).await
+}
+
+#[tokio::test]
+async fn nothing_leaks_from_one_workspace_to_another() {
+    let db = database().await;
+    let database = db.connect(2).await.unwrap();
+    let app = router(database.tenants::<Notebook>(StandingPolicy::default()), tokens());
+    findings(&db, &app).await.assert_none();
+}
+
+/// The control: a handler that takes the workspace from the path, and asks nobody.
+#[tokio::test]
+async fn a_handler_that_asks_nobody_is_found_out() {
+    async fn notes(
+        State(admin): State<sqlx::PgPool>,
+        axum::extract::Path(workspace): axum::extract::Path<uuid::Uuid>,
+    ) -> axum::Json<Vec<String>> {
+        let notes = sqlx::query_scalar("select text from public.notes where tenant_id = $1");
+        axum::Json(notes.bind(workspace).fetch_all(&admin).await.unwrap())
+    }
+    let db = database().await;
+    let app = Router::new()
+        .route("/workspaces/{workspace_id}/notes", get(notes))
+        .with_state(db.admin().clone());
+    let findings = findings(&db, &app).await;
+    assert!(findings.to_string().contains("the answer holds A's canary"), "{findings}");
 }
