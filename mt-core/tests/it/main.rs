@@ -8,6 +8,7 @@ mod caps;
 mod compile_fail;
 mod invites;
 mod isolation;
+mod isolation_checks;
 mod jwt;
 mod limit;
 mod migrations;

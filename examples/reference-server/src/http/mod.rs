@@ -8,6 +8,7 @@
 //! | `head`, `method` | what is refused before routing: sizes, spellings of a path, methods |
 //! | [`problem`], [`problems`] | how the server says no, and every way it has of saying it |
 //! | [`json`], [`fields`], [`body`] | strict reading of bodies |
+//! | [`operations`] | what a router offers, for tests |
 //! | [`guard`] | `mt-tower`'s guards as salvo handlers |
 //! | [`page`] | `limit` and `cursor` |
 //! | [`request_id`], [`headers`], `cors` | headers in and out |
@@ -23,6 +24,7 @@ pub mod headers;
 pub mod json;
 mod listener;
 mod method;
+pub mod operations;
 pub mod page;
 pub mod problem;
 pub mod problems;

@@ -7,6 +7,7 @@ mod config;
 #[cfg(all(feature = "embedded", unix))]
 mod embedded;
 mod flow;
+mod isolation;
 mod limits;
 mod mail;
 mod policy;

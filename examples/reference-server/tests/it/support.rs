@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mt_core::testing::TestDatabase;
 use reference_server::config::Config;
+use reference_server::http::operations::operations;
 use reference_server::http::service::{Patience, serve};
 use reference_server::schema;
 use reference_server::server::{Behind, Embedded, Started, start};
@@ -21,6 +22,8 @@ pub(crate) const SECRET: &str = "whsec_of_the_tests";
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) db: Arc<TestDatabase>,
+    /// Every method and path that the router has.
+    pub(crate) operations: Vec<(String, String)>,
     http: reqwest::Client,
     stop: oneshot::Sender<()>,
     served: JoinHandle<std::io::Result<()>>,
@@ -70,6 +73,7 @@ impl Server {
         let config = Config::from_vars(|name| vars.get(name).cloned()).unwrap();
         let Started { service, readiness, behind } =
             start(&config, Embedded::Temporary).await.unwrap();
+        let operations = operations(&service.router);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -78,7 +82,7 @@ impl Server {
             readiness.stop();
         };
         let served = tokio::spawn(serve(listener, service, shutdown, Patience::default()));
-        Self { address, db, http: reqwest::Client::new(), stop, served, behind }
+        Self { address, db, operations, http: reqwest::Client::new(), stop, served, behind }
     }
 
     pub(crate) fn base_url(&self) -> String {
