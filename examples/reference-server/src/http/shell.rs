@@ -11,8 +11,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use salvo::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
-use salvo::http::{HeaderValue, Method, ResBody, StatusCode};
+use salvo::http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use salvo::http::{HeaderValue, Method, ResBody, StatusCode, Version};
 use salvo::routing::{FlowCtrl, Router};
 use salvo::{Depot, Handler, Request, Response, async_trait};
 use tracing::Instrument as _;
@@ -124,6 +124,13 @@ impl Shell {
         self.cors.admit(req, res);
         headers::harden(res.headers_mut());
         res.headers_mut().insert(X_REQUEST_ID, id.to_header());
+        if res.status_code == Some(StatusCode::PAYLOAD_TOO_LARGE)
+            && req.version() <= Version::HTTP_11
+        {
+            // The rest of the body is not read, which ends the connection. A client that is not told
+            // would send its next request into it (RFC 9112 §9.6).
+            res.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if *req.method() == Method::HEAD {
             // The length that GET would have had; salvo takes the body away.
             if let Some(length) = res.body.size().filter(|length| *length > 0) {

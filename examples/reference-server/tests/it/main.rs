@@ -10,6 +10,7 @@ mod flow;
 mod isolation;
 mod limits;
 mod mail;
+mod matrix;
 mod policy;
 mod problems;
 mod refusals;

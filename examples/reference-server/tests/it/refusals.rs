@@ -1,74 +1,149 @@
 //! Who is refused, with what, and in which order.
 
+use mt_core::id::TenantId;
+use mt_core::testing::isolation::fingerprint;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Person, Server, answer, problem};
+use crate::matrix::body;
+use crate::support::{Answer, Person, Server, answer, problem};
 
-/// Every route below an org, with a body that it would take.
-fn routes(org: &str, child: Uuid) -> Vec<(Method, String, Option<Value>)> {
-    let name = || Some(json!({"name": "x"}));
-    vec![
-        (Method::GET, org.to_owned(), None),
-        (Method::PATCH, org.to_owned(), name()),
-        (Method::DELETE, org.to_owned(), None),
-        (Method::GET, format!("{org}/members"), None),
-        (Method::PATCH, format!("{org}/members/{child}"), Some(json!({"role": "member"}))),
-        (Method::DELETE, format!("{org}/members/{child}"), None),
-        (Method::GET, format!("{org}/invites"), None),
-        (Method::POST, format!("{org}/invites"), Some(json!({"email": "a@b", "role": "member"}))),
-        (Method::DELETE, format!("{org}/invites/{child}"), None),
-        (Method::GET, format!("{org}/projects"), None),
-        (Method::POST, format!("{org}/projects"), name()),
-        (Method::GET, format!("{org}/projects/{child}"), None),
-        (Method::PATCH, format!("{org}/projects/{child}"), name()),
-        (Method::DELETE, format!("{org}/projects/{child}"), None),
-        (Method::GET, format!("{org}/projects/{child}/tasks"), None),
-        (Method::POST, format!("{org}/projects/{child}/tasks"), Some(json!({"title": "x"}))),
-        (Method::GET, format!("{org}/tasks/{child}"), None),
-        (Method::PATCH, format!("{org}/tasks/{child}"), Some(json!({"title": "x"}))),
-        (Method::DELETE, format!("{org}/tasks/{child}"), None),
-        (Method::GET, format!("{org}/billing"), None),
-        (Method::POST, format!("{org}/billing/customer"), None),
-    ]
+/// Bodies of every kind for an operation: good, of the wrong shape, no JSON, none, too long.
+fn bodies(operation: &str) -> Vec<Vec<u8>> {
+    let good = body(operation).map_or_else(Vec::new, |body| body.to_string().into_bytes());
+    let others = ["", "{", "[]", r#"{"wrong":true}"#, "\u{0}"].map(|body| body.as_bytes().to_vec());
+    [vec![good], others.to_vec(), vec![vec![b' '; 70_000]]].concat()
+}
+
+/// All of an answer but what tells two requests apart.
+fn all_of(answer: &Answer) -> String {
+    let mut headers = answer.headers.clone();
+    headers.remove("date");
+    headers.remove("x-request-id");
+    let mut headers: Vec<_> =
+        headers.iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
+    headers.sort();
+    let id = answer.json()["request_id"].as_str().unwrap().to_owned();
+    format!("{} {headers:?} {}", answer.status, answer.text.replace(&id, "…"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stranger_cannot_tell_an_org_from_nothing() {
     let server = Server::start().await;
-    let owner = server.sign_in("owner").await;
+    let Org { path, owner, admin: removed, project, task, .. } = org(&server).await;
     let stranger = server.sign_in("stranger").await;
-    let removed = server.sign_in("removed").await;
-    let org = server.org(&owner).await;
-    server.join(&org, &owner, &removed, "admin").await;
-    let gone = server.delete(&format!("{org}/members/{}", removed.id), &owner).await;
+    let gone = server.delete(&format!("{path}/members/{}", removed.id), &owner).await;
     assert_eq!(gone.status, 204);
-    let child = Uuid::now_v7();
-    let nowhere = format!("/orgs/{}", Uuid::now_v7());
-    let here = routes(&org, child);
-    for ((method, path, body), (_, absent, _)) in here.into_iter().zip(routes(&nowhere, child)) {
-        for body in [body.clone(), body.map(|_| json!({"wrong": true}))] {
+    let org = path.rsplit('/').next().unwrap();
+    let tenant = TenantId::parse(org).unwrap();
+    let stored = fingerprint(&server.db, tenant).await;
+    let nowhere = Uuid::now_v7().to_string();
+    let mut compared = 0;
+    for (method, template) in server.operations.iter().filter(|(_, path)| path.contains("{org_id}"))
+    {
+        let at = |org: &str| {
+            template
+                .replace("{org_id}", org)
+                .replace("{project_id}", &project)
+                .replace("{task_id}", &task)
+                .replace("{user_id}", &owner.id)
+                .replace("{invite_id}", &nowhere)
+        };
+        let operation = format!("{method} {template}");
+        let method: Method = method.parse().unwrap();
+        for body in bodies(&operation) {
             for who in [&stranger, &removed] {
-                let token = Some(who.token.as_str());
-                let hidden = server.send(method.clone(), &path, token, body.clone()).await;
-                let random = server.send(method.clone(), &absent, token, body.clone()).await;
-                assert_eq!(hidden.outcome(), problem(404, "not-found"), "{method} {path}");
-                assert_eq!(hidden.without_request_id(), random.without_request_id());
-                let names = |answer: &crate::support::Answer| {
-                    let mut names: Vec<_> =
-                        answer.headers.keys().map(|name| name.as_str().to_owned()).collect();
-                    names.sort();
-                    names
+                let send = async |path: &str, body: Vec<u8>| {
+                    server.send_bytes(method.clone(), path, Some(&who.token), body).await
                 };
-                assert_eq!(names(&hidden), names(&random), "{method} {path}");
+                let hidden = send(&at(org), body.clone()).await;
+                let absent = send(&at(&nowhere), body.clone()).await;
+                assert_eq!(all_of(&hidden), all_of(&absent), "{operation}");
+                // Only what the transport itself does not take comes first.
+                let code =
+                    if body.len() > 65_536 { (413, "too-large") } else { (404, "not-found") };
+                assert_eq!(hidden.outcome(), problem(code.0, code.1), "{operation}");
+                compared += 1;
             }
-            let anonymous = server.send(method.clone(), &path, None, body.clone()).await;
-            assert_eq!(anonymous.outcome(), problem(401, "unauthenticated"), "{method} {path}");
+            let anonymous = server.send_bytes(method.clone(), &at(org), None, body.clone()).await;
+            if body.len() <= 65_536 {
+                assert_eq!(anonymous.outcome(), problem(401, "unauthenticated"), "{operation}");
+            }
         }
     }
-    // Nothing of it has changed anything: the owner still sees their org.
-    assert_eq!(server.get(&org, &owner).await.status, 200);
+    assert_eq!(compared, 21 * 7 * 2, "operations, bodies, people");
+    assert_eq!(fingerprint(&server.db, tenant).await, stored, "nothing of it has changed anything");
+    server.stop().await;
+}
+
+/// The control to the comparison above: it sees a difference in each part of an answer.
+#[test]
+fn answers_are_compared_whole() {
+    let answer = |status, header: &str, text: &str| Answer {
+        status,
+        headers: [("x-a".parse().unwrap(), header.parse().unwrap())].into_iter().collect(),
+        text: text.to_owned(),
+    };
+    let one = answer(404, "1", r#"{"request_id":"r1"}"#);
+    assert_eq!(all_of(&one), all_of(&answer(404, "1", r#"{"request_id":"r2"}"#)));
+    for other in [
+        answer(403, "1", r#"{"request_id":"r1"}"#),
+        answer(404, "2", r#"{"request_id":"r1"}"#),
+        answer(404, "1", r#"{ "request_id":"r1"}"#),
+    ] {
+        assert_ne!(all_of(&one), all_of(&other));
+    }
+}
+
+/// A member asks for what another org has: the same as for what nobody has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_cannot_tell_a_foreign_id_from_nothing() {
+    let server = Server::start().await;
+    let here = org(&server).await;
+    let other = server.sign_in("other").await;
+    let there = server.org(&other).await;
+    let name = json!({"name": "P"});
+    let project = server.make(&format!("{there}/projects"), &other, name.clone()).await;
+    let tasks = format!("{there}/projects/{project}/tasks");
+    let task = server.make(&tasks, &other, json!({"title": "T"})).await;
+    let own = server.make(&format!("{}/projects", here.path), &here.owner, name.clone()).await;
+    for (template, id) in [
+        ("GET projects/{}", &project),
+        ("PATCH projects/{}", &project),
+        ("DELETE projects/{}", &project),
+        ("GET projects/{}/tasks", &project),
+        ("POST projects/{}/tasks", &project),
+        ("GET tasks/{}", &task),
+        ("PATCH tasks/{}", &task),
+        ("DELETE tasks/{}", &task),
+        ("PATCH members/{}", &other.id),
+        ("DELETE members/{}", &other.id),
+    ] {
+        let (method, at) = template.split_once(' ').unwrap();
+        let body = match at {
+            _ if method == "GET" || method == "DELETE" => None,
+            "projects/{}" => Some(name.clone()),
+            "members/{}" => Some(json!({"role": "admin"})),
+            _ => Some(json!({"title": "T"})),
+        };
+        let ask = async |id: &str| {
+            let path = format!("{}/{}", here.path, at.replace("{}", id));
+            let method: Method = method.parse().unwrap();
+            server.send(method, &path, Some(&here.owner.token), body.clone()).await
+        };
+        let foreign = ask(id).await;
+        assert_eq!(foreign.outcome(), problem(404, "not-found"), "{template}");
+        assert_eq!(all_of(&foreign), all_of(&ask(&Uuid::now_v7().to_string()).await), "{template}");
+    }
+    // Nor can one be pointed at in a body.
+    let tasks = format!("{}/projects/{own}/tasks", here.path);
+    let ask = async |assignee: &str| {
+        server.post(&tasks, &here.owner, json!({"title": "T", "assigned_to": assignee})).await
+    };
+    let foreign = ask(&other.id).await;
+    assert_eq!(foreign.outcome(), problem(422, "invalid-fields"));
+    assert_eq!(all_of(&foreign), all_of(&ask(&Uuid::now_v7().to_string()).await));
     server.stop().await;
 }
 

@@ -113,6 +113,22 @@ impl Server {
         answer(request.send().await.unwrap()).await
     }
 
+    /// The same with any bytes, which say that they are JSON.
+    pub(crate) async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Vec<u8>,
+    ) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.base_url()));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let request = request.header("content-type", "application/json").body(body);
+        answer(request.send().await.unwrap()).await
+    }
+
     pub(crate) async fn get(&self, path: &str, who: &Person) -> Answer {
         self.send(Method::GET, path, Some(&who.token), None).await
     }
