@@ -47,3 +47,7 @@ audit: ## known vulnerabilities of dependencies; fetches the advisory database
 .PHONY: tools
 tools: ## install cargo-nextest and cargo-deny into .tools/ where they are missing
 	scripts/tools
+
+.PHONY: bench
+bench: ## what decisions and layers cost; ARGS='--bench layers' for one
+	$(CARGO) bench --locked --package mt-bench $(ARGS)

@@ -6,6 +6,8 @@
 //! the rounds, and its ratio the median of its ratios to the bare framework in the same round. Tokens
 //! are looked up and not verified: see `decisions` for what a JWT costs.
 
+#![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::num::NonZeroU32;
