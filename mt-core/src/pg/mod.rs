@@ -20,6 +20,7 @@
 //!   hidden (CVE-2026-120154, CVE-2026-14666).
 
 mod access_changes;
+pub mod audit;
 mod cap;
 mod database;
 mod decode;

@@ -3,6 +3,7 @@
 
 mod access_cache;
 mod accounts;
+mod audit;
 mod cancellation;
 mod caps;
 mod compile_fail;
