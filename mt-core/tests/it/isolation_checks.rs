@@ -155,7 +155,7 @@ async fn each_hole_in_a_table_is_found() {
         ("create policy also on public.notes for select to mt_app using (true)", "nobody sees 2"),
         (
             "create policy also on public.notes for insert to mt_app with check (true)",
-            "plants a row",
+            "not the policy that keeps B from planting",
         ),
         ("drop policy mt_isolation on public.notes", "B sees 0 of 1"),
         (
