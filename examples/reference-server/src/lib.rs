@@ -5,6 +5,7 @@
 //! | [`app`] | what handlers work with |
 //! | [`billing`] | the server's side of Stripe |
 //! | [`cli`] | the commands of `mt-server` |
+//! | [`doctor`] | whether a server with these settings could serve, and would keep tenants apart |
 //! | [`demo`] | the whole flow, as a client sees it |
 //! | [`config`] | what the environment says, read once and checked as a whole |
 //! | [`embedded`] | Postgres inside the process, for a machine that has none |
@@ -20,9 +21,11 @@
 
 pub mod app;
 pub mod billing;
+mod causes;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod embedded;
 pub mod http;
 pub mod layers;

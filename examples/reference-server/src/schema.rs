@@ -1,5 +1,6 @@
 //! The schema that this version of the server expects: the library's `mt` and the product's `app`.
 
+use mt_core::pg::audit::{Audit, Rule};
 use mt_core::pg::{Migration, ProductSchema};
 use sqlx::migrate::Migrator;
 
@@ -16,4 +17,13 @@ pub fn product() -> ProductSchema<'static> {
 #[must_use]
 pub fn migration() -> Migration<'static> {
     Migration::library().with_product(product())
+}
+
+/// What keeps tenants apart in both, with every exception that the product makes.
+pub fn audit() -> Audit {
+    Audit::library().schema("app").except(
+        Rule::TenantMissing,
+        "app.schema_migrations",
+        "which versions are applied",
+    )
 }

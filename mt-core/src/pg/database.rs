@@ -184,6 +184,16 @@ impl Database {
         Ok(())
     }
 
+    /// Which version of Postgres it is, as the server says it: `15.20 (Debian 15.20-0+deb12u1)`.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn server_version(&self) -> Result<String, PgError> {
+        let sql = "select current_setting('server_version')";
+        Ok(sqlx::query_scalar(sql).persistent(false).fetch_one(&self.pool).await?)
+    }
+
     /// Waits for the connections in use to come back and closes them all.
     pub async fn close(&self) {
         self.pool.close().await;

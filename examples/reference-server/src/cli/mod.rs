@@ -3,6 +3,7 @@
 //! Data goes to stdout and logs go to stderr. Exit codes: 0 fine, 1 failed, 2 wrong usage or settings.
 
 mod demo;
+mod doctor;
 mod migrate;
 mod serve;
 
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::causes::with_causes;
 use crate::config::{Config, ConfigErrors};
 use crate::logging;
 
@@ -29,6 +31,8 @@ enum Command {
     Migrate(migrate::Arguments),
     /// Runs the whole flow over HTTP and says at each step what it proves.
     Demo(demo::Arguments),
+    /// Examines the settings, the database, what keeps tenants apart in it, and Redis.
+    Doctor(doctor::Arguments),
 }
 
 /// Runs the command line.
@@ -53,8 +57,10 @@ pub fn run() -> ExitCode {
         Ok(config) => config,
         Err(errors) => return wrong_settings(&errors),
     };
-    if matches!(cli.command, Command::Demo(_)) && std::env::var_os("RUST_LOG").is_none() {
-        // The story is on stdout; its refusals are no news for the log.
+    if matches!(cli.command, Command::Demo(_) | Command::Doctor(_))
+        && std::env::var_os("RUST_LOG").is_none()
+    {
+        // Both say on stdout whatever there is to be said.
         "error".clone_into(&mut config.log.filter);
     }
     if let Err(error) = logging::init(&config.log) {
@@ -68,6 +74,7 @@ pub fn run() -> ExitCode {
         match cli.command {
             Command::Serve => serve::run(config).await,
             Command::Migrate(arguments) => migrate::run(&config, arguments).await,
+            Command::Doctor(arguments) => doctor::run(&config, arguments).await,
             Command::Demo(arguments) => demo::run(config, arguments, base_url).await,
         }
     });
@@ -82,16 +89,7 @@ type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
 #[expect(clippy::print_stderr, reason = "the log may not be running, and this is for people")]
 fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let text = next.to_string();
-        if !line.contains(&text) {
-            line = format!("{line}: {text}");
-        }
-        cause = next.source();
-    }
-    eprintln!("mt-server: {line}");
+    eprintln!("mt-server: {}", with_causes(error));
     ExitCode::FAILURE
 }
 

@@ -26,6 +26,16 @@ impl AppEnv {
         }
     }
 
+    /// The value of `APP_ENV`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Prod => "prod",
+            Self::Test => "test",
+        }
+    }
+
     /// Whether this is production.
     #[must_use]
     pub const fn is_prod(self) -> bool {

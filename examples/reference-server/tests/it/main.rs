@@ -4,6 +4,7 @@
 mod access_cache;
 mod concurrency;
 mod config;
+mod doctor;
 #[cfg(all(feature = "embedded", unix))]
 mod embedded;
 mod flow;

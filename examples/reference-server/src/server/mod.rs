@@ -1,22 +1,23 @@
 //! From settings to a service that is ready to be put on a socket: the same for `serve`, `demo` and
 //! the tests.
 
+pub mod database;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use mt_core::access::AccessCache;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
-use mt_core::pg::{ConnectError, Database, DatabaseOptions, ServerLogin};
+use mt_core::pg::Database;
 use mt_core::token::TokenHasher;
 use salvo::Service;
 use salvo::async_trait;
-use sqlx::postgres::PgConnectOptions;
 
 use crate::app::App;
 use crate::billing::Billing;
 use crate::config::{AppEnv, AuthConfig, Config};
-use crate::embedded::{DataDir, EmbeddedPostgres, LOGIN};
+use crate::embedded::EmbeddedPostgres;
 use crate::http::body::BodyLimits;
 use crate::http::service::{ShellOptions, service};
 use crate::layers::Layers;
@@ -24,13 +25,9 @@ use crate::limits::{Limiter, Limits};
 use crate::mail::Mailer;
 use crate::routes::health::{Checks, Readiness};
 use crate::routes::{self, webhooks};
-use crate::schema;
 
 /// Names the issuer and the audience of tokens.
 const ISSUER: &str = "mt";
-/// How long a database that is away at start is waited for.
-const START_PATIENCE: Duration = Duration::from_secs(30);
-const START_PAUSE: Duration = Duration::from_millis(500);
 /// How many memberships are remembered, where they are: some 15 MB at most.
 const REMEMBERED_MEMBERSHIPS: usize = 100_000;
 /// How long letters that wait at the end are still sent.
@@ -117,13 +114,7 @@ pub enum Embedded {
 ///
 /// [`StartError`]: the database is away, behind or refused, or a setting cannot be used.
 pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, StartError> {
-    let (database, embedded) = match &config.database.url {
-        Some(url) => (connect(config, url.reveal().parse()?).await?, None),
-        None => {
-            let (database, engine) = open_embedded(embedded).await?;
-            (database, Some(engine))
-        }
-    };
+    let (database, embedded) = database::open(config, embedded).await?;
     let limiter = match &config.redis.url {
         Some(url) => Limiter::redis(url.reveal())?,
         None => Limiter::in_process(),
@@ -151,87 +142,6 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     };
     let behind = Behind { database, embedded, worker, access_changes, mail };
     Ok(Started { service: service(router, options), readiness, behind })
-}
-
-async fn open_embedded(kind: Embedded) -> Result<(Database, EmbeddedPostgres), StartError> {
-    let data = match kind {
-        Embedded::Persistent => DataDir::of_user(|name| std::env::var_os(name))?,
-        Embedded::Temporary => DataDir::Temporary,
-    };
-    let engine = EmbeddedPostgres::start(data).await?;
-    let admin = engine.admin_options();
-    schema::migration().for_login(ServerLogin::Create(LOGIN)).run(&admin).await?;
-    let options = DatabaseOptions::new(admin)
-        .max_connections(EmbeddedPostgres::MAX_CONNECTIONS)
-        // One connection serves everybody in turn: waiting longer than usual is normal.
-        .acquire_timeout(Duration::from_secs(10))
-        .session_authorization(LOGIN);
-    Ok((Database::connect(options).await?, engine))
-}
-
-async fn connect(config: &Config, login: PgConnectOptions) -> Result<Database, StartError> {
-    let pending = retried(|| async { schema::migration().pending(&login).await }).await?;
-    if !pending.is_empty() {
-        return Err(format!(
-            "the database's schema is behind by {} ({}); run `mt-server migrate`",
-            pending.len(),
-            pending.join(", ")
-        )
-        .into());
-    }
-    let options =
-        DatabaseOptions::new(login.clone()).max_connections(config.database.max_connections.get());
-    let options = match config.app_env {
-        AppEnv::Prod => options,
-        AppEnv::Dev | AppEnv::Test => options.insecure_allow_privileged_login(),
-    };
-    Ok(retried(|| async { Database::connect(options.clone()).await }).await?)
-}
-
-/// Tries again while the database does not answer, for half a minute.
-async fn retried<T, E, F>(mut work: impl FnMut() -> F) -> Result<T, E>
-where
-    E: std::error::Error + IsAway,
-    F: Future<Output = Result<T, E>>,
-{
-    let deadline = tokio::time::Instant::now() + START_PATIENCE;
-    loop {
-        match work().await {
-            Err(error) if error.is_away() && tokio::time::Instant::now() < deadline => {
-                tracing::warn!(cause = error.source(), "waiting for the database: {error}");
-                tokio::time::sleep(START_PAUSE).await;
-            }
-            done => return done,
-        }
-    }
-}
-
-/// Tells a database that is away from one that says no.
-trait IsAway {
-    fn is_away(&self) -> bool;
-}
-
-impl IsAway for ConnectError {
-    fn is_away(&self) -> bool {
-        matches!(self, Self::Unavailable(error) if is_away(error))
-    }
-}
-
-impl IsAway for mt_core::pg::MigrateError {
-    fn is_away(&self) -> bool {
-        matches!(self, Self::Prepare(error) if is_away(error))
-    }
-}
-
-fn is_away(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
-        // Starting up, shutting down, or out of connections.
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("53"))
-        }
-        _ => false,
-    }
 }
 
 fn mail(config: &Config) -> Result<(Mailer, Option<Mail>), StartError> {

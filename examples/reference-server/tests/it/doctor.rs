@@ -1,0 +1,191 @@
+//! `mt-server doctor`, and the same look at the database when a server starts.
+
+use std::collections::HashMap;
+
+use mt_core::testing::TestDatabase;
+use reference_server::config::Config;
+use reference_server::schema;
+use reference_server::server::{Embedded, start};
+use serde_json::Value;
+use sqlx::Executor as _;
+
+use crate::support::SECRET;
+
+const PASSWORD: &str = "a-password-nobody-should-see";
+
+/// Enough for production, but for a database.
+fn production() -> Vec<(&'static str, String)> {
+    vec![
+        ("APP_ENV", "prod".to_owned()),
+        ("JWT_SECRET", "0123456789abcdef0123456789abcdef0123456789".to_owned()),
+        ("STRIPE_WEBHOOK_SECRET", SECRET.to_owned()),
+        ("SMTP_URL", "smtp://mail.invalid:25".to_owned()),
+        ("MAIL_FROM", "mt@mail.invalid".to_owned()),
+        ("BASE_URL", "https://app.invalid".to_owned()),
+        ("REDIS_URL", std::env::var("MT_TEST_REDIS_URL").expect("`make test` names a Redis")),
+    ]
+}
+
+async fn database() -> TestDatabase {
+    TestDatabase::create_with(&[schema::product()]).await.unwrap()
+}
+
+struct Outcome {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Outcome {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}{}", self.stdout, self.stderr))
+    }
+
+    fn health(&self, name: &str) -> String {
+        self.check(name)["health"].as_str().unwrap().to_owned()
+    }
+
+    fn details(&self, name: &str) -> String {
+        self.check(name)["details"].to_string()
+    }
+
+    fn check(&self, name: &str) -> Value {
+        let json = self.json();
+        let checks = json["checks"].as_array().unwrap();
+        checks.iter().find(|check| check["name"] == name).unwrap_or(&Value::Null).clone()
+    }
+}
+
+fn doctor(arguments: &[&str], settings: &[(&str, String)]) -> Outcome {
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_mt-server"))
+        .arg("doctor")
+        .args(arguments)
+        .env_clear()
+        .envs(settings.iter().map(|(name, value)| (name, value)))
+        .env("HOME", std::env::temp_dir())
+        .output()
+        .unwrap();
+    Outcome {
+        code: out.status.code().unwrap(),
+        stdout: String::from_utf8(out.stdout).unwrap(),
+        stderr: String::from_utf8(out.stderr).unwrap(),
+    }
+}
+
+fn examined(settings: &[(&str, String)]) -> Outcome {
+    doctor(&["--json"], settings)
+}
+
+fn with(mut settings: Vec<(&'static str, String)>, url: String) -> Vec<(&'static str, String)> {
+    settings.push(("DATABASE_URL", url));
+    settings
+}
+
+async fn starts(settings: &[(&str, String)]) -> Result<(), String> {
+    let vars: HashMap<_, _> = settings.iter().cloned().collect();
+    let config = Config::from_vars(|name| vars.get(name).cloned()).unwrap();
+    match start(&config, Embedded::Temporary).await {
+        Ok(started) => {
+            started.readiness.stop();
+            started.behind.stop().await.unwrap();
+            Ok(())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[tokio::test]
+async fn all_is_well_with_a_sound_database() {
+    let db = database().await;
+    let settings = with(production(), db.login_url());
+    let found = examined(&settings);
+    assert_eq!((found.code, found.stderr.as_str()), (0, ""), "{}", found.stdout);
+    assert_eq!(found.json()["ok"], true);
+    for name in ["settings", "postgres", "schema", "isolation", "redis"] {
+        assert_eq!(found.health(name), "ok", "{}", found.details(name));
+    }
+    assert!(found.details("postgres").contains("PostgreSQL 1"), "{}", found.stdout);
+    let text = doctor(&[], &settings);
+    assert_eq!(text.stdout.lines().count(), 5, "{}", text.stdout);
+    assert!(text.stdout.lines().all(|line| line.starts_with("ok ")), "{}", text.stdout);
+    starts(&settings).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_table_without_its_policy_stops_production() {
+    let db = database().await;
+    db.admin().execute("drop policy mt_isolation on app.tasks").await.unwrap();
+    let settings = with(production(), db.login_url());
+    let found = examined(&settings);
+    assert_eq!(found.code, 1);
+    assert_eq!(found.json()["ok"], false);
+    assert_eq!(found.health("isolation"), "failed");
+    assert!(found.details("isolation").contains("app.tasks"), "{}", found.stdout);
+    assert!(found.stderr.contains("failed: isolation"), "{}", found.stderr);
+    let refused = starts(&settings).await.unwrap_err();
+    assert!(refused.contains("app.tasks"), "{refused}");
+
+    // Where nobody's data is at stake it is said, and served.
+    let settings = [("APP_ENV", "dev".to_owned()), ("DATABASE_URL", db.login_url())];
+    let found = examined(&settings);
+    assert_eq!((found.code, found.health("isolation")), (0, "warning".to_owned()));
+    starts(&settings).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_schema_that_is_behind_is_named() {
+    let db = TestDatabase::create().await.unwrap();
+    let found = examined(&with(production(), db.login_url()));
+    assert_eq!((found.code, found.health("schema")), (1, "failed".to_owned()));
+    assert!(found.details("schema").contains("run `mt-server migrate`"), "{}", found.stdout);
+}
+
+#[test]
+fn what_is_away_is_named_and_no_password_shown() {
+    // Nothing listens on port 1.
+    let away = format!("postgres://somebody:{PASSWORD}@127.0.0.1:1/mt");
+    let mut settings = with(production(), away);
+    settings.retain(|(name, _)| *name != "REDIS_URL");
+    settings.push(("REDIS_URL", format!("redis://:{PASSWORD}@127.0.0.1:1")));
+    settings.push(("READY_REQUIRES_REDIS", "true".to_owned()));
+    for arguments in [&["--json"][..], &[]] {
+        let found = doctor(arguments, &settings);
+        assert_eq!(found.code, 1);
+        assert!(found.stderr.contains("failed: postgres, redis"), "{}", found.stderr);
+        for secret in [PASSWORD, SECRET, "0123456789abcdef"] {
+            assert!(!format!("{}{}", found.stdout, found.stderr).contains(secret));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_privileged_login_is_a_warning_outside_of_production_only() {
+    let db = database().await;
+    let superuser = std::env::var("MT_TEST_DATABASE_URL").expect("`make test` names a Postgres");
+    let name: String =
+        sqlx::query_scalar("select current_database()").fetch_one(db.admin()).await.unwrap();
+    let (server, _) = superuser.rsplit_once('/').unwrap();
+    let url = format!("{server}/{name}");
+    let found = examined(&[("APP_ENV", "dev".to_owned()), ("DATABASE_URL", url.clone())]);
+    assert_eq!(found.health("postgres"), "warning", "{}", found.stdout);
+    let found = examined(&with(production(), url));
+    assert_eq!((found.code, found.json()["ok"].clone()), (1, false.into()));
+}
+
+#[cfg(feature = "embedded")]
+#[test]
+fn nothing_set_examines_the_embedded_database() {
+    let found = examined(&[]);
+    assert_eq!(found.code, 0, "{}{}", found.stdout, found.stderr);
+    assert_eq!(found.health("isolation"), "ok");
+    assert!(found.details("postgres").contains("embedded"), "{}", found.stdout);
+    assert!(found.details("redis").contains("REDIS_URL"), "{}", found.stdout);
+}
+
+#[test]
+fn wrong_settings_are_wrong_usage() {
+    let found = examined(&[("APP_ENV", "staging".to_owned())]);
+    assert_eq!((found.code, found.stdout.as_str()), (2, ""));
+    assert!(found.stderr.contains("APP_ENV"), "{}", found.stderr);
+}
