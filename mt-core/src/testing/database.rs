@@ -1,5 +1,6 @@
 //! A migrated database for each test.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::str::FromStr as _;
 
@@ -13,7 +14,8 @@ use crate::token::SecretToken;
 /// The variable that names the server, by the URL of a superuser.
 const URL: &str = "MT_TEST_DATABASE_URL";
 
-/// A migrated database of a test's own, with a plain login. Dropped when the value is.
+/// A migrated database of a test's own, with a plain login. Gone from the server once the thread ends
+/// that has dropped the value.
 #[derive(Debug)]
 pub struct TestDatabase {
     server: PgConnectOptions,
@@ -92,21 +94,46 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let (server, name) = (self.server.clone(), self.name.clone());
-        // A runtime of its own, because the test's may be on its way out; joined, because the process
-        // may be too.
-        let dropped = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-            runtime.block_on(async {
-                let mut conn = server.connect().await.ok()?;
-                let sql = format!("drop database if exists {name} with (force)");
-                conn.execute(AssertSqlSafe(sql)).await.ok()?;
-                conn.execute(AssertSqlSafe(format!("drop role if exists {name}"))).await.ok()
-            })
+        let left = LeftBehind { server: self.server.clone(), name: self.name.clone() };
+        // At the very end of a thread there is no later: then `left` is dropped here.
+        let _ = AT_THREADS_END.try_with(|all| all.borrow_mut().push(left));
+    }
+}
+
+thread_local! {
+    /// Dropped from the server when the thread ends, and with it the test's runtime.
+    ///
+    /// Not earlier: to wait for the server inside a runtime keeps that runtime's connections from
+    /// answering it, and `drop database` waits for every connection, of whatever database, that is
+    /// about to log in. It would wait until `authentication_timeout` ends that one: a minute.
+    static AT_THREADS_END: RefCell<Vec<LeftBehind>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A database that nobody uses any more, with the login that was made for it.
+struct LeftBehind {
+    server: PgConnectOptions,
+    name: String,
+}
+
+impl Drop for LeftBehind {
+    fn drop(&mut self) {
+        let Self { server, name } = self;
+        // A thread of its own, since this one may be at an end; joined, because the process may be.
+        let dropped = std::thread::scope(|scope| {
+            let dropping = scope.spawn(|| {
+                let runtime =
+                    tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+                runtime.block_on(async {
+                    let mut conn = server.connect().await.ok()?;
+                    let sql = format!("drop database if exists {name} with (force)");
+                    conn.execute(AssertSqlSafe(sql)).await.ok()?;
+                    conn.execute(AssertSqlSafe(format!("drop role if exists {name}"))).await.ok()
+                })
+            });
+            dropping.join()
         });
         // A left-over database is a nuisance and no failure of the test.
-        let _ = dropped.join();
+        drop(dropped);
     }
 }
 

@@ -17,4 +17,5 @@ mod model;
 mod policy;
 mod roster;
 mod round_trips;
+mod test_database;
 mod tidy;
