@@ -303,6 +303,16 @@ async fn isolate_refuses_what_it_cannot_make_safe_and_says_why() {
             "must contain tenant_id",
         ),
         (
+            "x (tenant_id uuid not null, id uuid, slug text, primary key (tenant_id, id), \
+                 unique (slug) include (tenant_id))",
+            "must contain tenant_id",
+        ),
+        (
+            "x (tenant_id uuid not null, id uuid, during tstzrange, primary key (tenant_id, id), \
+                 exclude using gist (during with &&))",
+            "must contain tenant_id",
+        ),
+        (
             "x (tenant_id uuid not null, id uuid, note uuid, primary key (tenant_id, id)); \
              create unique index n on public.notes (id, tenant_id); \
              alter table public.notes add constraint k unique (id, tenant_id); \

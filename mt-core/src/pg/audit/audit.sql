@@ -134,7 +134,8 @@ select 'foreign-key-omits-tenant', t.name, k.conname
 union all
 select 'unique-omits-tenant', t.name, c.relname
     from pg_index i join keyed t on t.oid = i.indrelid join pg_class c on c.oid = i.indexrelid
-    where (i.indisunique or i.indisexclusion) and t.tenant <> all (i.indkey::smallint[])
+    where (i.indisunique or i.indisexclusion)
+        and t.tenant <> all ((i.indkey::smallint[])[0:i.indnkeyatts - 1])
 union all
 select 'index-missing', t.name, null from keyed t
     where not exists (select 1 from pg_index i where i.indrelid = t.oid and i.indkey[0] = t.tenant)

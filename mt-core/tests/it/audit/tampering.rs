@@ -67,7 +67,7 @@ type Tampering = (&'static str, &'static str, Rule, &'static str, Damage);
 
 const OF_A: &str = "select count(*) from public.notes where text = 'canary of a'";
 
-const TAMPERINGS: [Tampering; 20] = [
+const TAMPERINGS: [Tampering; 21] = [
     (
         "",
         "alter table public.notes disable row level security",
@@ -184,6 +184,13 @@ const TAMPERINGS: [Tampering; 20] = [
     (
         "",
         "create unique index notes_text on public.notes (text)",
+        Rule::UniqueOmitsTenant,
+        "public.notes",
+        Damage::Fails("insert into public.notes (text) values ('canary of a')", "23505"),
+    ),
+    (
+        "",
+        "create unique index notes_text on public.notes (text) include (tenant_id)",
         Rule::UniqueOmitsTenant,
         "public.notes",
         Damage::Fails("insert into public.notes (text) values ('canary of a')", "23505"),
