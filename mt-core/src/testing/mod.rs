@@ -8,6 +8,7 @@
 //! sets it). Migrated databases are cloned from a template that is made once for each set of
 //! migrations, so one costs tens of milliseconds.
 
+pub mod caps;
 mod database;
 pub mod isolation;
 mod relay;

@@ -1,91 +1,129 @@
 //! Caps under concurrency, and what they cost where there is none.
 
-use std::sync::Arc;
-
 use mt_core::access::Denied;
-use mt_core::pg::{BeginError, CapReached};
-use sqlx::Executor as _;
-use tokio::sync::Barrier;
-use tokio::task::JoinSet;
+use mt_core::auth::Principal;
+use mt_core::id::TenantId;
+use mt_core::pg::{BeginError, CapReached, TenantTx};
+use mt_core::testing::caps::{Attempt, CapRace, Capped, Stage};
+use sqlx::{AssertSqlSafe, Executor as _};
 
-use crate::model::{Manage, Notes, NotesWrite, World, write_note};
+use crate::model::{Manage, Notes, NotesRead, NotesWrite, World, write_note};
 
-const CLIENTS: usize = 32;
+/// Three notes on the free plan, created in one of the ways that people write it.
+struct NotesCreated {
+    world: World,
+    owner: Principal,
+    how: How,
+}
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_creates_fill_a_tenant_to_its_cap_and_not_beyond() {
-    let world = Arc::new(World::new(16).await);
-    let owner = world.user("owner").await;
-    for round in 0..10 {
-        let tenant = world.tenant(owner).await;
-        let barrier = Arc::new(Barrier::new(CLIENTS));
-        let mut clients = JoinSet::new();
-        for client in 0..CLIENTS {
-            let (world, barrier) = (Arc::clone(&world), Arc::clone(&barrier));
-            clients.spawn(async move {
-                let grant = world.grant::<NotesWrite>(owner, tenant).await;
-                barrier.wait().await;
-                let (mut tx, room) = world.tenants.begin_capped::<_, Notes>(grant).await.unwrap();
-                let fits = room.is_ok();
-                if fits {
-                    write_note(&mut tx, &client.to_string()).await;
-                    tx.commit().await.unwrap();
-                } else {
-                    assert_eq!(room.unwrap_err(), CapReached { resource: "notes", cap: 3 });
-                }
-                fits
-            });
-        }
-        let made = clients.join_all().await.into_iter().filter(|fits| *fits).count();
-        assert_eq!(made, 3, "round {round}");
-        let stored: i64 =
-            sqlx::query_scalar("select count(*) from public.notes where tenant_id = $1")
-                .bind(tenant.as_uuid())
-                .fetch_one(world.db.admin())
-                .await
-                .unwrap();
-        assert_eq!(stored, 3, "round {round}");
+#[derive(Clone, Copy)]
+enum How {
+    /// By the primitive.
+    Capped,
+    /// By counting first, in the same transaction.
+    Counting,
+    /// By counting in the insert.
+    CountingInTheInsert,
+    /// By the primitive, for one fewer than there may be.
+    CappedTooEarly,
+}
+
+const COUNT: &str = "select count(*) from public.notes where tenant_id = (select mt.tenant_id())";
+
+impl NotesCreated {
+    async fn how(how: How) -> Self {
+        let world = World::new(16).await;
+        let owner = world.user("owner").await;
+        Self { world, owner, how }
+    }
+
+    async fn insert(&self, mut tx: TenantTx<NotesWrite>) -> Attempt {
+        write_note(&mut tx, "x").await;
+        tx.commit().await.unwrap();
+        Attempt::Created
     }
 }
 
-/// The negative control: counting without the lock lets the same crowd through.
+impl Capped for NotesCreated {
+    type Place = TenantId;
+    const CAP: usize = 3;
+
+    async fn place(&self) -> TenantId {
+        self.world.tenant(self.owner).await
+    }
+
+    async fn create(&self, tenant: &TenantId) -> Attempt {
+        let tenants = &self.world.tenants;
+        let grant = self.world.grant::<NotesWrite>(self.owner, *tenant).await;
+        match self.how {
+            How::Capped | How::CappedTooEarly => {
+                let (mut tx, room) = tenants.begin_capped::<_, Notes>(grant).await.unwrap();
+                if let Err(reached) = room {
+                    assert_eq!(reached, CapReached { resource: "notes", cap: 3 });
+                    return Attempt::Refused;
+                }
+                let used: i64 =
+                    sqlx::query_scalar(COUNT).fetch_one(tx.under::<NotesRead>()).await.unwrap();
+                if used == 2 && matches!(self.how, How::CappedTooEarly) {
+                    return Attempt::Refused;
+                }
+                self.insert(tx).await
+            }
+            How::Counting => {
+                let mut tx = tenants.begin(grant).await.unwrap();
+                let used: i64 =
+                    sqlx::query_scalar(COUNT).fetch_one(tx.under::<NotesRead>()).await.unwrap();
+                if used < 3 { self.insert(tx).await } else { Attempt::Refused }
+            }
+            How::CountingInTheInsert => {
+                let mut tx = tenants.begin(grant).await.unwrap();
+                let sql = format!(
+                    "insert into public.notes (tenant_id, text) select mt.tenant_id(), 'x' \
+                         where ({COUNT}) < 3"
+                );
+                let done = sqlx::query(AssertSqlSafe(sql)).execute(tx.under::<NotesWrite>()).await;
+                let created = done.unwrap().rows_affected() == 1;
+                tx.commit().await.unwrap();
+                if created { Attempt::Created } else { Attempt::Refused }
+            }
+        }
+    }
+
+    async fn remove(&self, tenant: &TenantId) {
+        let sql = "delete from public.notes where tenant_id = $1 and id = \
+             (select id from public.notes where tenant_id = $1 limit 1)";
+        let admin = self.world.db.admin();
+        sqlx::query(sql).bind(tenant.as_uuid()).execute(admin).await.unwrap();
+    }
+
+    async fn count(&self, tenant: &TenantId) -> usize {
+        let sql = "select count(*) from public.notes where tenant_id = $1";
+        let admin = self.world.db.admin();
+        let stored: i64 =
+            sqlx::query_scalar(sql).bind(tenant.as_uuid()).fetch_one(admin).await.unwrap();
+        usize::try_from(stored).unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_creates_fill_a_tenant_to_its_cap_and_not_beyond() {
+    CapRace::default().run(NotesCreated::how(How::Capped).await).await.unwrap();
+}
+
+/// The negative controls: what is plausible and wrong does not pass the same race.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counting_without_the_lock_goes_over_the_cap() {
-    let world = Arc::new(World::new(16).await);
-    let owner = world.user("owner").await;
-    let mut over = 0;
-    for _ in 0..10 {
-        let tenant = world.tenant(owner).await;
-        let barrier = Arc::new(Barrier::new(16));
-        let mut clients = JoinSet::new();
-        for _ in 0..16 {
-            let (world, barrier) = (Arc::clone(&world), Arc::clone(&barrier));
-            clients.spawn(async move {
-                let grant = world.grant::<NotesWrite>(owner, tenant).await;
-                let mut tx = world.tenants.begin(grant).await.unwrap();
-                barrier.wait().await;
-                let used: i64 = sqlx::query_scalar(
-                    "select count(*) from public.notes where tenant_id = (select mt.tenant_id())",
-                )
-                .fetch_one(tx.under::<NotesWrite>())
-                .await
-                .unwrap();
-                if used < 3 {
-                    write_note(&mut tx, "x").await;
-                    tx.commit().await.unwrap();
-                }
-            });
-        }
-        clients.join_all().await;
-        let stored: i64 =
-            sqlx::query_scalar("select count(*) from public.notes where tenant_id = $1")
-                .bind(tenant.as_uuid())
-                .fetch_one(world.db.admin())
-                .await
-                .unwrap();
-        over += usize::from(stored > 3);
+    for how in [How::Counting, How::CountingInTheInsert] {
+        let broken = CapRace::default().run(NotesCreated::how(how).await).await.unwrap_err();
+        assert!(broken.stored > broken.cap, "{broken}");
     }
-    assert!(over > 0, "the crowd was too tame for the test above to mean anything");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusing_what_there_is_room_for_is_noticed_too() {
+    let race = CapRace::default().clients(4).rounds(1);
+    let broken = race.run(NotesCreated::how(How::CappedTooEarly).await).await.unwrap_err();
+    assert_eq!((broken.stage, broken.created, broken.stored), (Stage::Empty, 2, 2));
 }
 
 #[tokio::test]

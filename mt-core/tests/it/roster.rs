@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::model::{Leave, Manage, NotesRead, NotesWrite, Role, World, write_note};
 
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 50;
 
 /// A tenant of which all `owners` are owners.
 async fn owned_by(world: &World, owners: &[Principal]) -> TenantId {
@@ -298,7 +298,7 @@ impl Writers {
 async fn once_a_demotion_has_returned_no_write_of_the_old_role_commits() {
     let world = Arc::new(World::new(WRITERS + 4).await);
     let (owner, editor) = (world.user("owner").await, world.user("editor").await);
-    for round in 0..10 {
+    for round in 0..ROUNDS {
         let tenant = world.tenant(owner).await;
         world.join(tenant, editor, Role::Editor).await;
         let writers = Writers::start(&world, editor, tenant).await;
