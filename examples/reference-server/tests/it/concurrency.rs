@@ -28,29 +28,6 @@ where
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thirty_two_creates_at_once_make_three_projects() {
-    let server = Arc::new(Server::start().await);
-    let owner = server.sign_in("owner").await;
-    for round in 0..3 {
-        let org = server.org(&owner).await;
-        let outcomes = at_once(32, |_| {
-            let (server, owner, org) = (Arc::clone(&server), owner.clone(), org.clone());
-            async move {
-                let body = json!({"name": "P"});
-                server.post(&format!("{org}/projects"), &owner, body).await.outcome()
-            }
-        })
-        .await;
-        let made = outcomes.iter().filter(|outcome| outcome.0 == 201).count();
-        let refused =
-            outcomes.iter().filter(|outcome| **outcome == problem(402, "cap-reached")).count();
-        assert_eq!((made, refused), (3, 29), "round {round}: {outcomes:?}");
-        let usage = server.get(&org, &owner).await.json()["usage"]["projects"].clone();
-        assert_eq!(usage, json!({"used": 3, "cap": 3}));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_link_redeemed_by_sixteen_signs_in_once() {
     let server = Arc::new(Server::start().await);
     for round in 0..3 {
@@ -71,7 +48,7 @@ async fn one_link_redeemed_by_sixteen_signs_in_once() {
 async fn of_two_owners_who_leave_at_once_one_stays() {
     let server = Arc::new(Server::start().await);
     let owners = [server.sign_in("first").await, server.sign_in("second").await];
-    for round in 0..10 {
+    for round in 0..50 {
         let org = server.org(&owners[0]).await;
         server.join(&org, &owners[0], &owners[1], "admin").await;
         let second = format!("{org}/members/{}", owners[1].id);

@@ -2,18 +2,21 @@
 //! `MT_TEST_REDIS_URL`, which `make test` provides.
 
 mod access_cache;
+mod caps;
 mod concurrency;
 mod config;
 mod doctor;
 #[cfg(all(feature = "embedded", unix))]
 mod embedded;
 mod flow;
+mod hangups;
 mod isolation;
 mod limits;
 mod mail;
 mod matrix;
 mod policy;
 mod problems;
+mod processes;
 mod refusals;
 mod round_trips;
 mod shell;
