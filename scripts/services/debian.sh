@@ -22,6 +22,7 @@ debian_install() {
     PostgreSQL) packages=(postgresql) ;;
     Redis) packages=(redis-server) ;;
     esac
+    if [[ $(local_wished) ]]; then packages+=(pgbouncer); fi
     outdated=$(local_outdated)
     version=${outdated#PostgreSQL }
     if [[ $outdated ]] && debian_may_upgrade "${version%%.*}"; then

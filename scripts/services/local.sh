@@ -61,15 +61,25 @@ postgres_patched() {
 
 redis_bin() { command -v redis-server || command -v valkey-server; }
 
+# The few tests that go through a pooler are left out where there is none.
+pgbouncer_bin() { command -v pgbouncer || { [[ -x /usr/sbin/pgbouncer ]] && echo /usr/sbin/pgbouncer; }; }
+local_wished() {
+    if wants postgres && ! pgbouncer_bin >/dev/null; then echo PgBouncer; fi
+}
+
 local_up() {
     # Settings of the caller's own database are none of this one's.
     unset "${!PG@}"
     local_directory || return 1
-    if wants postgres; then postgres_up || return 1; fi
+    if wants postgres; then
+        postgres_up || return 1
+        if pgbouncer_bin >/dev/null; then pgbouncer_up || return 1; fi
+    fi
     if wants redis; then redis_up || return 1; fi
 }
 
 local_down() {
+    stop TERM "${pgbouncer_process-}" # at once; INT would wait for its clients
     stop QUIT "${postgres_process-}" # no checkpoint: the data is thrown away
     stop TERM "${redis_process-}"
     if [[ ${state-} ]]; then rm -rf "$state"; fi
@@ -116,10 +126,10 @@ bind_to_supervisor() {
 }
 
 postgres_up() {
-    local bin password data=$state/postgres log=$state/postgres.log port
+    local bin data=$state/postgres log=$state/postgres.log port
     bin=$(postgres_bin)
-    password=$(secret)
-    (umask 077 && : >"$log" && echo "$password" >"$state/password")
+    postgres_password=$(secret)
+    (umask 077 && : >"$log" && echo "$postgres_password" >"$state/password")
     if ((EUID == 0)); then chown --reference="$state" "$state/password"; fi
     if ! "${as[@]}" "$bin/initdb" --pgdata="$data" --username=postgres --pwfile="$state/password" \
         --auth=scram-sha-256 --encoding=UTF8 --locale=C --no-sync </dev/null >"$log" 2>&1; then
@@ -135,7 +145,8 @@ postgres_up() {
             </dev/null >"$log" 2>&1 &
         postgres_process=$!
         if started "$postgres_process" postgres_ready "$data"; then
-            echo "MT_TEST_DATABASE_URL postgres://postgres:$password@127.0.0.1:$port/postgres"
+            echo "MT_TEST_DATABASE_URL postgres://postgres:$postgres_password@127.0.0.1:$port/postgres"
+            postgres_port=$port
             return
         fi
         # Another process has the port: binding is the only check of that which cannot race.
@@ -147,6 +158,43 @@ postgres_up() {
 
 # The eighth line of the lock file is the server's state; `pg_ctl --wait` reads it too.
 postgres_ready() { [[ $(sed -n 8p "$1/postmaster.pid" 2>/dev/null) == ready* ]]; }
+
+# A pooler in transaction mode in front of that server, for every database and login that it has.
+pgbouncer_up() {
+    local bin log=$state/pgbouncer.log settings=$state/pgbouncer.ini users=$state/pgbouncer.users port
+    bin=$(pgbouncer_bin)
+    (umask 077 && : >"$log" && : >"$settings" && echo "\"postgres\" \"$postgres_password\"" >"$users")
+    if ((EUID == 0)); then chown --reference="$state" "$settings" "$users"; fi
+    bind_to_supervisor TERM
+    for _ in {1..20}; do
+        port=$(random_port)
+        # The server's connections are few, so that clients meet on them.
+        cat >"$settings" <<-END
+			[databases]
+			* = host=127.0.0.1 port=$postgres_port
+			[pgbouncer]
+			listen_addr = 127.0.0.1
+			listen_port = $port
+			unix_socket_dir =
+			pool_mode = transaction
+			default_pool_size = 8
+			max_client_conn = 500
+			auth_type = scram-sha-256
+			auth_file = $users
+			auth_user = postgres
+			ignore_startup_parameters = extra_float_digits
+		END
+        "${as[@]}" "${bound[@]}" "$bin" "$settings" </dev/null >"$log" 2>&1 &
+        pgbouncer_process=$!
+        if started "$pgbouncer_process" grep -q "process up" "$log"; then
+            echo "MT_TEST_PGBOUNCER_URL postgres://postgres:$postgres_password@127.0.0.1:$port/postgres"
+            return
+        fi
+        grep -q "Address already in use" "$log" || break
+    done
+    show "PgBouncer did not start" "$log"
+    return 1
+}
 
 redis_up() {
     local bin password log=$state/redis.log port

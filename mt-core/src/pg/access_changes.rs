@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::{AssertSqlSafe, PgPool};
 
+use super::session::SessionMark;
 use super::{Database, PgError};
 use crate::access::{AccessCache, AccessModel};
 use crate::id::{PrincipalId, TenantId};
@@ -19,25 +20,28 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Listens for changed memberships, tenants and users, and has a cache forget them.
 ///
 /// It needs a session of its own, beside the pool's connections. A pooler in transaction mode gives
-/// none: notices would go to whoever has the server's connection at that moment. That is found out by
-/// listening for a notice of one's own; without an echo the cache goes by the age of its entries, and
-/// by what each transaction finds.
+/// none: notices would go to whoever has the server's connection at that moment, who cannot make sense
+/// of them. So before it listens it looks for a setting that it asked for when it connected, which a
+/// pooler does not hand on; and then it listens for a notice of its own. Without either the cache goes
+/// by the age of its entries, and by what each transaction finds.
 #[derive(Debug)]
 pub struct AccessChanges {
     database: Database,
     session: PgPool,
+    mark: SessionMark,
 }
 
 impl Database {
     /// Changes to who may do what, made by any process.
     #[must_use]
     pub fn access_changes(&self) -> AccessChanges {
+        let mark = SessionMark::new();
         let session = PgPoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connect_lazy_with(self.connect_options());
-        AccessChanges { database: self.clone(), session }
+            .connect_lazy_with(mark.on(self.connect_options()));
+        AccessChanges { database: self.clone(), session, mark }
     }
 }
 
@@ -80,18 +84,20 @@ impl AccessChanges {
 
     /// A listener that hears, or `None` if there is somebody in between who listens instead.
     async fn listen(&self) -> Result<Option<PgListener>, PgError> {
-        let mut listener = PgListener::connect_with(&self.session).await?;
+        let mut listener = match PgListener::connect_with(&self.session).await {
+            Err(error) if SessionMark::is_refused(&error) => return Ok(None),
+            connected => connected?,
+        };
+        if !self.mark.is_on(&mut listener).await? {
+            return Ok(None);
+        }
         // A lost connection is to be told at once: what it missed is not known.
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
         let echo = format!("echo {}", uuid::Uuid::new_v4());
         let mut conn = self.database.acquire().await?;
-        sqlx::query("select pg_notify($1, $2)")
-            .persistent(false)
-            .bind(CHANNEL)
-            .bind(&echo)
-            .execute(&mut *conn)
-            .await?;
+        let notify = format!("select pg_notify('{CHANNEL}', '{echo}')");
+        sqlx::raw_sql(AssertSqlSafe(notify)).execute(&mut *conn).await?;
         drop(conn);
         let heard = tokio::time::timeout(ECHO_PATIENCE, async {
             while let Some(notice) = listener.try_recv().await? {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres};
+use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres, Row as _};
 
-use super::{PgError, PrincipalPool, SystemPool, TenantPool};
+use super::open_tx::{End, OpenTx};
+use super::{PgError, PrincipalPool, SystemPool, TenantPool, session};
 use crate::access::AccessModel;
 use crate::billing::StandingPolicy;
 
@@ -22,16 +23,15 @@ pub struct DatabaseOptions {
     connect: PgConnectOptions,
     max_connections: u32,
     acquire_timeout: Duration,
-    statements: Statements,
+    statements: Option<Statements>,
     login: Option<&'static str>,
     privileged_login: PrivilegedLogin,
 }
 
 /// Whether statements may be prepared under a name that outlives a transaction.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Statements {
     /// Prepared once a connection, then one round trip each.
-    #[default]
     Named,
     /// Prepared each time. For a pooler in transaction mode that does not track prepared
     /// statements (`PgBouncer` before 1.21): with names, one client's statement would meet another
@@ -46,14 +46,14 @@ enum PrivilegedLogin {
 }
 
 impl DatabaseOptions {
-    /// Sixteen connections, two seconds to get one, named statements.
+    /// Sixteen connections, two seconds to get one, named statements unless a pooler stands between.
     #[must_use]
     pub fn new(connect: PgConnectOptions) -> Self {
         Self {
             connect,
             max_connections: 16,
             acquire_timeout: Duration::from_secs(2),
-            statements: Statements::Named,
+            statements: None,
             login: None,
             privileged_login: PrivilegedLogin::Refused,
         }
@@ -73,10 +73,11 @@ impl DatabaseOptions {
         self
     }
 
-    /// Whether statements are prepared under names.
+    /// Whether statements are prepared under names. Unless this says so, one more connection is made
+    /// at first to find out whether it is a session of its own.
     #[must_use]
     pub fn statements(mut self, statements: Statements) -> Self {
-        self.statements = statements;
+        self.statements = Some(statements);
         self
     }
 
@@ -127,6 +128,11 @@ impl Database {
             login,
             privileged_login,
         } = options;
+        let statements = match statements {
+            Some(statements) => statements,
+            None if session::is_own(connect.clone(), acquire_timeout).await? => Statements::Named,
+            None => Statements::Unnamed,
+        };
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(acquire_timeout)
@@ -191,7 +197,7 @@ impl Database {
     /// [`PgError`].
     pub async fn server_version(&self) -> Result<String, PgError> {
         let sql = "select current_setting('server_version')";
-        Ok(sqlx::query_scalar(sql).persistent(false).fetch_one(&self.pool).await?)
+        Ok(sqlx::raw_sql(sql).fetch_one(&self.pool).await?.try_get(0)?)
     }
 
     /// Waits for the connections in use to come back and closes them all.
@@ -207,11 +213,23 @@ impl Database {
         Ok(self.pool.acquire().await?)
     }
 
-    pub(super) const fn statements(&self) -> Statements {
+    /// Whether statements are prepared under names: as asked for, or as it was found out.
+    #[must_use]
+    pub const fn statements(&self) -> Statements {
         self.statements
     }
 
+    /// A transaction that changes nothing, for questions about the database itself. Without one, a
+    /// pooler may have each half of a prepared statement answered by another connection.
+    pub(super) async fn begin_looking(&self) -> Result<OpenTx, PgError> {
+        let begin = "begin read only".to_owned();
+        let (tx, _) = OpenTx::begin(self.acquire().await?, Statements::Unnamed, begin).await?;
+        Ok(tx)
+    }
+
     async fn check_roles(&self, privileged: PrivilegedLogin) -> Result<(), ConnectError> {
+        let unavailable = |(PgError::Database(error) | PgError::Unavailable(error))| error;
+        let mut tx = self.begin_looking().await.map_err(unavailable)?;
         let (login, skips, inherits, app, system): (
             String,
             bool,
@@ -230,10 +248,9 @@ impl Database {
                      (select pg_has_role(r.oid, s.oid, 'member') from pg_roles s where s.rolname = $2) \
                  from pg_roles r where r.rolname = session_user",
             )
-            .persistent(false)
             .bind(APP_ROLE)
             .bind(SYSTEM_ROLE)
-            .fetch_one(&self.pool)
+            .fetch_one(tx.conn())
             .await?;
         for (role, member) in [(APP_ROLE, app), (SYSTEM_ROLE, system)] {
             match member {
@@ -246,11 +263,11 @@ impl Database {
             "select rolname::text from pg_roles \
              where rolname in ($1, $2) and (rolsuper or rolbypassrls) order by rolname limit 1",
         )
-        .persistent(false)
         .bind(APP_ROLE)
         .bind(SYSTEM_ROLE)
-        .fetch_optional(&self.pool)
+        .fetch_optional(tx.conn())
         .await?;
+        tx.end(End::Commit).await.map_err(unavailable)?;
         if let Some(role) = bypassing {
             return Err(ConnectError::BypassesRls { role });
         }

@@ -7,6 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
 use super::database::{APP_ROLE, SYSTEM_ROLE};
+use super::session::SessionMark;
 
 /// The role that owns every table, and as which migrations run.
 const OWNER_ROLE: &str = "mt_owner";
@@ -70,13 +71,21 @@ impl<'m> Migration<'m> {
     /// Makes the roles and schemas that are missing and applies what was not applied yet.
     ///
     /// `connect` is the migrator's login: it needs `CREATEROLE` and `CREATE` on the database, and a
-    /// session of its own (no pooler in transaction mode).
+    /// session of its own, which a pooler does not give.
     ///
     /// # Errors
     ///
     /// [`MigrateError`]; migrations that were applied before the failing one stay applied.
     pub async fn run(&self, connect: &PgConnectOptions) -> Result<(), MigrateError> {
-        let mut conn = connect.connect().await?;
+        let mark = SessionMark::new();
+        let mut conn = match mark.on(connect.clone()).connect().await {
+            Err(error) if SessionMark::is_refused(&error) => return Err(MigrateError::Pooled),
+            connected => connected?,
+        };
+        // Behind a pooler its locks and the owner's role would be left to the next client.
+        if !mark.is_on(&mut conn).await? {
+            return Err(MigrateError::Pooled);
+        }
         let done = self.run_on(&mut conn).await;
         // Closed in either case: it may have taken on the owner's role.
         let closed = conn.close().await;
@@ -159,19 +168,19 @@ impl<'m> Migration<'m> {
 async fn applied(conn: &mut PgConnection, schema: &str) -> Result<Vec<i64>, sqlx::Error> {
     // The record is readable to the roles that a login may take on and not to the login itself: the
     // server takes on `mt_app`, a migrator that is no superuser `mt_owner`.
-    let role: Option<String> = sqlx::query_scalar(
+    //
+    // All by simple messages, each a transaction of its own: so the role ends with its message, and a
+    // pooler may stand between.
+    let role = format!(
         "select rolname::text from pg_roles \
-         where rolname in ($1, $2) and pg_has_role(oid, \
+         where rolname in ('{APP_ROLE}', '{OWNER_ROLE}') and pg_has_role(oid, \
              case when current_setting('server_version_num')::int >= 160000 \
                  then 'set' else 'member' end) \
          order by rolname limit 1",
-    )
-    .bind(APP_ROLE)
-    .bind(OWNER_ROLE)
-    .fetch_optional(&mut *conn)
-    .await?;
+    );
+    let role = sqlx::raw_sql(AssertSqlSafe(role)).fetch_optional(&mut *conn).await?;
     let Some(role) = role else { return Ok(Vec::new()) };
-    // The statements of one simple message are one transaction, so the role ends with it.
+    let role: String = role.try_get(0)?;
     let table = format!("{}.schema_migrations", quoted(schema));
     let exists = format!(
         "set local role {role}; \
@@ -268,6 +277,12 @@ impl fmt::Debug for ProductSchema<'_> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MigrateError {
+    /// A pooler stands between, which lends its connections to others in turn.
+    #[error(
+        "migrations need a session of their own, and this address is a pooler's; \
+         give the address of the Postgres behind it"
+    )]
+    Pooled,
     /// The connection, the roles or the schemas.
     #[error("could not prepare the database for its migrations")]
     Prepare(#[from] sqlx::Error),

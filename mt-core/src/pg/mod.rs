@@ -15,7 +15,8 @@
 //!
 //! * The login is a plain role, a member of `mt_app` and `mt_system`, and owns nothing;
 //!   [`Database::connect`] refuses any other.
-//! * Behind a pooler in transaction mode choose [`Statements::Unnamed`] (`PgBouncer` before 1.21).
+//! * A pooler in transaction mode may stand between: statements then have no names ([`Statements`]),
+//!   and access that is remembered goes by its age ([`AccessChanges`]).
 //! * Postgres 15.20, or the minor of the same date of a newer major, is the oldest that keeps rows
 //!   hidden (CVE-2026-120154, CVE-2026-14666).
 
@@ -33,6 +34,7 @@ mod migrate;
 mod open_tx;
 mod opening;
 mod principal;
+mod session;
 mod system;
 mod tenant;
 mod tenant_tx;

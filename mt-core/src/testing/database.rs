@@ -13,6 +13,10 @@ use crate::token::SecretToken;
 
 /// The variable that names the server, by the URL of a superuser.
 const URL: &str = "MT_TEST_DATABASE_URL";
+/// The variable that names a pooler in front of it.
+const POOLER_URL: &str = "MT_TEST_PGBOUNCER_URL";
+/// The variable that, when set, has [`TestDatabase::connect`] go through the pooler.
+const POOLED: &str = "MT_TEST_POOLED";
 
 /// A migrated database of a test's own, with a plain login. Gone from the server once the thread ends
 /// that has dropped the value.
@@ -75,13 +79,37 @@ impl TestDatabase {
         self.login().to_url_lossy().to_string()
     }
 
+    /// How the plain login connects through the pooler of `MT_TEST_PGBOUNCER_URL`, which is in
+    /// transaction mode; `None` without one.
+    ///
+    /// # Panics
+    ///
+    /// When the variable holds no URL of a Postgres.
+    #[must_use]
+    pub fn pooled_login(&self) -> Option<PgConnectOptions> {
+        let url = std::env::var(POOLER_URL).ok()?;
+        let pooler = PgConnectOptions::from_str(&url).expect("a URL of a Postgres");
+        Some(self.login().host(pooler.get_host()).port(pooler.get_port()))
+    }
+
     /// A pool of the plain login's, with `connections` connections.
+    ///
+    /// With `MT_TEST_POOLED` set they go through the pooler, so that one test can be run in both ways.
     ///
     /// # Errors
     ///
     /// [`ConnectError`].
+    ///
+    /// # Panics
+    ///
+    /// When `MT_TEST_POOLED` is set and there is no pooler.
     pub async fn connect(&self, connections: u32) -> Result<Database, ConnectError> {
-        Database::connect(DatabaseOptions::new(self.login()).max_connections(connections)).await
+        let login = if std::env::var_os(POOLED).is_some() {
+            self.pooled_login().expect("a pooler in `MT_TEST_PGBOUNCER_URL`")
+        } else {
+            self.login()
+        };
+        Database::connect(DatabaseOptions::new(login).max_connections(connections)).await
     }
 
     /// A superuser's pool: row-level security does not apply to it. For setting up, and for seeing

@@ -9,7 +9,7 @@ use mt_core::auth::Principal;
 use mt_core::billing::{Standing, StandingPolicy};
 use mt_core::clock::ManualClock;
 use mt_core::id::{PrincipalId, TenantId};
-use mt_core::pg::{BeginError, Database, TenantPool};
+use mt_core::pg::{BeginError, Database, DatabaseOptions, Statements, TenantPool};
 
 use crate::model::{Acme, Manage, NotesRead, NotesWrite, Plan, Role, World, all_notes};
 
@@ -291,4 +291,44 @@ async fn transactions_of_a_pool_that_remembers_are_like_any_other() {
     let stale = tenants.access(owner, tenant).await.unwrap();
     let refused = tenants.begin(stale.authorize::<Manage>().unwrap()).await;
     assert!(matches!(refused, Err(BeginError::Denied(_))), "{refused:?}");
+}
+
+/// To listen on a connection that is somebody else's the next moment would have that one get the
+/// notices, in the middle of its answers.
+#[tokio::test]
+async fn behind_a_pooler_in_transaction_mode_nobody_listens() {
+    let world = World::new(1).await;
+    let Some(login) = world.db.pooled_login() else {
+        eprintln!("SKIPPED: no PgBouncer in MT_TEST_PGBOUNCER_URL");
+        return;
+    };
+    let owner = world.user("owner").await;
+    let tenant = world.tenant(owner).await;
+    let options = DatabaseOptions::new(login).max_connections(4);
+    let database = Database::connect(options).await.unwrap();
+    assert_eq!(database.statements(), Statements::Unnamed);
+    assert_eq!(world.database.statements(), Statements::Named);
+    let cache = AccessCache::new(10, LONG);
+    let tenants: TenantPool<Acme> =
+        database.tenants(StandingPolicy::default()).with_access_cache(cache.clone());
+    let told = database.access_changes().tell(cache.clone());
+    tokio::time::timeout(Duration::from_mins(1), told).await.expect("it gives up");
+    assert!(!cache.is_suspended());
+    let listening: i64 = sqlx::query_scalar(
+        "select count(*) from pg_stat_activity \
+         where datname = current_database() and query ilike 'listen%'",
+    )
+    .fetch_one(world.db.admin())
+    .await
+    .unwrap();
+    assert_eq!(listening, 0);
+    // What is remembered goes by its age and by what transactions find, which others do not disturb.
+    for plan in ["team", "free"].repeat(10) {
+        let access = tenants.access(owner, tenant).await.unwrap();
+        let sql = format!("update mt.tenants set plan = '{plan}'");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(world.db.admin()).await.unwrap();
+        let mut tx = tenants.begin(access.authorize::<NotesRead>().unwrap()).await.unwrap();
+        assert!(all_notes(&mut tx).await.is_empty());
+        tx.commit().await.unwrap();
+    }
 }

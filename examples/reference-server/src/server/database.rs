@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mt_core::pg::audit::{Report, Rule};
-use mt_core::pg::{ConnectError, Database, DatabaseOptions, PgError, ServerLogin};
+use mt_core::pg::{ConnectError, Database, DatabaseOptions, PgError, ServerLogin, Statements};
 use sqlx::postgres::PgConnectOptions;
 
 use super::{Embedded, StartError};
@@ -57,6 +57,8 @@ pub async fn open_embedded(kind: Embedded) -> Result<(Database, EmbeddedPostgres
         .max_connections(EmbeddedPostgres::MAX_CONNECTIONS)
         // One connection serves everybody in turn: waiting longer than usual is normal.
         .acquire_timeout(Duration::from_secs(10))
+        // It has one connection to give, and none to look at first.
+        .statements(Statements::Named)
         .session_authorization(LOGIN);
     let database = Database::connect(options).await?;
     let report = audit_embedded(&database).await?;

@@ -15,6 +15,7 @@ mod limits;
 mod mail;
 mod matrix;
 mod policy;
+mod pooler;
 mod problems;
 mod processes;
 mod refusals;

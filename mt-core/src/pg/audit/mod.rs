@@ -32,6 +32,7 @@ pub use self::rule::Rule;
 use super::PgError;
 use super::database::{APP_ROLE, Database, SYSTEM_ROLE};
 use super::decode::word;
+use super::open_tx::End;
 
 const AUDIT: &str = include_str!("audit.sql");
 
@@ -115,20 +116,20 @@ impl Audit {
         audit
     }
 
-    /// Reads the catalogue, in one round trip.
+    /// Reads the catalogue, in one query.
     ///
     /// # Errors
     ///
     /// [`PgError`].
     pub async fn run(&self, database: &Database) -> Result<Report, PgError> {
-        let mut conn = database.acquire().await?;
+        let mut tx = database.begin_looking().await?;
         let rows: Vec<(String, String, Option<String>)> = sqlx::query_as(AUDIT)
-            .persistent(false)
             .bind(&self.schemas)
             .bind(&self.roles)
             .bind(SYSTEM_ROLE)
-            .fetch_all(&mut *conn)
+            .fetch_all(tx.conn())
             .await?;
+        tx.end(End::Commit).await?;
         let findings = rows.into_iter().map(|(rule, object, detail)| {
             Ok(Finding { rule: word("rule", &rule)?, object, detail })
         });
