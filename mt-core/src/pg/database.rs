@@ -209,6 +209,10 @@ impl Database {
         PgConnectOptions::clone(&self.pool.connect_options())
     }
 
+    pub(super) fn pool(&self) -> PgPool {
+        self.pool.clone()
+    }
+
     pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, PgError> {
         Ok(self.pool.acquire().await?)
     }
@@ -222,8 +226,7 @@ impl Database {
     /// A transaction that changes nothing, for questions about the database itself. Without one, a
     /// pooler may have each half of a prepared statement answered by another connection.
     pub(super) async fn begin_looking(&self) -> Result<OpenTx, PgError> {
-        let begin = "begin read only".to_owned();
-        let (tx, _) = OpenTx::begin(self.acquire().await?, Statements::Unnamed, begin).await?;
+        let (tx, _) = OpenTx::begin(self, "begin read only".to_owned()).await?;
         Ok(tx)
     }
 

@@ -17,10 +17,10 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{
     PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres,
 };
-use sqlx::{AssertSqlSafe, Execute, Executor, SqlStr};
+use sqlx::{AssertSqlSafe, Execute, Executor, PgPool, SqlStr};
 
 use super::PgError;
-use super::database::Statements;
+use super::database::{Database, Statements};
 
 /// How long a rollback that nobody waits for may take before the connection is closed instead.
 const ROLLBACK_WITHIN: Duration = Duration::from_secs(2);
@@ -32,6 +32,7 @@ const ROLLBACK_WITHIN: Duration = Duration::from_secs(2);
 /// user inside the transaction.
 pub(super) struct OpenTx {
     conn: Option<PoolConnection<Postgres>>,
+    pool: PgPool,
     statements: Statements,
     /// Whether a statement was sent whose answer has not been read to its end.
     busy: bool,
@@ -41,11 +42,11 @@ impl OpenTx {
     /// Opens a transaction with `begin`, which may hold several statements, and returns what they
     /// return. One round trip.
     pub(super) async fn begin(
-        conn: PoolConnection<Postgres>,
-        statements: Statements,
+        database: &Database,
         begin: String,
     ) -> Result<(Self, Vec<PgRow>), PgError> {
-        let mut tx = Self { conn: Some(conn), statements, busy: true };
+        let (conn, statements) = (database.acquire().await?, database.statements());
+        let mut tx = Self { conn: Some(conn), pool: database.pool(), statements, busy: true };
         let rows = sqlx::raw_sql(AssertSqlSafe(begin)).fetch_all(tx.connection()).await;
         // Also after an error: the answer was read to its end.
         tx.busy = false;
@@ -54,7 +55,7 @@ impl OpenTx {
 
     /// A place to run one statement.
     pub(super) fn conn(&mut self) -> TxConn<'_> {
-        let Self { conn, statements, busy } = self;
+        let Self { conn, statements, busy, .. } = self;
         TxConn { conn: conn.as_mut().expect(OPEN), statements: *statements, busy }
     }
 
@@ -93,16 +94,22 @@ impl End {
 impl Drop for OpenTx {
     fn drop(&mut self) {
         let Some(mut conn) = self.conn.take() else { return };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) if !self.busy => {
-                let rollback = Self { conn: Some(conn), statements: self.statements, busy: true };
-                runtime.spawn(async move {
-                    // Late or failed, the inner drop finds it busy and closes the connection.
-                    let _ =
-                        tokio::time::timeout(ROLLBACK_WITHIN, rollback.end(End::Rollback)).await;
-                });
-            }
-            _ => conn.close_on_drop(),
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return conn.close_on_drop();
+        };
+        let pool = self.pool.clone();
+        if self.busy {
+            conn.close_on_drop();
+            drop(conn);
+            // Those who wait may hang up as well, and a connection that they were making goes with
+            // them. So somebody who does not hang up makes the next one.
+            runtime.spawn(async move { drop(pool.acquire().await) });
+        } else {
+            let rollback = Self { conn: Some(conn), pool, statements: self.statements, busy: true };
+            runtime.spawn(async move {
+                // Late or failed, the inner drop finds it busy and closes the connection.
+                let _ = tokio::time::timeout(ROLLBACK_WITHIN, rollback.end(End::Rollback)).await;
+            });
         }
     }
 }

@@ -26,9 +26,8 @@ impl PrincipalPool {
     /// [`BeginError::SignedOut`] when the credential is of an earlier generation, or its user gone;
     /// [`BeginError::Pg`].
     pub async fn begin(&self, principal: Principal) -> Result<PrincipalTx, BeginError> {
-        let conn = self.database.acquire().await?;
         let begin = opening::of_principal(principal);
-        let (tx, rows) = OpenTx::begin(conn, self.database.statements(), begin).await?;
+        let (tx, rows) = OpenTx::begin(&self.database, begin).await?;
         let generation = match rows.last() {
             Some(row) => row.try_get("generation").map_err(PgError::from)?,
             None => None,

@@ -84,8 +84,7 @@ impl SystemPool {
         begin: String,
     ) -> Result<(SystemTx, Vec<sqlx::postgres::PgRow>), PgError> {
         tracing::debug!(%reason, "system transaction: {reason}");
-        let conn = self.database.acquire().await?;
-        let (tx, rows) = OpenTx::begin(conn, self.database.statements(), begin).await?;
+        let (tx, rows) = OpenTx::begin(&self.database, begin).await?;
         Ok((SystemTx { tx, reason }, rows))
     }
 }

@@ -162,9 +162,8 @@ impl<M: AccessModel> TenantPool<M> {
     {
         let (tenant, principal) = (grant.tenant(), grant.principal());
         let begin = opening::of_tenant(tenant, principal, P::EFFECT, locks, count);
-        let conn = self.database.acquire().await?;
         let ticket = self.ticket();
-        let (tx, rows) = OpenTx::begin(conn, self.database.statements(), begin).await?;
+        let (tx, rows) = OpenTx::begin(&self.database, begin).await?;
         let found = self.read(&rows, principal, tenant, ticket).map_err(PgError::from);
         match found.map_err(BeginError::from).and_then(decide::<P>) {
             Ok((access, used)) => Ok((TenantTx::new(tx, access), used)),

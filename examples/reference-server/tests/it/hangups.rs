@@ -18,6 +18,8 @@ use crate::support::{Person, Server};
 
 const HANGUPS: usize = 10_000;
 const WRITERS: usize = 4;
+/// So many writes have to be answered meanwhile, or nothing would be shown.
+const AT_STAKE: usize = 200;
 /// So many at a time hang up.
 const HASTY: usize = 16;
 
@@ -56,17 +58,21 @@ async fn ten_thousand_hang_ups_lose_no_write_that_was_answered() {
     let project = server.make(&format!("{ours}/projects"), &patient, body).await;
     let our_tasks = format!("{ours}/projects/{project}/tasks");
 
-    let over = Arc::new(AtomicBool::new(false));
+    let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut writers = JoinSet::new();
     for _ in 0..WRITERS {
         let (server, over) = (Arc::clone(&server), Arc::clone(&over));
+        let answered = Arc::clone(&answered);
         let (patient, our_tasks) = (patient.clone(), our_tasks.clone());
         writers.spawn(async move {
             let mut acknowledged = Vec::new();
             while !over.load(Ordering::Relaxed) {
                 let made = server.post(&our_tasks, &patient, json!({"title": "ours"})).await;
                 match made.status {
-                    201 => acknowledged.push(made.json()["id"].as_str().unwrap().to_owned()),
+                    201 => {
+                        acknowledged.push(made.json()["id"].as_str().unwrap().to_owned());
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
                     // No connection within the time: an honest answer under such a load.
                     503 => {}
                     _ => panic!("{made:?}"),
@@ -85,10 +91,14 @@ async fn ten_thousand_hang_ups_lose_no_write_that_was_answered() {
     for number in 0..HASTY {
         let (gone, wrote, address) = (Arc::clone(&gone), Arc::clone(&wrote), server.address);
         let (writing, reading) = (Arc::clone(&writing), Arc::clone(&reading));
+        let answered = Arc::clone(&answered);
         crowd.spawn(async move {
             // Spread over the life of a request, and beyond its end now and then.
             let mut patience = u64::try_from(number).unwrap() * 977;
-            while gone.load(Ordering::Relaxed) < HANGUPS {
+            // On a slow machine it blows until enough was at stake.
+            while gone.load(Ordering::Relaxed) < HANGUPS
+                || answered.load(Ordering::Relaxed) < AT_STAKE
+            {
                 patience = (patience + 3571) % 24_000;
                 let writes = patience % 4 != 0;
                 let request = if writes { &writing } else { &reading };
@@ -111,7 +121,6 @@ async fn ten_thousand_hang_ups_lose_no_write_that_was_answered() {
     let ours = stored("ours").await;
     let lost: Vec<_> = acknowledged.iter().filter(|id| !ours.contains(*id)).collect();
     assert!(lost.is_empty(), "{} of {} lost: {lost:?}", lost.len(), acknowledged.len());
-    assert!(acknowledged.len() >= 100, "only {} writes were answered", acknowledged.len());
     // Some of their requests came to an end and some did not: the storm blew where it should.
     let (theirs, wrote) = (stored("theirs").await.len(), wrote.load(Ordering::Relaxed));
     assert!(theirs > 0 && theirs < wrote, "{theirs} of {wrote}");
