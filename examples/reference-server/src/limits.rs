@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use mt_core::email::EmailAddress;
-use mt_core::limit::{FailOpen, InProcessLimiter, Quota, RateLimiter, Verdict};
-use mt_core::redis::{RedisFixedWindow, RedisUrlError};
+use mt_core::limit::{InProcessLimiter, NotCounted, Quota, RateLimiter, StoreLimiter, Verdict};
+use mt_core::redis::{RedisStore, RedisUrlError};
 use salvo::http::HeaderValue;
 use salvo::http::header::RETRY_AFTER;
 
@@ -16,7 +16,7 @@ use crate::http::problems;
 #[derive(Clone)]
 pub enum Limiter {
     /// Shared by all replicas.
-    Redis(Arc<FailOpen<RedisFixedWindow>>),
+    Redis(Arc<StoreLimiter<RedisStore>>),
     /// For one replica.
     InProcess(Arc<InProcessLimiter>),
 }
@@ -28,7 +28,7 @@ impl Limiter {
     ///
     /// [`RedisUrlError`].
     pub fn redis(url: &str) -> Result<Self, RedisUrlError> {
-        Ok(Self::Redis(Arc::new(FailOpen::new(RedisFixedWindow::lazy(url)?))))
+        Ok(Self::Redis(Arc::new(StoreLimiter::new(RedisStore::lazy(url)?))))
     }
 
     /// Counts here.
@@ -49,7 +49,7 @@ impl Limiter {
 }
 
 impl RateLimiter for Limiter {
-    async fn check(&self, key: &str, quota: Quota) -> Verdict {
+    async fn check(&self, key: &str, quota: Quota) -> Result<Verdict, NotCounted> {
         match self {
             Self::Redis(limiter) => limiter.check(key, quota).await,
             Self::InProcess(limiter) => limiter.check(key, quota).await,
@@ -85,11 +85,15 @@ impl Limits {
         let Some(limit) = self.emails_per_hour else { return Ok(()) };
         // The limiter hashes its keys where they leave the process.
         let key = format!("email:{}", email.as_str());
-        let verdict = self.limiter.check(&key, Quota::per_hour(limit)).await;
+        let verdict = self
+            .limiter
+            .check(&key, Quota::per_hour(limit))
+            .await
+            .map_err(|NotCounted| ApiError::new(&problems::UNAVAILABLE))?;
         if verdict.allowed {
             return Ok(());
         }
-        let wait = verdict.reset_after.as_secs().max(1);
+        let wait = verdict.retry_after.as_secs().max(1);
         Err(ApiError::new(&problems::RATE_LIMITED).header(RETRY_AFTER, HeaderValue::from(wait)))
     }
 }

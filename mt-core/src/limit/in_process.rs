@@ -1,4 +1,4 @@
-//! Fixed windows in memory, bounded under a flood of keys.
+//! Counts in memory, bounded under a flood of keys.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,9 +6,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
-use super::{Quota, RateLimiter, Verdict};
+use super::policy::{self, State};
+use super::{NotCounted, Quota, RateLimiter, Verdict};
 use crate::clock::{Clock, SystemClock};
 
 /// Locks among which keys are spread.
@@ -17,16 +16,16 @@ const SHARDS: usize = 16;
 /// Counts in this process, in memory of a fixed size.
 ///
 /// Replicas do not know of each other: with `n` of them a client has up to `n` quotas. Use it for
-/// one process, for tests, and as the floor under a shared limiter (`FailOpen`).
+/// one process, for tests, and as the floor under a shared limiter (`StoreLimiter`).
 ///
 /// # Under a flood of keys
 ///
-/// At most `capacity` windows are kept, of some 100 bytes each whatever the length of a key: a key
+/// At most `capacity` counts are kept, of some 100 bytes each whatever the length of a key: a key
 /// is remembered as 128 bits of a hash seeded at random, which a client can neither guess nor
-/// collide with. When a shard is full, windows that have ended are dropped, and if that is not
-/// enough, the oldest eighth. One such sweep walks the shard (4096 windows by default) and makes
+/// collide with. When a shard is full, what has ended is dropped, and if that is not enough, the
+/// eighth that ends first. One such sweep walks the shard (4096 counts by default) and makes
 /// room for the next few hundred keys. So a flood costs no more memory than the bound, and the
-/// price is that a client with more addresses than `capacity` can make its own windows be
+/// price is that a client with more addresses than `capacity` can make its own counts be
 /// forgotten before their time, and those of others.
 ///
 /// # Clock
@@ -41,10 +40,10 @@ const SHARDS: usize = 16;
 /// # futures_util::FutureExt::now_or_never(async {
 /// let limiter = InProcessLimiter::new();
 /// let twice = Quota::per_minute(NonZeroU32::new(2).unwrap());
-/// assert_eq!(limiter.check("192.0.2.1", twice).await.remaining, 1);
-/// assert!(limiter.check("192.0.2.1", twice).await.allowed);
-/// assert!(!limiter.check("192.0.2.1", twice).await.allowed);
-/// assert!(limiter.check("192.0.2.2", twice).await.allowed);
+/// assert_eq!(limiter.check("192.0.2.1", twice).await.unwrap().remaining, 1);
+/// assert!(limiter.check("192.0.2.1", twice).await.unwrap().allowed);
+/// assert!(!limiter.check("192.0.2.1", twice).await.unwrap().allowed);
+/// assert!(limiter.check("192.0.2.2", twice).await.unwrap().allowed);
 /// # }).unwrap();
 /// ```
 pub struct InProcessLimiter<C = SystemClock> {
@@ -54,7 +53,7 @@ pub struct InProcessLimiter<C = SystemClock> {
 }
 
 impl InProcessLimiter {
-    /// Keeps 65 536 windows, some 6 MiB.
+    /// Keeps 65 536 counts, some 6 MiB.
     #[must_use]
     pub fn new() -> Self {
         Self::with_capacity(65_536, SystemClock)
@@ -68,7 +67,7 @@ impl Default for InProcessLimiter {
 }
 
 impl<C: Clock> InProcessLimiter<C> {
-    /// Keeps about `capacity` windows (rounded up to a multiple of 128) and reads `clock`.
+    /// Keeps about `capacity` counts (rounded up to a multiple of 128) and reads `clock`.
     #[must_use]
     pub fn with_capacity(capacity: usize, clock: C) -> Self {
         let each = capacity.div_ceil(SHARDS).next_multiple_of(8).max(8);
@@ -82,9 +81,10 @@ impl<C: Clock> InProcessLimiter<C> {
     /// Counts one request of `key`. The same as [`RateLimiter::check`], for callers that are not
     /// asynchronous.
     pub fn count(&self, key: &str, quota: Quota) -> Verdict {
-        let now = self.clock.now();
-        // The length of the window is part of the key: two quotas on one key count apart.
-        let [high, low] = [0, 1].map(|i: usize| self.seeds[i].hash_one((key, quota.window)));
+        let now = self.clock.now().timestamp_micros();
+        // Window and policy are part of the key: two quotas on one key count apart.
+        let [high, low] =
+            [0, 1].map(|i: usize| self.seeds[i].hash_one((key, quota.window, quota.policy)));
         let shard = &self.shards[usize::try_from(low).unwrap_or(usize::MAX) % SHARDS];
         let key = u128::from(high) << 64 | u128::from(low);
         // A panic elsewhere leaves counts behind that are as good as before.
@@ -92,73 +92,66 @@ impl<C: Clock> InProcessLimiter<C> {
         shard.count(key, quota, now)
     }
 
-    /// How many windows are remembered at present, ended ones among them.
+    /// How many counts are remembered at present, ended ones among them.
     #[must_use]
-    pub fn windows(&self) -> usize {
+    pub fn counts(&self) -> usize {
         self.shards
             .iter()
-            .map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).windows.len())
+            .map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).counts.len())
             .sum()
     }
 }
 
 impl<C: Clock> RateLimiter for InProcessLimiter<C> {
-    async fn check(&self, key: &str, quota: Quota) -> Verdict {
-        self.count(key, quota)
+    async fn check(&self, key: &str, quota: Quota) -> Result<Verdict, NotCounted> {
+        Ok(self.count(key, quota))
     }
 }
 
 struct Shard {
-    windows: HashMap<u128, Window>,
-    // INVARIANT: `windows.len() <= capacity`.
+    counts: HashMap<u128, Count>,
+    // INVARIANT: `counts.len() <= capacity`.
     capacity: usize,
 }
 
 #[derive(Clone, Copy)]
-struct Window {
-    start: DateTime<Utc>,
-    length: Duration,
-    hits: u32,
+struct Count {
+    state: State,
+    window: Duration,
 }
 
-impl Window {
-    /// How long the window still lasts, if `now` is within it.
-    fn left(&self, now: DateTime<Utc>) -> Option<Duration> {
-        let age = now.signed_duration_since(self.start).to_std().ok()?;
-        self.length.checked_sub(age).filter(|left| !left.is_zero())
+impl Count {
+    fn ends(&self) -> i64 {
+        self.state.ends(self.window)
     }
 }
 
 impl Shard {
     fn new(capacity: usize) -> Self {
-        Self { windows: HashMap::new(), capacity }
+        Self { counts: HashMap::new(), capacity }
     }
 
-    fn count(&mut self, key: u128, quota: Quota, now: DateTime<Utc>) -> Verdict {
-        if let Some(window) = self.windows.get_mut(&key)
-            && let Some(left) = window.left(now)
-        {
-            window.hits = window.hits.saturating_add(1);
-            return Verdict::on(window.hits.into(), quota.limit, left);
-        }
-        if self.windows.len() >= self.capacity && !self.windows.contains_key(&key) {
+    fn count(&mut self, key: u128, quota: Quota, now: i64) -> Verdict {
+        let before = self.counts.get(&key).map(|count| count.state);
+        let (state, verdict) = policy::count(before, quota, now);
+        if before.is_none() && self.counts.len() >= self.capacity {
             self.make_room(now);
         }
-        self.windows.insert(key, Window { start: now, length: quota.window, hits: 1 });
-        Verdict::on(1, quota.limit, quota.window)
+        self.counts.insert(key, Count { state, window: quota.window });
+        verdict
     }
 
-    /// Drops what has ended, and the oldest eighth if that leaves the shard nearly full.
-    fn make_room(&mut self, now: DateTime<Utc>) {
-        self.windows.retain(|_, window| window.left(now).is_some());
+    /// Drops what has ended, and the eighth that ends first if that leaves the shard nearly full.
+    fn make_room(&mut self, now: i64) {
+        self.counts.retain(|_, count| count.ends() > now);
         let eighth = self.capacity / 8;
-        if self.windows.len() + eighth <= self.capacity {
+        if self.counts.len() + eighth <= self.capacity {
             return;
         }
-        let mut by_age: Vec<_> = self.windows.iter().map(|(key, w)| (w.start, *key)).collect();
-        by_age.select_nth_unstable(eighth - 1);
-        for (_, key) in &by_age[..eighth] {
-            self.windows.remove(key);
+        let mut by_end: Vec<_> = self.counts.iter().map(|(key, c)| (c.ends(), *key)).collect();
+        by_end.select_nth_unstable(eighth - 1);
+        for (_, key) in &by_end[..eighth] {
+            self.counts.remove(key);
         }
     }
 }

@@ -1,33 +1,26 @@
-//! What a store of windows has to do for a limiter.
+//! What a store of counts has to do for a limiter.
 
 use std::error::Error;
 use std::future::Future;
-use std::time::Duration;
 
-/// Counts in windows that several processes share. It may fail; `FailOpen` decides what then.
+use super::{Quota, Verdict};
+
+/// Counts where several processes see it. It may fail; `StoreLimiter` decides what then.
 ///
-/// Implemented by `redis::RedisFixedWindow` (feature `redis`).
-pub trait WindowStore: Send + Sync + 'static {
-    /// Counts one request of `key` in its present window, opening one of length `window` when
-    /// there is none.
+/// Implemented by `redis::RedisStore` (feature `redis`).
+pub trait LimitStore: Send + Sync + 'static {
+    /// Counts one request of `key` by the quota's policy, in one atomic step.
+    ///
+    /// Keys of different windows or policies count apart.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the count is not known. It may have been made nevertheless.
-    fn hit(
+    fn count(
         &self,
         key: &str,
-        window: Duration,
-    ) -> impl Future<Output = Result<Hits, StoreError>> + Send;
-}
-
-/// The state of a window after a request was counted in it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Hits {
-    /// Requests in the window, this one among them.
-    pub count: u64,
-    /// How long until the window ends.
-    pub reset_after: Duration,
+        quota: Quota,
+    ) -> impl Future<Output = Result<Verdict, StoreError>> + Send;
 }
 
 /// The store did not answer, or not with a count.
@@ -42,8 +35,8 @@ impl StoreError {
     }
 }
 
-impl<S: WindowStore> WindowStore for std::sync::Arc<S> {
-    async fn hit(&self, key: &str, window: Duration) -> Result<Hits, StoreError> {
-        S::hit(self, key, window).await
+impl<S: LimitStore> LimitStore for std::sync::Arc<S> {
+    async fn count(&self, key: &str, quota: Quota) -> Result<Verdict, StoreError> {
+        S::count(self, key, quota).await
     }
 }

@@ -1,13 +1,13 @@
 //! Redis: counters that all replicas share.
 //!
-//! [`RedisFixedWindow`] is the store; wrap it in [`FailOpen`](crate::limit::FailOpen), which says
+//! [`RedisStore`] is the store; wrap it in [`StoreLimiter`](crate::limit::StoreLimiter), which says
 //! what happens while Redis is away.
 //!
 //! # Deployment
 //!
-//! * Any Redis from 4.0, or a server that speaks its protocol and runs Lua. One key a check, so
+//! * Any Redis from 5.0, or a server that speaks its protocol and runs Lua. One key a check, so
 //!   the same script runs on Redis Cluster; the client here talks to one server.
-//! * Each window is one small key that expires by itself. Give the server `maxmemory` with an
+//! * Each count is one small key that expires by itself. Give the server `maxmemory` with an
 //!   evicting policy (`allkeys-lru`, `volatile-ttl`): with `noeviction` a server that has run full
 //!   refuses every count, and every limit falls back to the process at once.
 //! * Windows end by the server's clock.
@@ -15,16 +15,16 @@
 //! # Example
 //!
 //! ```no_run
-//! use mt_core::limit::FailOpen;
-//! use mt_core::redis::RedisFixedWindow;
+//! use mt_core::limit::StoreLimiter;
+//! use mt_core::redis::RedisStore;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let limiter = FailOpen::new(RedisFixedWindow::lazy("redis://127.0.0.1:6379")?);
+//! let limiter = StoreLimiter::new(RedisStore::lazy("redis://127.0.0.1:6379")?);
 //! # Ok(())
 //! # }
 //! ```
 
-mod fixed_window;
+mod store;
 
-pub use self::fixed_window::{RedisFixedWindow, RedisUrlError};
+pub use self::store::{RedisStore, RedisUrlError};

@@ -35,11 +35,10 @@ mod tests {
 
     #[test]
     fn seconds_are_rounded_up() {
-        let quota = |window| Quota { limit: NonZeroU32::new(20).unwrap(), window };
+        let quota = |window| Quota::new(NonZeroU32::new(20).unwrap(), window);
         assert_eq!(policy_value("a", quota(Duration::from_mins(1))), "\"a\";q=20;w=60");
         assert_eq!(policy_value("a", quota(Duration::from_millis(200))), "\"a\";q=20;w=1");
-        let verdict =
-            Verdict { allowed: true, remaining: 19, reset_after: Duration::from_millis(41_001) };
+        let verdict = Verdict::on(1, NonZeroU32::new(20).unwrap(), Duration::from_millis(41_001));
         assert_eq!(rate_limit_value("a", verdict), "\"a\";r=19;t=42");
     }
 }

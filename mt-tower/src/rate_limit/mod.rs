@@ -30,9 +30,10 @@
 //! # When it refuses
 //!
 //! * 429 `rate-limited` with `Retry-After` beyond the quota;
+//! * 503 `unavailable` when it cannot be counted and the limiter refuses then;
 //! * 500 `internal` when what the key or the quota asks for is missing from the extensions.
 //!
-//! What happens while the counter's store is away is the limiter's business: see `FailOpen` in
+//! What happens while the counter's store is away is the limiter's business: see `StoreLimiter` in
 //! `mt_core::limit`.
 //!
 //! # Deployment
@@ -66,7 +67,7 @@ mod quota;
 
 #[cfg(doc)]
 use mt_core::limit::Quota;
-use mt_core::limit::RateLimiter;
+use mt_core::limit::{NotCounted, RateLimiter};
 
 pub use self::client_address::{ClientAddress, PeerAddr};
 use self::fields::{POLICY, RATE_LIMIT, policy_value, rate_limit_value};
@@ -105,13 +106,14 @@ impl<L: RateLimiter, K: RateKey, Q: QuotaSource> Guard for RateLimit<L, K, Q> {
     async fn check<'a>(&'a self, view: View<'a>) -> Result<Pass, Problem> {
         let Some(quota) = self.quota.quota(&view)? else { return Ok(Pass::new()) };
         let key = format!("{}:{}", self.name, self.key.key(&view)?);
-        let verdict = self.limiter.check(&key, quota).await;
+        let verdict =
+            self.limiter.check(&key, quota).await.map_err(|NotCounted| Problem::unavailable())?;
         let policy = policy_value(self.name, quota);
         let state = rate_limit_value(self.name, verdict);
         if verdict.allowed {
             Ok(Pass::new().with_header(POLICY, policy).with_header(RATE_LIMIT, state))
         } else {
-            Err(Problem::rate_limited(verdict.reset_after)
+            Err(Problem::rate_limited(verdict.retry_after)
                 .with_header(POLICY, policy)
                 .with_header(RATE_LIMIT, state))
         }

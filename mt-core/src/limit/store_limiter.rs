@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::breaker::Breaker;
-use super::{InProcessLimiter, Quota, RateLimiter, StoreError, Verdict, WindowStore};
+use super::{InProcessLimiter, LimitStore, NotCounted, Quota, RateLimiter, StoreError, Verdict};
 use crate::clock::{Clock, SystemClock};
 
 /// Counts in a shared store while that answers, and in this process while it does not.
@@ -17,44 +17,56 @@ use crate::clock::{Clock, SystemClock};
 /// * a call that takes longer than the budget (25 ms unless told otherwise) is given up;
 /// * three failures in a row open a circuit breaker: for a second nobody waits for the store,
 ///   then one request probes it;
-/// * meanwhile an [`InProcessLimiter`] holds each key to the same quota, so that open is not
-///   unlimited: whoever drives the store out of memory does not get to guess passwords. It counts
-///   from the start of the outage and for each replica by itself.
+/// * meanwhile [`WhenAway`] decides; unless told otherwise, an [`InProcessLimiter`] holds each key to
+///   the same quota, so that open is not unlimited: whoever drives the store out of memory does not
+///   get to guess passwords. It counts from the start of the outage and for each replica by itself.
 ///
 /// The first failure that opens the breaker is logged as a warning, the return as an information;
 /// [`store_failures`](Self::store_failures) counts every failure for a metric.
 ///
 /// ```
 /// use std::num::NonZeroU32;
-/// use std::time::Duration;
-/// use mt_core::limit::{FailOpen, Hits, Quota, RateLimiter as _, StoreError, WindowStore};
+/// use mt_core::limit::{LimitStore, Quota, RateLimiter as _, StoreError, StoreLimiter, Verdict};
 ///
 /// struct Away;
-/// impl WindowStore for Away {
-///     async fn hit(&self, _: &str, _: Duration) -> Result<Hits, StoreError> {
+/// impl LimitStore for Away {
+///     async fn count(&self, _: &str, _: Quota) -> Result<Verdict, StoreError> {
 ///         Err(StoreError::new("connection refused"))
 ///     }
 /// }
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-/// let limiter = FailOpen::new(Away);
+/// let limiter = StoreLimiter::new(Away);
 /// let once = Quota::per_minute(NonZeroU32::MIN);
-/// assert!(limiter.check("192.0.2.1", once).await.allowed);
-/// assert!(!limiter.check("192.0.2.1", once).await.allowed);
+/// assert!(limiter.check("192.0.2.1", once).await.unwrap().allowed);
+/// assert!(!limiter.check("192.0.2.1", once).await.unwrap().allowed);
 /// assert_eq!(limiter.store_failures(), 2);
 /// # });
 /// ```
-pub struct FailOpen<S, C = SystemClock> {
+pub struct StoreLimiter<S, C = SystemClock> {
     store: S,
     floor: InProcessLimiter<C>,
     clock: C,
     budget: Duration,
+    when_away: WhenAway,
     breaker: Breaker,
     failures: AtomicU64,
-    on_floor: AtomicU64,
+    without: AtomicU64,
 }
 
-impl<S: WindowStore> FailOpen<S> {
+/// What becomes of requests while the store is away.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum WhenAway {
+    /// Each key has its quota in this process.
+    #[default]
+    CountHere,
+    /// All are let through, and told that they have used nothing.
+    LetThrough,
+    /// All are refused with [`NotCounted`], for what must not happen uncounted.
+    Refuse,
+}
+
+impl<S: LimitStore> StoreLimiter<S> {
     /// Guards `store` with the figures in the [type's documentation](Self).
     #[must_use]
     pub fn new(store: S) -> Self {
@@ -62,7 +74,7 @@ impl<S: WindowStore> FailOpen<S> {
     }
 }
 
-impl<S: WindowStore, C: Clock + Clone> FailOpen<S, C> {
+impl<S: LimitStore, C: Clock + Clone> StoreLimiter<S, C> {
     /// Takes the time of breaker and floor from `clock`. The budget is always real time.
     #[must_use]
     pub fn with_clock(store: S, clock: C) -> Self {
@@ -71,9 +83,10 @@ impl<S: WindowStore, C: Clock + Clone> FailOpen<S, C> {
             floor: InProcessLimiter::with_capacity(65_536, clock.clone()),
             clock,
             budget: Duration::from_millis(25),
+            when_away: WhenAway::CountHere,
             breaker: Breaker::new(3, Duration::from_secs(1)),
             failures: AtomicU64::new(0),
-            on_floor: AtomicU64::new(0),
+            without: AtomicU64::new(0),
         }
     }
 
@@ -83,9 +96,16 @@ impl<S: WindowStore, C: Clock + Clone> FailOpen<S, C> {
         self.budget = budget;
         self
     }
+
+    /// What becomes of requests while the store is away.
+    #[must_use]
+    pub fn when_away(mut self, when_away: WhenAway) -> Self {
+        self.when_away = when_away;
+        self
+    }
 }
 
-impl<S, C> FailOpen<S, C> {
+impl<S, C> StoreLimiter<S, C> {
     /// The store behind it.
     pub const fn store(&self) -> &S {
         &self.store
@@ -96,50 +116,54 @@ impl<S, C> FailOpen<S, C> {
         self.failures.load(Relaxed)
     }
 
-    /// How many requests were counted in this process alone since the start.
-    pub fn counted_in_process(&self) -> u64 {
-        self.on_floor.load(Relaxed)
+    /// How many requests were decided without the store since the start.
+    pub fn decided_without_store(&self) -> u64 {
+        self.without.load(Relaxed)
     }
 }
 
-impl<S: WindowStore, C: Clock> FailOpen<S, C> {
+impl<S: LimitStore, C: Clock> StoreLimiter<S, C> {
     fn failed(&self, error: &StoreError) {
         self.failures.fetch_add(1, Relaxed);
         if self.breaker.failed(self.clock.now()) {
             tracing::warn!(
                 error = %error,
                 cause = error.source().map(tracing::field::display),
-                "rate limits are counted in this process until their store answers again",
+                when_away = ?self.when_away,
+                "rate limits are not counted in their store until it answers again",
             );
         }
     }
 }
 
-impl<S: WindowStore, C: Clock> RateLimiter for FailOpen<S, C> {
-    async fn check(&self, key: &str, quota: Quota) -> Verdict {
+impl<S: LimitStore, C: Clock> RateLimiter for StoreLimiter<S, C> {
+    async fn check(&self, key: &str, quota: Quota) -> Result<Verdict, NotCounted> {
         if self.breaker.admits(self.clock.now()) {
-            let hit = self.store.hit(key, quota.window);
-            let hits = tokio::time::timeout(self.budget, hit)
+            let counted = tokio::time::timeout(self.budget, self.store.count(key, quota))
                 .await
                 .unwrap_or_else(|_| Err(StoreError::new("no answer within the budget")));
-            match hits {
-                Ok(hits) => {
+            match counted {
+                Ok(verdict) => {
                     if self.breaker.succeeded() {
                         tracing::info!("rate limits are counted in their store again");
                     }
-                    return Verdict::on(hits.count, quota.limit, hits.reset_after);
+                    return Ok(verdict);
                 }
                 Err(error) => self.failed(&error),
             }
         }
-        self.on_floor.fetch_add(1, Relaxed);
-        self.floor.count(key, quota)
+        self.without.fetch_add(1, Relaxed);
+        match self.when_away {
+            WhenAway::CountHere => Ok(self.floor.count(key, quota)),
+            WhenAway::LetThrough => Ok(Verdict::on(0, quota.limit, quota.window)),
+            WhenAway::Refuse => Err(NotCounted),
+        }
     }
 }
 
-impl<S, C> fmt::Debug for FailOpen<S, C> {
+impl<S, C> fmt::Debug for StoreLimiter<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FailOpen")
+        f.debug_struct("StoreLimiter")
             .field("budget", &self.budget)
             .field("breaker", &self.breaker)
             .field("store_failures", &self.failures)

@@ -1,4 +1,4 @@
-//! Fixed windows in Redis, one atomic round trip each.
+//! Counts in Redis, one atomic round trip each.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,36 +7,51 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Script};
 use sha2::{Digest as _, Sha256};
 
-use crate::limit::{Hits, StoreError, WindowStore};
-
-/// Counts and gives the window an end in one atomic step, so that no crash in between leaves a
-/// counter that never ends. A counter found without one is given one.
-const HIT: &str = "
-local count = redis.call('INCR', KEYS[1])
-local left = redis.call('PTTL', KEYS[1])
-if left < 0 then
-  left = tonumber(ARGV[1])
-  redis.call('PEXPIRE', KEYS[1], left)
-end
-return {count, left}";
+use crate::limit::{LimitStore, Policy, Quota, StoreError, Verdict};
 
 /// How much of a key's hash is kept, in hex digits: 128 bits.
 const DIGITS: usize = 32;
 
-/// The longest window in milliseconds, 34 years: Redis refuses an expiry that overflows its clock.
-const LONGEST: u128 = 1 << 40;
+/// The longest window in milliseconds, ten years: its microseconds are exact in a Lua number.
+const LONGEST: u128 = 10 * 366 * 24 * 60 * 60 * 1000;
 
-/// Fixed windows in Redis, each beginning with the first request of its key.
+/// Counts in Redis, by every [`Policy`].
 ///
 /// See the [module docs](super) for deployment and an example.
 #[derive(Clone)]
-pub struct RedisFixedWindow {
+pub struct RedisStore {
     connection: ConnectionManager,
-    script: Script,
+    scripts: Scripts,
     prefix: String,
 }
 
-impl RedisFixedWindow {
+/// A script for each policy.
+#[derive(Clone)]
+struct Scripts {
+    fixed_window: Script,
+    sliding_window: Script,
+    gcra: Script,
+}
+
+impl Scripts {
+    fn new() -> Self {
+        Self {
+            fixed_window: Script::new(include_str!("scripts/fixed_window.lua")),
+            sliding_window: Script::new(include_str!("scripts/sliding_window.lua")),
+            gcra: Script::new(include_str!("scripts/gcra.lua")),
+        }
+    }
+
+    const fn of(&self, policy: Policy) -> &Script {
+        match policy {
+            Policy::FixedWindow => &self.fixed_window,
+            Policy::SlidingWindow => &self.sliding_window,
+            Policy::Gcra => &self.gcra,
+        }
+    }
+}
+
+impl RedisStore {
     /// Connects at the first check and not before, so that a server starts while Redis is away.
     ///
     /// A connection attempt is given 100 ms, an answer 25 ms, and nothing is tried twice: the next
@@ -55,7 +70,7 @@ impl RedisFixedWindow {
         let connection = Client::open(url)
             .and_then(|client| ConnectionManager::new_lazy_with_config(client, config))
             .map_err(|error| RedisUrlError { category: error.category().to_owned() })?;
-        Ok(Self { connection, script: Script::new(HIT), prefix: "mt:rl".to_owned() })
+        Ok(Self { connection, scripts: Scripts::new(), prefix: "mt:rl".to_owned() })
     }
 
     /// Begins every key with `prefix` instead of `mt:rl`, for applications that share a server.
@@ -76,29 +91,42 @@ impl RedisFixedWindow {
         pong.map_err(StoreError::new)
     }
 
-    /// The Redis key of a window. Hashed, so that its length and its characters do not depend on
+    /// The Redis key of a count. Hashed, so that its length and its characters do not depend on
     /// what a client sends; in braces, so that a cluster finds one slot for it whatever the prefix.
-    fn redis_key(&self, key: &str, window: Duration) -> String {
+    fn redis_key(&self, key: &str, quota: Quota) -> String {
         let mut hash = Sha256::new();
-        hash.update(window.as_nanos().to_be_bytes());
+        hash.update(quota.window.as_nanos().to_be_bytes());
+        let policy: &[u8] = match quota.policy {
+            Policy::FixedWindow => b"",
+            Policy::SlidingWindow => b"sliding:",
+            Policy::Gcra => b"gcra:",
+        };
+        hash.update(policy);
         hash.update(key.as_bytes());
         let digits = hex::encode(hash.finalize());
         format!("{}:{{{}}}", self.prefix, &digits[..DIGITS])
     }
 }
 
-impl WindowStore for RedisFixedWindow {
-    async fn hit(&self, key: &str, window: Duration) -> Result<Hits, StoreError> {
+impl LimitStore for RedisStore {
+    async fn count(&self, key: &str, quota: Quota) -> Result<Verdict, StoreError> {
         // Redis counts in milliseconds and takes a window of none for a deletion.
-        let millis = u64::try_from(window.as_millis().clamp(1, LONGEST)).unwrap_or(1);
-        let (count, left): (u64, u64) = self
-            .script
-            .key(self.redis_key(key, window))
+        let millis = u64::try_from(quota.window.as_millis().clamp(1, LONGEST)).unwrap_or(1);
+        let (allowed, remaining, reset, retry): (bool, u32, u64, u64) = self
+            .scripts
+            .of(quota.policy)
+            .key(self.redis_key(key, quota))
+            .arg(quota.limit.get())
             .arg(millis)
             .invoke_async(&mut self.connection.clone())
             .await
             .map_err(StoreError::new)?;
-        Ok(Hits { count, reset_after: Duration::from_millis(left) })
+        Ok(Verdict {
+            allowed,
+            remaining,
+            reset_after: Duration::from_millis(reset),
+            retry_after: Duration::from_millis(retry),
+        })
     }
 }
 
@@ -109,8 +137,8 @@ pub struct RedisUrlError {
     category: String,
 }
 
-impl fmt::Debug for RedisFixedWindow {
+impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisFixedWindow").field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("RedisStore").field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }

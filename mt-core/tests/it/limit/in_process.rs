@@ -1,0 +1,85 @@
+//! The limiter of one process, against the clock and against floods.
+
+use super::*;
+
+#[test]
+fn a_window_begins_with_its_first_request_and_ends_on_time() {
+    let clock = clock();
+    let limiter = InProcessLimiter::with_capacity(128, clock.clone());
+    let hit = || seconds(limiter.count("ada", a_minute(2)));
+    assert_eq!(hit(), (true, 1, 60));
+    clock.advance(TimeDelta::seconds(50));
+    assert_eq!(hit(), (true, 0, 10));
+    assert_eq!(hit(), (false, 0, 10));
+    clock.advance(TimeDelta::seconds(9));
+    assert_eq!(hit(), (false, 0, 1));
+    clock.advance(TimeDelta::seconds(1));
+    assert_eq!(hit(), (true, 1, 60));
+}
+
+#[test]
+fn keys_and_window_lengths_count_apart_and_limits_together() {
+    let limiter = InProcessLimiter::with_capacity(128, clock());
+    assert!(limiter.count("ada", a_minute(1)).allowed);
+    assert!(!limiter.count("ada", a_minute(1)).allowed);
+    assert!(limiter.count("bob", a_minute(1)).allowed);
+    assert!(limiter.count("ada", Quota::per_hour(NonZeroU32::MIN)).allowed);
+    // A plan that is upgraded raises the limit of the window that is running.
+    assert_eq!(limiter.count("ada", a_minute(10)).remaining, 7);
+}
+
+#[test]
+fn a_clock_set_back_begins_the_window_again() {
+    let clock = clock();
+    let limiter = InProcessLimiter::with_capacity(128, clock.clone());
+    assert!(limiter.count("ada", a_minute(1)).allowed);
+    clock.advance(TimeDelta::hours(-1));
+    assert_eq!(seconds(limiter.count("ada", a_minute(1))), (true, 0, 60));
+}
+
+#[test]
+fn a_flood_of_keys_costs_bounded_memory_and_spares_the_young() {
+    let clock = clock();
+    let limiter = InProcessLimiter::with_capacity(1024, clock.clone());
+    for i in 0..100_000 {
+        clock.advance(TimeDelta::microseconds(10));
+        limiter.count(&format!("flood {i}"), a_minute(1));
+        assert!(limiter.counts() <= 1024, "after {i}");
+    }
+    // Sweeps take what ends first, so what came last is still known.
+    assert!(!limiter.count("flood 99999", a_minute(1)).allowed);
+    assert!(limiter.count("flood 0", a_minute(1)).allowed, "forgotten long ago");
+}
+
+#[test]
+fn ended_windows_make_room_before_running_ones() {
+    let clock = clock();
+    let limiter = InProcessLimiter::with_capacity(128, clock.clone());
+    let hour = Quota::per_hour(NonZeroU32::MIN);
+    assert!(limiter.count("kept", hour).allowed);
+    let a_second = Quota::new(NonZeroU32::MIN, Duration::from_secs(1));
+    for round in 0..400 {
+        for i in 0..4 {
+            limiter.count(&format!("{round} {i}"), a_second);
+        }
+        clock.advance(TimeDelta::seconds(1));
+    }
+    assert!(!limiter.count("kept", hour).allowed, "begun first, and still running");
+}
+
+#[test]
+fn threads_share_one_count() {
+    let limiter = InProcessLimiter::with_capacity(128, clock());
+    let allowed = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..1000 {
+                    let verdict = limiter.count("ada", a_minute(500));
+                    allowed.fetch_add(u64::from(verdict.allowed), SeqCst);
+                }
+            });
+        }
+    });
+    assert_eq!(allowed.into_inner(), 500);
+}

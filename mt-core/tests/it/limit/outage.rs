@@ -1,0 +1,114 @@
+//! A Redis of its own that is stopped and killed, and what requests notice of it.
+
+use std::process::{Child, Command, Stdio};
+
+use super::*;
+
+/// A `redis-server` process, killed when dropped.
+struct Redis {
+    child: Child,
+    port: u16,
+}
+
+impl Redis {
+    /// `None` where there is no `redis-server` to start.
+    fn start(port: u16) -> Option<Self> {
+        let port_text = port.to_string();
+        let child = Command::new("redis-server")
+            .args(["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        Some(Self { child, port })
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until the store counts, as those who come now and then would.
+async fn counts_again(limiter: &StoreLimiter<RedisStore>, within: Duration) {
+    let counted = async {
+        loop {
+            let before = limiter.decided_without_store();
+            limiter.check("probe", a_minute(1_000_000)).await.unwrap();
+            if limiter.decided_without_store() == before {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(within, counted).await.expect("counted in the store again");
+}
+
+/// The median and the 99th percentile of what requests wait over three seconds of outage.
+async fn waits(limiter: &StoreLimiter<RedisStore>) -> (Duration, Duration) {
+    let (began, mut waits) = (Instant::now(), Vec::new());
+    while began.elapsed() < Duration::from_secs(3) {
+        let start = Instant::now();
+        limiter.check("ada", a_minute(1_000_000)).await.unwrap();
+        waits.push(start.elapsed());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    waits.sort_unstable();
+    (waits[waits.len() / 2], waits[waits.len() * 99 / 100])
+}
+
+/// The bounds are those that the limiter promises: a millisecond for most, and for the worst one in a
+/// hundred little more than two budgets. Five seconds after it is back, Redis counts again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_stopped_or_killed_is_hardly_noticed() {
+    let Some(mut redis) = Redis::start(free_port()) else {
+        eprintln!("SKIPPED: no `redis-server` to start and stop");
+        return;
+    };
+    let store = RedisStore::lazy(&format!("redis://127.0.0.1:{}", redis.port)).unwrap();
+    let limiter = StoreLimiter::new(store);
+    counts_again(&limiter, Duration::from_secs(20)).await;
+    for how in ["-STOP", "-KILL"] {
+        redis.signal(how);
+        let (median, late) = waits(&limiter).await;
+        assert!(median <= Duration::from_millis(1), "{how}: {median:?}");
+        assert!(late <= Duration::from_millis(60), "{how}: {late:?}");
+        assert!(limiter.decided_without_store() > 100, "{how}: nobody noticed");
+        if how == "-STOP" {
+            redis.signal("-CONT");
+        } else {
+            let port = redis.port;
+            drop(redis);
+            redis = Redis::start(port).unwrap();
+        }
+        counts_again(&limiter, Duration::from_secs(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn while_the_store_is_away_it_goes_as_was_declared() {
+    let away = || RedisStore::lazy(&format!("redis://127.0.0.1:{}", free_port())).unwrap();
+    let once = a_minute(1);
+    let here = StoreLimiter::new(away());
+    assert!(here.check("ada", once).await.unwrap().allowed);
+    assert!(!here.check("ada", once).await.unwrap().allowed);
+    let open = StoreLimiter::new(away()).when_away(WhenAway::LetThrough);
+    for _ in 0..5 {
+        assert!(open.check("ada", once).await.unwrap().allowed);
+    }
+    let closed = StoreLimiter::new(away()).when_away(WhenAway::Refuse);
+    for _ in 0..5 {
+        assert_eq!(closed.check("ada", once).await, Err(NotCounted));
+    }
+}

@@ -1,0 +1,149 @@
+//! What each policy lets through, by a clock that stands still, and the same arithmetic in Redis.
+
+use super::*;
+
+fn ten_a_second(policy: Policy) -> Quota {
+    Quota::new(NonZeroU32::new(10).unwrap(), Duration::from_secs(1)).with_policy(policy)
+}
+
+/// How many of twenty at once are let through just before the edge of two windows and just after it.
+fn around_the_edge(policy: Policy) -> usize {
+    let clock = clock();
+    let limiter = InProcessLimiter::with_capacity(128, clock.clone());
+    // The fixed window begins here, and the sliding one lies on whole seconds as well.
+    let mut admitted = usize::from(limiter.count("ada", ten_a_second(policy)).allowed);
+    clock.advance(TimeDelta::milliseconds(990));
+    for _ in 0..2 {
+        let verdicts = (0..20).map(|_| limiter.count("ada", ten_a_second(policy)));
+        admitted += verdicts.filter(|verdict| verdict.allowed).count();
+        clock.advance(TimeDelta::milliseconds(20));
+    }
+    admitted
+}
+
+#[test]
+fn only_fixed_windows_let_twice_the_limit_through_around_an_edge() {
+    assert_eq!(around_the_edge(Policy::FixedWindow), 20);
+    assert_eq!(around_the_edge(Policy::SlidingWindow), 10);
+    // One at first, ten at 0.99 s when that has leaked, and none 20 ms later.
+    assert_eq!(around_the_edge(Policy::Gcra), 11);
+}
+
+/// Knocks every millisecond for ten seconds. How many were let through in the worst second of them, and
+/// in all.
+fn knocking(policy: Policy) -> (usize, usize) {
+    let clock = clock();
+    let limiter = InProcessLimiter::with_capacity(128, clock.clone());
+    let mut admitted = Vec::new();
+    for millisecond in 0..10_000 {
+        if limiter.count("ada", ten_a_second(policy)).allowed {
+            admitted.push(millisecond);
+        }
+        clock.advance(TimeDelta::milliseconds(1));
+    }
+    let in_second =
+        |from: &i32| admitted.iter().filter(|at| (*from..from + 1000).contains(at)).count();
+    (admitted.iter().map(in_second).max().unwrap(), admitted.len())
+}
+
+#[test]
+fn whoever_keeps_on_knocking_gets_what_the_quota_says() {
+    assert_eq!(knocking(Policy::FixedWindow), (10, 100));
+    let (worst, all) = knocking(Policy::SlidingWindow);
+    assert!(worst <= 11 && (90..=100).contains(&all), "{worst}, {all}");
+    // The bucket at first, and then what leaks out of it.
+    let (worst, all) = knocking(Policy::Gcra);
+    assert!(worst <= 20 && (100..=110).contains(&all), "{worst}, {all}");
+}
+
+/// A verdict says when the next request is let through, and it is: not later, and not a moment earlier.
+#[test]
+fn retry_after_is_the_very_moment() {
+    for policy in POLICIES {
+        for fill in [1, 3, 10] {
+            let clock = clock();
+            let limiter = InProcessLimiter::with_capacity(128, clock.clone());
+            let hit = || limiter.count("ada", ten_a_second(policy));
+            // A history, so that a window before has some weight.
+            for _ in 0..fill {
+                assert!(hit().allowed, "{policy:?}");
+            }
+            clock.advance(TimeDelta::milliseconds(700));
+            let refused = loop {
+                let verdict = hit();
+                if !verdict.allowed {
+                    break verdict;
+                }
+                assert_eq!(verdict.retry_after, Duration::ZERO);
+            };
+            assert_eq!(refused.remaining, 0);
+            let wait = TimeDelta::from_std(refused.retry_after).unwrap();
+            clock.advance(wait - TimeDelta::microseconds(1));
+            assert!(!hit().allowed, "{policy:?} {fill}: too late by a microsecond or more");
+            clock.advance(TimeDelta::microseconds(1));
+            assert!(hit().allowed, "{policy:?} {fill}: {refused:?}");
+        }
+    }
+}
+
+/// `remaining` is a promise: so many more are let through at once, and no more.
+#[test]
+fn what_remains_can_be_used() {
+    for policy in POLICIES {
+        let clock = clock();
+        let limiter = InProcessLimiter::with_capacity(128, clock.clone());
+        for step in 0..50 {
+            let verdict = limiter.count("ada", ten_a_second(policy));
+            let used = (0..).take_while(|_| limiter.count("ada", ten_a_second(policy)).allowed);
+            let used = u32::try_from(used.count()).unwrap();
+            assert_eq!(used, verdict.remaining, "{policy:?}, step {step}");
+            clock.advance(TimeDelta::milliseconds(137));
+        }
+    }
+}
+
+#[test]
+fn a_clock_set_back_locks_nobody_out() {
+    for policy in POLICIES {
+        let clock = clock();
+        let limiter = InProcessLimiter::with_capacity(128, clock.clone());
+        while limiter.count("ada", ten_a_second(policy)).allowed {}
+        clock.advance(TimeDelta::days(-1));
+        let after = limiter.count("ada", ten_a_second(policy));
+        assert!(after.retry_after <= Duration::from_secs(1), "{policy:?} {after:?}");
+        clock.advance(TimeDelta::seconds(2));
+        assert!(limiter.count("ada", ten_a_second(policy)).allowed, "{policy:?}");
+    }
+}
+
+/// The scripts and the pure functions are the same arithmetic: at once, and after a while.
+#[tokio::test]
+async fn redis_counts_as_the_process_does() {
+    let url = std::env::var("MT_TEST_REDIS_URL").unwrap();
+    let store = RedisStore::lazy(&url).unwrap().with_prefix(format!("mt:test:{}", Uuid::new_v4()));
+    for policy in POLICIES {
+        // Long enough that it is the same moment for all of them, wherever in a window that is.
+        let quota = Quota::per_hour(NonZeroU32::new(10).unwrap()).with_policy(policy);
+        let here = InProcessLimiter::with_capacity(128, clock());
+        for number in 0..15 {
+            let (there, here) =
+                (store.count("ada", quota).await.unwrap(), here.count("ada", quota));
+            assert_eq!(there.allowed, here.allowed, "{policy:?} {number}");
+            assert_eq!(there.remaining, here.remaining, "{policy:?} {number}");
+            assert_eq!(there.retry_after.is_zero(), here.allowed, "{policy:?} {number}");
+            assert!(there.reset_after <= 2 * quota.window, "{policy:?} {number} {there:?}");
+        }
+        // And a short one opens again, by the server's own clock.
+        let short = Quota::new(NonZeroU32::new(3).unwrap(), Duration::from_millis(300));
+        let short = short.with_policy(policy);
+        let refused = loop {
+            let verdict = store.count("bob", short).await.unwrap();
+            if !verdict.allowed {
+                break verdict;
+            }
+        };
+        assert!(refused.retry_after <= 2 * short.window, "{policy:?} {refused:?}");
+        let opened = async { while !store.count("bob", short).await.unwrap().allowed {} };
+        tokio::time::timeout(Duration::from_secs(10), opened).await.expect("it opens again");
+    }
+}

@@ -1,0 +1,148 @@
+//! Counts in a real Redis.
+
+use super::*;
+
+fn url() -> String {
+    std::env::var("MT_TEST_REDIS_URL")
+        .expect("`MT_TEST_REDIS_URL` names a Redis to test against, as in redis://127.0.0.1:6379")
+}
+
+struct Fixture {
+    store: RedisStore,
+    prefix: String,
+    raw: redis::aio::MultiplexedConnection,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let prefix = format!("mt:test:{}", Uuid::new_v4());
+        let client = redis::Client::open(url()).unwrap();
+        Self {
+            store: RedisStore::lazy(&url()).unwrap().with_prefix(&prefix),
+            raw: client.get_multiplexed_async_connection().await.unwrap(),
+            prefix,
+        }
+    }
+
+    async fn keys(&mut self) -> Vec<String> {
+        let pattern = format!("{}:*", self.prefix);
+        let mut keys = self.raw.scan_match::<_, String>(pattern).await.unwrap();
+        let mut found = HashSet::new();
+        while let Some(key) = keys.next_item().await {
+            found.insert(key.unwrap());
+        }
+        found.into_iter().collect()
+    }
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+async fn remaining(store: &RedisStore, key: &str, quota: Quota) -> u32 {
+    store.count(key, quota).await.unwrap().remaining
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_at_once_are_counted_exactly() {
+    let fixture = Fixture::new().await;
+    // Connected first: the race to test is the one for the count. One second is for a machine
+    // that is busy with other tests.
+    fixture.store.count("warm", a_minute(20)).await.unwrap();
+    let limiter = Arc::new(StoreLimiter::new(fixture.store).with_budget(Duration::from_secs(1)));
+    let checks: Vec<_> = (0..64)
+        .map(|_| {
+            let limiter = limiter.clone();
+            tokio::spawn(async move { limiter.check("ada", a_minute(20)).await })
+        })
+        .collect();
+    let mut allowed = Vec::new();
+    for check in checks {
+        let verdict = check.await.unwrap().unwrap();
+        assert!(verdict.reset_after <= MINUTE);
+        if verdict.allowed {
+            allowed.push(verdict.remaining);
+        }
+    }
+    allowed.sort_unstable();
+    assert_eq!(limiter.store_failures(), 0, "all of them were counted in Redis");
+    assert_eq!(allowed, (0..20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn replicas_share_a_count() {
+    let fixture = Fixture::new().await;
+    let other = RedisStore::lazy(&url()).unwrap().with_prefix(&fixture.prefix);
+    let (minute, hour) = (a_minute(20), Quota::per_hour(NonZeroU32::new(20).unwrap()));
+    assert_eq!(remaining(&fixture.store, "ada", minute).await, 19);
+    assert_eq!(remaining(&other, "ada", minute).await, 18);
+    assert_eq!(remaining(&other, "ada", hour).await, 19);
+    assert_eq!(remaining(&other, "bob", minute).await, 19);
+}
+
+#[tokio::test]
+async fn keys_are_bounded_tagged_and_always_end() {
+    let mut fixture = Fixture::new().await;
+    for key in ["ada", "{x}{y}", "", &"é".repeat(5000)] {
+        for policy in POLICIES {
+            fixture.store.count(key, a_minute(20).with_policy(policy)).await.unwrap();
+        }
+    }
+    let keys = fixture.keys().await;
+    assert_eq!(keys.len(), 4 * POLICIES.len());
+    for key in keys {
+        let tag = key.strip_prefix(&fixture.prefix).unwrap();
+        assert_eq!((tag.len(), &tag[..2], &tag[34..]), (35, ":{", "}"), "{tag}");
+        let left: i64 = fixture.raw.pttl(&key).await.unwrap();
+        assert!((1..=120_000).contains(&left), "{left}");
+    }
+}
+
+#[tokio::test]
+async fn a_window_is_not_prolonged_and_a_lost_end_is_repaired() {
+    let mut fixture = Fixture::new().await;
+    fixture.store.count("ada", a_minute(20)).await.unwrap();
+    let key = fixture.keys().await.remove(0);
+
+    let _: () = fixture.raw.pexpire(&key, 10_000).await.unwrap();
+    let hits = fixture.store.count("ada", a_minute(20)).await.unwrap();
+    assert!(hits.reset_after <= Duration::from_secs(10), "{hits:?}");
+
+    let _: () = fixture.raw.persist(&key).await.unwrap();
+    let hits = fixture.store.count("ada", a_minute(20)).await.unwrap();
+    assert_eq!(hits, Verdict::on(3, a_minute(20).limit, MINUTE));
+    let left: i64 = fixture.raw.pttl(&key).await.unwrap();
+    assert!((1..=60_000).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn an_unopened_port_is_allowed_in_time_and_held_to_the_floor() {
+    // Bound and dropped, so that nothing listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let store = RedisStore::lazy(&format!("redis://127.0.0.1:{port}")).unwrap();
+    let limiter = StoreLimiter::with_clock(store, clock());
+    let start = Instant::now();
+    let mut allowed = 0;
+    for _ in 0..50 {
+        allowed += u32::from(limiter.check("ada", a_minute(20)).await.unwrap().allowed);
+    }
+    assert_eq!((allowed, limiter.store_failures()), (20, 3));
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_listener_that_never_answers_is_given_up_within_the_budget() {
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let store = RedisStore::lazy(&format!("redis://{}", mute.local_addr().unwrap())).unwrap();
+    let limiter = StoreLimiter::with_clock(store, clock());
+    let start = Instant::now();
+    for _ in 0..20 {
+        assert!(limiter.check("ada", a_minute(20)).await.unwrap().allowed);
+    }
+    assert_eq!(limiter.store_failures(), 3);
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_url_that_is_none_is_refused_without_showing_it() {
+    let error = RedisStore::lazy("http://user:hunter2@example.test").unwrap_err();
+    assert!(!format!("{error:?} {error}").contains("hunter2"), "{error}");
+}
