@@ -10,7 +10,9 @@
 //! | [`PathTemplate`] | the path itself, for services without a router |
 //! | [`TenantHeader`] | a header |
 //! | a closure `Fn(&View<'_>) -> Option<TenantId>` | whatever it likes |
+//! | [`Subdomain`] | the host, by looking its name up in a [`Directory`] |
 //! | [`FirstOf`] | one resolver, and where that finds nothing, another |
+//! | [`MustAgree`] | two resolvers, which must not name two tenants |
 //!
 //! # When it refuses
 //!
@@ -35,14 +37,20 @@
 //! )));
 //! ```
 
+mod chain;
+mod directory;
 mod header;
+mod host;
 mod path;
 
 use std::future::Future;
 
 use mt_core::id::TenantId;
 
+pub use self::chain::{FirstOf, MustAgree};
+pub use self::directory::{CachedDirectory, Directory, DirectoryError};
 pub use self::header::TenantHeader;
+pub use self::host::{ApexError, Subdomain};
 pub use self::path::{PathParam, PathParams, PathTemplate, PathTemplateError};
 use crate::guard::{Guard, Pass, View};
 use crate::problem::Problem;
@@ -74,21 +82,6 @@ where
 {
     async fn resolve<'a>(&'a self, view: &'a View<'_>) -> Result<Option<TenantId>, Problem> {
         Ok(self(view))
-    }
-}
-
-/// Asks the first resolver, and the second only if the first has nothing to say.
-///
-/// A malformed id is not nothing: it refuses the request.
-#[derive(Clone, Copy, Debug)]
-pub struct FirstOf<A, B>(pub A, pub B);
-
-impl<A: Resolver, B: Resolver> Resolver for FirstOf<A, B> {
-    async fn resolve<'a>(&'a self, view: &'a View<'_>) -> Result<Option<TenantId>, Problem> {
-        match self.0.resolve(view).await? {
-            Some(tenant) => Ok(Some(tenant)),
-            None => self.1.resolve(view).await,
-        }
     }
 }
 

@@ -7,5 +7,6 @@ mod in_axum;
 mod layer;
 mod problem;
 mod rate_limit;
+mod resolve_host;
 mod resolve_tenant;
 mod support;
