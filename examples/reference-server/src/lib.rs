@@ -5,8 +5,8 @@
 //! | [`app`] | what handlers work with |
 //! | [`billing`] | the server's side of Stripe |
 //! | [`cli`] | the commands of `mt-server` |
-//! | [`doctor`] | whether a server with these settings could serve, and would keep tenants apart |
 //! | [`demo`] | the whole flow, as a client sees it |
+//! | [`doctor`] | whether a server with these settings could serve, and would keep tenants apart |
 //! | [`config`] | what the environment says, read once and checked as a whole |
 //! | [`embedded`] | Postgres inside the process, for a machine that has none |
 //! | [`http`] | what all routes share: problems, strict bodies, pages, the shell around the router |

@@ -124,6 +124,12 @@ impl Count {
     fn ends(&self) -> i64 {
         self.state.ends(self.window)
     }
+
+    /// Not over, and not from a future that a clock set back has left behind.
+    fn is_running(&self, now: i64) -> bool {
+        let ends = self.ends();
+        ends > now && ends <= State::latest_end(self.window, now)
+    }
 }
 
 impl Shard {
@@ -143,7 +149,7 @@ impl Shard {
 
     /// Drops what has ended, and the eighth that ends first if that leaves the shard nearly full.
     fn make_room(&mut self, now: i64) {
-        self.counts.retain(|_, count| count.ends() > now);
+        self.counts.retain(|_, count| count.is_running(now));
         let eighth = self.capacity / 8;
         if self.counts.len() + eighth <= self.capacity {
             return;

@@ -73,7 +73,7 @@ pub struct Verdict {
     pub allowed: bool,
     /// How many more are let through at this moment.
     pub remaining: u32,
-    /// How long until the whole quota is there again, if nothing more is asked for.
+    /// How long at most until the whole quota is there again, if nothing more is asked for.
     pub reset_after: Duration,
     /// How long until one more is let through. None at all when this one was.
     pub retry_after: Duration,

@@ -55,6 +55,11 @@ impl State {
             Self::Gcra { empty } => empty,
         }
     }
+
+    /// The latest [end](Self::ends) of a state that was made by `now`.
+    pub(super) fn latest_end(window: Duration, now: i64) -> i64 {
+        now.saturating_add(2 * micros(window))
+    }
 }
 
 /// Counts one request at `now`: what to remember, and what to say.

@@ -257,6 +257,15 @@ impl World {
         self.access(principal, tenant).await.authorize().unwrap()
     }
 
+    /// Waits for the rollbacks that are on their way, and for nothing else to be left.
+    pub(crate) async fn no_transaction_stays_open(&self) {
+        let open = "select count(*) from pg_stat_activity \
+             where datname = current_database() and state like 'idle in transaction%'";
+        let none_open = async { while self.count(open).await > 0 {} };
+        let within = std::time::Duration::from_secs(5);
+        tokio::time::timeout(within, none_open).await.expect("one stays open");
+    }
+
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(self.db.admin()).await.unwrap()
     }

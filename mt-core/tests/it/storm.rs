@@ -3,11 +3,8 @@
 //! The same storm blows over the library and over plain sqlx, without and with the hook that the
 //! library sets on its pool. What is lost there shows that the storm can find it here.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Poll;
-use std::time::Duration;
 
 use mt_core::auth::Principal;
 use mt_core::id::TenantId;
@@ -15,6 +12,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::task::JoinSet;
 
+use crate::cancellation::cancelled_after;
 use crate::model::{NotesWrite, World, write_note};
 
 const WRITERS: usize = 4;
@@ -76,24 +74,6 @@ impl Writes for BySqlx {
     }
 }
 
-/// Polls `work` so often at most, and drops it. The n-th wait is the same wait on any machine.
-async fn cut_off<F: Future<Output = ()>>(polls: usize, work: F) -> bool {
-    let mut work = Box::pin(work);
-    let mut left = polls;
-    poll_fn(|cx| {
-        if left == 0 {
-            return Poll::Ready(true);
-        }
-        left -= 1;
-        match work.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(false),
-            Poll::Pending if left == 0 => Poll::Ready(true),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await
-}
-
 /// Blows until `drops` futures were dropped. What was acknowledged meanwhile.
 async fn storm<W: Writes>(drops: usize, writes: Arc<W>) -> Vec<String> {
     let over = Arc::new(AtomicBool::new(false));
@@ -118,7 +98,7 @@ async fn storm<W: Writes>(drops: usize, writes: Arc<W>) -> Vec<String> {
             let mut polls = number;
             while dropped.load(Ordering::Relaxed) < drops {
                 polls = polls % 13 + 1;
-                let cut = cut_off(polls, writes.hasty()).await;
+                let cut = cancelled_after(polls, writes.hasty()).await;
                 dropped.fetch_add(usize::from(cut), Ordering::Relaxed);
             }
         });
@@ -154,10 +134,7 @@ async fn a_storm_of_dropped_transactions_loses_no_acknowledged_write() {
     let acknowledged = storm(DROPS, Arc::new(writes)).await;
     assert_eq!(lost(&world, &acknowledged).await, 0, "of {}", acknowledged.len());
     assert!(acknowledged.len() > 100, "only {} writes", acknowledged.len());
-    let open = "select count(*) from pg_stat_activity \
-         where datname = current_database() and state like 'idle in transaction%'";
-    let none_open = async { while world.count(open).await > 0 {} };
-    tokio::time::timeout(Duration::from_secs(5), none_open).await.expect("one stays open");
+    world.no_transaction_stays_open().await;
 }
 
 const DROPS: usize = 2_000;

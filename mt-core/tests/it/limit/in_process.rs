@@ -68,6 +68,24 @@ fn ended_windows_make_room_before_running_ones() {
 }
 
 #[test]
+fn counts_from_before_a_clock_was_set_back_make_room_first() {
+    let clock = clock();
+    let limiter = InProcessLimiter::with_capacity(128, clock.clone());
+    let hour = Quota::per_hour(NonZeroU32::MIN);
+    for policy in POLICIES {
+        for i in 0..128 {
+            limiter.count(&format!("before {i}"), hour.with_policy(policy));
+        }
+    }
+    clock.advance(TimeDelta::days(-1));
+    assert!(limiter.count("kept", hour).allowed);
+    for i in 0..16 {
+        limiter.count(&format!("after {i}"), hour);
+    }
+    assert!(!limiter.count("kept", hour).allowed, "driven out by what is of no use");
+}
+
+#[test]
 fn threads_share_one_count() {
     let limiter = InProcessLimiter::with_capacity(128, clock());
     let allowed = AtomicU64::new(0);
