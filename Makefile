@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 CARGO := cargo
 SERVER := $(CARGO) run --quiet --locked --package reference-server --
-SCRIPTS := .ci/run scripts/run-tests scripts/tools scripts/with-services
+SCRIPTS := .ci/run scripts/instructions scripts/run-tests scripts/tools scripts/with-services
 
 .PHONY: help
 help: ## list the targets
@@ -51,3 +51,7 @@ tools: ## install cargo-nextest and cargo-deny into .tools/ where they are missi
 .PHONY: bench
 bench: ## what decisions and layers cost; ARGS='--bench layers' for one
 	$(CARGO) bench --locked --package mt-bench $(ARGS)
+
+.PHONY: instructions
+instructions: ## how many instructions a decision takes; needs valgrind
+	scripts/instructions
