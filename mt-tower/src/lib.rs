@@ -69,9 +69,11 @@ pub mod billing_gate;
 pub mod guard;
 pub mod layer;
 pub mod load_access;
+pub mod observe;
 pub mod problem;
 pub mod rate_limit;
 pub mod require;
 pub mod resolve_tenant;
+pub mod trace;
 
-pub use self::guard::{Guard, Pass, View};
+pub use self::guard::{AnswerHeaders, Guard, View};

@@ -6,11 +6,14 @@
 //!
 //! # When it refuses
 //!
-//! * 404 `not-found`: not a member, or no such tenant; the answers do not differ;
+//! * 404 `not-found`: not a member, no such tenant, or a credential that is bound to another one; the
+//!   answers do not differ;
 //! * 401 `unauthenticated` with `error="invalid_token"`: the credential was signed out;
 //! * 503 `unavailable`: the store does not answer at present;
 //! * 500 `internal`: the source failed, or no principal or no tenant was found out before. The
 //!   cause is logged here, and not again.
+//!
+//! A request that is [`TenantFree`] passes, and has no access.
 //!
 //! # Deployment
 //!
@@ -40,9 +43,10 @@ use mt_core::access::{Access, AccessError, AccessModel, AccessSource};
 use mt_core::auth::Principal;
 use mt_core::id::TenantId;
 
-use crate::guard::{Guard, Pass, View};
+use crate::guard::{Guard, View};
 use crate::problem::Problem;
-use crate::resolve_tenant::RequestedTenant;
+use crate::resolve_tenant::{RequestedTenant, TenantFree};
+use crate::trace;
 
 /// Guard that loads the caller's access.
 ///
@@ -63,19 +67,25 @@ impl<M: AccessModel, S: AccessSource<M>> LoadAccess<M, S> {
 }
 
 impl<M: AccessModel, S: AccessSource<M>> Guard for LoadAccess<M, S> {
-    async fn check<'a>(&'a self, view: View<'a>) -> Result<Pass, Problem> {
+    const NEVER_WAITS: bool = S::NEVER_WAITS;
+
+    async fn check<'a>(&'a self, view: View<'a>) -> Result<(), Problem> {
+        if view.extensions.get::<TenantFree>().is_some() {
+            return Ok(());
+        }
         let principal = *view.need::<Principal>()?;
         let RequestedTenant(tenant) = *view.need()?;
-        match self.source.access(principal, tenant).await {
-            Ok(access) => {
-                if access.is_cached() {
-                    view.extensions.insert(self.reload.clone());
-                }
-                view.extensions.insert(access);
-                Ok(Pass::new())
-            }
-            Err(error) => Err(refuse(&error)),
+        // The transaction says the same; a source of the embedder's own might not.
+        if principal.tenant().is_some_and(|bound| bound != tenant) {
+            return Err(refuse(&AccessError::NotAMember));
         }
+        let access = self.source.access(principal, tenant).await.map_err(|error| refuse(&error))?;
+        trace::record_tenant(view.extensions, tenant);
+        if access.is_cached() {
+            view.extensions.insert(self.reload.clone());
+        }
+        view.extensions.insert(access);
+        Ok(())
     }
 }
 

@@ -34,7 +34,7 @@ use std::marker::PhantomData;
 use mt_core::access::{Access, Permission};
 
 use crate::authorize;
-use crate::guard::{Guard, Pass, View};
+use crate::guard::{Guard, View};
 use crate::problem::Problem;
 
 /// Guard that requires permission `P`.
@@ -53,10 +53,10 @@ impl<P: Permission> Require<P> {
 }
 
 impl<P: Permission> Guard for Require<P> {
-    async fn check<'a>(&'a self, view: View<'a>) -> Result<Pass, Problem> {
+    async fn check<'a>(&'a self, view: View<'a>) -> Result<(), Problem> {
         authorize::decide(view.extensions, |access: &Access<P::Model>| {
             access.check::<P>()?;
-            Ok(Pass::new())
+            Ok(())
         })
         .await
     }

@@ -11,6 +11,10 @@ use crate::id::TenantId;
 ///
 /// `pg::TenantPool` is one; an embedder whose memberships live elsewhere writes another.
 pub trait AccessSource<M: AccessModel>: Send + Sync + 'static {
+    /// Promises that [`access`](Self::access) is done when it is first polled, which saves its caller an
+    /// allocation.
+    const NEVER_WAITS: bool = false;
+
     /// Loads the facts of a membership, as they stand now or stood a little while ago.
     ///
     /// # Errors
@@ -56,6 +60,8 @@ pub enum AccessError {
 }
 
 impl<M: AccessModel, S: AccessSource<M>> AccessSource<M> for std::sync::Arc<S> {
+    const NEVER_WAITS: bool = S::NEVER_WAITS;
+
     async fn access(
         &self,
         principal: Principal,

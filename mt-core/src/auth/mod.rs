@@ -16,6 +16,10 @@ pub use self::principal::Principal;
 /// Implemented by `jwt::JwtAuthenticator` (feature `jwt`); implement it for API keys, sessions or
 /// anything else.
 pub trait Authenticator: Send + Sync + 'static {
+    /// Promises that [`authenticate`](Self::authenticate) is done when it is first polled, which saves its caller an
+    /// allocation.
+    const NEVER_WAITS: bool = false;
+
     /// Finds out whose credential this is.
     ///
     /// # Errors
@@ -42,6 +46,8 @@ pub enum AuthError {
 }
 
 impl<A: Authenticator> Authenticator for std::sync::Arc<A> {
+    const NEVER_WAITS: bool = A::NEVER_WAITS;
+
     async fn authenticate(&self, credential: &str) -> Result<Principal, AuthError> {
         A::authenticate(self, credential).await
     }

@@ -1,6 +1,6 @@
 //! The caller.
 
-use crate::id::PrincipalId;
+use crate::id::{PrincipalId, TenantId};
 
 /// Who a verified credential speaks for.
 ///
@@ -11,19 +11,20 @@ use crate::id::PrincipalId;
 pub struct Principal {
     id: PrincipalId,
     generation: Option<i32>,
+    tenant: Option<TenantId>,
 }
 
 impl Principal {
     /// A principal whose credential cannot be signed out (an API key that is looked up each time).
     #[must_use]
     pub const fn new(id: PrincipalId) -> Self {
-        Self { id, generation: None }
+        Self { id, generation: None, tenant: None }
     }
 
     /// A principal whose credential was issued in this session generation.
     #[must_use]
     pub const fn in_generation(id: PrincipalId, generation: i32) -> Self {
-        Self { id, generation: Some(generation) }
+        Self { id, generation: Some(generation), tenant: None }
     }
 
     /// Whose credential it is.
@@ -36,5 +37,17 @@ impl Principal {
     #[must_use]
     pub const fn generation(self) -> Option<i32> {
         self.generation
+    }
+
+    /// The same, good for this tenant and no other.
+    #[must_use]
+    pub const fn bound_to(self, tenant: TenantId) -> Self {
+        Self { tenant: Some(tenant), ..self }
+    }
+
+    /// The one tenant that the credential is good for, if it is bound to one.
+    #[must_use]
+    pub const fn tenant(self) -> Option<TenantId> {
+        self.tenant
     }
 }

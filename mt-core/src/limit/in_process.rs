@@ -103,6 +103,8 @@ impl<C: Clock> InProcessLimiter<C> {
 }
 
 impl<C: Clock> RateLimiter for InProcessLimiter<C> {
+    const NEVER_WAITS: bool = true;
+
     async fn check(&self, key: &str, quota: Quota) -> Result<Verdict, NotCounted> {
         Ok(self.count(key, quota))
     }

@@ -95,6 +95,10 @@ impl Verdict {
 
 /// Counts requests against quotas.
 pub trait RateLimiter: Send + Sync + 'static {
+    /// Promises that [`check`](Self::check) is done when it is first polled, which saves its caller an
+    /// allocation.
+    const NEVER_WAITS: bool = false;
+
     /// Counts one request of `key` and says whether it is within `quota`.
     ///
     /// # Errors
@@ -114,6 +118,8 @@ pub trait RateLimiter: Send + Sync + 'static {
 pub struct NotCounted;
 
 impl<L: RateLimiter> RateLimiter for std::sync::Arc<L> {
+    const NEVER_WAITS: bool = L::NEVER_WAITS;
+
     async fn check(&self, key: &str, quota: Quota) -> Result<Verdict, NotCounted> {
         L::check(self, key, quota).await
     }

@@ -20,13 +20,13 @@
 //! use http_body_util::Full;
 //! use mt_tower::layer::GuardLayer;
 //! use mt_tower::problem::Problem;
-//! use mt_tower::{Guard, Pass, View};
+//! use mt_tower::{Guard, View};
 //! use tower::{BoxError, ServiceBuilder, ServiceExt};
 //!
 //! struct Closed;
 //!
 //! impl Guard for Closed {
-//!     async fn check<'a>(&'a self, _: View<'a>) -> Result<Pass, Problem> {
+//!     async fn check<'a>(&'a self, _: View<'a>) -> Result<(), Problem> {
 //!         Err(Problem::unavailable())
 //!     }
 //! }

@@ -6,7 +6,6 @@ use http::{HeaderValue, Response, StatusCode};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::{Problem, RequestId};
-use crate::guard::append_all;
 
 /// The members that every problem has or may have.
 pub(super) const STANDARD: [&str; 7] =
@@ -23,8 +22,8 @@ impl Problem {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(more) = &self.more {
-            append_all(headers, &more.headers);
+        for (name, value) in self.headers() {
+            headers.append(name, value.clone());
         }
         if self.status == StatusCode::UNAUTHORIZED && !headers.contains_key(WWW_AUTHENTICATE) {
             // A 401 without a challenge is not one (RFC 9110 §15.5.2).

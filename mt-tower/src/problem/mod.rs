@@ -24,6 +24,7 @@
 //! );
 //! ```
 
+mod grpc;
 mod json;
 mod reject;
 
@@ -35,6 +36,7 @@ use http::{HeaderMap, StatusCode};
 use mt_core::access::{AccessError, Denied};
 use serde_json::Value;
 
+pub use self::grpc::GrpcStatus;
 pub use self::reject::{ProblemJson, Reject, RequestId};
 
 /// How long a client is asked to wait when something this service depends on is away.
@@ -95,7 +97,12 @@ impl Problem {
     /// 401: a credential that is nobody's, or nobody's any more (RFC 6750 §3.1).
     #[must_use]
     pub fn invalid_token() -> Self {
-        let challenge = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
+        Self::unauthenticated(HeaderValue::from_static(r#"Bearer error="invalid_token""#))
+    }
+
+    /// 401 with this challenge in `WWW-Authenticate` (RFC 9110 §11.6.1).
+    #[must_use]
+    pub fn unauthenticated(challenge: HeaderValue) -> Self {
         Self::UNAUTHENTICATED.with_header(WWW_AUTHENTICATE, challenge)
     }
 

@@ -1,16 +1,14 @@
 //! Whose request it is, where proxies stand in between.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
-use http::header::HeaderName;
-use ipnet::{IpNet, Ipv6Net};
+use http::header::FORWARDED;
+use ipnet::IpNet;
 
-use super::RateKey;
+use super::forwarded::{self, X_FORWARDED_FOR};
+use super::{KeyWriter, NoKey, RateKey};
 use crate::guard::View;
-use crate::problem::Problem;
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The other end of the connection. The server puts it into the request's extensions; in axum, a
 /// middleware copies it from `ConnectInfo<SocketAddr>`.
@@ -21,11 +19,15 @@ pub struct PeerAddr(pub SocketAddr);
 ///
 /// # Behind proxies
 ///
-/// `X-Forwarded-For` is believed only as far as it was written by proxies that are listed. Each
-/// proxy appends the address it was called from, so the list is read from the right: past the
-/// trusted hops, the first address that is not trusted is the client. Whatever the client wrote
-/// itself stands further left and is never reached. An entry that is no address ends the walk at
-/// the proxy that passed it on.
+/// `Forwarded` (RFC 7239) and `X-Forwarded-For` are believed only as far as they were written by proxies
+/// that are listed. Each proxy appends the address it was called from, so the list is read from the
+/// right: past the trusted hops, the first address that is not trusted is the client. Whatever the
+/// client wrote itself stands further left and is never reached. An entry that is no address ends the
+/// walk at the proxy that passed it on.
+///
+/// A request that has both headers has to have one client by both. A proxy writes one of them and
+/// passes the other on as it came, so where they differ neither is believed, and the proxy is counted.
+/// So a proxy that is listed has to write at least one of the two.
 ///
 /// List the addresses from which proxies really connect, and nothing wider: a client inside a
 /// listed network can pretend to be anybody. With no proxies the header is not looked at.
@@ -85,8 +87,26 @@ impl ClientAddress {
     /// The client's address, for logs and audit trails that should say the same as the limit.
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let mut nearest = peer.to_canonical();
-        for hop in forwarded_for(headers).map_while(parse_hop) {
+        let peer = peer.to_canonical();
+        if !self.trusts(peer) {
+            return peer;
+        }
+        let by_standard =
+            headers.contains_key(FORWARDED).then(|| self.walk(peer, forwarded::forwarded(headers)));
+        let by_custom = headers
+            .contains_key(X_FORWARDED_FOR)
+            .then(|| self.walk(peer, forwarded::x_forwarded_for(headers)));
+        match (by_standard, by_custom) {
+            (Some(one), Some(other)) if one != other => peer,
+            (Some(client), _) | (None, Some(client)) => client,
+            (None, None) => peer,
+        }
+    }
+
+    /// The first hop that is not trusted, or the last before one that is no address.
+    fn walk(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
+        let mut nearest = peer;
+        for hop in hops.map_while(|hop| hop) {
             if !self.trusts(nearest) {
                 break;
             }
@@ -99,45 +119,19 @@ impl ClientAddress {
         self.trusted.iter().any(|net| net.contains(&address))
     }
 
-    /// The address as it is counted.
-    fn counted(&self, address: IpAddr) -> String {
-        match address {
-            IpAddr::V4(v4) => v4.to_string(),
-            IpAddr::V6(v6) => self.network(v6).to_string(),
-        }
-    }
-
-    fn network(&self, address: Ipv6Addr) -> Ipv6Net {
-        Ipv6Net::new(address, self.ipv6_prefix).expect("at most 128").trunc()
+    /// The network that is counted.
+    fn counted(&self, address: IpAddr) -> IpNet {
+        let length = if address.is_ipv4() { 32 } else { self.ipv6_prefix };
+        IpNet::new(address, length).expect("not longer than the address").trunc()
     }
 }
 
 impl RateKey for ClientAddress {
-    fn key(&self, view: &View<'_>) -> Result<String, Problem> {
+    fn write(&self, view: &View<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
         let PeerAddr(peer) = view.need()?;
-        Ok(format!("a/{}", self.counted(self.client(peer.ip(), view.headers))))
+        key.part("a", self.counted(self.client(peer.ip(), view.headers)));
+        Ok(())
     }
-}
-
-/// The entries from the nearest to the farthest, over all headers of the name. One that is not
-/// ASCII shows as an empty entry, which is no address.
-fn forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(X_FORWARDED_FOR)
-        .iter()
-        .rev()
-        .flat_map(|value| value.to_str().unwrap_or("").rsplit(','))
-}
-
-/// Reads `192.0.2.1`, `2001:db8::1`, and either with a port as some proxies write it.
-fn parse_hop(entry: &str) -> Option<IpAddr> {
-    let entry = entry.trim();
-    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
-    let address = bare
-        .parse()
-        .or_else(|_| entry.parse::<SocketAddr>().map(|with_port| with_port.ip()))
-        .ok()?;
-    Some(IpAddr::to_canonical(&address))
 }
 
 #[cfg(test)]
@@ -196,11 +190,47 @@ mod tests {
     #[test]
     fn ipv6_is_counted_by_network() {
         let counted = |text: &str| ClientAddress::direct().counted(text.parse().unwrap());
-        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+        let network = |text: &str| text.parse::<IpNet>().unwrap();
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2::/64"));
         assert_eq!(counted("2001:db8:1:2:ffff::"), counted("2001:db8:1:2::1"));
         assert_ne!(counted("2001:db8:1:3::"), counted("2001:db8:1:2::"));
-        assert_eq!(counted("198.51.100.7"), "198.51.100.7");
+        assert_eq!(counted("198.51.100.7"), network("198.51.100.7/32"));
         let by_48 = ClientAddress::direct().with_ipv6_prefix(48);
-        assert_eq!(by_48.counted("2001:db8:1:2::1".parse().unwrap()), "2001:db8:1::/48");
+        let address = "2001:db8:1:2::1".parse().unwrap();
+        assert_eq!(by_48.counted(address), network("2001:db8:1::/48"));
+    }
+
+    /// The client behind a proxy of ours, by each header, and by both.
+    #[track_caller]
+    fn both(standard: &[&str], custom: &[&str]) -> String {
+        let mut headers = headers(custom);
+        for value in standard {
+            headers.append(FORWARDED, value.parse().unwrap());
+        }
+        let by_address = ClientAddress::behind(["10.0.0.0/8".parse().unwrap()]);
+        by_address.client("10.0.0.1".parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn the_standard_header_is_read_in_the_same_way() {
+        assert_eq!(both(&["for=198.51.100.7"], &[]), "198.51.100.7");
+        assert_eq!(both(&["for=192.0.2.66, for=198.51.100.7"], &[]), "198.51.100.7");
+        assert_eq!(both(&["for=192.0.2.66", "for=198.51.100.7;by=10.0.0.1"], &[]), "198.51.100.7");
+        assert_eq!(both(&["for=198.51.100.7, for=10.0.0.2"], &[]), "198.51.100.7");
+        assert_eq!(both(&["for=198.51.100.7, for=_hidden"], &[]), "10.0.0.1");
+        let direct = ClientAddress::direct();
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED, "for=192.0.2.66".parse().unwrap());
+        let peer: IpAddr = "203.0.113.9".parse().unwrap();
+        assert_eq!(direct.client(peer, &headers), peer, "no proxy of ours wrote it");
+    }
+
+    #[test]
+    fn a_client_cannot_use_the_header_that_the_proxy_passes_on() {
+        // The proxy wrote the one, the client the other: neither way round is the victim counted.
+        assert_eq!(both(&["for=192.0.2.66"], &["198.51.100.7"]), "10.0.0.1");
+        assert_eq!(both(&["for=198.51.100.7"], &["192.0.2.66"]), "10.0.0.1");
+        assert_eq!(both(&["for=198.51.100.7"], &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(both(&["nonsense"], &["198.51.100.7"]), "10.0.0.1");
     }
 }

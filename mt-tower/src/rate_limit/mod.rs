@@ -10,6 +10,7 @@
 //! | [`ByPrincipalAndTenant`] | callers, in each tenant |
 //! | [`ByTenant`] | tenants, for members only |
 //! | [`Class`] | one of these keys in several places |
+//! | a tuple of keys | whatever one of them does |
 //! | a closure `Fn(&View<'_>) -> Result<String, Problem>` | whatever it likes |
 //!
 //! The quota is a [`Quota`], an `Option<Quota>` (none is no limit), a closure, or
@@ -32,6 +33,9 @@
 //! * 429 `rate-limited` with `Retry-After` beyond the quota;
 //! * 503 `unavailable` when it cannot be counted and the limiter refuses then;
 //! * 500 `internal` when what the key or the quota asks for is missing from the extensions.
+//!
+//! A limit by tenant does not apply to routes that are declared
+//! [tenant-free](crate::resolve_tenant::TenantFree).
 //!
 //! What happens while the counter's store is away is the limiter's business: see `StoreLimiter` in
 //! `mt_core::limit`.
@@ -62,24 +66,30 @@
 
 mod client_address;
 mod fields;
+mod forwarded;
 mod key;
+mod key_writer;
 mod quota;
+
+use std::fmt;
+use std::sync::Arc;
 
 #[cfg(doc)]
 use mt_core::limit::Quota;
 use mt_core::limit::{NotCounted, RateLimiter};
 
 pub use self::client_address::{ClientAddress, PeerAddr};
-use self::fields::{POLICY, RATE_LIMIT, policy_value, rate_limit_value};
-pub use self::key::{ByPrincipal, ByPrincipalAndTenant, ByTenant, Class, RateKey};
+use self::fields::{POLICY, Policies, RATE_LIMIT, rate_limit_value};
+pub use self::key::{ByPrincipal, ByPrincipalAndTenant, ByTenant, Class, NoKey, RateKey};
+pub use self::key_writer::KeyWriter;
 pub use self::quota::{QuotaByAccess, QuotaSource};
-use crate::guard::{Guard, Pass, View};
+use crate::guard::{Guard, View};
 use crate::problem::Problem;
 
 /// Guard that limits rates.
 ///
 /// See the [module docs](self) for when it refuses and an example.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct RateLimit<L, K, Q> {
     // INVARIANT: fit for a quoted string of RFC 9651 without escapes.
@@ -87,6 +97,7 @@ pub struct RateLimit<L, K, Q> {
     limiter: L,
     key: K,
     quota: Q,
+    policies: Arc<Policies>,
 }
 
 impl<L: RateLimiter, K: RateKey, Q: QuotaSource> RateLimit<L, K, Q> {
@@ -98,24 +109,34 @@ impl<L: RateLimiter, K: RateKey, Q: QuotaSource> RateLimit<L, K, Q> {
     pub fn new(name: &'static str, limiter: L, key: K, quota: Q) -> Self {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         assert!(!name.is_empty() && name.bytes().all(plain), "`{name}` cannot name a policy");
-        Self { name, limiter, key, quota }
+        Self { name, limiter, key, quota, policies: Arc::default() }
     }
 }
 
 impl<L: RateLimiter, K: RateKey, Q: QuotaSource> Guard for RateLimit<L, K, Q> {
-    async fn check<'a>(&'a self, view: View<'a>) -> Result<Pass, Problem> {
-        let Some(quota) = self.quota.quota(&view)? else { return Ok(Pass::new()) };
-        let key = format!("{}:{}", self.name, self.key.key(&view)?);
-        let verdict =
-            self.limiter.check(&key, quota).await.map_err(|NotCounted| Problem::unavailable())?;
-        let policy = policy_value(self.name, quota);
-        let state = rate_limit_value(self.name, verdict);
-        if verdict.allowed {
-            Ok(Pass::new().with_header(POLICY, policy).with_header(RATE_LIMIT, state))
-        } else {
-            Err(Problem::rate_limited(verdict.retry_after)
-                .with_header(POLICY, policy)
-                .with_header(RATE_LIMIT, state))
+    const NEVER_WAITS: bool = L::NEVER_WAITS;
+
+    async fn check<'a>(&'a self, view: View<'a>) -> Result<(), Problem> {
+        let Some(quota) = self.quota.quota(&view)? else { return Ok(()) };
+        let mut key = KeyWriter::new(self.name);
+        match self.key.write(&view, &mut key) {
+            Ok(()) => {}
+            Err(NoKey::DoesNotApply) => return Ok(()),
+            Err(NoKey::Refused(problem)) => return Err(problem),
         }
+        let verdict = self.limiter.check(key.as_str(), quota).await;
+        let verdict = verdict.map_err(|NotCounted| Problem::unavailable())?;
+        view.answer.add(POLICY, self.policies.value(self.name, quota));
+        view.answer.add(RATE_LIMIT, rate_limit_value(self.name, verdict));
+        match verdict.allowed {
+            true => Ok(()),
+            false => Err(Problem::rate_limited(verdict.retry_after)),
+        }
+    }
+}
+
+impl<L, K, Q> fmt::Debug for RateLimit<L, K, Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimit").field("name", &self.name).finish_non_exhaustive()
     }
 }

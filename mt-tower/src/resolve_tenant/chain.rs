@@ -13,6 +13,8 @@ use crate::problem::Problem;
 pub struct FirstOf<A, B>(pub A, pub B);
 
 impl<A: Resolver, B: Resolver> Resolver for FirstOf<A, B> {
+    const NEVER_WAITS: bool = A::NEVER_WAITS && B::NEVER_WAITS;
+
     async fn resolve<'a>(&'a self, view: &'a View<'_>) -> Result<Option<TenantId>, Problem> {
         match self.0.resolve(view).await? {
             Some(tenant) => Ok(Some(tenant)),
@@ -29,6 +31,8 @@ impl<A: Resolver, B: Resolver> Resolver for FirstOf<A, B> {
 pub struct MustAgree<A, B>(pub A, pub B);
 
 impl<A: Resolver, B: Resolver> Resolver for MustAgree<A, B> {
+    const NEVER_WAITS: bool = A::NEVER_WAITS && B::NEVER_WAITS;
+
     async fn resolve<'a>(&'a self, view: &'a View<'_>) -> Result<Option<TenantId>, Problem> {
         match (self.0.resolve(view).await?, self.1.resolve(view).await?) {
             (Some(one), Some(other)) if one != other => Err(Problem::NOT_FOUND),

@@ -11,11 +11,17 @@ use mt_core::clock::{Clock, SystemClock};
 use mt_core::id::TenantId;
 use quick_cache::sync::Cache;
 
+use crate::problem::Problem;
+
 /// Finds the tenant that has a name.
 ///
 /// The name comes from a client. Implementations look it up as a parameter of a statement, and hand
 /// it to nothing else.
 pub trait Directory: Send + Sync + 'static {
+    /// Promises that [`find`](Self::find) is done when it is first polled; see
+    /// [`Guard::NEVER_WAITS`](crate::Guard::NEVER_WAITS).
+    const NEVER_WAITS: bool = false;
+
     /// The tenant, or none that has this name.
     ///
     /// # Errors
@@ -28,6 +34,8 @@ pub trait Directory: Send + Sync + 'static {
 }
 
 impl<D: Directory> Directory for Arc<D> {
+    const NEVER_WAITS: bool = D::NEVER_WAITS;
+
     fn find<'a>(
         &'a self,
         name: &'a str,
@@ -45,6 +53,17 @@ impl DirectoryError {
     /// An outage with its cause, which is for logs.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(cause.into())
+    }
+}
+
+/// The tenant of this name, or the problem to refuse with.
+pub(super) async fn look_up<D: Directory>(directory: &D, name: &str) -> Result<TenantId, Problem> {
+    match directory.find(name).await {
+        Ok(found) => found.ok_or(Problem::NOT_FOUND),
+        Err(error) => {
+            tracing::warn!(cause = error.source(), "{error}");
+            Err(Problem::unavailable())
+        }
     }
 }
 
@@ -116,6 +135,8 @@ impl<D: Directory, C: Clock> CachedDirectory<D, C> {
 }
 
 impl<D: Directory, C: Clock> Directory for CachedDirectory<D, C> {
+    const NEVER_WAITS: bool = D::NEVER_WAITS;
+
     async fn find<'a>(&'a self, name: &'a str) -> Result<Option<TenantId>, DirectoryError> {
         if let Some((tenant, learnt)) = self.found.get(name)
             && self.is_fresh(learnt, self.keep_found)

@@ -1,11 +1,10 @@
 //! The tenant named by the host.
 
-use std::error::Error as _;
-
 use http::header::HOST;
 use mt_core::id::TenantId;
 
-use super::{Directory, Resolver};
+use super::Resolver;
+use super::directory::{self, Directory};
 use crate::guard::View;
 use crate::problem::Problem;
 
@@ -67,17 +66,12 @@ impl<D: Directory> Subdomain<D> {
 }
 
 impl<D: Directory> Resolver for Subdomain<D> {
+    const NEVER_WAITS: bool = D::NEVER_WAITS;
+
     async fn resolve<'a>(&'a self, view: &'a View<'_>) -> Result<Option<TenantId>, Problem> {
         let Some(host) = host(view)? else { return Ok(None) };
         let Some(name) = self.name(&host) else { return Ok(None) };
-        match self.directory.find(name).await {
-            Ok(Some(tenant)) => Ok(Some(tenant)),
-            Ok(None) => Err(Problem::NOT_FOUND),
-            Err(error) => {
-                tracing::warn!(cause = error.source(), "{error}");
-                Err(Problem::unavailable())
-            }
-        }
+        directory::look_up(&self.directory, name).await.map(Some)
     }
 }
 

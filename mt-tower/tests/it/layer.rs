@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full};
 use mt_tower::layer::GuardLayer;
 use mt_tower::problem::Problem;
-use mt_tower::{Guard, Pass, View};
+use mt_tower::{Guard, View};
 use tower::{ServiceExt as _, service_fn};
 use tower_layer::Layer as _;
 use tower_service::Service;
@@ -115,7 +115,7 @@ impl Drop for OnDrop {
 }
 
 impl Guard for Undecided {
-    async fn check<'a>(&'a self, _: View<'a>) -> Result<Pass, Problem> {
+    async fn check<'a>(&'a self, _: View<'a>) -> Result<(), Problem> {
         let _ended = OnDrop(self.ended.clone());
         self.begun.add();
         pending().await
@@ -147,9 +147,9 @@ fn work_begins_with_the_first_poll_and_ends_with_the_drop() {
 struct Fragile;
 
 impl Guard for Fragile {
-    async fn check<'a>(&'a self, view: View<'a>) -> Result<Pass, Problem> {
+    async fn check<'a>(&'a self, view: View<'a>) -> Result<(), Problem> {
         assert_ne!(view.uri.path(), "/panic");
-        Ok(Pass::new())
+        Ok(())
     }
 }
 
@@ -185,9 +185,9 @@ async fn a_panic_in_a_reject_spoils_one_request() {
 struct Once(Counter);
 
 impl Guard for Once {
-    async fn check<'a>(&'a self, _: View<'a>) -> Result<Pass, Problem> {
+    async fn check<'a>(&'a self, _: View<'a>) -> Result<(), Problem> {
         self.0.add();
-        if self.0.value() == 1 { Ok(Pass::new()) } else { Err(Problem::FORBIDDEN) }
+        if self.0.value() == 1 { Ok(()) } else { Err(Problem::FORBIDDEN) }
     }
 }
 
@@ -260,14 +260,15 @@ async fn errors_of_the_service_come_through() {
 struct Label(&'static str);
 
 impl Guard for Label {
-    async fn check<'a>(&'a self, _: View<'a>) -> Result<Pass, Problem> {
+    async fn check<'a>(&'a self, view: View<'a>) -> Result<(), Problem> {
         let name = http::HeaderName::from_static("x-label");
-        Ok(Pass::new().with_header(name, http::HeaderValue::from_static(self.0)))
+        view.answer.add(name, http::HeaderValue::from_static(self.0));
+        Ok(())
     }
 }
 
 #[tokio::test]
-async fn headers_of_a_pass_are_on_whatever_answer_is_given() {
+async fn what_a_guard_says_is_on_whatever_answer_is_given() {
     let inner = service_fn(async |_: Request<Empty>| {
         Ok::<_, Infallible>(
             Response::builder().header("x-label", "own").body(Empty::default()).unwrap(),

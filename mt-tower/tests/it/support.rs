@@ -14,7 +14,7 @@ use mt_core::id::{PrincipalId, TenantId};
 use mt_core::word::Word;
 use mt_tower::layer::GuardLayer;
 use mt_tower::problem::{Problem, Reject};
-use mt_tower::{Guard, Pass, View};
+use mt_tower::{Guard, View};
 use serde_json::Value;
 use tower::{ServiceExt as _, service_fn};
 use tower_layer::Layer as _;
@@ -112,8 +112,8 @@ pub(crate) fn access(facts: Facts<Acme>) -> Access<Acme> {
 pub(crate) struct Open;
 
 impl Guard for Open {
-    async fn check<'a>(&'a self, _: View<'a>) -> Result<Pass, Problem> {
-        Ok(Pass::new())
+    async fn check<'a>(&'a self, _: View<'a>) -> Result<(), Problem> {
+        Ok(())
     }
 }
 
@@ -121,7 +121,7 @@ impl Guard for Open {
 pub(crate) struct Closed(pub(crate) Problem);
 
 impl Guard for Closed {
-    async fn check<'a>(&'a self, _: View<'a>) -> Result<Pass, Problem> {
+    async fn check<'a>(&'a self, _: View<'a>) -> Result<(), Problem> {
         Err(self.0.clone())
     }
 }

@@ -9,7 +9,7 @@ use salvo::prelude::*;
 use mt_tower::problem::Problem;
 use mt_tower::rate_limit::PeerAddr;
 use mt_tower::resolve_tenant::PathParams;
-use mt_tower::{Guard, View};
+use mt_tower::{AnswerHeaders, Guard, View};
 
 use super::headers;
 use super::problem::ApiError;
@@ -49,23 +49,20 @@ impl<G: Guard> Handler for SalvoGuard<G> {
     ) {
         // Taken out, because the view borrows them apart from the rest.
         let mut extensions = std::mem::take(req.extensions_mut());
+        let mut answer = AnswerHeaders::new();
         let view = View {
             method: req.method(),
             uri: req.uri(),
             headers: req.headers(),
             extensions: &mut extensions,
+            answer: &mut answer,
         };
         let checked = self.0.check(view).await;
         *req.extensions_mut() = extensions;
-        match checked {
-            Ok(pass) => {
-                let more = pass.headers().iter().map(|(name, value)| (name.clone(), value.clone()));
-                headers::add_to_answer(req, more.collect::<Vec<_>>());
-            }
-            Err(problem) => {
-                ApiError::from(problem).write_to(res, req.extensions().get());
-                ctrl.skip_rest();
-            }
+        headers::add_to_answer(req, answer);
+        if let Err(problem) = checked {
+            ApiError::from(problem).write_to(res, req.extensions().get());
+            ctrl.skip_rest();
         }
     }
 }

@@ -228,6 +228,8 @@ impl<C: Clock> JwtAuthenticator<C> {
 }
 
 impl<C: Clock> Authenticator for JwtAuthenticator<C> {
+    const NEVER_WAITS: bool = true;
+
     async fn authenticate(&self, credential: &str) -> Result<Principal, AuthError> {
         self.verify(credential)
     }

@@ -1,7 +1,7 @@
 //! Errors, panics, refusals and what is not HTTP.
 
 use mt_tower::problem::Problem;
-use mt_tower::{Guard, Pass, View};
+use mt_tower::{Guard, View};
 use reference_server::http::guard::SalvoGuard;
 use salvo::http::HeaderValue;
 use salvo::prelude::*;
@@ -31,14 +31,17 @@ async fn every_error_becomes_a_problem() {
 struct Announce;
 
 impl Guard for Announce {
-    async fn check<'a>(&'a self, view: View<'a>) -> Result<Pass, Problem> {
+    async fn check<'a>(&'a self, view: View<'a>) -> Result<(), Problem> {
         match view.uri.query() {
             Some("refuse") => Err(Problem::NOT_FOUND),
             Some("panic") => panic!("a guard fell over"),
-            _ => Ok(Pass::new().with_header(
-                salvo::http::HeaderName::from_static("ratelimit"),
-                HeaderValue::from_static("\"a\";r=1;t=1"),
-            )),
+            _ => {
+                view.answer.add(
+                    salvo::http::HeaderName::from_static("ratelimit"),
+                    HeaderValue::from_static("\"a\";r=1;t=1"),
+                );
+                Ok(())
+            }
         }
     }
 }

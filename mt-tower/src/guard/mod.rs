@@ -1,11 +1,17 @@
 //! One check of a request, without its body and without a framework.
+//!
+//! Several guards in a tuple are one guard, which asks them in order and stops at the first that
+//! refuses: `GuardLayer::new((authenticate, resolve, load))` is one layer, cheaper than three.
+
+mod answer;
+mod stack;
 
 use std::any::type_name;
 use std::future::Future;
 
-use http::header::{HeaderName, HeaderValue};
 use http::{Extensions, HeaderMap, Method, Uri, request};
 
+pub use self::answer::AnswerHeaders;
 use crate::problem::Problem;
 
 /// What a guard sees of a request: everything but the body, with the extensions to write to.
@@ -19,16 +25,30 @@ pub struct View<'a> {
     pub headers: &'a HeaderMap,
     /// What earlier guards found out, and the place for what this one does.
     pub extensions: &'a mut Extensions,
+    /// What to say in the answer, whatever it will be.
+    pub answer: &'a mut AnswerHeaders,
 }
 
 impl<'a> View<'a> {
     /// The view of a request whose body has been put aside.
-    pub fn new(parts: &'a mut request::Parts) -> Self {
+    pub fn new(parts: &'a mut request::Parts, answer: &'a mut AnswerHeaders) -> Self {
         Self {
             method: &parts.method,
             uri: &parts.uri,
             headers: &parts.headers,
             extensions: &mut parts.extensions,
+            answer,
+        }
+    }
+
+    /// The same view, for a guard within a guard.
+    pub fn reborrow(&mut self) -> View<'_> {
+        View {
+            method: self.method,
+            uri: self.uri,
+            headers: self.headers,
+            extensions: self.extensions,
+            answer: self.answer,
         }
     }
 
@@ -57,82 +77,49 @@ pub(crate) fn need<T: Send + Sync + 'static>(extensions: &Extensions) -> Result<
 /// A check that lets a request pass or refuses it.
 ///
 /// Make a tower layer of it with [`GuardLayer`](crate::layer::GuardLayer). A framework with
-/// middleware of its own kind calls [`check`](Self::check) itself, adds [`Pass::headers`] to the
-/// answer, and renders a refusal with a [`Reject`](crate::problem::Reject).
+/// middleware of its own kind calls [`check`](Self::check) itself, renders a refusal with a
+/// [`Reject`](crate::problem::Reject), and adds [`View::answer`] to whatever answer is given.
 ///
 /// A guard may be dropped in the middle of a check, when the client has gone.
 ///
 /// ```
 /// use mt_tower::problem::Problem;
-/// use mt_tower::{Guard, Pass, View};
+/// use mt_tower::{Guard, View};
 ///
 /// struct NoTrace;
 ///
 /// impl Guard for NoTrace {
-///     async fn check<'a>(&'a self, view: View<'a>) -> Result<Pass, Problem> {
+///     const NEVER_WAITS: bool = true;
+///
+///     async fn check<'a>(&'a self, view: View<'a>) -> Result<(), Problem> {
 ///         match *view.method {
 ///             http::Method::TRACE => Err(Problem::FORBIDDEN),
-///             _ => Ok(Pass::new()),
+///             _ => Ok(()),
 ///         }
 ///     }
 /// }
 /// ```
 pub trait Guard: Send + Sync + 'static {
+    /// Promises that a check is done when it is first polled. It saves the allocation that a check
+    /// needs to be waited for; a promise that is not kept refuses the request with 500.
+    const NEVER_WAITS: bool = false;
+
     /// Checks one request.
     ///
     /// # Errors
     ///
     /// The [`Problem`] to answer with.
-    fn check<'a>(
-        &'a self,
-        view: View<'a>,
-    ) -> impl Future<Output = Result<Pass, Problem>> + Send + 'a;
+    fn check<'a>(&'a self, view: View<'a>)
+    -> impl Future<Output = Result<(), Problem>> + Send + 'a;
 }
 
 impl<G: Guard> Guard for std::sync::Arc<G> {
+    const NEVER_WAITS: bool = G::NEVER_WAITS;
+
     fn check<'a>(
         &'a self,
         view: View<'a>,
-    ) -> impl Future<Output = Result<Pass, Problem>> + Send + 'a {
+    ) -> impl Future<Output = Result<(), Problem>> + Send + 'a {
         G::check(self, view)
-    }
-}
-
-/// Leave to go on, and what to say in the answer whatever it will be.
-#[derive(Clone, Debug, Default)]
-#[must_use]
-pub struct Pass {
-    // Empty maps do not allocate.
-    headers: HeaderMap,
-}
-
-impl Pass {
-    /// Leave to go on.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a header to the answer that is finally given, beside others of its name.
-    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.append(name, value);
-        self
-    }
-
-    /// The headers to add to the answer.
-    #[must_use]
-    pub const fn headers(&self) -> &HeaderMap {
-        &self.headers
-    }
-
-    /// Adds the headers to those of an answer.
-    pub fn apply(&self, answer: &mut HeaderMap) {
-        append_all(answer, &self.headers);
-    }
-}
-
-/// Adds all of `more`, and replaces nothing.
-pub(crate) fn append_all(headers: &mut HeaderMap, more: &HeaderMap) {
-    for (name, value) in more {
-        headers.append(name, value.clone());
     }
 }

@@ -1,0 +1,28 @@
+//! Guards in a tuple.
+
+use super::{Guard, View};
+use crate::problem::Problem;
+
+macro_rules! stack {
+    ($($guard:ident)+) => {
+        impl<$($guard: Guard),+> Guard for ($($guard,)+) {
+            const NEVER_WAITS: bool = $($guard::NEVER_WAITS)&&+;
+
+            #[expect(non_snake_case, reason = "a type's name serves as its value's")]
+            async fn check<'a>(&'a self, mut view: View<'a>) -> Result<(), Problem> {
+                let ($($guard,)+) = self;
+                $($guard.check(view.reborrow()).await?;)+
+                Ok(())
+            }
+        }
+    };
+}
+
+stack!(A);
+stack!(A B);
+stack!(A B C);
+stack!(A B C D);
+stack!(A B C D E);
+stack!(A B C D E F);
+stack!(A B C D E F G);
+stack!(A B C D E F G H);
