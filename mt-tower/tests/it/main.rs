@@ -3,6 +3,7 @@
 mod access;
 mod authenticate;
 mod authorize;
+mod frameworks;
 mod in_axum;
 mod layer;
 mod problem;
