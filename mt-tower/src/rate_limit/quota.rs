@@ -8,6 +8,7 @@ use mt_core::limit::Quota;
 
 use crate::guard::View;
 use crate::problem::Problem;
+use crate::resolve_tenant::TenantFree;
 
 /// Says how much a request's key may do. None is no limit, and then nothing is counted.
 pub trait QuotaSource: Send + Sync + 'static {
@@ -42,7 +43,8 @@ where
 
 /// Goes by what is known of the caller and the tenant, the plan above all.
 ///
-/// It needs the [`Access`] of a [`LoadAccess`](crate::load_access::LoadAccess) before it.
+/// It needs the [`Access`] of a [`LoadAccess`](crate::load_access::LoadAccess) before it. Where there is
+/// [no tenant](TenantFree) there is no limit.
 ///
 /// ```
 /// use std::num::NonZeroU32;
@@ -81,6 +83,9 @@ where
     F: Fn(&Access<M>) -> Option<Quota> + Send + Sync + 'static,
 {
     fn quota(&self, view: &View<'_>) -> Result<Option<Quota>, Problem> {
+        if view.extensions.get::<TenantFree>().is_some() {
+            return Ok(None);
+        }
         view.need().map(&self.decide)
     }
 }

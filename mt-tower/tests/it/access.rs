@@ -9,7 +9,7 @@ use mt_tower::billing_gate::BillingGate;
 use mt_tower::layer::GuardLayer;
 use mt_tower::load_access::LoadAccess;
 use mt_tower::require::Require;
-use mt_tower::resolve_tenant::RequestedTenant;
+use mt_tower::resolve_tenant::{RequestedTenant, TenantFree};
 
 use crate::support::{Acme, EDITOR, Role, TasksWrite, access, having, request, send};
 
@@ -120,4 +120,45 @@ async fn the_gate_stops_writes_of_lapsed_tenants_and_nothing_else() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_bound_credential_is_good_for_its_tenant_alone() {
+    let (acme, blue) = (TenantId::generate(), TenantId::generate());
+    let ada = Principal::new(PrincipalId::generate());
+    let load = loads(|| Ok(EDITOR));
+    let as_member = async |principal: Principal, tenant| {
+        let request = request("/", |extensions| {
+            extensions.insert(principal);
+            extensions.insert(RequestedTenant(tenant));
+        });
+        send(&load, request).await
+    };
+    // A member of both, by what the source says.
+    for tenant in [acme, blue] {
+        assert_eq!(as_member(ada, tenant).await.status(), 200);
+    }
+    assert_eq!(as_member(ada.bound_to(acme), acme).await.status(), 200);
+    assert_eq!(as_member(ada.bound_to(acme), blue).await.refused(), "not-found");
+}
+
+#[tokio::test]
+async fn a_request_without_a_tenant_passes_where_that_was_declared() {
+    let free = |method: Method| {
+        let mut request = request("/health", having(TenantFree));
+        *request.method_mut() = method;
+        request
+    };
+    let layer = GuardLayer::new((LoadAccess::new(Source(|| unreachable!())), gate()));
+    for method in [Method::GET, Method::POST] {
+        let outcome = send(&layer, free(method)).await;
+        assert!(outcome.reached.expect("passes").get::<Access<Acme>>().is_none());
+    }
+    // Whoever asks for access finds that there is none.
+    let require = GuardLayer::new(Require::<TasksWrite>::new());
+    assert_eq!(send(&require, free(Method::GET)).await.refused(), "internal");
+}
+
+fn gate() -> BillingGate<Acme> {
+    BillingGate::new()
 }

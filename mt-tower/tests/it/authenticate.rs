@@ -4,7 +4,7 @@ use http::{HeaderValue, Request};
 use http_body_util::Full;
 use mt_core::auth::{AuthError, Authenticator, Principal};
 use mt_core::id::PrincipalId;
-use mt_tower::authenticate::Authenticate;
+use mt_tower::authenticate::{Authenticate, CredentialSource, KeyHeader, SessionCookie};
 use mt_tower::layer::GuardLayer;
 
 use crate::support::{Counter, Outcome, request, send};
@@ -101,4 +101,94 @@ async fn malformed_credentials_do_not_reach_the_authenticator() {
     let _ = send(&layer, request("/", |_| {})).await;
     with(&layer, &[b"Bearer wrong"]).await.refused();
     assert_eq!(asked.value(), 1);
+}
+
+/// A request with these headers, to a layer that reads the credential from `source`.
+async fn from<S: CredentialSource>(source: S, headers: &[(&str, &str)]) -> Outcome {
+    let mut request = Request::get("/");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let layer = GuardLayer::new(Authenticate::new(OneToken::default()).from(source));
+    send(&layer, request.body(Full::default()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_key_is_the_whole_of_one_header() {
+    let key = || KeyHeader::new("x-api-key");
+    let _: Principal = from(key(), &[("x-api-key", "good")]).await.left();
+    let _: Principal = from(key(), &[("X-API-Key", " good ")]).await.left();
+    let cases: [&[(&str, &str)]; 6] = [
+        &[],
+        &[("authorization", "Bearer good")],
+        &[("x-api-key", "")],
+        &[("x-api-key", "wrong")],
+        &[("x-api-key", "Bearer good")],
+        &[("x-api-key", "good"), ("x-api-key", "good")],
+    ];
+    for headers in cases {
+        let outcome = from(key(), headers).await;
+        assert_eq!(outcome.refused(), "unauthenticated", "{headers:?}");
+        assert_eq!(outcome.header("www-authenticate"), [r#"ApiKey header="x-api-key""#]);
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_the_value_of_one_cookie() {
+    let session = || SessionCookie::new("__Host-session");
+    let good: [&[(&str, &str)]; 3] = [
+        &[("cookie", "__Host-session=good")],
+        &[("cookie", "a=b; __Host-session=good; session=wrong")],
+        &[("cookie", "a=b"), ("cookie", "__Host-session=good")],
+    ];
+    for headers in good {
+        let _: Principal = from(session(), headers).await.left();
+    }
+    let bad: [&[(&str, &str)]; 7] = [
+        &[],
+        &[("cookie", "session=good")],
+        &[("cookie", "__Host-Session=good")],
+        &[("cookie", "__Host-session=")],
+        &[("cookie", "__Host-session=wrong")],
+        &[("cookie", "__Host-session=good; __Host-session=good")],
+        &[("cookie", "__Host-session=good"), ("cookie", "__Host-session=wrong")],
+    ];
+    for headers in bad {
+        let outcome = from(session(), headers).await;
+        assert_eq!(outcome.refused(), "unauthenticated", "{headers:?}");
+        let challenge = r#"Cookie cookie-name="__Host-session""#;
+        assert_eq!(outcome.header("www-authenticate"), [challenge], "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_of_two_kinds_is_enough_and_both_are_too_many() {
+    let token_or_key = GuardLayer::new((
+        Authenticate::optional(OneToken::default()),
+        Authenticate::new(OneToken::default()).from(KeyHeader::new("x-api-key")),
+    ));
+    let with = async |headers: &[(&str, &str)]| {
+        let mut request = Request::get("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        send(&token_or_key, request.body(Full::default()).unwrap()).await
+    };
+    let (token, key) = (("authorization", "Bearer good"), ("x-api-key", "good"));
+    let _: Principal = with(&[token]).await.left();
+    let _: Principal = with(&[key]).await.left();
+    assert_eq!(with(&[]).await.refused(), "unauthenticated");
+    assert_eq!(with(&[token, key]).await.refused(), "unauthenticated");
+    assert_eq!(with(&[token, ("x-api-key", "wrong")]).await.refused(), "unauthenticated");
+    assert_eq!(with(&[("authorization", "Bearer wrong"), key]).await.refused(), "unauthenticated");
+    assert_eq!(
+        with(&[("authorization", "Basic Z29vZA=="), key]).await.refused(),
+        "unauthenticated"
+    );
+}
+
+#[test]
+#[should_panic(expected = "a cookie's name")]
+fn a_cookies_name_that_would_need_quoting_is_refused() {
+    let _ = SessionCookie::new("a=b");
 }

@@ -20,7 +20,7 @@ use mt_tower::rate_limit::{
     ByPrincipal, ByPrincipalAndTenant, ByTenant, Class, ClientAddress, PeerAddr, QuotaByAccess,
     QuotaSource, RateKey, RateLimit,
 };
-use mt_tower::resolve_tenant::RequestedTenant;
+use mt_tower::resolve_tenant::{RequestedTenant, TenantFree};
 
 use crate::support::{Acme, EDITOR, Outcome, Plan, access, having, request, send};
 
@@ -205,4 +205,51 @@ async fn the_quota_follows_the_plan() {
 #[should_panic(expected = "cannot name a policy")]
 fn a_name_that_would_break_the_header_is_refused() {
     let _ = RateLimit::new("a\"b", limiter().0, ByPrincipal, a_minute(1));
+}
+
+#[tokio::test]
+async fn a_tuple_of_keys_tells_apart_what_one_of_them_does() {
+    let known = |peer: &str, principal: Principal| {
+        let peer: SocketAddr = peer.parse().unwrap();
+        move |extensions: &mut Extensions| {
+            extensions.insert(PeerAddr(peer));
+            extensions.insert(principal);
+        }
+    };
+    let (ada, bob) = [(); 2].map(|()| Principal::new(PrincipalId::generate())).into();
+    let (one, two) = ("192.0.2.1:1", "192.0.2.2:1");
+    let key = || (ClientAddress::direct(), ByPrincipal);
+    assert!(share(key(), known(one, ada), known(one, ada)).await);
+    assert!(!share(key(), known(one, ada), known(two, ada)).await);
+    assert!(!share(key(), known(one, ada), known(one, bob)).await);
+    let three = || (Class("a", ClientAddress::direct()), ByPrincipal, ByPrincipal);
+    assert!(share(three(), known(one, ada), known(one, ada)).await);
+    // One part that is missing refuses the request.
+    let layer = layer(key(), a_minute(1));
+    assert_eq!(send(&layer, from(one)).await.refused(), "internal");
+}
+
+#[tokio::test]
+async fn a_limit_by_tenant_does_not_count_what_has_none() {
+    let known = |extensions: &mut Extensions| {
+        extensions.insert(Principal::new(PrincipalId::generate()));
+        extensions.insert(TenantFree);
+    };
+    let by_tenant = (ByPrincipal, ByTenant::<Acme>::new());
+    let (alone, both) =
+        (layer(ByTenant::<Acme>::new(), a_minute(1)), layer(by_tenant, a_minute(1)));
+    let asked = layer(ByPrincipalAndTenant, a_minute(1));
+    let by_plan = QuotaByAccess::<Acme, _>::new(|_| Some(a_minute(1)));
+    let by_plan = layer(ByPrincipal, by_plan);
+    for _ in 0..3 {
+        for outcome in [
+            send(&alone, request("/", known)).await,
+            send(&both, request("/", known)).await,
+            send(&asked, request("/", known)).await,
+            send(&by_plan, request("/", known)).await,
+        ] {
+            assert_eq!(fields(&outcome), (vec![], vec![]));
+            assert_eq!(outcome.status(), 200);
+        }
+    }
 }

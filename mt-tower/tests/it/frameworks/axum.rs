@@ -26,7 +26,8 @@ impl Framework for Axum {
     async fn serve<G: Guard>(guard: G, reached: Counter) -> Server {
         let handler = post(async move |request: Request| {
             reached.add();
-            let param = request.extensions().get().and_then(|params: &PathParams| params.value("org"));
+            let param =
+                request.extensions().get().and_then(|params: &PathParams| params.value("org"));
             Response::builder()
                 .header("x-tenant", told(request.extensions()))
                 .header("x-param", param.unwrap_or_default().escape_default().to_string())

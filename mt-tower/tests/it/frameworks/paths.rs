@@ -90,7 +90,9 @@ async fn the_law_holds<F: Framework>() {
         let paths: Vec<_> = reached.iter().map(|(path, ..)| path.as_str()).collect();
         assert!(paths.contains(&format!("/orgs/{}/echo", A.to_uppercase()).as_str()), "{paths:?}");
         for path in paths {
-            assert!(path.eq_ignore_ascii_case(&format!("/orgs/{A}/echo")) || path.ends_with("/echo/"));
+            assert!(
+                path.eq_ignore_ascii_case(&format!("/orgs/{A}/echo")) || path.ends_with("/echo/")
+            );
         }
     }
 }
