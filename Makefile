@@ -7,7 +7,8 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 CARGO := cargo
 SERVER := $(CARGO) run --quiet --locked --package reference-server --
-SCRIPTS := .ci/run scripts/instructions scripts/run-tests scripts/tools scripts/with-services
+SCRIPTS := .ci/run scripts/external-types scripts/instructions scripts/run-tests scripts/throughput scripts/tools \
+	scripts/with-services
 
 .PHONY: help
 help: ## list the targets
@@ -27,14 +28,16 @@ test: ## every test, on a Postgres and a Redis of their own; ARGS='-p mt-core' f
 	scripts/with-services scripts/run-tests $(ARGS)
 
 .PHONY: lint
-lint: ## format, clippy, documentation, licences and who may depend on what, shell scripts
-	scripts/tools cargo-deny
+lint: ## format, clippy, features, documentation, public types, licences and dependencies, shell scripts
+	scripts/tools cargo-check-external-types cargo-deny cargo-hack
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-# The line above unites the features of all crates. Alone, the core has none.
-	$(CARGO) clippy --locked --package mt-core --lib --no-default-features -- -D warnings
+# The line above unites the features of all crates. A user's build has some of them.
+	$(CARGO) hack clippy --locked --quiet --each-feature --lib \
+		--package mt-core --package mt-tower --package mt-stripe -- -D warnings
 	$(CARGO) clippy --locked --package reference-server --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+	scripts/external-types
 	$(CARGO) deny --locked check bans licenses sources
 	@if command -v shellcheck >/dev/null; then echo shellcheck; shellcheck -x -a $(SCRIPTS); \
 	else echo 'shellcheck is not installed: scripts are not checked'; fi
@@ -45,12 +48,16 @@ audit: ## known vulnerabilities of dependencies; fetches the advisory database
 	$(CARGO) deny --locked check advisories
 
 .PHONY: tools
-tools: ## install cargo-nextest and cargo-deny into .tools/ where they are missing
+tools: ## install what the tests and the linter need into .tools/ where it is missing
 	scripts/tools
 
 .PHONY: bench
 bench: ## what decisions and layers cost; ARGS='--bench layers' for one
 	$(CARGO) bench --locked --package mt-bench $(ARGS)
+
+.PHONY: throughput
+throughput: ## the guards on sockets, beside the bare frameworks; needs wrk; ARGS='15 3' for rounds and seconds
+	scripts/throughput $(ARGS)
 
 .PHONY: instructions
 instructions: ## how many instructions a decision takes; needs valgrind

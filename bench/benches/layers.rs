@@ -1,16 +1,16 @@
 //! What the layers cost a request inside each framework, without sockets and without I/O.
 //!
-//! Each framework answers a request bare and through the whole stack: rate limit in the process,
-//! authenticate, resolve the tenant, load access, billing gate. All variants take turns in each round,
-//! so that what else the machine does falls on all of them; the figure of a variant is its median over
+//! Each framework answers a request bare and through the whole stack: authenticate, resolve the tenant,
+//! load access, rate limit in the process, billing gate. All variants take turns in each round, so that
+//! what else the machine does falls on all of them; the figure of a variant is its median over
 //! the rounds, and its ratio the median of its ratios to the bare framework in the same round. Tokens
-//! are looked up and not verified: see `decisions` for what a JWT costs.
+//! are looked up and not verified: see `decisions` for what a JWT costs. With sockets:
+//! `scripts/throughput`.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use std::convert::Infallible;
 use std::hint::black_box;
-use std::num::NonZeroU32;
 use std::time::Instant;
 
 use axum::body::Body;
@@ -18,83 +18,17 @@ use bytes::Bytes;
 use http::uri::Scheme;
 use http::{Request, Response};
 use http_body_util::Full;
-use mt_core::access::{Access, AccessError, AccessSource, Facts};
-use mt_core::auth::{AuthError, Authenticator, Principal};
-use mt_core::billing::Standing;
-use mt_core::id::{PrincipalId, TenantId};
-use mt_core::limit::{InProcessLimiter, Quota};
-use mt_tower::authenticate::Authenticate;
-use mt_tower::billing_gate::BillingGate;
+use mt_bench::spread::Spread;
+use mt_bench::stack::{all, authenticate, gate, limit, load, resolve};
+use mt_core::id::TenantId;
 use mt_tower::layer::GuardLayer;
-use mt_tower::load_access::LoadAccess;
-use mt_tower::rate_limit::{ByPrincipalAndTenant, RateLimit};
-use mt_tower::resolve_tenant::{PathTemplate, ResolveTenant};
 use reference_server::http::guard::SalvoGuard;
-use reference_server::model::{Plan, Product, Role};
 use salvo::http::ReqBody;
 use salvo::prelude::{Router, Service, TowerLayerCompat as _, handler};
 use tower::{ServiceBuilder, ServiceExt as _};
 
 const ROUNDS: usize = 15;
 const REQUESTS: u32 = 4_000;
-
-/// Knows one token.
-struct OneToken(Principal);
-
-impl Authenticator for OneToken {
-    async fn authenticate(&self, credential: &str) -> Result<Principal, AuthError> {
-        match credential {
-            "token" => Ok(self.0),
-            _ => Err(AuthError::Invalid("unknown".to_owned())),
-        }
-    }
-}
-
-/// Knows everybody as a member in good standing.
-struct Everybody;
-
-impl AccessSource<Product> for Everybody {
-    async fn access(
-        &self,
-        principal: Principal,
-        tenant: TenantId,
-    ) -> Result<Access<Product>, AccessError> {
-        Ok(Access::assertion(
-            tenant,
-            principal,
-            Facts::new(Role::Member, Plan::Pro, Standing::Good),
-        ))
-    }
-}
-
-fn authenticate() -> Authenticate<OneToken> {
-    Authenticate::new(OneToken(Principal::new(PrincipalId::generate())))
-}
-
-fn resolve() -> ResolveTenant<PathTemplate> {
-    ResolveTenant::new(PathTemplate::new("/orgs/{tenant}").expect("it names the tenant"))
-}
-
-fn load() -> LoadAccess<Product, Everybody> {
-    LoadAccess::new(Everybody)
-}
-
-fn limit() -> RateLimit<InProcessLimiter, ByPrincipalAndTenant, Quota> {
-    let quota = Quota::per_minute(NonZeroU32::MAX);
-    RateLimit::new("api", InProcessLimiter::new(), ByPrincipalAndTenant, quota)
-}
-
-/// The layers, the outermost first.
-macro_rules! layered {
-    ($builder:expr) => {
-        $builder
-            .layer(GuardLayer::new(authenticate()))
-            .layer(GuardLayer::new(resolve()))
-            .layer(GuardLayer::new(load()))
-            .layer(GuardLayer::new(limit()))
-            .layer(GuardLayer::new(BillingGate::<Product>::new()))
-    };
-}
 
 fn request<B: Default>(tenant: TenantId) -> Request<B> {
     Request::post(format!("/orgs/{tenant}/tasks"))
@@ -125,32 +59,27 @@ async fn main() {
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
         })
     };
-    let (tower_bare, tower_all) = (bare(), layered!(ServiceBuilder::new()).service(bare()));
+    let five = ServiceBuilder::new()
+        .layer(GuardLayer::new(authenticate()))
+        .layer(GuardLayer::new(resolve()))
+        .layer(GuardLayer::new(load()))
+        .layer(GuardLayer::new(limit()))
+        .layer(GuardLayer::new(gate()));
+    let tower_bare = bare();
+    let tower_all = ServiceBuilder::new().layer(GuardLayer::new(all())).service(bare());
+    let tower_five = five.service(bare());
 
     let route = || {
         axum::Router::new().route("/orgs/{tenant}/tasks", axum::routing::post(|| async { "hello" }))
     };
-    let (axum_bare, axum_all) = (route(), route().layer(layered!(ServiceBuilder::new())));
+    let (axum_bare, axum_all) = (route(), route().layer(GuardLayer::new(all())));
 
     let path = "orgs/{tenant}/tasks";
     let salvo_bare = Service::new(Router::with_path(path).post(hello));
-    let salvo_all = Service::new(
-        Router::with_path(path)
-            .hoop(SalvoGuard::new(authenticate()))
-            .hoop(SalvoGuard::new(resolve()))
-            .hoop(SalvoGuard::new(load()))
-            .hoop(SalvoGuard::new(limit()))
-            .hoop(SalvoGuard::new(BillingGate::<Product>::new()))
-            .post(hello),
-    );
-    let one_hop = (
-        GuardLayer::new(authenticate()),
-        GuardLayer::new(resolve()),
-        GuardLayer::new(load()),
-        GuardLayer::new(limit()),
-        GuardLayer::new(BillingGate::<Product>::new()),
-    );
-    let salvo_compat = Service::new(Router::with_path(path).hoop(one_hop.compat()).post(hello));
+    let native = SalvoGuard::new(all());
+    let salvo_all = Service::new(Router::with_path(path).hoop(native).post(hello));
+    let one_hop = GuardLayer::new(all()).compat();
+    let salvo_compat = Service::new(Router::with_path(path).hoop(one_hop).post(hello));
 
     // Generic closures would have to name the services' types; a macro need not.
     macro_rules! in_tower {
@@ -173,7 +102,7 @@ async fn main() {
         };
     }
 
-    let (tower_bare, tower_all) = (&tower_bare, &tower_all);
+    let (tower_bare, tower_all, tower_five) = (&tower_bare, &tower_all, &tower_five);
     let (axum_bare, axum_all) = (&axum_bare, &axum_all);
     let (salvo_bare, salvo_all, salvo_compat) = (&salvo_bare, &salvo_all, &salvo_compat);
     let mut rounds = Vec::new();
@@ -181,6 +110,7 @@ async fn main() {
         let times = [
             in_tower!(tower_bare, Full<Bytes>),
             in_tower!(tower_all, Full<Bytes>),
+            in_tower!(tower_five, Full<Bytes>),
             in_tower!(axum_bare, Body),
             in_tower!(axum_all, Body),
             in_salvo!(salvo_bare),
@@ -196,12 +126,13 @@ async fn main() {
     println!("{ROUNDS} rounds of {REQUESTS} requests; ns a request, median (least to most)");
     let lines = [
         ("tower, bare", 0, 0),
-        ("tower, all layers", 1, 0),
-        ("axum, bare", 2, 2),
-        ("axum, all layers", 3, 2),
-        ("salvo, bare", 4, 4),
-        ("salvo, all layers, native", 5, 4),
-        ("salvo, all layers, one .compat()", 6, 4),
+        ("tower, all guards, one layer", 1, 0),
+        ("tower, all guards, five layers", 2, 0),
+        ("axum, bare", 3, 3),
+        ("axum, all guards", 4, 3),
+        ("salvo, bare", 5, 5),
+        ("salvo, all guards, native", 6, 5),
+        ("salvo, all guards, .compat()", 7, 5),
     ];
     for (name, of, base) in lines {
         let times = Spread::of(rounds.iter().map(|times| times[of]));
@@ -217,20 +148,5 @@ async fn main() {
             ratio.least,
             ratio.most
         );
-    }
-}
-
-struct Spread {
-    least: f64,
-    median: f64,
-    most: f64,
-}
-
-impl Spread {
-    fn of(figures: impl Iterator<Item = f64>) -> Self {
-        let mut figures: Vec<f64> = figures.collect();
-        figures.sort_by(f64::total_cmp);
-        let (least, most) = (figures[0], figures[figures.len() - 1]);
-        Self { least, median: figures[figures.len() / 2], most }
     }
 }

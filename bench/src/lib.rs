@@ -1,1 +1,4 @@
-//! Benchmarks of the workspace. `make bench` runs them; there is no code to use here.
+//! What the benchmarks of the workspace have in common. `make bench` runs them.
+
+pub mod spread;
+pub mod stack;

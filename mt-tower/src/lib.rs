@@ -3,24 +3,28 @@
 //! A request is checked step by step. Each step is a [`Guard`]: it sees method, URI, headers and
 //! extensions, never the body, and either lets the request pass or refuses it with a
 //! [`Problem`](problem::Problem). [`GuardLayer`](layer::GuardLayer) makes a tower layer of a
-//! guard, for axum, hyper, tonic and everything else that takes one; a framework with middleware
-//! of its own kind can drive the same guard in a few lines.
+//! guard, or of several in a tuple, for axum, hyper, tonic and everything else that takes one; a
+//! framework with middleware of its own kind can drive the same guard in a few lines.
 //!
 //! | guard | needs in extensions | leaves in extensions | refuses with |
 //! | --- | --- | --- | --- |
 //! | [`RateLimit`](rate_limit::RateLimit) | what its key asks for | – | 429 |
 //! | [`Authenticate`](authenticate::Authenticate) | – | `Principal` | 401, 503 |
-//! | [`ResolveTenant`](resolve_tenant::ResolveTenant) | what its resolver asks for | `RequestedTenant` | 404 |
+//! | [`ResolveTenant`](resolve_tenant::ResolveTenant) | what its resolver asks for | `RequestedTenant` or `TenantFree` | 404, 503 |
 //! | [`LoadAccess`](load_access::LoadAccess) | `Principal`, `RequestedTenant` | `Access<M>` | 401, 404, 503 |
 //! | [`Require`](require::Require) | `Access<M>` | – | 403, 402 |
 //! | [`BillingGate`](billing_gate::BillingGate) | `Access<M>` | – | 402 |
+//! | [`Observed`](observe::Observed) | what its guard asks for | what its guard leaves | as its guard does |
 //!
 //! Put them on in this order, outermost first; `RateLimit` may stand in several places. A guard
 //! that misses what it needs answers 500 and logs an error: layers in the wrong order never let
-//! anybody pass.
+//! anybody pass. [`TraceLayer`](trace::TraceLayer) goes around them all.
 //!
 //! Guards refuse early and save work. What holds when they are forgotten is the transaction of
 //! `mt-core`, which checks again beside the data.
+//!
+//! A refusal is an answer, in a shape of one's own choice: a [`Reject`](problem::Reject) makes it, be it
+//! problem+json, [gRPC](problem::GrpcStatus), or a page.
 //!
 //! The crate depends on no framework: it says `tower` only through `tower-layer` and
 //! `tower-service`.
@@ -45,8 +49,10 @@
 //! let token = tokens.issue(PrincipalId::generate(), 0)?.token;
 //!
 //! let service = ServiceBuilder::new()
-//!     .layer(GuardLayer::new(Authenticate::new(tokens)))
-//!     .layer(GuardLayer::new(ResolveTenant::new(PathTemplate::new("/orgs/{tenant}")?)))
+//!     .layer(GuardLayer::new((
+//!         Authenticate::new(tokens),
+//!         ResolveTenant::new(PathTemplate::new("/orgs/{tenant}")?),
+//!     )))
 //!     .service_fn(|request: Request<Full<Bytes>>| async move {
 //!         let RequestedTenant(tenant) = request.extensions().get().unwrap();
 //!         Ok::<_, BoxError>(Response::new(Full::<Bytes>::from(tenant.to_string())))

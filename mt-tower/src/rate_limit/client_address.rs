@@ -233,4 +233,30 @@ mod tests {
         assert_eq!(both(&["for=198.51.100.7"], &["198.51.100.7"]), "198.51.100.7");
         assert_eq!(both(&["nonsense"], &["198.51.100.7"]), "10.0.0.1");
     }
+    proptest::proptest! {
+        /// Whatever a client writes, what the proxy adds to it is what counts.
+        #[test]
+        fn nothing_that_a_client_writes_hides_what_the_proxy_adds(
+            standard in "[ -~\\t\\x80-\\xff]{0,40}",
+            custom in "[ -~\\t\\x80-\\xff]{0,40}",
+            joined: bool,
+        ) {
+            let mut headers = HeaderMap::new();
+            for (name, forged, added) in [
+                (&FORWARDED, &standard, "for=198.51.100.7"),
+                (&X_FORWARDED_FOR, &custom, "198.51.100.7"),
+            ] {
+                let forged = forged.chars().map(|c| c as u8).collect::<Vec<_>>();
+                let added = added.as_bytes();
+                let values =
+                    if joined { vec![[&forged, &b", "[..], added].concat()] } else { vec![forged, added.to_vec()] };
+                for value in values {
+                    headers.append(name, http::HeaderValue::from_bytes(&value).unwrap());
+                }
+            }
+            let by_address = ClientAddress::behind(["10.0.0.0/8".parse().unwrap()]);
+            let client = by_address.client("10.0.0.1".parse().unwrap(), &headers);
+            proptest::prop_assert_eq!(client.to_string(), "198.51.100.7");
+        }
+    }
 }

@@ -13,8 +13,8 @@ pub(super) fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Optio
         .get_all(X_FORWARDED_FOR)
         .iter()
         .rev()
-        .flat_map(|value| value.to_str().unwrap_or("").rsplit(','))
-        .map(|entry| address(entry.trim()))
+        .flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','))
+        .map(|entry| address(entry.trim_ascii()))
 }
 
 /// The elements of all `Forwarded` headers (RFC 7239 §4); `None` for one that names no address.
@@ -23,20 +23,20 @@ pub(super) fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAd
         .get_all(FORWARDED)
         .iter()
         .rev()
-        .flat_map(|value| rsplit_unquoted(value.to_str().unwrap_or(""), ','))
+        .flat_map(|value| rsplit_unquoted(value.as_bytes(), b','))
         .map(forwarded_for)
 }
 
 /// The address of the one `for` in an element: `for=192.0.2.43`, `For="[2001:db8::7]:4711"`.
-fn forwarded_for(element: &str) -> Option<IpAddr> {
-    let mut found = rsplit_unquoted(element, ';')
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| name.eq_ignore_ascii_case("for"))
+fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+    let mut found = rsplit_unquoted(element, b';')
+        .filter_map(|pair| pair.trim_ascii().split_at_checked(4))
+        .filter(|(name, _)| name.eq_ignore_ascii_case(b"for="))
         .map(|(_, value)| value);
     let (value, None) = (found.next()?, found.next()) else { return None };
-    let node = match value.strip_prefix('"') {
+    let node = match value.strip_prefix(b"\"") {
         // An address needs no backslash, and what does is none.
-        Some(quoted) => quoted.strip_suffix('"')?,
+        Some(quoted) => quoted.strip_suffix(b"\"")?,
         None => value,
     };
     address(node)
@@ -44,23 +44,23 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
 
 /// Splits at separators that are not within a quoted string, from the right: whatever stands left of a
 /// proxy's own entry, an unclosed quote among it, has no say in how that is read.
-fn rsplit_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
+fn rsplit_unquoted(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;
         let mut quoted = false;
-        let at = text.rfind(|c| {
-            quoted ^= c == '"';
-            c == separator && !quoted
+        let at = text.iter().rposition(|byte| {
+            quoted ^= *byte == b'"';
+            *byte == separator && !quoted
         });
-        let part = at.map_or(text, |at| &text[at + separator.len_utf8()..]);
         rest = at.map(|at| &text[..at]);
-        Some(part)
+        Some(at.map_or(text, |at| &text[at + 1..]))
     })
 }
 
 /// `192.0.2.1`, `2001:db8::1`, `[2001:db8::1]`, and either with a port as some proxies write it.
-fn address(entry: &str) -> Option<IpAddr> {
+fn address(entry: &[u8]) -> Option<IpAddr> {
+    let entry = std::str::from_utf8(entry).ok()?;
     let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
     let address = bare
         .parse()

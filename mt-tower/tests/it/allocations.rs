@@ -157,5 +157,6 @@ fn a_token_allocates_where_it_is_decoded() {
     let counted = allocation_counter::measure(|| {
         tokens.verify(&token).unwrap();
     });
-    assert_eq!(counted.count_total, 0, "{counted:?}");
+    // Header and claims are decoded one after the other, and the claims are owned.
+    assert_eq!(counted.count_total, 14, "{counted:?}");
 }
