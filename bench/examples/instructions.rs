@@ -1,13 +1,25 @@
-//! One decision, over and over: `instructions OPERATION TIMES`. `scripts/instructions` counts what it costs.
+//! One operation, over and over: `instructions OPERATION TIMES`. `scripts/instructions` counts what it costs.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use mt_bench::stack;
 
 use mt_core::access::{Access, AccessCache, Facts};
 use mt_core::auth::Principal;
 use mt_core::billing::Standing;
 use mt_core::id::{PrincipalId, TenantId};
+use mt_tower::Guard;
+use mt_tower::layer::GuardLayer;
 use reference_server::model::{Plan, Product, Role, TasksCreate, TasksRead};
+use tower::{Layer as _, Service, service_fn};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
@@ -18,6 +30,21 @@ fn main() {
     let access: Access<Product> = Access::assertion(TenantId::generate(), principal, facts);
     let cache = AccessCache::new(1000, Duration::from_mins(10));
     cache.learn(cache.ticket(), &access);
+    match operation.as_str() {
+        "request_bare" => return requests(&mut inner(), times),
+        "request_1_guard" => return guarded(stack::authenticate(), times),
+        "request_2_guards" => return guarded((stack::authenticate(), stack::resolve()), times),
+        "request_3_guards" => {
+            let guards = (stack::authenticate(), stack::resolve(), stack::load());
+            return guarded(guards, times);
+        }
+        "request_4_guards" => {
+            let guards = (stack::authenticate(), stack::resolve(), stack::load(), stack::limit());
+            return guarded(guards, times);
+        }
+        "request_5_guards" => return guarded(stack::all(), times),
+        _ => {}
+    }
     for _ in 0..times {
         let access = black_box(&access);
         match operation.as_str() {
@@ -27,5 +54,36 @@ fn main() {
             "nothing" => {}
             other => panic!("`{other}` is none of the operations in `scripts/instructions`"),
         }
+    }
+}
+
+fn inner() -> impl Service<
+    Request<Full<Bytes>>,
+    Response = Response<Full<Bytes>>,
+    Error = Infallible,
+    Future: Future,
+> + Clone {
+    service_fn(|_| std::future::ready(Ok(Response::new(Full::from("hello")))))
+}
+
+fn guarded<G: Guard>(guard: G, times: u32) {
+    requests(&mut GuardLayer::new(guard).layer(inner()), times);
+}
+
+/// Sends the same request, made anew each time.
+fn requests<S>(service: &mut S, times: u32)
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = Infallible>,
+{
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..times {
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() =
+            http::Uri::from_static("/orgs/01931b66-7d50-7c2e-8f3a-5d1c9a7e4b20/tasks");
+        let token = http::HeaderValue::from_static("Bearer token");
+        request.headers_mut().insert(http::header::AUTHORIZATION, token);
+        let answer = pin!(service.call(request)).poll(&mut context);
+        let Poll::Ready(Ok(answer)) = answer else { panic!("it waits") };
+        assert!(black_box(answer).status().is_success());
     }
 }

@@ -165,7 +165,8 @@ impl Server {
         if report.contains("Non-2xx") || report.contains("Socket errors") {
             return Err(format!("not every request was answered:\n{report}").into());
         }
-        let rate = number("Requests/sec:").ok_or("wrk (Debian: apt-get install wrk) did not run")?;
+        let rate =
+            number("Requests/sec:").ok_or("wrk (Debian: apt-get install wrk) did not run")?;
         let total: f64 = report
             .lines()
             .find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok())
@@ -199,7 +200,9 @@ fn compare(rounds: usize, seconds: u32) -> Result<(), Failure> {
             measured.push(results);
         }
     }
-    println!("{rounds} rounds of {seconds} s; median (least to most), ratios to the bare framework");
+    println!(
+        "{rounds} rounds of {seconds} s; median (least to most), ratios to the bare framework"
+    );
     for (place, (framework, variant, base)) in SERVERS.iter().enumerate() {
         let rate = Spread::of(measured.iter().map(|r| r[place].0));
         let ratio = Spread::of(measured.iter().map(|r| r[place].0 / r[*base].0));

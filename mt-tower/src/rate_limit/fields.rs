@@ -1,11 +1,11 @@
 //! The two fields of draft-ietf-httpapi-ratelimit-headers-10, §3 and §4.
 
-use std::io::Write as _;
 use std::sync::OnceLock;
 
 use http::HeaderValue;
 use http::header::HeaderName;
 use mt_core::limit::{Quota, Verdict};
+use smallvec::SmallVec;
 
 use crate::problem::whole_seconds;
 
@@ -35,20 +35,30 @@ impl Policies {
 fn policy_value(name: &str, quota: Quota) -> HeaderValue {
     // The field knows whole seconds only, and a window of none would mean nothing.
     let window = whole_seconds(quota.window).max(1);
-    value(format_args!("\"{name}\";q={};w={window}", quota.limit))
+    item(name, [("q", quota.limit.get().into()), ("w", window)])
 }
 
 /// Where the client stands.
 pub(super) fn rate_limit_value(name: &str, verdict: Verdict) -> HeaderValue {
     let reset = whole_seconds(verdict.reset_after);
-    value(format_args!("\"{name}\";r={};t={reset}", verdict.remaining))
+    item(name, [("r", verdict.remaining.into()), ("t", reset)])
 }
 
-fn value(text: std::fmt::Arguments<'_>) -> HeaderValue {
+/// An item of a list of RFC 9651: a string with two numbers as parameters.
+fn item(name: &str, parameters: [(&str, u64); 2]) -> HeaderValue {
     // Written on the stack first, so that the value allocates what it needs, once.
-    let mut bytes = smallvec::SmallVec::<[u8; 96]>::new();
-    bytes.write_fmt(text).expect("memory takes any text");
-    HeaderValue::from_bytes(&bytes).expect("a policy's name and numbers are plain ASCII")
+    let mut text = SmallVec::<[u8; 96]>::new();
+    text.push(b'"');
+    text.extend_from_slice(name.as_bytes());
+    text.push(b'"');
+    let mut digits = itoa::Buffer::new();
+    for (key, number) in parameters {
+        text.push(b';');
+        text.extend_from_slice(key.as_bytes());
+        text.push(b'=');
+        text.extend_from_slice(digits.format(number).as_bytes());
+    }
+    HeaderValue::from_bytes(&text).expect("a policy's name and numbers are plain ASCII")
 }
 
 #[cfg(test)]

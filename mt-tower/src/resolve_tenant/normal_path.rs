@@ -7,14 +7,28 @@
 /// segment but the last, no percent-encoding of letters, digits, `-`, `.` and `_`, which nobody has to
 /// encode. Encoded slashes are data, but dots between them count.
 pub(super) fn is_normal(path: &str) -> bool {
-    let Some(path) = path.strip_prefix('/') else { return false };
-    let mut segments = path.split('/').peekable();
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    if is_plain(path) {
+        return true;
+    }
+    let mut segments = rest.split('/').peekable();
     while let Some(segment) = segments.next() {
         if segment.is_empty() && segments.peek().is_some() || !is_normal_segment(segment) {
             return false;
         }
     }
     true
+}
+
+/// Whether nothing in the path asks for a closer look, as in nearly all of them.
+fn is_plain(path: &str) -> bool {
+    let mut after_slash = false;
+    path.bytes().all(|byte| {
+        let plain =
+            !matches!(byte, b'%' | b'\\' | b';') && !(after_slash && matches!(byte, b'/' | b'.'));
+        after_slash = byte == b'/';
+        plain
+    })
 }
 
 fn is_normal_segment(segment: &str) -> bool {
@@ -71,6 +85,17 @@ mod tests {
             "/%E2%82%AC",
         ] {
             assert!(is_normal(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_closer_look_finds_nothing_in_a_plain_path() {
+        let closer = |path: &str| path[1..].split('/').all(is_normal_segment);
+        for path in ["/", "/orgs", "/orgs/", "/orgs/acme/a.b", "/orgs/a~b:c@d/x,y"] {
+            assert!(is_plain(path) && closer(path), "{path}");
+        }
+        for path in ["//", "/a//b", "/.", "/a/..", "/%2e", "/a\\b", "/a;b"] {
+            assert!(!is_plain(path), "{path}");
         }
     }
 
