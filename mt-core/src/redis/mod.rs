@@ -25,6 +25,9 @@
 //! # }
 //! ```
 
+mod connection;
+mod counting;
 mod store;
 
-pub use self::store::{RedisStore, RedisUrlError};
+pub use self::connection::RedisUrlError;
+pub use self::store::RedisStore;

@@ -3,6 +3,7 @@
 mod in_process;
 mod outage;
 mod policies;
+mod servers;
 mod shared;
 mod store_limiter;
 

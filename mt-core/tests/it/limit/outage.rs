@@ -1,44 +1,7 @@
 //! A Redis of its own that is stopped and killed, and what requests notice of it.
 
-use std::process::{Child, Command, Stdio};
-
+use super::servers::{Redis, free_port};
 use super::*;
-
-/// A `redis-server` process, killed when dropped.
-struct Redis {
-    child: Child,
-    port: u16,
-}
-
-impl Redis {
-    /// `None` where there is no `redis-server` to start.
-    fn start(port: u16) -> Option<Self> {
-        let port_text = port.to_string();
-        let child = Command::new("redis-server")
-            .args(["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        Some(Self { child, port })
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 /// Waits until the store counts, as those who come now and then would.
 async fn counts_again(limiter: &StoreLimiter<RedisStore>, within: Duration) {
@@ -76,7 +39,7 @@ async fn a_redis_that_is_stopped_or_killed_is_hardly_noticed() {
         eprintln!("SKIPPED: no `redis-server` to start and stop");
         return;
     };
-    let store = RedisStore::lazy(&format!("redis://127.0.0.1:{}", redis.port)).unwrap();
+    let store = RedisStore::lazy(&redis.url()).unwrap();
     let limiter = StoreLimiter::new(store);
     counts_again(&limiter, Duration::from_secs(20)).await;
     for how in ["-STOP", "-KILL"] {

@@ -1,0 +1,32 @@
+//! How a server is connected to: lazily, once, and never waited for.
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{Client, IntoConnectionInfo};
+
+/// A connection that is made with its first use, and again after it was lost. An attempt is given 100 ms,
+/// an answer 25 ms, and nothing is tried twice: the next check is the retry.
+pub(super) fn lazy(server: impl IntoConnectionInfo) -> Result<ConnectionManager, RedisUrlError> {
+    let config = ConnectionManagerConfig::new()
+        .set_response_timeout(Some(Duration::from_millis(25)))
+        .set_connection_timeout(Some(Duration::from_millis(100)))
+        .set_number_of_retries(0)
+        .set_pipeline_buffer_size(256);
+    Client::open(server)
+        .and_then(|client| ConnectionManager::new_lazy_with_config(client, config))
+        .map_err(RedisUrlError::from)
+}
+
+/// The URL does not name a Redis server. The URL itself is not shown: it may hold a password.
+#[derive(Debug, thiserror::Error)]
+#[error("not a usable Redis URL: {category}")]
+pub struct RedisUrlError {
+    category: String,
+}
+
+impl From<redis::RedisError> for RedisUrlError {
+    fn from(error: redis::RedisError) -> Self {
+        Self { category: error.category().to_owned() }
+    }
+}

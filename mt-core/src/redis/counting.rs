@@ -1,0 +1,124 @@
+//! What is said to a server for one count, and what it answers.
+
+use std::time::Duration;
+
+use redis::aio::ConnectionLike;
+use redis::{Cmd, ErrorKind, RedisResult, ServerErrorKind};
+use sha2::{Digest as _, Sha256};
+
+use crate::limit::{Policy, Quota, Verdict};
+
+/// How much of a key's hash is kept, in hex digits: 128 bits.
+const DIGITS: usize = 32;
+
+/// The longest window in milliseconds, ten years: its microseconds are exact in a Lua number.
+const LONGEST: u128 = 10 * 366 * 24 * 60 * 60 * 1000;
+
+/// How keys are made and which script counts, the same for every store.
+#[derive(Clone)]
+pub(super) struct Counting {
+    fixed_window: Script,
+    sliding_window: Script,
+    gcra: Script,
+    pub(super) prefix: String,
+}
+
+#[derive(Clone)]
+struct Script {
+    source: &'static str,
+    hash: String,
+}
+
+impl Script {
+    fn new(source: &'static str) -> Self {
+        Self { source, hash: redis::Script::new(source).get_hash().to_owned() }
+    }
+}
+
+impl Counting {
+    pub(super) fn new() -> Self {
+        Self {
+            fixed_window: Script::new(include_str!("scripts/fixed_window.lua")),
+            sliding_window: Script::new(include_str!("scripts/sliding_window.lua")),
+            gcra: Script::new(include_str!("scripts/gcra.lua")),
+            prefix: "mt:rl".to_owned(),
+        }
+    }
+
+    /// The Redis key of a count. Hashed, so that its length and its characters do not depend on
+    /// what a client sends; in braces, so that a cluster finds one slot for it whatever the prefix.
+    pub(super) fn key(&self, key: &str, quota: Quota) -> String {
+        let mut hash = Sha256::new();
+        hash.update(quota.window.as_nanos().to_be_bytes());
+        let policy: &[u8] = match quota.policy {
+            Policy::FixedWindow => b"",
+            Policy::SlidingWindow => b"sliding:",
+            Policy::Gcra => b"gcra:",
+        };
+        hash.update(policy);
+        hash.update(key.as_bytes());
+        let digits = hex::encode(hash.finalize());
+        format!("{}:{{{}}}", self.prefix, &digits[..DIGITS])
+    }
+
+    /// One count of what [`key`](Self::key) has made.
+    pub(super) fn call(&self, key: String, quota: Quota) -> Call<'_> {
+        let script = match quota.policy {
+            Policy::FixedWindow => &self.fixed_window,
+            Policy::SlidingWindow => &self.sliding_window,
+            Policy::Gcra => &self.gcra,
+        };
+        // Redis counts in milliseconds and takes a window of none for a deletion.
+        let window = u64::try_from(quota.window.as_millis().clamp(1, LONGEST)).unwrap_or(1);
+        Call { script, key, limit: quota.limit.get(), window }
+    }
+}
+
+/// One count, to be said to a server.
+pub(super) struct Call<'a> {
+    script: &'a Script,
+    key: String,
+    limit: u32,
+    window: u64,
+}
+
+impl Call<'_> {
+    /// Counts, in one atomic round trip; in two at the first count after the server has lost its scripts.
+    pub(super) async fn on(&self, server: &mut impl ConnectionLike) -> RedisResult<Verdict> {
+        let answer = match self.evalsha().query_async(server).await {
+            Err(error) if has_no_script(&error) => self.eval().query_async(server).await,
+            answer => answer,
+        };
+        answer.map(verdict)
+    }
+
+    fn evalsha(&self) -> Cmd {
+        self.command("EVALSHA", &self.script.hash)
+    }
+
+    /// The server remembers the script from then on.
+    fn eval(&self) -> Cmd {
+        self.command("EVAL", self.script.source)
+    }
+
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(1).arg(&self.key).arg(self.limit).arg(self.window);
+        command
+    }
+}
+
+type Answer = (bool, u32, u64, u64);
+
+fn verdict((allowed, remaining, reset, retry): Answer) -> Verdict {
+    Verdict {
+        allowed,
+        remaining,
+        reset_after: Duration::from_millis(reset),
+        retry_after: Duration::from_millis(retry),
+    }
+}
+
+fn has_no_script(error: &redis::RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
