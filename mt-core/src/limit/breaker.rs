@@ -51,8 +51,10 @@ impl Breaker {
 
     /// Takes note of a success; whether it closed the breaker.
     pub(super) fn succeeded(&self) -> bool {
-        self.failures.store(0, Relaxed);
         // Read before written: the usual success must not make the line bounce between cores.
+        if self.failures.load(Relaxed) != 0 {
+            self.failures.store(0, Relaxed);
+        }
         self.until.load(Relaxed) != CLOSED && self.until.swap(CLOSED, Relaxed) != CLOSED
     }
 

@@ -7,7 +7,8 @@ use super::{Quota, Verdict};
 
 /// Counts where several processes see it. It may fail; `StoreLimiter` decides what then.
 ///
-/// Implemented by `redis::RedisStore` (feature `redis`).
+/// Implemented by `redis::RedisStore` (feature `redis`) and `redis::RedisClusterStore` (feature
+/// `redis-cluster`).
 pub trait LimitStore: Send + Sync + 'static {
     /// Counts one request of `key` by the quota's policy, in one atomic step.
     ///
@@ -21,6 +22,17 @@ pub trait LimitStore: Send + Sync + 'static {
         key: &str,
         quota: Quota,
     ) -> impl Future<Output = Result<Verdict, StoreError>> + Send;
+
+    /// Which part of the store counts `key`, if it has parts that can fail apart: any number, the same
+    /// for all keys of a part at the time.
+    ///
+    /// `StoreLimiter` gives each part a circuit breaker of its own. With one for all of them a part that
+    /// is away would either take the others with it or, since their successes keep the breaker closed,
+    /// have every request for its keys wait for nothing.
+    fn shard(&self, key: &str, quota: Quota) -> usize {
+        let _ = (key, quota);
+        0
+    }
 }
 
 /// The store did not answer, or not with a count.
@@ -38,5 +50,9 @@ impl StoreError {
 impl<S: LimitStore> LimitStore for std::sync::Arc<S> {
     async fn count(&self, key: &str, quota: Quota) -> Result<Verdict, StoreError> {
         S::count(self, key, quota).await
+    }
+
+    fn shard(&self, key: &str, quota: Quota) -> usize {
+        S::shard(self, key, quota)
     }
 }

@@ -16,7 +16,8 @@ use crate::clock::{Clock, SystemClock};
 ///
 /// * a call that takes longer than the budget (25 ms unless told otherwise) is given up;
 /// * three failures in a row open a circuit breaker: for a second nobody waits for the store,
-///   then one request probes it;
+///   then one request probes it. Of a store that has parts each has its own (see
+///   [`LimitStore::shard`]), up to 64 of them; beyond that parts share one;
 /// * meanwhile [`WhenAway`] decides; unless told otherwise, an [`InProcessLimiter`] holds each key to
 ///   the same quota, so that open is not unlimited: whoever drives the store out of memory does not
 ///   get to guess passwords. It counts from the start of the outage and for each replica by itself.
@@ -49,10 +50,13 @@ pub struct StoreLimiter<S, C = SystemClock> {
     clock: C,
     budget: Duration,
     when_away: WhenAway,
-    breaker: Breaker,
+    breakers: Box<[Breaker]>,
     failures: AtomicU64,
     without: AtomicU64,
 }
+
+/// More than clusters of a usual size have masters. Small, since each limiter has that many.
+const BREAKERS: usize = 64;
 
 /// What becomes of requests while the store is away.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -84,7 +88,7 @@ impl<S: LimitStore, C: Clock + Clone> StoreLimiter<S, C> {
             clock,
             budget: Duration::from_millis(25),
             when_away: WhenAway::CountHere,
-            breaker: Breaker::new(3, Duration::from_secs(1)),
+            breakers: (0..BREAKERS).map(|_| Breaker::new(3, Duration::from_secs(1))).collect(),
             failures: AtomicU64::new(0),
             without: AtomicU64::new(0),
         }
@@ -123,10 +127,11 @@ impl<S, C> StoreLimiter<S, C> {
 }
 
 impl<S: LimitStore, C: Clock> StoreLimiter<S, C> {
-    fn failed(&self, error: &StoreError) {
+    fn failed(&self, shard: usize, error: &StoreError) {
         self.failures.fetch_add(1, Relaxed);
-        if self.breaker.failed(self.clock.now()) {
+        if self.breakers[shard].failed(self.clock.now()) {
             tracing::warn!(
+                shard,
                 error = %error,
                 cause = error.source().map(tracing::field::display),
                 when_away = ?self.when_away,
@@ -138,18 +143,19 @@ impl<S: LimitStore, C: Clock> StoreLimiter<S, C> {
 
 impl<S: LimitStore, C: Clock> RateLimiter for StoreLimiter<S, C> {
     async fn check(&self, key: &str, quota: Quota) -> Result<Verdict, NotCounted> {
-        if self.breaker.admits(self.clock.now()) {
+        let shard = self.store.shard(key, quota) % self.breakers.len();
+        if self.breakers[shard].admits(self.clock.now()) {
             let counted = tokio::time::timeout(self.budget, self.store.count(key, quota))
                 .await
                 .unwrap_or_else(|_| Err(StoreError::new("no answer within the budget")));
             match counted {
                 Ok(verdict) => {
-                    if self.breaker.succeeded() {
-                        tracing::info!("rate limits are counted in their store again");
+                    if self.breakers[shard].succeeded() {
+                        tracing::info!(shard, "rate limits are counted in their store again");
                     }
                     return Ok(verdict);
                 }
-                Err(error) => self.failed(&error),
+                Err(error) => self.failed(shard, &error),
             }
         }
         self.without.fetch_add(1, Relaxed);
@@ -165,7 +171,7 @@ impl<S, C> fmt::Debug for StoreLimiter<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoreLimiter")
             .field("budget", &self.budget)
-            .field("breaker", &self.breaker)
+            .field("when_away", &self.when_away)
             .field("store_failures", &self.failures)
             .finish_non_exhaustive()
     }

@@ -80,3 +80,65 @@ async fn a_hung_store_costs_three_budgets_and_no_more() {
     assert!(took < Duration::from_secs(1), "the other 97 did not: {took:?}");
     assert_eq!(limiter.store_failures(), 3);
 }
+
+/// Two stores in one, the second of which is away. Keys go by their first letter.
+struct Halves {
+    /// Whether the limiter is told that there are two.
+    told: bool,
+    asked_for_b: AtomicU64,
+}
+
+impl LimitStore for Halves {
+    async fn count(&self, key: &str, quota: Quota) -> Result<Verdict, StoreError> {
+        if key.starts_with('a') {
+            return Ok(Verdict::on(1, quota.limit, quota.window));
+        }
+        self.asked_for_b.fetch_add(1, SeqCst);
+        Err(StoreError::new("this half is away"))
+    }
+
+    fn shard(&self, key: &str, _: Quota) -> usize {
+        usize::from(self.told && !key.starts_with('a'))
+    }
+}
+
+/// How many requests of the half that is there, and how many of the other, still wait for the store.
+async fn asked_of_halves(told: bool, requests: &str) -> (u64, u64) {
+    let store = Arc::new(Halves { told, asked_for_b: AtomicU64::new(0) });
+    let limiter = StoreLimiter::with_clock(store.clone(), clock());
+    let mut counted = 0;
+    for key in requests.split_inclusive(char::is_alphabetic) {
+        let without = limiter.decided_without_store();
+        limiter.check(key, a_minute(100)).await.unwrap();
+        counted += u64::from(limiter.decided_without_store() == without);
+    }
+    (counted, store.asked_for_b.load(SeqCst))
+}
+
+#[tokio::test]
+async fn a_part_that_is_away_costs_the_others_nothing_and_its_own_keys_three_waits() {
+    let (in_turn, in_runs) = ("ab".repeat(100), "bbba".repeat(100));
+    assert_eq!(asked_of_halves(true, &in_turn).await, (100, 3));
+    assert_eq!(asked_of_halves(true, &in_runs).await, (100, 3));
+    // With one breaker for both it never opens, or it opens for both.
+    assert_eq!(asked_of_halves(false, &in_turn).await, (100, 100));
+    assert_eq!(asked_of_halves(false, &in_runs).await, (0, 3));
+}
+
+#[tokio::test]
+async fn there_may_be_more_parts_than_breakers() {
+    struct Many;
+    impl LimitStore for Many {
+        async fn count(&self, _: &str, quota: Quota) -> Result<Verdict, StoreError> {
+            Ok(Verdict::on(1, quota.limit, quota.window))
+        }
+        fn shard(&self, key: &str, _: Quota) -> usize {
+            key.parse().unwrap()
+        }
+    }
+    let limiter = StoreLimiter::new(Many);
+    for shard in ["0", "63", "64", &usize::MAX.to_string()] {
+        assert!(limiter.check(shard, a_minute(100)).await.unwrap().allowed);
+    }
+    assert_eq!(limiter.decided_without_store(), 0);
+}
