@@ -25,6 +25,17 @@ pub struct RedisUrlError {
     category: String,
 }
 
+#[cfg(feature = "redis-cluster")]
+impl RedisUrlError {
+    pub(super) fn none() -> Self {
+        Self { category: "none is given".to_owned() }
+    }
+
+    pub(super) fn socket() -> Self {
+        Self { category: "the nodes of a cluster are reached by TCP".to_owned() }
+    }
+}
+
 impl From<redis::RedisError> for RedisUrlError {
     fn from(error: redis::RedisError) -> Self {
         Self { category: error.category().to_owned() }

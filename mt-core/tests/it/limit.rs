@@ -1,5 +1,6 @@
 //! Limiters against the clock, against floods, and against a store that is there, away or hung.
 
+mod cluster;
 mod in_process;
 mod outage;
 mod policies;
@@ -20,7 +21,7 @@ use mt_core::limit::{
     InProcessLimiter, LimitStore, NotCounted, Policy, Quota, RateLimiter, StoreError, StoreLimiter,
     Verdict, WhenAway,
 };
-use mt_core::redis::RedisStore;
+use mt_core::redis::{RedisClusterStore, RedisStore};
 use redis::AsyncCommands as _;
 use uuid::Uuid;
 
@@ -30,6 +31,11 @@ fn clock() -> Arc<ManualClock> {
 
 fn a_minute(limit: u32) -> Quota {
     Quota::per_minute(NonZeroU32::new(limit).unwrap())
+}
+
+/// So much that it is never used up, over a time in which no test sees the window end.
+fn plenty() -> Quota {
+    Quota::per_hour(NonZeroU32::new(1_000_000).unwrap())
 }
 
 fn seconds(verdict: Verdict) -> (bool, u32, u64) {

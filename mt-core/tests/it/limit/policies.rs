@@ -121,6 +121,10 @@ fn a_clock_set_back_locks_nobody_out() {
 async fn redis_counts_as_the_process_does() {
     let url = std::env::var("MT_TEST_REDIS_URL").unwrap();
     let store = RedisStore::lazy(&url).unwrap().with_prefix(format!("mt:test:{}", Uuid::new_v4()));
+    counts_as_the_process_does(&store).await;
+}
+
+pub(super) async fn counts_as_the_process_does(store: &impl LimitStore) {
     for policy in POLICIES {
         // Long enough that it is the same moment for all of them, wherever in a window that is.
         let quota = Quota::per_hour(NonZeroU32::new(10).unwrap()).with_policy(policy);

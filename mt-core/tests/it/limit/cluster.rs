@@ -1,0 +1,308 @@
+//! Counts in a real Redis Cluster, while it stands still and while slots move about.
+
+use std::error::Error as _;
+
+use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, ServerErrorKind};
+
+use super::policies::counts_as_the_process_does;
+use super::servers::{Cluster, ask};
+use super::*;
+
+fn an_hour(limit: u32) -> Quota {
+    Quota::per_hour(NonZeroU32::new(limit).unwrap())
+}
+
+pub(super) fn store_of(cluster: &Cluster) -> RedisClusterStore {
+    let urls = cluster.urls();
+    RedisClusterStore::lazy(urls.iter().map(String::as_str)).unwrap()
+}
+
+/// Counts until the store has found its way, so that a test begins with connections.
+pub(super) async fn warmed(store: RedisClusterStore) -> RedisClusterStore {
+    let warm = async {
+        let mut good = 0;
+        for number in 0.. {
+            good = if store.count(&format!("warm {number}"), an_hour(9)).await.is_ok() {
+                good + 1
+            } else {
+                0
+            };
+            if good == 30 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), warm).await.expect("the cluster counts");
+    store
+}
+
+/// A key that each node counts. They have been counted once.
+pub(super) async fn a_key_each(cluster: &Cluster, store: &impl LimitStore) -> Vec<String> {
+    let mut found = vec![None; cluster.nodes.len()];
+    let mut before = cluster.sizes().await;
+    for number in 0.. {
+        if found[..3].iter().all(Option::is_some) {
+            break;
+        }
+        let key = format!("key {number}");
+        store.count(&key, plenty()).await.unwrap();
+        let after = cluster.sizes().await;
+        let home = (0..after.len()).find(|node| after[*node] > before[*node]).unwrap();
+        found[home].get_or_insert(key);
+        before = after;
+    }
+    found.into_iter().flatten().collect()
+}
+
+/// The names of all keys that a node holds.
+async fn keys(node: &mut MultiplexedConnection) -> Vec<String> {
+    ask(node, "KEYS *").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_spread_over_the_nodes_and_all_of_them_end() {
+    let Some(cluster) = Cluster::start().await else {
+        return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
+    };
+    let store = warmed(store_of(&cluster)).await.with_prefix("mt:test");
+    for key in 0..60 {
+        for policy in POLICIES {
+            store.count(&key.to_string(), a_minute(20).with_policy(policy)).await.unwrap();
+        }
+    }
+    let mut counts = 0;
+    for node in &cluster.nodes {
+        let mut node = node.connect().await;
+        let keys: Vec<_> =
+            keys(&mut node).await.into_iter().filter(|key| key.starts_with("mt:test:")).collect();
+        assert!(keys.len() > 20, "a third of them lies here: {}", keys.len());
+        counts += keys.len();
+        for key in keys {
+            let left: i64 = ask(&mut node, &format!("PTTL {key}")).await;
+            assert!((1..=120_000).contains(&left), "{key} {left}");
+        }
+    }
+    assert_eq!(counts, 60 * POLICIES.len(), "one key for each count");
+    store.ping().await.unwrap();
+    assert!(!format!("{store:?}").contains("127.0.0.1"));
+
+    // What a count would be that needs two keys, or a key without a tag to hold them together.
+    let mut node = cluster.nodes[0].connect().await;
+    let two: redis::RedisResult<()> =
+        redis::cmd("EVAL").arg("return 1").arg(&[2]).arg(&["a", "b"]).query_async(&mut node).await;
+    assert_eq!(two.unwrap_err().kind(), ErrorKind::Server(ServerErrorKind::CrossSlot));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixty_four_at_once_are_counted_exactly() {
+    let Some(cluster) = Cluster::start().await else {
+        return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
+    };
+    let store = warmed(store_of(&cluster)).await;
+    let limiter = Arc::new(StoreLimiter::new(store).with_budget(Duration::from_secs(1)));
+    for (policy, key) in POLICIES.into_iter().flat_map(|policy| [(policy, "ada"), (policy, "bob")])
+    {
+        let checks: Vec<_> = (0..64)
+            .map(|_| {
+                let limiter = limiter.clone();
+                let quota = an_hour(20).with_policy(policy);
+                tokio::spawn(async move { limiter.check(key, quota).await })
+            })
+            .collect();
+        let mut allowed = Vec::new();
+        for check in checks {
+            let verdict = check.await.unwrap().unwrap();
+            if verdict.allowed {
+                allowed.push(verdict.remaining);
+            }
+        }
+        allowed.sort_unstable();
+        assert_eq!(limiter.store_failures(), 0, "all of them were counted in Redis");
+        assert_eq!(allowed, (0..20).collect::<Vec<_>>(), "{policy:?} {key}");
+    }
+}
+
+#[tokio::test]
+async fn each_policy_counts_as_in_the_process() {
+    let Some(cluster) = Cluster::start().await else {
+        return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
+    };
+    counts_as_the_process_does(&warmed(store_of(&cluster)).await).await;
+}
+
+#[tokio::test]
+async fn one_node_is_enough_to_find_the_others() {
+    let Some(cluster) = Cluster::start().await else {
+        return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
+    };
+    let keys = a_key_each(&cluster, &warmed(store_of(&cluster)).await).await;
+    let quota = plenty();
+    for url in cluster.urls() {
+        // Its first count of a key goes to whoever was named, and is pointed on.
+        for key in &keys {
+            let store = RedisClusterStore::lazy([url.as_str()]).unwrap();
+            store.count(key, quota).await.unwrap();
+        }
+        let store = warmed(RedisClusterStore::lazy([url.as_str()]).unwrap()).await;
+        let shards: HashSet<_> = keys.iter().map(|key| store.shard(key, quota)).collect();
+        assert_eq!(shards.len(), 3, "each node is a part of its own");
+    }
+    // Whoever only ever counts what the named node has hears of the others too.
+    let store = RedisClusterStore::lazy([cluster.urls()[0].as_str()]).unwrap();
+    let is_known = || store.shard(&keys[0], quota) != store.shard(&keys[1], quota);
+    assert!(!is_known());
+    store.count(&keys[0], quota).await.unwrap();
+    let known = async {
+        while !is_known() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), known).await.expect("the others are known");
+
+    for (number, key) in keys.iter().enumerate() {
+        // To find it, by each of the three, by the one above, and now.
+        let times = 1 + 3 + u32::from(number == 0) + 1;
+        let left = store.count(key, quota).await.unwrap().remaining;
+        assert_eq!(left, 1_000_000 - times, "{key}: counted once each time");
+    }
+}
+
+#[test]
+fn urls_that_are_none_are_refused_without_showing_them() {
+    for urls in [&[][..], &["http://user:hunter2@example.test"], &["redis+unix:///hunter2"]] {
+        let error = RedisClusterStore::lazy(urls.iter().copied()).unwrap_err();
+        assert!(!format!("{error:?} {error}").contains("hunter2"), "{error}");
+    }
+}
+
+/// Somebody who counts without a pause and follows wherever the key goes.
+struct Counter {
+    counted: Arc<AtomicU64>,
+    /// Those that were not answered in time, which a busy machine may cost. They may have been counted.
+    unanswered: Arc<AtomicU64>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Counter {
+    fn start(store: RedisClusterStore, key: &str) -> Self {
+        let [counted, unanswered] = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
+        let (ok, late) = (Arc::clone(&counted), Arc::clone(&unanswered));
+        let key = key.to_owned();
+        let task = tokio::spawn(async move {
+            loop {
+                match store.count(&key, plenty()).await {
+                    Ok(_) => ok.fetch_add(1, SeqCst),
+                    Err(error) => {
+                        let cause = error.source().unwrap().to_string();
+                        assert_eq!(cause, "timed out");
+                        late.fetch_add(1, SeqCst)
+                    }
+                };
+            }
+        });
+        Self { counted, unanswered, task }
+    }
+
+    /// Each was counted once. `store` has counted `key` once before, and does now.
+    async fn was_exact(self, store: &RedisClusterStore, key: &str) {
+        self.task.abort();
+        let _ = self.task.await;
+        let used = 1_000_000 - store.count(key, plenty()).await.unwrap().remaining;
+        let (counted, unanswered) = (self.counted.load(SeqCst), self.unanswered.load(SeqCst));
+        // One more may have been on its way when the task ended.
+        let plausible = counted + 2..=counted + 2 + unanswered + 1;
+        assert!(plausible.contains(&u64::from(used)), "{used} of {counted} and {unanswered}");
+        assert!(unanswered * 20 <= counted, "{unanswered} were not answered, {counted} were");
+    }
+
+    /// Waits for some more counts.
+    async fn goes_on(&self) {
+        let until = self.counted.load(SeqCst) + 50;
+        let more = async {
+            while self.counted.load(SeqCst) < until {
+                assert!(!self.task.is_finished(), "it has failed");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), more).await.expect("it counts");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_moves_while_it_is_counted_on() {
+    let Some(cluster) = Cluster::start().await else {
+        return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
+    };
+    let store = warmed(store_of(&cluster)).await;
+    let key = a_key_each(&cluster, &store).await.remove(0);
+    let (mut from, mut to) = (cluster.nodes[0].connect().await, cluster.nodes[1].connect().await);
+    let stored: HashSet<_> = keys(&mut from).await.into_iter().collect();
+    store.clone().with_prefix("aside").count(&key, plenty()).await.unwrap();
+    let aside: String = keys(&mut from).await.into_iter().find(|k| !stored.contains(k)).unwrap();
+    let stored = aside.replacen("aside", "mt:rl", 1);
+    let slot: u16 = ask(&mut from, &format!("CLUSTER KEYSLOT {stored}")).await;
+    let (from_id, to_id) = (cluster.id(0).await, cluster.id(1).await);
+
+    let counter = Counter::start(store.clone(), &key);
+    counter.goes_on().await;
+    let () = ask(&mut to, &format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}")).await;
+    let () = ask(&mut from, &format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}")).await;
+    counter.goes_on().await;
+    // What is new in the slot is counted where it goes.
+    let fresh = store.clone().with_prefix("fresh");
+    assert_eq!(fresh.count(&key, an_hour(10)).await.unwrap().remaining, 9);
+    assert!(!keys(&mut from).await.iter().any(|key| key.starts_with("fresh")));
+    assert!(keys(&mut to).await.iter().any(|key| key.starts_with("fresh")));
+
+    for key in [&stored, &aside] {
+        let port = cluster.nodes[1].port;
+        let () = ask(&mut from, &format!("MIGRATE 127.0.0.1 {port} {key} 0 5000")).await;
+    }
+    let get = |key: &str| redis::cmd("GET").arg(key).to_owned();
+    let at_the_old = get(&stored).query_async::<String>(&mut from).await.unwrap_err();
+    assert_eq!(at_the_old.kind(), ErrorKind::Server(ServerErrorKind::Ask));
+    counter.goes_on().await;
+    assert_eq!(fresh.count(&key, an_hour(10)).await.unwrap().remaining, 8);
+
+    for number in [1, 0, 2] {
+        let mut node = cluster.nodes[number].connect().await;
+        let () = ask(&mut node, &format!("CLUSTER SETSLOT {slot} NODE {to_id}")).await;
+    }
+    let at_the_old = get(&stored).query_async::<String>(&mut from).await.unwrap_err();
+    assert_eq!(at_the_old.kind(), ErrorKind::Server(ServerErrorKind::Moved));
+    counter.goes_on().await;
+    counter.was_exact(&store, &key).await;
+    assert_eq!(fresh.count(&key, an_hour(10)).await.unwrap().remaining, 7);
+    for key in [&stored, &aside] {
+        let left: i64 = ask(&mut to, &format!("PTTL {key}")).await;
+        assert!((1..=3_600_000).contains(&left), "{key} {left}");
+    }
+}
+
+/// A node that has no slots yet is given one: nobody has heard of it before it is pointed at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_moves_to_a_node_that_is_new() {
+    let Some(mut cluster) = Cluster::start().await else {
+        return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
+    };
+    let store = warmed(store_of(&cluster)).await;
+    let key = a_key_each(&cluster, &store).await.remove(2);
+    let new = cluster.add_node().await;
+    let (mut from, mut to) = (cluster.nodes[2].connect().await, cluster.nodes[new].connect().await);
+    let counter = Counter::start(store.clone(), &key);
+    counter.goes_on().await;
+    let (from_id, to_id) = (cluster.id(2).await, cluster.id(new).await);
+    for stored in keys(&mut from).await {
+        let slot: u16 = ask(&mut from, &format!("CLUSTER KEYSLOT {stored}")).await;
+        let () = ask(&mut to, &format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}")).await;
+        let () = ask(&mut from, &format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}")).await;
+        let port = cluster.nodes[new].port;
+        let () = ask(&mut from, &format!("MIGRATE 127.0.0.1 {port} {stored} 0 5000")).await;
+        let () = ask(&mut to, &format!("CLUSTER SETSLOT {slot} NODE {to_id}")).await;
+        let () = ask(&mut from, &format!("CLUSTER SETSLOT {slot} NODE {to_id}")).await;
+    }
+    assert_eq!(cluster.sizes().await[2], 0);
+    counter.goes_on().await;
+    counter.was_exact(&store, &key).await;
+}

@@ -1,0 +1,188 @@
+//! A Redis Cluster that loses one of its nodes, or all of them for a while.
+
+use std::net::TcpListener;
+
+use super::*;
+use crate::limit::cluster::{a_key_each, store_of, warmed};
+use crate::limit::servers::Cluster;
+
+/// Counts `key` every other millisecond for as long as it should go on, on a limiter that refuses what it cannot
+/// count. How many were counted, and how many not.
+async fn counted_while(
+    limiter: &StoreLimiter<impl LimitStore>,
+    key: &str,
+    mut goes_on: impl FnMut() -> bool,
+) -> (u32, u32) {
+    let (mut counted, mut not) = (0, 0);
+    while goes_on() {
+        match limiter.check(key, plenty()).await {
+            Ok(_) => counted += 1,
+            Err(NotCounted) => not += 1,
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    (counted, not)
+}
+
+/// All, but for one in a hundred at most, which a machine that is busy with other things may cost.
+#[track_caller]
+fn assert_all_counted(what: &str, (counted, not): (u32, u32)) {
+    assert!(counted > 100 && not * 100 <= counted, "{what}: {counted} counted, {not} not");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_lost_costs_its_own_keys_a_millisecond_and_the_others_nothing() {
+    let Some(mut cluster) = Cluster::start().await else {
+        return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
+    };
+    let store = warmed(store_of(&cluster)).await;
+    let keys = a_key_each(&cluster, &store).await;
+    let limiter = StoreLimiter::new(store).when_away(WhenAway::Refuse);
+    for how in ["-STOP", "-KILL", "out of reach"] {
+        let lost = keys[1].as_str();
+        counts_again(&limiter, lost, Duration::from_secs(20)).await;
+        let port = cluster.nodes[1].port;
+        match how {
+            "-STOP" => cluster.nodes[1].signal("-STOP"),
+            _ => cluster.kill(1),
+        }
+        // Connections are accepted and nothing is ever said: what a host that is gone looks like.
+        let mute = (how == "out of reach").then(|| TcpListener::bind(("127.0.0.1", port)).unwrap());
+        let stop = AtomicBool::new(false);
+        let ((median, late), first, third) = tokio::join!(
+            async {
+                let waits = waits(&limiter, lost).await;
+                stop.store(true, SeqCst);
+                waits
+            },
+            counted_while(&limiter, &keys[0], || !stop.load(SeqCst)),
+            counted_while(&limiter, &keys[2], || !stop.load(SeqCst)),
+        );
+        println!("{how}: median {median:?}, 99th percentile {late:?}; {first:?} {third:?}");
+        assert_all_counted(how, first);
+        assert_all_counted(how, third);
+        assert!(median <= Duration::from_millis(1), "{how}: {median:?}");
+        assert!(late <= Duration::from_millis(60), "{how}: {late:?}");
+        assert!(limiter.decided_without_store() > 100, "{how}: nobody noticed");
+        drop(mute);
+        match how {
+            "-STOP" => cluster.nodes[1].signal("-CONT"),
+            _ => cluster.restart(1),
+        }
+        cluster.takes_part(1).await;
+        counts_again(&limiter, lost, Duration::from_secs(5)).await;
+    }
+}
+
+/// The same store, which does not say that it has parts.
+struct Undivided(RedisClusterStore);
+
+impl LimitStore for Undivided {
+    async fn count(&self, key: &str, quota: Quota) -> Result<Verdict, StoreError> {
+        self.0.count(key, quota).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_one_breaker_for_all_nodes_each_request_for_a_lost_one_waits() {
+    let Some(cluster) = Cluster::start().await else {
+        return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
+    };
+    let store = warmed(store_of(&cluster)).await;
+    let keys = a_key_each(&cluster, &store).await;
+    let limiter = StoreLimiter::new(Undivided(store)).when_away(WhenAway::Refuse);
+    cluster.nodes[1].signal("-STOP");
+    let stop = AtomicBool::new(false);
+    let ((median, _), _) = tokio::join!(
+        async {
+            let waits = waits(&limiter, &keys[1]).await;
+            stop.store(true, SeqCst);
+            waits
+        },
+        counted_while(&limiter, &keys[0], || !stop.load(SeqCst)),
+    );
+    assert!(median >= Duration::from_millis(20), "{median:?}");
+}
+
+#[tokio::test]
+async fn keys_of_a_lost_node_are_decided_as_was_declared() {
+    let Some(mut cluster) = Cluster::start().await else {
+        return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
+    };
+    let store = warmed(store_of(&cluster)).await;
+    let keys = a_key_each(&cluster, &store).await;
+    cluster.kill(1);
+    let limiters = [WhenAway::CountHere, WhenAway::LetThrough, WhenAway::Refuse]
+        .map(|when_away| StoreLimiter::new(store.clone()).when_away(when_away));
+    // The store has counted this one already, and more than once after the first of these.
+    let twice = Quota { limit: NonZeroU32::new(2).unwrap(), ..plenty() };
+    for (limiter, lost) in limiters.iter().zip([[true, true, false], [true; 3], [false; 3]]) {
+        for lost in lost {
+            let verdict = limiter.check(&keys[1], twice).await;
+            assert_eq!(verdict.is_ok_and(|verdict| verdict.allowed), lost, "{limiter:?}");
+        }
+        let before = limiter.decided_without_store();
+        for key in [&keys[0], &keys[2]] {
+            assert!(limiter.check(key, plenty()).await.unwrap().allowed);
+        }
+        assert_eq!((before, limiter.decided_without_store()), (3, 3));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_starts_while_the_cluster_is_away() {
+    let Some(mut cluster) = Cluster::start().await else {
+        return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
+    };
+    (0..3).for_each(|number| cluster.kill(number));
+    let store = store_of(&cluster);
+    assert!(store.ping().await.is_err());
+    let limiter = StoreLimiter::new(store);
+    let (median, late) = waits(&limiter, "ada").await;
+    assert!(median <= Duration::from_millis(1), "{median:?}");
+    assert!(late <= Duration::from_millis(60), "{late:?}");
+    (0..3).for_each(|number| cluster.restart(number));
+    for number in 0..3 {
+        cluster.takes_part(number).await;
+    }
+    for key in 0..10 {
+        counts_again(&limiter, &key.to_string(), Duration::from_secs(5)).await;
+    }
+    limiter.store().ping().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_takes_over() {
+    let Some(mut cluster) = Cluster::start().await else {
+        return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
+    };
+    let replica = cluster.add_node().await;
+    cluster.replicate(0, replica).await;
+    let store = warmed(store_of(&cluster)).await;
+    let keys = a_key_each(&cluster, &store).await;
+    let limiter = StoreLimiter::new(store).when_away(WhenAway::Refuse);
+    for _ in 0..20 {
+        limiter.check(&keys[0], plenty()).await.unwrap();
+    }
+    cluster.has_all_of(0, replica).await;
+    cluster.kill(0);
+    let stop = AtomicBool::new(false);
+    let ((), others) = tokio::join!(
+        async {
+            cluster.is_master(replica).await;
+            counts_again(&limiter, &keys[0], Duration::from_secs(5)).await;
+            stop.store(true, SeqCst);
+        },
+        counted_while(&limiter, &keys[1], || !stop.load(SeqCst)),
+    );
+    assert_all_counted("another node's key", others);
+    let left = limiter.check(&keys[0], plenty()).await.unwrap().remaining;
+    assert!(left < 1_000_000 - 20, "what was counted before goes on: {left}");
+    // The old master comes back as a replica of the new one, and the keys stay where they are.
+    cluster.restart(0);
+    cluster.takes_part(0).await;
+    cluster.replicate(replica, 0).await;
+    let mut times = 0..300;
+    let counted = counted_while(&limiter, &keys[0], || times.next().is_some()).await;
+    assert_all_counted("its own", counted);
+}
