@@ -61,7 +61,8 @@ struct Inner<M: AccessModel> {
 }
 
 struct Entry<M: AccessModel> {
-    principal: Principal,
+    /// The facts are the same for all credentials of one generation, whatever they are bound to.
+    generation: Option<i32>,
     facts: Facts<M>,
     learnt: DateTime<Utc>,
 }
@@ -91,17 +92,17 @@ impl<M: AccessModel> AccessCache<M> {
         Self { inner: Arc::new(inner) }
     }
 
-    /// What is remembered of `principal` in `tenant`.
+    /// What is remembered of `principal` in `tenant`, if its credential reaches as far.
     #[must_use]
     pub fn get(&self, principal: Principal, tenant: TenantId) -> Option<Access<M>> {
         let inner = &*self.inner;
-        if self.is_suspended() {
+        if self.is_suspended() || !principal.may_act_in(tenant) {
             return None;
         }
         let entry = inner.entries.get(&(tenant, principal.id()))?;
         // A clock that was set back makes entries from the future, whose age is not known.
         let age = inner.clock.now().signed_duration_since(entry.learnt).to_std().ok()?;
-        (age < inner.ttl && entry.principal == principal)
+        (age < inner.ttl && entry.generation == principal.generation())
             .then(|| Access::assertion(tenant, principal, entry.facts).into_cached())
     }
 
@@ -117,8 +118,10 @@ impl<M: AccessModel> AccessCache<M> {
         if inner.epoch.load(Ordering::SeqCst) != ticket.0 {
             return;
         }
-        let (key, principal) = ((access.tenant(), access.principal().id()), access.principal());
-        let entry = Entry { principal, facts: *access.facts(), learnt: inner.clock.now() };
+        let principal = access.principal();
+        let key = (access.tenant(), principal.id());
+        let (generation, facts) = (principal.generation(), *access.facts());
+        let entry = Entry { generation, facts, learnt: inner.clock.now() };
         inner.entries.insert(key, entry);
         // Forgetting moves the epoch on first and removes second. So either it comes after the
         // insertion and removes this entry, or it shows here.
@@ -127,12 +130,14 @@ impl<M: AccessModel> AccessCache<M> {
         }
     }
 
-    /// Forgets what one credential was remembered for: it was just found to be worth nothing.
+    /// Forgets what credentials of this generation were remembered for: they were just found to be worth
+    /// nothing.
     ///
     /// Answers on their way to others stay welcome: else strangers could keep the cache empty.
     pub fn unlearn(&self, principal: Principal, tenant: TenantId) {
         let key = (tenant, principal.id());
-        let _ = self.inner.entries.remove_if(&key, |entry| entry.principal == principal);
+        let _ =
+            self.inner.entries.remove_if(&key, |entry| entry.generation == principal.generation());
     }
 
     /// Forgets one membership.

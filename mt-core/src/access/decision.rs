@@ -92,7 +92,8 @@ impl<M: AccessModel> Access<M> {
     /// # Errors
     ///
     /// In this order, so that a viewer of a lapsed tenant is not invited to pay for something that
-    /// they could not do anyway: [`Denied::Suspended`] for a full suspension; [`Denied::Forbidden`]
+    /// they could not do anyway: [`Denied::NotAMember`] for a credential that is bound to another
+    /// tenant; [`Denied::Suspended`] for a full suspension; [`Denied::Forbidden`]
     /// when the role lacks the permission; [`Denied::Suspended`] for a write under a read-only
     /// suspension; [`Denied::PaymentRequired`] when billing stands in the way.
     pub fn authorize<P: Permission<Model = M>>(&self) -> Result<Grant<P>, Denied> {
@@ -107,6 +108,10 @@ impl<M: AccessModel> Access<M> {
     /// Those of [`authorize`](Self::authorize).
     pub fn check<P: Permission<Model = M>>(&self) -> Result<(), Denied> {
         let facts = &self.facts;
+        // Sources of access refuse it themselves. Said here, none has to be trusted with it.
+        if !self.principal.may_act_in(self.tenant) {
+            return Err(Denied::NotAMember);
+        }
         if facts.suspension == Suspension::Full {
             return Err(Denied::Suspended);
         }
@@ -212,6 +217,9 @@ pub enum Denied {
     /// The role does not carry the permission.
     #[error("role does not carry the permission")]
     Forbidden,
+    /// The credential is bound to another tenant: a stranger's, and to be answered like one.
+    #[error("credential is bound to another tenant")]
+    NotAMember,
     /// The tenant's plan or payment does not cover it.
     #[error("plan or payment does not cover the permission")]
     PaymentRequired,

@@ -9,7 +9,9 @@ use crate::id::TenantId;
 
 /// Loads what one principal may do in one tenant.
 ///
-/// `pg::TenantPool` is one; an embedder whose memberships live elsewhere writes another.
+/// `pg::TenantPool` is one; an embedder whose memberships live elsewhere writes another. To a principal
+/// that [may not act in](Principal::may_act_in) the tenant it answers [`AccessError::NotAMember`], whatever
+/// memberships there are.
 pub trait AccessSource<M: AccessModel>: Send + Sync + 'static {
     /// Promises that [`access`](Self::access) is done when it is first polled, which saves its caller an
     /// allocation.
@@ -48,7 +50,8 @@ pub enum AccessError {
     /// Something broke on this side.
     #[error("access could not be loaded")]
     Internal(#[source] Box<dyn Error + Send + Sync>),
-    /// No membership, or no such tenant: nobody outside may learn which.
+    /// No membership, no such tenant, or a credential that is bound to another: nobody outside may learn
+    /// which.
     #[error("not a member")]
     NotAMember,
     /// The credential was signed out, or its user is gone.

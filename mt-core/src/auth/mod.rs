@@ -2,6 +2,9 @@
 //!
 //! An [`Authenticator`] turns a credential into a [`Principal`] and says nothing about what the
 //! principal may do: roles are never in a token, they are read in the transaction that uses them.
+//!
+//! What a credential can say is where it is good at all: an API key of one tenant, or a token issued for
+//! one, is [bound](Principal::bound_to) to that tenant, and a stranger's in every other.
 
 #[cfg(feature = "jwt")]
 pub mod jwt;
@@ -15,6 +18,26 @@ pub use self::principal::Principal;
 ///
 /// Implemented by `jwt::JwtAuthenticator` (feature `jwt`); implement it for API keys, sessions or
 /// anything else.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use mt_core::auth::{AuthError, Authenticator, Principal};
+/// use mt_core::id::{PrincipalId, TenantId};
+///
+/// /// API keys, each of a machine in one tenant, by the hash under which they are stored.
+/// struct ApiKeys(HashMap<[u8; 32], (PrincipalId, TenantId)>);
+///
+/// # fn sha256(_: &str) -> [u8; 32] { [0; 32] }
+/// impl Authenticator for ApiKeys {
+///     async fn authenticate(&self, key: &str) -> Result<Principal, AuthError> {
+///         let (machine, tenant) = self
+///             .0
+///             .get(&sha256(key))
+///             .ok_or_else(|| AuthError::Invalid("unknown key".to_owned()))?;
+///         Ok(Principal::new(*machine).bound_to(*tenant))
+///     }
+/// }
+/// ```
 pub trait Authenticator: Send + Sync + 'static {
     /// Promises that [`authenticate`](Self::authenticate) is done when it is first polled, which saves its caller an
     /// allocation.

@@ -94,11 +94,13 @@ pub(super) fn of_look(tenant: TenantId, principal: Principal) -> String {
 
 /// The opening of a transaction of `principal` in no tenant. Its last row holds the generation.
 pub(super) fn of_principal(principal: Principal) -> String {
+    let bound_to = principal.tenant().map_or_else(String::new, |tenant| tenant.to_string());
     let principal = principal.id();
     format!(
         "begin isolation level read committed read only; \
          select set_config('role', '{APP_ROLE}', true), \
              set_config('mt.tenant_id', '', true), \
+             set_config('mt.bound_tenant_id', '{bound_to}', true), \
              set_config('mt.principal_id', '{principal}', true), {LIMITS}; \
          select (select generation from mt.users where id = '{principal}') as generation"
     )

@@ -8,7 +8,8 @@ use sqlx::Row as _;
 /// Gives out transactions in which one principal sees what is theirs in every tenant: "my teams".
 ///
 /// They are read only. In them row-level security shows the principal's own memberships, the tenants
-/// of those, and their own user row.
+/// of those, and their own user row. A credential that is bound to one tenant sees that membership and
+/// that tenant, if its principal is a member there, and no other.
 #[derive(Clone, Debug)]
 pub struct PrincipalPool {
     database: Database,

@@ -6,6 +6,7 @@ use sqlx::Row as _;
 
 use super::open_tx::{End, OpenTx, TxConn};
 use super::{BeginError, Database, PgError, opening};
+use crate::access::Denied;
 use crate::auth::Principal;
 
 /// Gives out transactions that see every tenant, each with a reason.
@@ -55,12 +56,16 @@ impl SystemPool {
     /// # Errors
     ///
     /// [`BeginError::SignedOut`] when the credential is of an earlier generation, or its user gone;
-    /// [`BeginError::Pg`].
+    /// [`BeginError::Denied`] with [`Denied::Forbidden`] when it is bound to one tenant, which such a
+    /// transaction is not; [`BeginError::Pg`].
     pub async fn begin_for(
         &self,
         principal: Principal,
         reason: SystemReason,
     ) -> Result<SystemTx, BeginError> {
+        if principal.tenant().is_some() {
+            return Err(Denied::Forbidden.into());
+        }
         let begin = format!(
             "{}; select (select generation from mt.users where id = '{}') as generation",
             opening::of_system(),

@@ -161,6 +161,10 @@ impl<M: AccessModel> TenantPool<M> {
         P: Permission<Model = M>,
     {
         let (tenant, principal) = (grant.tenant(), grant.principal());
+        // No grant says otherwise. But from here on the tenant's name is all that Postgres goes by.
+        if !principal.may_act_in(tenant) {
+            return Err(BeginError::NotAMember);
+        }
         let begin = opening::of_tenant(tenant, principal, P::EFFECT, locks, count);
         let ticket = self.ticket();
         let (tx, rows) = OpenTx::begin(&self.database, begin).await?;
@@ -174,7 +178,8 @@ impl<M: AccessModel> TenantPool<M> {
         }
     }
 
-    /// Loads what `principal` may do in `tenant`, in one round trip and past any cache.
+    /// Loads what `principal` may do in `tenant`, in one round trip and past any cache; in none for a
+    /// credential that is bound to another tenant.
     ///
     /// # Errors
     ///
@@ -184,6 +189,9 @@ impl<M: AccessModel> TenantPool<M> {
         principal: Principal,
         tenant: TenantId,
     ) -> Result<Access<M>, AccessError> {
+        if !principal.may_act_in(tenant) {
+            return Err(AccessError::NotAMember);
+        }
         let ticket = self.ticket();
         let rows = self.look_rows(principal, tenant).await.map_err(|error| match error {
             PgError::Database(_) => AccessError::Internal(error.into()),
@@ -296,7 +304,7 @@ pub enum BeginError {
     /// The facts of this moment refuse it, whatever the grant was made on.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// The membership, or the tenant, is no more.
+    /// The membership, or the tenant, is no more; or the credential is bound to another one.
     #[error("not a member")]
     NotAMember,
     /// Postgres did not play along.

@@ -170,7 +170,8 @@ impl Tenant {
         Ok(())
     }
 
-    /// The tenants of the transaction's principal, newest first, after the one named by `before`.
+    /// The tenants of the transaction's principal, newest first, after the one named by `before`: at most
+    /// the one, for a credential that is bound to one.
     ///
     /// # Errors
     ///
@@ -181,16 +182,19 @@ impl Tenant {
         limit: i64,
     ) -> Result<Vec<TenantSummary>, PgError> {
         let principal = tx.principal().id().as_uuid();
+        let bound_to = tx.principal().tenant().map(TenantId::as_uuid);
         let rows: Vec<SummaryRow> = sqlx::query_as(
             "select t.id, t.name, t.plan, t.subscription_status, t.past_due_since, \
                  t.current_period_end, t.cancel_at_period_end, t.created_at, now() as read_at, m.role \
              from mt.memberships m join mt.tenants t on t.id = m.tenant_id \
              where m.principal_id = $1 and ($2::uuid is null or m.tenant_id < $2) \
+                 and ($4::uuid is null or m.tenant_id = $4) \
              order by m.tenant_id desc limit $3",
         )
         .bind(principal)
         .bind(before.map(TenantId::as_uuid))
         .bind(limit)
+        .bind(bound_to)
         .fetch_all(tx.conn())
         .await?;
         Ok(rows

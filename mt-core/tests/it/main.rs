@@ -4,6 +4,7 @@
 mod access_cache;
 mod accounts;
 mod audit;
+mod bound;
 mod cancellation;
 mod caps;
 mod compile_fail;

@@ -45,6 +45,8 @@ struct InviteRow {
 /// The tenant row is locked first, as everywhere. `S` says how many seats a plan has; at this point
 /// only members count, since the invite's own seat is the one being taken.
 ///
+/// A credential that is bound to one tenant joins none: [`Denied::Forbidden`], whatever the token is.
+///
 /// # Errors
 ///
 /// [`AcceptError`], decided in the order of its documentation. Do not commit after one.
@@ -59,6 +61,9 @@ where
     M: Roster,
     S: Resource<Model = M>,
 {
+    if principal.tenant().is_some() {
+        return Err(Denied::Forbidden.into());
+    }
     let stored_as: Vec<Vec<u8>> =
         hasher.candidates(token).iter().map(|hash| hash.as_bytes().to_vec()).collect();
     // Without a lock: it only says which tenant to lock.
@@ -201,7 +206,8 @@ pub enum AcceptError {
     /// It was sent to another address.
     #[error("invite was sent to another address")]
     OtherAddress,
-    /// The tenant is suspended or has lapsed.
+    /// The tenant is suspended or has lapsed. Or, before anything else, the credential is bound to one
+    /// tenant.
     #[error(transparent)]
     Denied(#[from] Denied),
     /// The caller is a member already and keeps their role.
