@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use mt_core::auth::jwt::{IssueError, JwtAuthenticator, JwtConfig, JwtConfigError, JwtKey};
 use mt_core::auth::{AuthError, Principal};
 use mt_core::clock::ManualClock;
-use mt_core::id::PrincipalId;
+use mt_core::id::{PrincipalId, TenantId};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -268,6 +268,105 @@ fn unsafe_configurations_are_refused() {
     let pair = JwtKey::ed25519(ED_PRIVATE, ED_OTHER_PUBLIC).unwrap();
     assert!(matches!(refusal(JwtConfig::new("mt", "mt", pair)), JwtConfigError::MismatchedPair));
     assert!(matches!(JwtKey::ed25519_public("ssh-ed25519 AAAA"), Err(JwtConfigError::NotAKey(_))));
+}
+
+/// Authenticators that do not read a tenant's claim, and that do.
+fn unaware_and_aware() -> [Tokens; 2] {
+    [config(), config().with_tenant_claim("org_id")]
+        .map(|config| JwtAuthenticator::with_clock(config, clock()).unwrap())
+}
+
+fn acme() -> TenantId {
+    TenantId::parse("01931b66-7d50-7c2e-8f3a-000000000001").unwrap()
+}
+
+#[test]
+fn a_token_of_one_tenant_is_bound_to_it() {
+    let [unaware, aware] = unaware_and_aware();
+    let session = Principal::in_generation(ada(), 3);
+    let bound = hs256(&with("org_id", json!(acme())));
+    assert_eq!(aware.verify(&bound).unwrap(), session.bound_to(acme()));
+    let in_capitals = hs256(&with("org_id", json!(acme().to_string().to_uppercase())));
+    assert_eq!(aware.verify(&in_capitals).unwrap(), session.bound_to(acme()));
+    // Without the claim, without the configuration, and with the claim of somebody else's choice.
+    assert_eq!(aware.verify(&hs256(&claims())).unwrap(), session);
+    assert_eq!(unaware.verify(&bound).unwrap(), session);
+    assert_eq!(aware.verify(&hs256(&with("tenant", json!(acme())))).unwrap(), session);
+}
+
+#[test]
+fn a_tenant_that_is_none_refuses_the_token() {
+    let [unaware, aware] = unaware_and_aware();
+    for value in [
+        Value::Null,
+        json!(""),
+        json!("acme"),
+        json!(7),
+        json!([acme()]),
+        json!({ "id": acme() }),
+        json!(format!(" {}", acme())),
+        json!(acme().as_uuid().simple().to_string()),
+        json!(acme().as_uuid().braced().to_string()),
+        json!(acme().as_uuid().urn().to_string()),
+    ] {
+        let token = hs256(&with("org_id", value.clone()));
+        assert_eq!(reason(aware.verify(&token)), "`org_id` is not a UUID", "{value}");
+        assert!(unaware.verify(&token).is_ok(), "{value}: refused for the claim and nothing else");
+    }
+}
+
+#[test]
+fn the_claim_changes_nothing_else_that_is_checked() {
+    let [_, aware] = unaware_and_aware();
+    let bound = with("org_id", json!(acme()));
+    for (name, value) in [
+        ("sub", json!("ada")),
+        ("sub", json!(7)),
+        ("iss", json!("other")),
+        ("aud", json!("other")),
+        ("exp", json!(NOW - 5)),
+        ("exp", json!((NOW + 60).to_string())),
+        ("nbf", json!(NOW + 6)),
+        ("ver", json!("3")),
+        ("ver", Value::Null),
+    ] {
+        let mut case = bound.clone();
+        case[name] = value;
+        let verdict = aware.verify(&hs256(&case));
+        assert!(matches!(verdict, Err(AuthError::Invalid(_))), "{case}: {verdict:?}");
+    }
+    for name in ["sub", "iss", "aud", "exp", "ver"] {
+        let mut case = bound.clone();
+        case.as_object_mut().unwrap().remove(name).unwrap();
+        let verdict = aware.verify(&hs256(&case));
+        assert!(matches!(verdict, Err(AuthError::Invalid(_))), "{case}: {verdict:?}");
+    }
+    let forged = forge(&json!({ "alg": "HS256" }), &bound, b"another secret of at least 32 bytes");
+    assert!(aware.verify(&forged).is_err());
+    let mut aud_list = bound;
+    aud_list["aud"] = json!(["other", "mt"]);
+    assert_eq!(aware.verify(&hs256(&aud_list)).unwrap().tenant(), Some(acme()));
+}
+
+#[test]
+fn tokens_of_one_tenant_are_issued_where_the_claim_has_a_name() {
+    let [unaware, aware] = unaware_and_aware();
+    let refused = unaware.issue_bound(ada(), 3, acme());
+    assert!(matches!(refused, Err(IssueError::NoTenantClaim)), "{refused:?}");
+    let token = aware.issue_bound(ada(), 3, acme()).unwrap().token;
+    assert_eq!(aware.verify(&token).unwrap(), Principal::in_generation(ada(), 3).bound_to(acme()));
+    let said = BASE64.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let mut said: Value = serde_json::from_slice(&said).unwrap();
+    said.as_object_mut().unwrap().remove("jti").unwrap();
+    let mut expected = with("org_id", json!(acme()));
+    expected["exp"] = json!(NOW + 3600);
+    assert_eq!(said, expected, "no role is among them");
+
+    for taken in ["", "sub", "iss", "aud", "exp", "nbf", "iat", "jti", "ver"] {
+        let config = config().with_tenant_claim(taken);
+        let refused = JwtAuthenticator::with_clock(config, clock()).unwrap_err();
+        assert!(matches!(refused, JwtConfigError::ClaimTaken(name) if name == taken));
+    }
 }
 
 #[test]

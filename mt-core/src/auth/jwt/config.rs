@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::claims::Claims;
 use super::{IssueError, JwtKey};
 
 /// The most leeway that a configuration may ask for.
@@ -16,6 +17,7 @@ pub struct JwtConfig {
     pub(super) audience: String,
     pub(super) ttl: Duration,
     pub(super) leeway: Duration,
+    pub(super) tenant_claim: Option<String>,
     pub(super) signing: JwtKey,
     pub(super) accepted: Vec<JwtKey>,
 }
@@ -30,6 +32,7 @@ impl JwtConfig {
             audience: audience.into(),
             ttl: Duration::from_hours(1),
             leeway: Duration::from_secs(5),
+            tenant_claim: None,
             signing: key,
             accepted: Vec::new(),
         }
@@ -56,6 +59,16 @@ impl JwtConfig {
         self
     }
 
+    /// Has the claim `name` say which tenant a token is good in, as a hyphenated UUID: `org_id`, say.
+    ///
+    /// A token without it is good wherever its principal is a member, and one in which it is anything but
+    /// a hyphenated UUID is refused.
+    #[must_use]
+    pub fn with_tenant_claim(mut self, name: impl Into<String>) -> Self {
+        self.tenant_claim = Some(name.into());
+        self
+    }
+
     /// Checks what the types do not, and gives the leeway in seconds.
     pub(super) fn checked_leeway(&self) -> Result<i64, JwtConfigError> {
         if self.issuer.is_empty() || self.audience.is_empty() {
@@ -66,6 +79,11 @@ impl JwtConfig {
         ids.sort_unstable();
         if let Some(twice) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(JwtConfigError::DuplicateKeyId(twice[0].to_owned()));
+        }
+        if let Some(name) = &self.tenant_claim
+            && (name.is_empty() || Claims::NAMES.contains(&name.as_str()))
+        {
+            return Err(JwtConfigError::ClaimTaken(name.clone()));
         }
         if self.leeway > MAX_LEEWAY {
             return Err(JwtConfigError::LeewayTooLong(self.leeway));
@@ -81,6 +99,9 @@ impl JwtConfig {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JwtConfigError {
+    /// The claim that is to name the tenant has no name, or one that means something else.
+    #[error("claim `{0}` cannot name the tenant of a token")]
+    ClaimTaken(String),
     /// Two keys have the same id, so that a token's `kid` would not name one.
     #[error("two keys have the id `{0}`")]
     DuplicateKeyId(String),

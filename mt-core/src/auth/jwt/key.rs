@@ -3,8 +3,10 @@
 use std::fmt;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{Claims, IssueError, JwtConfigError};
+use super::{IssueError, JwtConfigError};
 
 /// The shortest HS256 secret, in bytes: as long as the hash (RFC 7518 §3.2).
 const MIN_SECRET: usize = 32;
@@ -79,7 +81,7 @@ impl JwtKey {
         self.signing.is_some()
     }
 
-    pub(super) fn sign(&self, claims: &Claims) -> Result<String, IssueError> {
+    pub(super) fn sign(&self, claims: &impl Serialize) -> Result<String, IssueError> {
         let signing = self.signing.as_ref().ok_or(IssueError::NoSigningKey)?;
         let header = Header { kid: self.id.clone(), ..Header::new(self.algorithm) };
         jsonwebtoken::encode(&header, claims, signing).map_err(|e| IssueError::Signing(e.into()))
@@ -112,7 +114,10 @@ impl Verifier {
         self.id == header.kid && self.validation.algorithms.contains(&header.alg)
     }
 
-    pub(super) fn decode(&self, token: &str) -> Result<Claims, jsonwebtoken::errors::Error> {
+    pub(super) fn decode<T: DeserializeOwned>(
+        &self,
+        token: &str,
+    ) -> Result<T, jsonwebtoken::errors::Error> {
         jsonwebtoken::decode(token, &self.key, &self.validation).map(|data| data.claims)
     }
 }

@@ -3,6 +3,13 @@
 //! A token proves identity and nothing else: it names a principal (`sub`) and the session
 //! generation that it was issued in (`ver`). Roles and plans are read where they are used.
 //!
+//! # Tokens of one tenant
+//!
+//! With [`JwtConfig::with_tenant_claim`] a token may also say that it is good in one tenant alone. That
+//! makes it a [bound](Principal::bound_to) credential: it takes away what the principal may do elsewhere
+//! and gives nothing. Which role the principal has in that tenant, or whether it is a member there at all,
+//! is still read where it is used; a token never says.
+//!
 //! # When a token is refused
 //!
 //! Always with [`AuthError::Invalid`], whose text is for logs:
@@ -10,7 +17,7 @@
 //! * its signature fits none of the configured keys. Each key carries one algorithm; the token's
 //!   `alg` never chooses one (RFC 8725 §3.1), so `none` and an HMAC made with a public key fail;
 //! * `exp`, `aud`, `iss`, `sub` or `ver` is missing or has the wrong type; `aud` or `iss` is not
-//!   the configured one; `sub` is not a hyphenated UUID;
+//!   the configured one; `sub` is not a hyphenated UUID, nor the tenant claim, where there is one;
 //! * it has expired, or its `nbf` lies ahead, by the [`Clock`] given and with at most 30 s leeway;
 //! * its header asks for something this module does not do (`crit`) or is for something else
 //!   (`typ` other than `JWT`).
@@ -48,7 +55,24 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! # }).unwrap().unwrap();
 //! ```
+//!
+//! A token for one tenant:
+//!
+//! ```
+//! # use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
+//! # use mt_core::id::{PrincipalId, TenantId};
+//! let key = JwtKey::hs256("the secret of this month, 32 bytes")?;
+//! let tokens = JwtAuthenticator::new(JwtConfig::new("acme", "acme", key).with_tenant_claim("org_id"))?;
+//!
+//! let (ada, org) = (PrincipalId::generate(), TenantId::generate());
+//! let token = tokens.issue_bound(ada, 3, org)?;
+//! assert_eq!(tokens.verify(&token.token)?.tenant(), Some(org));
+//! // Without the claim it is good wherever Ada is a member.
+//! assert_eq!(tokens.verify(&tokens.issue(ada, 3)?.token)?.tenant(), None);
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
 
+mod claims;
 mod config;
 mod key;
 
@@ -56,15 +80,17 @@ use std::fmt;
 use std::time::Duration;
 
 use jsonwebtoken::Header;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use self::claims::Claims;
 pub use self::config::{JwtConfig, JwtConfigError, MAX_LEEWAY};
 pub use self::key::JwtKey;
 use self::key::Verifier;
 use super::{AuthError, Authenticator, Principal};
 use crate::clock::{Clock, SystemClock};
-use crate::id::PrincipalId;
+use crate::id::{PrincipalId, TenantId};
 
 /// Issues and verifies tokens.
 ///
@@ -74,6 +100,7 @@ pub struct JwtAuthenticator<C = SystemClock> {
     audience: String,
     ttl: Duration,
     leeway: i64,
+    tenant_claim: Option<String>,
     signing: JwtKey,
     verifiers: Vec<Verifier>,
     clock: C,
@@ -94,26 +121,12 @@ pub enum IssueError {
     /// The first key of the configuration can verify only.
     #[error("the key can verify tokens and not sign them")]
     NoSigningKey,
+    /// The configuration does not say which claim names the tenant.
+    #[error("no claim is configured to name the tenant of a token")]
+    NoTenantClaim,
     /// The crypto backend refused.
     #[error("token could not be signed")]
     Signing(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-#[derive(Deserialize, Serialize)]
-struct Claims {
-    sub: String,
-    iss: String,
-    // Not read: `jsonwebtoken` checks it, in either of the two shapes that RFC 7519 §4.1.3 gives it.
-    #[serde(skip_deserializing)]
-    aud: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    iat: Option<i64>,
-    exp: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nbf: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jti: Option<String>,
-    ver: i32,
 }
 
 impl JwtAuthenticator {
@@ -139,12 +152,13 @@ impl<C: Clock> JwtAuthenticator<C> {
     /// When the build has no crypto backend, or two; see the [module docs](self).
     pub fn with_clock(config: JwtConfig, clock: C) -> Result<Self, JwtConfigError> {
         let leeway = config.checked_leeway()?;
-        let JwtConfig { issuer, audience, ttl, leeway: _, signing, accepted } = config;
+        let JwtConfig { issuer, audience, ttl, leeway: _, tenant_claim, signing, accepted } =
+            config;
         let verifiers: Vec<_> = std::iter::once(&signing)
             .chain(&accepted)
             .map(|key| key.verifier(&issuer, &audience))
             .collect();
-        let me = Self { issuer, audience, ttl, leeway, signing, verifiers, clock };
+        let me = Self { issuer, audience, ttl, leeway, tenant_claim, signing, verifiers, clock };
         if me.signing.can_sign() {
             me.try_out()?;
         }
@@ -162,8 +176,30 @@ impl<C: Clock> JwtAuthenticator<C> {
         principal: PrincipalId,
         generation: i32,
     ) -> Result<AccessToken, IssueError> {
+        self.sign(&self.claims_of(principal, generation))
+    }
+
+    /// The same for a token that is good in `tenant` alone. Whether `principal` is a member there is
+    /// asked when the token is used, and not here.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`issue`](Self::issue), and [`IssueError::NoTenantClaim`] when the configuration names
+    /// no claim for the tenant.
+    pub fn issue_bound(
+        &self,
+        principal: PrincipalId,
+        generation: i32,
+        tenant: TenantId,
+    ) -> Result<AccessToken, IssueError> {
+        let claim = self.tenant_claim.as_deref().ok_or(IssueError::NoTenantClaim)?;
+        let claims = self.claims_of(principal, generation).with_tenant(claim, tenant);
+        self.sign(&claims.map_err(|error| IssueError::Signing(error.into()))?)
+    }
+
+    fn claims_of(&self, principal: PrincipalId, generation: i32) -> Claims {
         let now = self.clock.now().timestamp();
-        let claims = Claims {
+        Claims {
             sub: principal.to_string(),
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
@@ -172,9 +208,11 @@ impl<C: Clock> JwtAuthenticator<C> {
             nbf: None,
             jti: Some(Uuid::new_v4().to_string()),
             ver: generation,
-        };
-        let token = self.signing.sign(&claims)?;
-        Ok(AccessToken { token, expires_in: self.ttl })
+        }
+    }
+
+    fn sign(&self, claims: &impl Serialize) -> Result<AccessToken, IssueError> {
+        Ok(AccessToken { token: self.signing.sign(claims)?, expires_in: self.ttl })
     }
 
     /// Finds out whose token this is.
@@ -185,18 +223,32 @@ impl<C: Clock> JwtAuthenticator<C> {
     pub fn verify(&self, token: &str) -> Result<Principal, AuthError> {
         let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
         check_header(&header)?;
-        let claims = self.claims(token, &header)?;
+        let (claims, tenant) = self.claims(token, &header)?;
         self.check_times(&claims)?;
         if claims.iss != self.issuer {
             return Err(refused("`iss` is not the issuer's name"));
         }
         let id = PrincipalId::parse(&claims.sub).ok_or_else(|| refused("`sub` is not a UUID"))?;
-        Ok(Principal::in_generation(id, claims.ver))
+        let principal = Principal::in_generation(id, claims.ver);
+        Ok(tenant.map_or(principal, |tenant| principal.bound_to(tenant)))
+    }
+
+    /// What a token says, and the tenant that it is good in if it says one.
+    fn claims(
+        &self,
+        token: &str,
+        header: &Header,
+    ) -> Result<(Claims, Option<TenantId>), AuthError> {
+        match &self.tenant_claim {
+            None => Ok((self.verified(token, header)?, None)),
+            // Which name to look for is known only here, and to read any name costs more.
+            Some(name) => claims::apart(self.verified(token, header)?, name),
+        }
     }
 
     /// Verifies with each key that the token may have been made with, which is one, or the
     /// current and the previous one while secrets without ids are being rotated.
-    fn claims(&self, token: &str, header: &Header) -> Result<Claims, AuthError> {
+    fn verified<T: DeserializeOwned>(&self, token: &str, header: &Header) -> Result<T, AuthError> {
         let mut last = refused("no key of that id and algorithm");
         for verifier in self.verifiers.iter().filter(|v| v.fits(header)) {
             match verifier.decode(token) {

@@ -1,0 +1,52 @@
+//! What a token says.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{AuthError, refused};
+use crate::id::TenantId;
+
+#[derive(Deserialize, Serialize)]
+pub(super) struct Claims {
+    pub(super) sub: String,
+    pub(super) iss: String,
+    // Not read: `jsonwebtoken` checks it, in either of the two shapes that RFC 7519 §4.1.3 gives it.
+    #[serde(skip_deserializing)]
+    pub(super) aud: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) iat: Option<i64>,
+    pub(super) exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) nbf: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) jti: Option<String>,
+    pub(super) ver: i32,
+}
+
+impl Claims {
+    /// The names of the fields, none of which can name the tenant.
+    pub(super) const NAMES: [&str; 8] = ["sub", "iss", "aud", "iat", "exp", "nbf", "jti", "ver"];
+
+    /// With one more claim, which names the tenant.
+    pub(super) fn with_tenant(&self, claim: &str, tenant: TenantId) -> serde_json::Result<Value> {
+        let mut claims = serde_json::to_value(self)?;
+        claims[claim] = tenant.to_string().into();
+        Ok(claims)
+    }
+}
+
+/// Tells the tenant's claim from the others.
+pub(super) fn apart(
+    all: Map<String, Value>,
+    tenant_claim: &str,
+) -> Result<(Claims, Option<TenantId>), AuthError> {
+    let tenant = match all.get(tenant_claim) {
+        None => None,
+        Some(tenant) => {
+            let tenant = tenant.as_str().and_then(TenantId::parse);
+            Some(tenant.ok_or_else(|| refused(&format!("`{tenant_claim}` is not a UUID")))?)
+        }
+    };
+    let claims = Claims::deserialize(Value::Object(all));
+    Ok((claims.map_err(|error| refused(&error.to_string()))?, tenant))
+}
