@@ -1,115 +1,97 @@
 //! mt in an axum service: workspaces with notes. See `README.md` of the repository for the tour.
 
-use std::sync::Arc;
+mod model;
 
-use axum::extract::{Extension, RawPathParams, Request, State};
+use std::error::Error as _;
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::request::Parts;
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
-use mt_core::access::{Access, AccessModel, Billing, Effect, Permission};
+use mt_core::access::{Grant, Permission};
 use mt_core::auth::jwt::JwtAuthenticator;
-use mt_core::pg::TenantPool;
-use mt_core::word::Word;
+use mt_core::pg::{BeginError, PgError, TenantPool};
 use mt_tower::authenticate::Authenticate;
+use mt_tower::authorize::authorize;
 use mt_tower::layer::GuardLayer;
 use mt_tower::load_access::LoadAccess;
 use mt_tower::problem::Problem;
 use mt_tower::resolve_tenant::{PathParam, PathParams, ResolveTenant};
 
-/// One word for everything, to keep the example short: one role, one plan, one permission.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Only {
-    /// Whoever is a member.
-    Member,
-}
-
-impl Word for Only {
-    const ALL: &'static [Self] = &[Self::Member];
-    fn as_str(self) -> &'static str {
-        "member"
-    }
-}
-
-/// The application.
-#[derive(Debug)]
-pub struct Notebook;
-
-impl AccessModel for Notebook {
-    type Role = Only;
-    type Plan = Free;
-    type Permission = Only;
-    fn role_grants(role: Only, permission: Only) -> bool {
-        matches!((role, permission), (Only::Member, Only::Member))
-    }
-    fn plan_includes(plan: Free, _: Only) -> bool {
-        matches!(plan, Free::Free)
-    }
-}
-
-/// The one plan.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Free {
-    /// It costs nothing.
-    Free,
-}
-
-impl Word for Free {
-    const ALL: &'static [Self] = &[Self::Free];
-    fn as_str(self) -> &'static str {
-        "free"
-    }
-}
-
-/// Reading notes. Forgetting the billing rule or the effect does not compile.
-#[derive(Debug)]
-pub struct NotesRead;
-
-impl Permission for NotesRead {
-    type Model = Notebook;
-    const KEY: Only = Only::Member;
-    const BILLING: Billing = Billing::Exempt;
-    const EFFECT: Effect = Effect::Read;
-}
+pub use self::model::{Notebook, NotesRead};
 
 /// `GET /workspaces/{workspace_id}/notes`, for members of the workspace.
 pub fn router(tenants: TenantPool<Notebook>, tokens: JwtAuthenticator) -> Router {
-    let resolve = ResolveTenant::new(PathParam("workspace_id"));
+    let guards = GuardLayer::new((
+        Authenticate::new(tokens),
+        ResolveTenant::new(PathParam("workspace_id")),
+        LoadAccess::<Notebook, _>::new(tenants.clone()),
+    ));
     Router::new()
         .route("/workspaces/{workspace_id}/notes", get(notes))
-        .route_layer(GuardLayer::new(LoadAccess::<Notebook, _>::new(tenants.clone())))
-        .route_layer(GuardLayer::new(resolve))
-        .route_layer(GuardLayer::new(Authenticate::new(Arc::new(tokens))))
+        .route_layer(guards)
         .route_layer(from_fn(export_params))
         .with_state(tenants)
-}
-
-/// Leaves axum's path parameters where the layers look for them.
-async fn export_params(params: RawPathParams, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(PathParams::from_iter(&params));
-    next.run(request).await
 }
 
 /// The notes of the workspace. Were the `where` forgotten, row-level security would stand in for it.
 async fn notes(
     State(tenants): State<TenantPool<Notebook>>,
-    Extension(access): Extension<Access<Notebook>>,
-) -> Result<Json<Vec<String>>, Response> {
-    let grant = access.authorize::<NotesRead>().map_err(refused)?;
-    let mut tx = tenants.begin(grant).await.map_err(|_| failed())?;
+    Authorized(grant): Authorized<NotesRead>,
+) -> Result<Json<Vec<String>>, Refusal> {
+    let mut tx = tenants.begin(grant).await?;
     let notes =
         sqlx::query_scalar("select text from public.notes where tenant_id = $1 order by id")
             .bind(tx.tenant().as_uuid())
             .fetch_all(tx.under::<NotesRead>())
             .await
-            .map_err(|_| failed())?;
-    tx.commit().await.map_err(|_| failed())?;
+            .map_err(PgError::from)?;
+    tx.commit().await?;
     Ok(Json(notes))
 }
 
-fn refused(denied: mt_core::access::Denied) -> Response {
-    Problem::from(denied).into_response::<axum::body::Body>(None).into_response()
+/// Permission `P`, as an argument of a handler.
+struct Authorized<P: Permission>(Grant<P>);
+
+impl<P: Permission, S: Sync> FromRequestParts<S> for Authorized<P> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        authorize(&mut parts.extensions).await.map(Self).map_err(Refusal)
+    }
 }
 
-fn failed() -> Response {
-    Problem::unavailable().into_response::<axum::body::Body>(None).into_response()
+/// Leaves axum's path parameters where the guards look for them.
+async fn export_params(params: RawPathParams, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(PathParams::from_iter(&params));
+    next.run(request).await
+}
+
+/// What a client may know of a failure.
+struct Refusal(Problem);
+
+impl<E: Into<BeginError>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self(match error.into() {
+            BeginError::Denied(denied) => denied.into(),
+            BeginError::NotAMember => Problem::NOT_FOUND,
+            BeginError::SignedOut => Problem::invalid_token(),
+            BeginError::Pg(PgError::Unavailable(cause)) => {
+                tracing::warn!(%cause, "no database");
+                Problem::unavailable()
+            }
+            failure => {
+                tracing::error!(cause = failure.source(), "{failure}");
+                Problem::INTERNAL
+            }
+        })
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.0.into_response::<Body>(None)
+    }
 }

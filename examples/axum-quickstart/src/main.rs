@@ -1,5 +1,5 @@
-//! Serves the quickstart on port 8001. `DATABASE_URL` names a migrated database, `JWT_SECRET` a secret
-//! of at least 32 bytes.
+//! Serves the quickstart on port 8001. `DATABASE_URL` names a database that `mt-server migrate` and
+//! `notes.sql` have been run on, `JWT_SECRET` a secret of at least 32 bytes.
 
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
@@ -7,6 +7,7 @@ use mt_core::pg::{Database, DatabaseOptions};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt::init();
     let login = std::env::var("DATABASE_URL")?.parse()?;
     let database = Database::connect(DatabaseOptions::new(login)).await?;
     let key = JwtKey::hs256(&std::env::var("JWT_SECRET")?)?;

@@ -38,15 +38,7 @@ async fn workspace(db: &TestDatabase, name: &str) -> (TenantId, PrincipalId) {
 
 async fn database() -> TestDatabase {
     let db = TestDatabase::create().await.unwrap();
-    db.admin()
-        .execute(
-            "create table public.notes (tenant_id uuid not null, \
-                 id uuid not null default gen_random_uuid(), text text not null, \
-                 primary key (tenant_id, id)); \
-             select mt.isolate('public.notes')",
-        )
-        .await
-        .unwrap();
+    db.admin().execute(include_str!("../../notes.sql")).await.unwrap();
     db
 }
 
@@ -147,4 +139,20 @@ async fn a_handler_that_asks_nobody_is_found_out() {
         .with_state(db.admin().clone());
     let findings = findings(&db, &app).await;
     assert!(findings.to_string().contains("the answer holds A's canary"), "{findings}");
+}
+
+/// The items of the first block of Rust in a text.
+fn items(markdown: &str) -> Vec<&str> {
+    let (_, block) = markdown.split_once("```rust\n").unwrap();
+    block.split_once("```\n").unwrap().0.trim_end().split("\n\n").collect()
+}
+
+#[test]
+fn the_readme_shows_what_is_compiled() {
+    let source = include_str!("../../src/lib.rs");
+    let shown = items(include_str!("../../../../README.md"));
+    assert!(shown.len() > 2, "{shown:?}");
+    for item in shown {
+        assert!(source.contains(item), "not in lib.rs:\n{item}");
+    }
 }
