@@ -4,7 +4,7 @@
 //! rate limit (by address) → authenticate → resolve org → load access (404) → rate limit (by caller and org)
 //! ```
 //!
-//! Role and billing are decided where the handler takes its grant, and again in the transaction.
+//! Role and billing are decided where the handler gets its grant, and again in the transaction.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;

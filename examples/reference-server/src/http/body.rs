@@ -1,7 +1,8 @@
 //! Reading request bodies, bounded in size and in time.
 //!
-//! A body is read by a call that the handler makes, never by an extractor: that is what keeps
-//! authorisation before validation, so that a stranger sees 404 whatever the body.
+//! A body is read by a call that the handler makes, never by an extractor: that is what keeps it behind
+//! the grant, which is one ([`Authorized`](super::authorized::Authorized)), so that a stranger sees 404
+//! whatever the body.
 
 use std::time::Duration;
 

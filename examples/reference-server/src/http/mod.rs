@@ -10,11 +10,13 @@
 //! | [`json`], [`fields`], [`body`] | strict reading of bodies |
 //! | [`operations`] | what a router offers, for tests |
 //! | [`guard`] | `mt-tower`'s guards as salvo handlers |
+//! | [`authorized`] | a permission as an argument of a handler |
 //! | [`page`] | `limit` and `cursor` |
 //! | [`request_id`], [`headers`], `cors` | headers in and out |
 //!
 //! Nothing here knows the product or the database.
 
+pub mod authorized;
 pub mod body;
 mod cors;
 pub mod fields;

@@ -7,8 +7,8 @@ use mt_stripe::link::{self, LinkError};
 use salvo::prelude::*;
 use serde::Serialize;
 
-use super::request;
 use crate::app::App;
+use crate::http::authorized::Authorized;
 use crate::http::problem::ApiError;
 use crate::http::problems;
 use crate::model::{BillingManage, BillingRead};
@@ -32,9 +32,12 @@ struct BillingView {
 }
 
 #[handler]
-async fn show(req: &mut Request, depot: &mut Depot) -> Result<Json<BillingView>, ApiError> {
+async fn show(
+    grant: Authorized<BillingRead>,
+    depot: &mut Depot,
+) -> Result<Json<BillingView>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(request::grant::<BillingRead>(req).await?).await?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     let subscription = Subscription::load(&mut tx).await?;
     let view = BillingView {
         plan: tx.access().plan().as_str(),
@@ -56,11 +59,15 @@ struct Customer {
 
 /// Makes the customer once. Stripe is asked between two transactions, so that no lock waits for it.
 #[handler]
-async fn make_customer(req: &mut Request, depot: &mut Depot) -> Result<Json<Customer>, ApiError> {
+async fn make_customer(
+    grant: Authorized<BillingManage>,
+    depot: &mut Depot,
+) -> Result<Json<Customer>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(request::grant::<BillingManage>(req).await?).await?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     let known = link::customer_of::<BillingManage, _, _>(&mut tx).await?;
     let org = tx.tenant();
+    let again = tx.access().authorize::<BillingManage>()?;
     tx.commit().await?;
     let customer_id = match known {
         Some(customer) => customer,
@@ -69,8 +76,7 @@ async fn make_customer(req: &mut Request, depot: &mut Depot) -> Result<Json<Cust
                 tracing::error!(cause = std::error::Error::source(&error), "{error}");
                 ApiError::new(&problems::UNAVAILABLE)
             })?;
-            let grant = request::grant::<BillingManage>(req).await?;
-            let mut tx = app.tenants.begin_exclusive(grant).await?;
+            let mut tx = app.tenants.begin_exclusive(again).await?;
             let linked = link::link(&mut tx, &made).await?;
             tx.commit().await?;
             linked

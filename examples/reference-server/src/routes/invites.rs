@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::request;
 use crate::app::App;
+use crate::http::authorized::Authorized;
 use crate::http::fields::{self, Email};
 use crate::http::json;
 use crate::http::page::{Listing, Page};
@@ -67,15 +68,15 @@ struct NewInvite {
 
 #[handler]
 async fn create(
+    grant: Authorized<InvitesCreate>,
     req: &mut Request,
     depot: &mut Depot,
     res: &mut Response,
 ) -> Result<Json<InviteView>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<InvitesCreate>(req).await?;
     let NewInvite { email, role } = json::read(req).await?;
     let email = email.into_address();
-    let (mut tx, room) = app.tenants.begin_exclusive_capped::<_, Seats>(grant).await?;
+    let (mut tx, room) = app.tenants.begin_exclusive_capped::<_, Seats>(grant.0).await?;
     let made = invites::invite(&mut tx, room, &app.hasher, &email, role, app.invite_ttl).await?;
     let org = Tenant::load(&mut tx).await?;
     tx.commit().await?;
@@ -89,11 +90,14 @@ async fn create(
 }
 
 #[handler]
-async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<InviteView>>, ApiError> {
+async fn list(
+    grant: Authorized<InvitesRead>,
+    req: &mut Request,
+    depot: &mut Depot,
+) -> Result<Json<Listing<InviteView>>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<InvitesRead>(req).await?;
-    let page = Page::of(req, &format!("invites:{}", grant.tenant()))?;
-    let mut tx = app.tenants.begin(grant).await?;
+    let page = Page::of(req, &format!("invites:{}", grant.0.tenant()))?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     let before = page.after().map(InviteId::from_uuid);
     let invites = invites::list(&mut tx, before, page.fetch()).await?;
     tx.commit().await?;
@@ -102,11 +106,15 @@ async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Invit
 }
 
 #[handler]
-async fn revoke(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
+async fn revoke(
+    grant: Authorized<InvitesRevoke>,
+    req: &mut Request,
+    depot: &mut Depot,
+    res: &mut Response,
+) -> Result<(), ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<InvitesRevoke>(req).await?;
     let invite = InviteId::from_uuid(request::id(req, "invite_id")?);
-    let mut tx = app.tenants.begin_exclusive(grant).await?;
+    let mut tx = app.tenants.begin_exclusive(grant.0).await?;
     invites::revoke(&mut tx, invite).await?;
     tx.commit().await?;
     request::no_content(res);

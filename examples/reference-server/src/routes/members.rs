@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::request;
 use crate::app::App;
+use crate::http::authorized::Authorized;
 use crate::http::fields;
 use crate::http::json;
 use crate::http::page::{Listing, Page};
@@ -42,11 +43,14 @@ impl From<Member<Role>> for MemberView {
 }
 
 #[handler]
-async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<MemberView>>, ApiError> {
+async fn list(
+    grant: Authorized<MembersRead>,
+    req: &mut Request,
+    depot: &mut Depot,
+) -> Result<Json<Listing<MemberView>>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<MembersRead>(req).await?;
-    let page = Page::of(req, &format!("members:{}", grant.tenant()))?;
-    let mut tx = app.tenants.begin(grant).await?;
+    let page = Page::of(req, &format!("members:{}", grant.0.tenant()))?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     let before = page.after().map(PrincipalId::from_uuid);
     let members = Member::list(&mut tx, before, page.fetch()).await?;
     tx.commit().await?;
@@ -68,12 +72,15 @@ fn present_role<'de, D: serde::Deserializer<'de>>(
 }
 
 #[handler]
-async fn assign(req: &mut Request, depot: &mut Depot) -> Result<Json<MemberView>, ApiError> {
+async fn assign(
+    grant: Authorized<MembersAssign>,
+    req: &mut Request,
+    depot: &mut Depot,
+) -> Result<Json<MemberView>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<MembersAssign>(req).await?;
     let RoleChange { role } = json::read(req).await?;
     let user = request::user_id(req)?;
-    let mut tx = app.tenants.begin_exclusive(grant).await?;
+    let mut tx = app.tenants.begin_exclusive(grant.0).await?;
     let member = match role {
         Some(role) => tx.assign_role(user, role).await?,
         None => Member::find(&mut tx, user).await?.ok_or_else(ApiError::not_found)?,
@@ -83,11 +90,15 @@ async fn assign(req: &mut Request, depot: &mut Depot) -> Result<Json<MemberView>
 }
 
 #[handler]
-async fn remove(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
+async fn remove(
+    grant: Authorized<MembersRemove>,
+    req: &mut Request,
+    depot: &mut Depot,
+    res: &mut Response,
+) -> Result<(), ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<MembersRemove>(req).await?;
     let user = request::user_id(req)?;
-    let mut tx = app.tenants.begin_exclusive(grant).await?;
+    let mut tx = app.tenants.begin_exclusive(grant.0).await?;
     tx.remove_member(user).await?;
     tx.commit().await?;
     request::no_content(res);

@@ -1,7 +1,10 @@
 //! The paths, a module for each noun, and the order of checks on the way to them.
 //!
-//! A handler decides in this order: it takes a grant, reads the body, opens the transaction, looks at
-//! what the body refers to, and acts. The layers before it have answered 429, 401, 404.
+//! A handler decides in this order: it is given a grant ([`Authorized`], its first argument), reads the
+//! body, opens the transaction, looks at what the body refers to, and acts. The layers before it have
+//! answered 429, 401, 404.
+//!
+//! [`Authorized`]: crate::http::authorized::Authorized
 
 mod auth;
 mod billing;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::request;
 use crate::app::App;
+use crate::http::authorized::Authorized;
 use crate::http::fields::{self, Name};
 use crate::http::json;
 use crate::http::page::{Listing, Page};
@@ -134,9 +135,9 @@ async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Org>>
 }
 
 #[handler]
-async fn show(req: &mut Request, depot: &mut Depot) -> Result<Json<Org>, ApiError> {
+async fn show(grant: Authorized<OrgRead>, depot: &mut Depot) -> Result<Json<Org>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(request::grant::<OrgRead>(req).await?).await?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     let org = Org::of(&mut tx).await?;
     tx.commit().await?;
     Ok(Json(org))
@@ -150,11 +151,14 @@ struct OrgChange {
 }
 
 #[handler]
-async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Org>, ApiError> {
+async fn update(
+    grant: Authorized<OrgUpdate>,
+    req: &mut Request,
+    depot: &mut Depot,
+) -> Result<Json<Org>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<OrgUpdate>(req).await?;
     let OrgChange { name } = json::read(req).await?;
-    let mut tx = app.tenants.begin(grant).await?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     if let Some(name) = name {
         Tenant::rename(&mut tx, name.as_str()).await?;
     }
@@ -164,9 +168,13 @@ async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Org>, ApiEr
 }
 
 #[handler]
-async fn delete(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
+async fn delete(
+    grant: Authorized<OrgDelete>,
+    depot: &mut Depot,
+    res: &mut Response,
+) -> Result<(), ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin_exclusive(request::grant::<OrgDelete>(req).await?).await?;
+    let mut tx = app.tenants.begin_exclusive(grant.0).await?;
     Tenant::delete(&mut tx).await?;
     tx.commit().await?;
     request::no_content(res);

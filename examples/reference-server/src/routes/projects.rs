@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{request, tasks};
 use crate::app::App;
+use crate::http::authorized::Authorized;
 use crate::http::fields::{self, Name};
 use crate::http::json;
 use crate::http::page::{Listing, Page};
@@ -30,14 +31,14 @@ struct NewProject {
 
 #[handler]
 async fn create(
+    grant: Authorized<ProjectsCreate>,
     req: &mut Request,
     depot: &mut Depot,
     res: &mut Response,
 ) -> Result<Json<Project>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<ProjectsCreate>(req).await?;
     let NewProject { name } = json::read(req).await?;
-    let (mut tx, room) = app.tenants.begin_capped::<_, Projects>(grant).await?;
+    let (mut tx, room) = app.tenants.begin_capped::<_, Projects>(grant.0).await?;
     let project = Project::insert(&mut tx, room?, name.as_str()).await?;
     tx.commit().await?;
     let location = format!("/orgs/{}/projects/{}", project.org_id, project.id);
@@ -45,22 +46,28 @@ async fn create(
 }
 
 #[handler]
-async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Project>>, ApiError> {
+async fn list(
+    grant: Authorized<ProjectsRead>,
+    req: &mut Request,
+    depot: &mut Depot,
+) -> Result<Json<Listing<Project>>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<ProjectsRead>(req).await?;
-    let page = Page::of(req, &format!("projects:{}", grant.tenant()))?;
-    let mut tx = app.tenants.begin(grant).await?;
+    let page = Page::of(req, &format!("projects:{}", grant.0.tenant()))?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     let projects = Project::list(&mut tx, page.after(), page.fetch()).await?;
     tx.commit().await?;
     Ok(Json(page.answer(projects, |project| project.id)))
 }
 
 #[handler]
-async fn show(req: &mut Request, depot: &mut Depot) -> Result<Json<Project>, ApiError> {
+async fn show(
+    grant: Authorized<ProjectsRead>,
+    req: &mut Request,
+    depot: &mut Depot,
+) -> Result<Json<Project>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<ProjectsRead>(req).await?;
     let id = request::id(req, "project_id")?;
-    let mut tx = app.tenants.begin(grant).await?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     let project = Project::find(&mut tx, id).await?;
     tx.commit().await?;
     project.map(Json).ok_or_else(ApiError::not_found)
@@ -74,23 +81,30 @@ struct ProjectChange {
 }
 
 #[handler]
-async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Project>, ApiError> {
+async fn update(
+    grant: Authorized<ProjectsUpdate>,
+    req: &mut Request,
+    depot: &mut Depot,
+) -> Result<Json<Project>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<ProjectsUpdate>(req).await?;
     let ProjectChange { name } = json::read(req).await?;
     let id = request::id(req, "project_id")?;
-    let mut tx = app.tenants.begin(grant).await?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     let project = Project::update(&mut tx, id, name.as_ref().map(Name::as_str)).await?;
     tx.commit().await?;
     project.map(Json).ok_or_else(ApiError::not_found)
 }
 
 #[handler]
-async fn delete(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
+async fn delete(
+    grant: Authorized<ProjectsDelete>,
+    req: &mut Request,
+    depot: &mut Depot,
+    res: &mut Response,
+) -> Result<(), ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<ProjectsDelete>(req).await?;
     let id = request::id(req, "project_id")?;
-    let mut tx = app.tenants.begin(grant).await?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     let had = Project::delete(&mut tx, id).await?;
     tx.commit().await?;
     if !had {

@@ -1,9 +1,7 @@
 //! What handlers ask a request for.
 
-use mt_core::access::{Grant, Permission};
 use mt_core::auth::Principal;
 use mt_core::id::{InviteId, PrincipalId};
-use mt_tower::authorize::authorize;
 use salvo::http::HeaderValue;
 use salvo::http::header::LOCATION;
 use salvo::prelude::*;
@@ -12,20 +10,11 @@ use uuid::Uuid;
 
 use crate::http::problem::ApiError;
 use crate::http::problems;
-use crate::model::Product;
 
 /// The caller, as the authentication layer left them.
 pub(super) fn principal(req: &Request) -> Result<Principal, ApiError> {
     // Absent means that the layers were put together wrongly: a failure, never a pass.
     req.extensions().get().copied().ok_or_else(|| missing("principal"))
-}
-
-/// A grant of `P` in the org of the path, or the refusal.
-pub(super) async fn grant<P>(req: &mut Request) -> Result<Grant<P>, ApiError>
-where
-    P: Permission<Model = Product>,
-{
-    Ok(authorize(req.extensions_mut()).await?)
 }
 
 /// An id of the path. Anything else than one hyphenated UUID is as unknown as an unknown one.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::request;
 use crate::app::App;
+use crate::http::authorized::Authorized;
 use crate::http::fields::{self, Description, Patch, Title};
 use crate::http::json;
 use crate::http::page::{Listing, Page};
@@ -50,15 +51,15 @@ impl<'de> Deserialize<'de> for UserRef {
 
 #[handler]
 async fn create(
+    grant: Authorized<TasksCreate>,
     req: &mut Request,
     depot: &mut Depot,
     res: &mut Response,
 ) -> Result<Json<Task>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<TasksCreate>(req).await?;
     let body: NewTaskBody = json::read(req).await?;
     let project_id = request::id(req, "project_id")?;
-    let (mut tx, room) = app.tenants.begin_capped::<_, Tasks>(grant).await?;
+    let (mut tx, room) = app.tenants.begin_capped::<_, Tasks>(grant.0).await?;
     if !Project::hold(&mut tx, project_id).await? {
         return Err(ApiError::not_found());
     }
@@ -76,9 +77,12 @@ async fn create(
 }
 
 #[handler]
-async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Task>>, ApiError> {
+async fn list(
+    grant: Authorized<TasksRead>,
+    req: &mut Request,
+    depot: &mut Depot,
+) -> Result<Json<Listing<Task>>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<TasksRead>(req).await?;
     let status = match req.query::<&str>("status") {
         None => None,
         Some(word) => Some(Status::parse(word).map_err(|_| {
@@ -88,7 +92,7 @@ async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Task>
     let project_id = request::id(req, "project_id")?;
     let scope = format!("tasks:{project_id}:{}", status.map_or("", Status::as_str));
     let page = Page::of(req, &scope)?;
-    let mut tx = app.tenants.begin(grant).await?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     let tasks = Task::list(&mut tx, project_id, status, page.after(), page.fetch()).await?;
     tx.commit().await?;
     let tasks = tasks.ok_or_else(ApiError::not_found)?;
@@ -96,11 +100,14 @@ async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Task>
 }
 
 #[handler]
-async fn show(req: &mut Request, depot: &mut Depot) -> Result<Json<Task>, ApiError> {
+async fn show(
+    grant: Authorized<TasksRead>,
+    req: &mut Request,
+    depot: &mut Depot,
+) -> Result<Json<Task>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<TasksRead>(req).await?;
     let id = request::id(req, "task_id")?;
-    let mut tx = app.tenants.begin(grant).await?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     let task = Task::find(&mut tx, id).await?;
     tx.commit().await?;
     task.map(Json).ok_or_else(ApiError::not_found)
@@ -127,9 +134,12 @@ where
 }
 
 #[handler]
-async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Task>, ApiError> {
+async fn update(
+    grant: Authorized<TasksUpdate>,
+    req: &mut Request,
+    depot: &mut Depot,
+) -> Result<Json<Task>, ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<TasksUpdate>(req).await?;
     let body: TaskChangeBody = json::read(req).await?;
     let id = request::id(req, "task_id")?;
     let change = TaskChange {
@@ -138,7 +148,7 @@ async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Task>, ApiE
         status: body.status,
         assigned_to: body.assigned_to.into_option().map(|user| user.map(|user| user.0)),
     };
-    let mut tx = app.tenants.begin(grant).await?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     let task = Task::hold(&mut tx, id).await?.ok_or_else(ApiError::not_found)?;
     let (role, caller) = (tx.access().role(), tx.principal().id());
     if !may_update(role, caller, task.created_by, task.assigned_to) {
@@ -155,11 +165,15 @@ async fn update(req: &mut Request, depot: &mut Depot) -> Result<Json<Task>, ApiE
 }
 
 #[handler]
-async fn delete(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
+async fn delete(
+    grant: Authorized<TasksDelete>,
+    req: &mut Request,
+    depot: &mut Depot,
+    res: &mut Response,
+) -> Result<(), ApiError> {
     let app = App::of(depot);
-    let grant = request::grant::<TasksDelete>(req).await?;
     let id = request::id(req, "task_id")?;
-    let mut tx = app.tenants.begin(grant).await?;
+    let mut tx = app.tenants.begin(grant.0).await?;
     let had = Task::delete(&mut tx, id).await?;
     tx.commit().await?;
     if !had {

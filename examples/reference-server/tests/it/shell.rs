@@ -8,6 +8,7 @@ use salvo::prelude::*;
 use serde::Deserialize;
 
 mod faults;
+mod grants;
 mod paths_and_methods;
 mod sizes;
 mod stopping;
