@@ -76,7 +76,7 @@ impl<M: AccessModel, S: AccessSource<M>> Guard for LoadAccess<M, S> {
         let principal = *view.need::<Principal>()?;
         let RequestedTenant(tenant) = *view.need()?;
         // The transaction says the same; a source of the embedder's own might not.
-        if principal.tenant().is_some_and(|bound| bound != tenant) {
+        if !principal.may_act_in(tenant) {
             return Err(refuse(&AccessError::NotAMember));
         }
         let access = self.source.access(principal, tenant).await.map_err(|error| refuse(&error))?;

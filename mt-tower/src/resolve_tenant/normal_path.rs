@@ -23,11 +23,11 @@ pub(super) fn is_normal(path: &str) -> bool {
 /// Whether nothing in the path asks for a closer look, as in nearly all of them.
 fn is_plain(path: &str) -> bool {
     let mut after_slash = false;
-    path.bytes().all(|byte| {
-        let plain =
-            !matches!(byte, b'%' | b'\\' | b';') && !(after_slash && matches!(byte, b'/' | b'.'));
+    !path.bytes().any(|byte| {
+        let special =
+            matches!(byte, b'%' | b'\\' | b';') || after_slash && matches!(byte, b'/' | b'.');
         after_slash = byte == b'/';
-        plain
+        special
     })
 }
 

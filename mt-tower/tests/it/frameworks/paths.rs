@@ -16,7 +16,7 @@ const B: &str = "01931b66-7d50-7c2e-8f3a-5d1c9a7e4b21";
 
 /// Ways to write `/orgs/{A}/echo`, some of which are ways to write another path.
 fn crooked() -> Vec<String> {
-    let encoded: String = A.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let encoded = A.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
     let upper = A.to_uppercase();
     vec![
         format!("/orgs/{upper}/echo"),
