@@ -81,6 +81,7 @@ pub fn gate() -> BillingGate<Product> {
 }
 
 /// All of them, as one guard.
+#[must_use]
 pub fn all() -> impl Guard {
     (authenticate(), resolve(), load(), limit(), gate())
 }
