@@ -77,7 +77,7 @@ pub fn guards(
         ResolveTenant::new(TenantHeader::chosen_by_client("x-tenant-id")),
         LoadAccess::new(tenants),
     );
-    GuardLayer::with_reject(guards, GrpcStatus::default())
+    GuardLayer::with_reject(guards, GrpcStatus)
 }
 
 /// Serves the notes of all workspaces until `stop` is ready and the calls under way are done.

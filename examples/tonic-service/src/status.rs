@@ -9,7 +9,7 @@ use tonic::Status;
 
 /// A refusal of the guards' kind, from within a method.
 pub(crate) fn refused(problem: impl Into<Problem>) -> Status {
-    let answer: Response<()> = GrpcStatus::default().reject(&problem.into(), &Extensions::new());
+    let answer: Response<()> = GrpcStatus.reject(&problem.into(), &Extensions::new());
     Status::from_header_map(answer.headers()).expect("a refusal has a status")
 }
 

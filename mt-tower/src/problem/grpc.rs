@@ -42,7 +42,6 @@ const CODE: HeaderName = HeaderName::from_static("problem-code");
 /// assert_eq!(answer.headers()["grpc-message"], "Not allowed");
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
 pub struct GrpcStatus;
 
 impl<B: Default> Reject<B> for GrpcStatus {

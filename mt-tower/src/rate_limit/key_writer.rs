@@ -13,7 +13,7 @@ const INLINE: usize = 128;
 /// ```
 /// use mt_tower::rate_limit::KeyWriter;
 ///
-/// let key = |parts: [(&str, &str); 2]| {
+/// let key = |parts: [(&'static str, &str); 2]| {
 ///     let mut key = KeyWriter::new("login");
 ///     for (name, value) in parts {
 ///         key.part(name, value);
