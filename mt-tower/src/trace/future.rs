@@ -1,3 +1,5 @@
+//! The future of a request in its span.
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

@@ -1,3 +1,5 @@
+//! The layer and its middleware.
+
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
