@@ -5,6 +5,7 @@
 //! webhook signature, and windows of the in-process limiter.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -12,6 +13,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub trait Clock: Send + Sync + 'static {
     /// Now, in UTC.
     fn now(&self) -> DateTime<Utc>;
+
+    /// The same in microseconds since 1970, for whoever only reckons: a date is work to make.
+    fn micros(&self) -> i64 {
+        self.now().timestamp_micros()
+    }
 }
 
 /// The machine's clock.
@@ -19,9 +25,21 @@ pub trait Clock: Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the process reads the time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "one of the two places where the process reads the time"
+    )]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the other place")]
+    fn micros(&self) -> i64 {
+        let micros = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => micros(since),
+            Err(before) => -micros(before.duration()),
+        }
     }
 }
 
@@ -63,5 +81,27 @@ impl Clock for ManualClock {
 impl<C: Clock> Clock for std::sync::Arc<C> {
     fn now(&self) -> DateTime<Utc> {
         C::now(self)
+    }
+
+    fn micros(&self) -> i64 {
+        C::micros(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ways_to_read_it_agree() {
+        let clock = SystemClock;
+        for _ in 0..100 {
+            let (before, micros, after) = (clock.now(), clock.micros(), clock.now());
+            let between = before.timestamp_micros()..=after.timestamp_micros();
+            // Outside only when the machine's clock is set back in between.
+            assert!(between.contains(&micros) || after < before, "{between:?} {micros}");
+        }
+        let manual = ManualClock::at(DateTime::from_timestamp_micros(-7).unwrap());
+        assert_eq!(manual.micros(), -7);
     }
 }

@@ -1,11 +1,13 @@
 //! Counts in memory, bounded under a flood of keys.
 
+mod digest;
+
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use self::digest::{BuildDigestHasher, Digest, Digester};
 use super::policy::{self, State};
 use super::{NotCounted, Quota, RateLimiter, Verdict};
 use crate::clock::{Clock, SystemClock};
@@ -21,8 +23,8 @@ const SHARDS: usize = 16;
 /// # Under a flood of keys
 ///
 /// At most `capacity` counts are kept, of some 100 bytes each whatever the length of a key: a key
-/// is remembered as 128 bits of a hash seeded at random, which a client can neither guess nor
-/// collide with. When a shard is full, what has ended is dropped, and if that is not enough, the
+/// is remembered as 128 bits of a `SipHash` whose secret is drawn at random, which a client can neither
+/// guess nor collide with. When a shard is full, what has ended is dropped, and if that is not enough, the
 /// eighth that ends first. One such sweep walks the shard (4096 counts by default) and makes
 /// room for the next few hundred keys. So a flood costs no more memory than the bound, and the
 /// price is that a client with more addresses than `capacity` can make its own counts be
@@ -48,7 +50,7 @@ const SHARDS: usize = 16;
 /// ```
 pub struct InProcessLimiter<C = SystemClock> {
     shards: [Mutex<Shard>; SHARDS],
-    seeds: [RandomState; 2],
+    digester: Digester,
     clock: C,
 }
 
@@ -73,7 +75,7 @@ impl<C: Clock> InProcessLimiter<C> {
         let each = capacity.div_ceil(SHARDS).next_multiple_of(8).max(8);
         Self {
             shards: std::array::from_fn(|_| Mutex::new(Shard::new(each))),
-            seeds: [RandomState::new(), RandomState::new()],
+            digester: Digester::new(),
             clock,
         }
     }
@@ -81,15 +83,14 @@ impl<C: Clock> InProcessLimiter<C> {
     /// Counts one request of `key`. The same as [`RateLimiter::check`], for callers that are not
     /// asynchronous.
     pub fn count(&self, key: &str, quota: Quota) -> Verdict {
-        let now = self.clock.now().timestamp_micros();
         // Window and policy are part of the key: two quotas on one key count apart.
-        let [high, low] =
-            [0, 1].map(|i: usize| self.seeds[i].hash_one((key, quota.window, quota.policy)));
-        let shard = &self.shards[usize::try_from(low).unwrap_or(usize::MAX) % SHARDS];
-        let key = u128::from(high) << 64 | u128::from(low);
+        let digest = self.digester.digest(key, quota.window, quota.policy);
+        let shard = &self.shards[digest.shard(SHARDS)];
         // A panic elsewhere leaves counts behind that are as good as before.
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        shard.count(key, quota, now)
+        // Read under the lock, so that nobody finds a count that was made after their own time.
+        let now = self.clock.micros();
+        shard.count(digest, quota, now)
     }
 
     /// How many counts are remembered at present, ended ones among them.
@@ -111,7 +112,7 @@ impl<C: Clock> RateLimiter for InProcessLimiter<C> {
 }
 
 struct Shard {
-    counts: HashMap<u128, Count>,
+    counts: HashMap<Digest, Count, BuildDigestHasher>,
     // INVARIANT: `counts.len() <= capacity`.
     capacity: usize,
 }
@@ -136,13 +137,17 @@ impl Count {
 
 impl Shard {
     fn new(capacity: usize) -> Self {
-        Self { counts: HashMap::new(), capacity }
+        Self { counts: HashMap::default(), capacity }
     }
 
-    fn count(&mut self, key: u128, quota: Quota, now: i64) -> Verdict {
-        let before = self.counts.get(&key).map(|count| count.state);
-        let (state, verdict) = policy::count(before, quota, now);
-        if before.is_none() && self.counts.len() >= self.capacity {
+    fn count(&mut self, key: Digest, quota: Quota, now: i64) -> Verdict {
+        if let Some(count) = self.counts.get_mut(&key) {
+            let (state, verdict) = policy::count(Some(count.state), quota, now);
+            count.state = state;
+            return verdict;
+        }
+        let (state, verdict) = policy::count(None, quota, now);
+        if self.counts.len() >= self.capacity {
             self.make_room(now);
         }
         self.counts.insert(key, Count { state, window: quota.window });
