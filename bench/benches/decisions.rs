@@ -1,5 +1,8 @@
 //! Decisions without I/O: authorising, and asking the access cache. With allocations counted.
 
+use std::num::NonZeroU32;
+use std::pin::pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use divan::{AllocProfiler, Bencher, black_box};
@@ -8,6 +11,7 @@ use mt_core::auth::Principal;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::Standing;
 use mt_core::id::{PrincipalId, TenantId};
+use mt_core::limit::{InProcessLimiter, Policy, Quota, RateLimiter as _};
 use reference_server::model::{Plan, Product, ProjectsDelete, Role, TasksCreate, TasksRead};
 
 #[global_allocator]
@@ -68,4 +72,20 @@ fn jwt_verified(bencher: Bencher<'_, '_>) {
     let tokens = JwtAuthenticator::new(JwtConfig::new("mt", "mt", key)).expect("one key");
     let token = tokens.issue(PrincipalId::generate(), 0).expect("it signs").token;
     bencher.bench_local(|| tokens.verify(black_box(&token)).is_ok());
+}
+
+/// One of a thousand callers, on a limit that lets them all through.
+#[divan::bench(args = [Policy::FixedWindow, Policy::SlidingWindow, Policy::Gcra])]
+fn in_process_limiter_check(bencher: Bencher<'_, '_>, policy: Policy) {
+    let quota = Quota::per_minute(NonZeroU32::MAX).with_policy(policy);
+    let limiter = InProcessLimiter::new();
+    let callers: Vec<_> = (0..1000).map(|_| format!("p/{}", PrincipalId::generate())).collect();
+    for caller in &callers {
+        limiter.count(caller, quota);
+    }
+    let mut next = callers.iter().cycle();
+    bencher.bench_local(|| {
+        let caller = black_box(next.next().expect("it goes round"));
+        pin!(limiter.check(caller, quota)).poll(&mut Context::from_waker(Waker::noop()))
+    });
 }

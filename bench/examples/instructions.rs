@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::hint::black_box;
+use std::num::NonZeroU32;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -11,11 +12,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use mt_bench::stack;
-
 use mt_core::access::{Access, AccessCache, Facts};
 use mt_core::auth::Principal;
 use mt_core::billing::Standing;
 use mt_core::id::{PrincipalId, TenantId};
+use mt_core::limit::{InProcessLimiter, Policy, Quota};
 use mt_tower::Guard;
 use mt_tower::layer::GuardLayer;
 use reference_server::model::{Plan, Product, Role, TasksCreate, TasksRead};
@@ -45,12 +46,21 @@ fn main() {
         "request_5_guards" => return guarded(stack::all(), times),
         _ => {}
     }
+    let limiter = InProcessLimiter::new();
+    let caller = format!("p/{}", principal.id());
+    let quota = |policy| Quota::per_minute(NonZeroU32::MAX).with_policy(policy);
+    let count = |policy| {
+        black_box(limiter.count(black_box(&caller), quota(policy)));
+    };
     for _ in 0..times {
         let access = black_box(&access);
         match operation.as_str() {
             "authorize_read" => drop(black_box(access.authorize::<TasksRead>())),
             "authorize_write" => drop(black_box(access.authorize::<TasksCreate>())),
             "access_cache_hit" => drop(black_box(cache.get(access.principal(), access.tenant()))),
+            "count_in_fixed_window" => count(Policy::FixedWindow),
+            "count_in_sliding_window" => count(Policy::SlidingWindow),
+            "count_by_gcra" => count(Policy::Gcra),
             "nothing" => {}
             other => panic!("`{other}` is none of the operations in `scripts/instructions`"),
         }
