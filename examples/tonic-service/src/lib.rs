@@ -11,7 +11,8 @@
 //!
 //! The workspace is named by the metadata `x-tenant-id`, the caller by a bearer token. What the guards
 //! find out rides in the request's extensions, which tonic hands on to the method: [`NoteService`] takes
-//! its grant from there.
+//! its grant from there. By then tonic has decoded the message. So a member who may not call learns first
+//! that it is malformed, if it is; a stranger learns nothing, for guards come before.
 //!
 //! # Deployment
 //!
