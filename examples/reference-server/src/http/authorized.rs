@@ -1,11 +1,10 @@
 //! A permission as an argument of a handler.
 //!
-//! Salvo extracts the arguments of a handler in their order and calls it with all of them or not at
-//! all: one that asks for an [`Authorized`] runs for nobody else, and before it has seen body or path.
+//! Salvo extracts the arguments of a handler in their order, and calls it with all of them or not at
+//! all. So a handler whose first argument is an [`Authorized`] does not run without the permission, and
+//! whoever lacks it is told so before body and path are looked at.
 //!
-//! Put it first. Its name is the argument's, since `#[handler]` takes no patterns.
-
-use std::sync::LazyLock;
+//! `#[handler]` takes names and no patterns: in a handler the grant is `grant.0`.
 
 use mt_core::access::{Grant, Permission};
 use mt_tower::authorize::authorize;
@@ -21,10 +20,9 @@ use super::problem::ApiError;
 /// See [`authorize`]; the answer is the problem document that a guard would have given.
 ///
 /// ```
-/// use mt_core::access::Permission;
 /// use reference_server::http::authorized::Authorized;
 /// use reference_server::model::ProjectsRead;
-/// use salvo::handler;
+/// use salvo::prelude::*;
 ///
 /// #[handler]
 /// async fn show(grant: Authorized<ProjectsRead>) -> String {
@@ -36,7 +34,7 @@ pub struct Authorized<P: Permission>(pub Grant<P>);
 
 impl<'ex, P: Permission> Extractible<'ex> for Authorized<P> {
     fn metadata() -> &'static Metadata {
-        static METADATA: LazyLock<Metadata> = LazyLock::new(|| Metadata::new("Authorized"));
+        static METADATA: Metadata = Metadata::new("Authorized");
         &METADATA
     }
 
