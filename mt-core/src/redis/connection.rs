@@ -15,7 +15,7 @@ pub(super) fn lazy(server: impl IntoConnectionInfo) -> Result<ConnectionManager,
         .set_pipeline_buffer_size(256);
     Client::open(server)
         .and_then(|client| ConnectionManager::new_lazy_with_config(client, config))
-        .map_err(RedisUrlError::from)
+        .map_err(RedisUrlError::of)
 }
 
 /// The URL does not name a Redis server. The URL itself is not shown: it may hold a password.
@@ -36,8 +36,10 @@ impl RedisUrlError {
     }
 }
 
-impl From<redis::RedisError> for RedisUrlError {
-    fn from(error: redis::RedisError) -> Self {
+impl RedisUrlError {
+    // No `From`: which version of the client is used is nobody else's business.
+    #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
+    pub(super) fn of(error: redis::RedisError) -> Self {
         Self { category: error.category().to_owned() }
     }
 }

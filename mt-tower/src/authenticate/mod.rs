@@ -1,7 +1,7 @@
 //! Finds out who is calling.
 //!
 //! [`Authenticate`] takes the credential that a [`CredentialSource`] reads from the request, hands it
-//! to an [`Authenticator`], and leaves a [`Principal`](mt_core::auth::Principal) in the request's
+//! to an [`Authenticator`], and leaves a [`Principal`] in the request's
 //! extensions. Unless told otherwise the credential is a bearer token (RFC 6750): the scheme in any
 //! case, one header, one token, and nowhere but in the header.
 //!

@@ -68,7 +68,8 @@ impl Nodes {
         let named = urls
             .into_iter()
             .map(IntoConnectionInfo::into_connection_info)
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(RedisUrlError::of)?;
         let settings = named.first().cloned().ok_or_else(RedisUrlError::none)?;
         let named = named
             .into_iter()
