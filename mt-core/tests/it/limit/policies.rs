@@ -126,28 +126,39 @@ async fn redis_counts_as_the_process_does() {
 
 pub(super) async fn counts_as_the_process_does(store: &impl LimitStore) {
     for policy in POLICIES {
-        // Long enough that it is the same moment for all of them, wherever in a window that is.
-        let quota = Quota::per_hour(NonZeroU32::new(10).unwrap()).with_policy(policy);
-        let here = InProcessLimiter::with_capacity(128, clock());
-        for number in 0..15 {
-            let (there, here) =
-                (store.count("ada", quota).await.unwrap(), here.count("ada", quota));
-            assert_eq!(there.allowed, here.allowed, "{policy:?} {number}");
-            assert_eq!(there.remaining, here.remaining, "{policy:?} {number}");
-            assert_eq!(there.retry_after.is_zero(), here.allowed, "{policy:?} {number}");
-            assert!(there.reset_after <= 2 * quota.window, "{policy:?} {number} {there:?}");
-        }
-        // And a short one opens again, by the server's own clock.
-        let short = Quota::new(NonZeroU32::new(3).unwrap(), Duration::from_millis(300));
-        let short = short.with_policy(policy);
-        let refused = loop {
-            let verdict = store.count("bob", short).await.unwrap();
-            if !verdict.allowed {
-                break verdict;
-            }
-        };
-        assert!(refused.retry_after <= 2 * short.window, "{policy:?} {refused:?}");
-        let opened = async { while !store.count("bob", short).await.unwrap().allowed {} };
-        tokio::time::timeout(Duration::from_secs(10), opened).await.expect("it opens again");
+        in_time(async || counts_as_here(store, policy).await).await;
+        in_time(async || opens_again(store, policy).await).await;
     }
+}
+
+async fn counts_as_here(store: &impl LimitStore, policy: Policy) -> Result<(), StoreError> {
+    // Long enough that it is the same moment for all of them, wherever in a window that is.
+    let quota = Quota::per_hour(NonZeroU32::new(10).unwrap()).with_policy(policy);
+    let (key, here) = (Uuid::new_v4().to_string(), InProcessLimiter::with_capacity(128, clock()));
+    for number in 0..15 {
+        let (there, here) = (store.count(&key, quota).await?, here.count(&key, quota));
+        assert_eq!(there.allowed, here.allowed, "{policy:?} {number}");
+        assert_eq!(there.remaining, here.remaining, "{policy:?} {number}");
+        assert_eq!(there.retry_after.is_zero(), here.allowed, "{policy:?} {number}");
+        assert!(there.reset_after <= 2 * quota.window, "{policy:?} {number} {there:?}");
+    }
+    Ok(())
+}
+
+/// By the server's own clock.
+async fn opens_again(store: &impl LimitStore, policy: Policy) -> Result<(), StoreError> {
+    let short = Quota::new(NonZeroU32::new(3).unwrap(), Duration::from_millis(300));
+    let (key, short) = (Uuid::new_v4().to_string(), short.with_policy(policy));
+    let refused = loop {
+        let verdict = store.count(&key, short).await?;
+        if !verdict.allowed {
+            break verdict;
+        }
+    };
+    assert!(refused.retry_after <= 2 * short.window, "{policy:?} {refused:?}");
+    let opened = async {
+        while !store.count(&key, short).await?.allowed {}
+        Ok(())
+    };
+    tokio::time::timeout(Duration::from_secs(10), opened).await.expect("it opens again")
 }
