@@ -13,11 +13,11 @@ use std::error::Error as _;
 use std::future::{Future, pending};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta};
-use mt_core::clock::ManualClock;
+use chrono::{DateTime, TimeDelta, Utc};
+use mt_core::clock::{Clock, ManualClock};
 use mt_core::limit::{
     InProcessLimiter, LimitStore, NotCounted, Policy, Quota, RateLimiter, StoreError, StoreLimiter,
     Verdict, WhenAway,

@@ -101,3 +101,36 @@ fn threads_share_one_count() {
     });
     assert_eq!(allowed.into_inner(), 500);
 }
+
+/// A clock by which no two moments are the same, and from which others get ahead of the one who looks.
+struct EachReadingIsLater(AtomicI64);
+
+impl Clock for EachReadingIsLater {
+    fn now(&self) -> DateTime<Utc> {
+        let reading = self.0.fetch_add(1, SeqCst);
+        std::thread::yield_now();
+        DateTime::from_timestamp_micros(reading).unwrap()
+    }
+}
+
+/// Whoever came by a moment later, and counted first, is not taken for a clock that was set back.
+#[test]
+fn threads_do_not_lose_counts_to_each_others_time() {
+    let limiter =
+        InProcessLimiter::with_capacity(8192, EachReadingIsLater(AtomicI64::new(1_795_000_000)));
+    for policy in POLICIES {
+        for round in 0..500 {
+            let (key, quota) = (round.to_string(), a_minute(500).with_policy(policy));
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        for _ in 0..5 {
+                            limiter.count(&key, quota);
+                        }
+                    });
+                }
+            });
+            assert_eq!(limiter.count(&key, quota).remaining, 500 - 21, "{policy:?} {round}");
+        }
+    }
+}
