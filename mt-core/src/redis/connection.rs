@@ -13,9 +13,11 @@ pub(super) fn lazy(server: impl IntoConnectionInfo) -> Result<ConnectionManager,
         .set_connection_timeout(Some(Duration::from_millis(100)))
         .set_number_of_retries(0)
         .set_pipeline_buffer_size(256);
-    Client::open(server)
-        .and_then(|client| ConnectionManager::new_lazy_with_config(client, config))
-        .map_err(RedisUrlError::of)
+    let server = server.into_connection_info().map_err(RedisUrlError::of)?;
+    // Else the second of two counts waits until the first is answered.
+    let tcp = server.tcp_settings().clone().set_nodelay(true);
+    let client = Client::open(server.set_tcp_settings(tcp)).map_err(RedisUrlError::of)?;
+    ConnectionManager::new_lazy_with_config(client, config).map_err(RedisUrlError::of)
 }
 
 /// The URL does not name a Redis server. The URL itself is not shown: it may hold a password.
