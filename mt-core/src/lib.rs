@@ -8,7 +8,7 @@
 //! | [`access`] | roles × permissions × plans → `Access` → `Grant` |
 //! | [`auth`] | who is calling: `Authenticator`, JSON Web Tokens (feature `jwt`) |
 //! | [`billing`] | subscription status, standing, grace |
-//! | [`limit`] | rate limits: in the process, or shared through Redis (feature `redis`) |
+//! | [`limit`] | rate limits: in the process, or shared through Redis (features `redis`, `redis-cluster`) |
 //! | `pg` | Postgres: tenant transactions, members, invites, the webhook ledger (feature `postgres`) |
 //! | [`roster`] | who may hand out, change and take away which role |
 //!
