@@ -27,6 +27,7 @@ impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::Forbidden => Self::new(&problems::FORBIDDEN),
+            Denied::NotAMember => Self::not_found(),
             Denied::PaymentRequired => Self::new(&problems::BILLING_REQUIRED),
             Denied::Suspended => Self::new(&problems::ORG_SUSPENDED),
             other => internal(&other),

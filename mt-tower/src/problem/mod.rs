@@ -200,6 +200,7 @@ impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::Forbidden => Self::FORBIDDEN,
+            Denied::NotAMember => Self::NOT_FOUND,
             Denied::PaymentRequired => Self::BILLING_REQUIRED,
             Denied::Suspended => Self::TENANT_SUSPENDED,
             // A reason newer than this crate still refuses.

@@ -134,6 +134,7 @@ fn reasons_become_problems() {
     let boxed = || "connection refused".into();
     for (problem, same_as) in [
         (Problem::from(Denied::Forbidden), Problem::FORBIDDEN),
+        (Problem::from(Denied::NotAMember), Problem::NOT_FOUND),
         (Problem::from(Denied::PaymentRequired), Problem::BILLING_REQUIRED),
         (Problem::from(Denied::Suspended), Problem::TENANT_SUSPENDED),
         (Problem::from(AccessError::NotAMember), Problem::NOT_FOUND),
