@@ -4,13 +4,17 @@
 //! not ours to choose: fields have moved several times. So fields are looked for where any version
 //! puts them, [`api_version`](Event::api_version) is kept for people to read, and an unknown type is
 //! data and not an error.
+//!
+//! A *thin* event (`v2.core.event`) names what changed and does not show it. It says nothing that could
+//! be projected; it is a hint to ask Stripe ([`asks_about`](Event::asks_about)). Where an endpoint gets
+//! both kinds, both are made for one change, and share a [`dedupe_key`](Event::dedupe_key).
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::invoice::{Invoice, InvoiceOutcome};
-use crate::json::{instant, reference, reference_at, word};
-use crate::subscription::Subscription;
+use crate::invoice::Invoice;
+use crate::json::{customer, instant, reference_at, word};
+use crate::subscription::SubscriptionChange;
 
 /// The envelope of an event and the object that it is about.
 ///
@@ -32,12 +36,12 @@ pub struct Event {
 /// What an event asks for.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// An invoice was paid, or a payment of it failed.
+    /// An invoice as it was when the event was made.
     Invoice(Invoice),
     /// Nothing, and why, in a word for the ledger.
     None(&'static str),
     /// A subscription as it was when the event was made.
-    Subscription(Subscription),
+    Subscription(SubscriptionChange),
 }
 
 impl Event {
@@ -97,6 +101,41 @@ impl Event {
         self.envelope.get("object").and_then(Value::as_str) == Some("v2.core.event")
     }
 
+    /// The snapshot event that was made for the same change, where a thin event names one.
+    #[must_use]
+    pub fn snapshot_event(&self) -> Option<&str> {
+        self.envelope.get("snapshot_event").filter(|_| self.is_thin()).and_then(word)
+    }
+
+    /// The same for a thin event and for the snapshot event that was made for the same change.
+    ///
+    /// A snapshot that is stored makes its thin twin needless. Not the other way round: the twin would
+    /// keep what it does not show from being seen.
+    ///
+    /// ```
+    /// use mt_stripe::event::Event;
+    ///
+    /// let full = Event::parse(br#"{"id": "evt_1", "type": "customer.subscription.updated"}"#)?;
+    /// let thin = Event::parse(br#"{"id": "evt_2", "object": "v2.core.event",
+    ///     "type": "v1.customer.subscription.updated", "snapshot_event": "evt_1",
+    ///     "related_object": {"id": "sub_1", "type": "subscription"}}"#)?;
+    /// assert_eq!(thin.dedupe_key(), full.dedupe_key());
+    /// assert_eq!((thin.asks_about(), full.asks_about()), (Some("sub_1"), None));
+    /// # Ok::<(), mt_stripe::event::EventError>(())
+    /// ```
+    #[must_use]
+    pub fn dedupe_key(&self) -> &str {
+        self.snapshot_event().unwrap_or(&self.id)
+    }
+
+    /// The subscription that a thin event says has changed.
+    #[must_use]
+    pub fn asks_about(&self) -> Option<&str> {
+        let related = self.envelope.get("related_object").filter(|_| self.is_thin())?;
+        let kind = related.get("type").and_then(word)?;
+        related.get("id").and_then(word).filter(|_| kind == "subscription")
+    }
+
     /// The identifier of the object that it is about. `invoice.upcoming` has none.
     #[must_use]
     pub fn object_id(&self) -> Option<&str> {
@@ -108,7 +147,7 @@ impl Event {
     #[must_use]
     pub fn customer(&self) -> Option<&str> {
         let object = self.object()?;
-        object.get("customer").and_then(reference).or_else(|| {
+        customer(object).or_else(|| {
             let is_customer = object.get("object").and_then(Value::as_str) == Some("customer");
             is_customer.then(|| object.get("id").and_then(word)).flatten()
         })
@@ -118,7 +157,7 @@ impl Event {
     #[must_use]
     pub fn effect(&self) -> Effect {
         if self.is_thin() {
-            // Names what changed and not into what; nothing here calls Stripe to ask.
+            // Names what changed and not into what.
             return Effect::None("thin_event");
         }
         let Some(object) = self.object() else { return Effect::None("no_object") };
@@ -126,25 +165,26 @@ impl Event {
             "customer.subscription.created"
             | "customer.subscription.deleted"
             | "customer.subscription.paused"
+            | "customer.subscription.pending_update_applied"
+            | "customer.subscription.pending_update_expired"
             | "customer.subscription.resumed"
+            | "customer.subscription.trial_will_end"
             | "customer.subscription.updated" => {
                 let deleted = self.kind == "customer.subscription.deleted";
-                Subscription::read(object, deleted)
+                let previous = self.envelope.pointer("/data/previous_attributes");
+                SubscriptionChange::read(object, previous, deleted)
                     .map_or(Effect::None("no_subscription_id"), Effect::Subscription)
             }
-            "invoice.paid" => invoice(object, InvoiceOutcome::Paid),
-            "invoice.payment_failed" => invoice(object, InvoiceOutcome::Failed),
+            kind if Invoice::is_told_by(kind) => {
+                Invoice::read(object, kind).map_or(Effect::None("no_invoice_id"), Effect::Invoice)
+            }
             _ => Effect::None("unhandled_type"),
         }
     }
 
-    fn object(&self) -> Option<&Value> {
+    pub(crate) fn object(&self) -> Option<&Value> {
         self.envelope.pointer("/data/object").filter(|object| object.is_object())
     }
-}
-
-fn invoice(object: &Value, outcome: InvoiceOutcome) -> Effect {
-    Invoice::read(object, outcome).map_or(Effect::None("no_invoice_id"), Effect::Invoice)
 }
 
 /// Why a body is no event. The sender may be told: only somebody with the secret gets this far.
@@ -206,6 +246,28 @@ mod tests {
         assert_eq!(event.object_id(), Some("sub_1"));
         assert_eq!(event.created(), DateTime::from_timestamp(1_795_449_600, 0));
         assert!(matches!(event.effect(), Effect::None("thin_event")));
+        assert_eq!((event.dedupe_key(), event.asks_about()), ("evt_1", Some("sub_1")));
+    }
+
+    #[test]
+    fn only_a_thin_event_about_a_subscription_is_a_hint() {
+        let hint = |object: &str, related: Value| {
+            let event = parse(&json!({
+                "id": "evt_1", "object": object, "type": "x", "related_object": related,
+                "snapshot_event": "evt_0",
+            }));
+            (event.asks_about().map(str::to_owned), event.dedupe_key().to_owned())
+        };
+        let about = |kind: &str| json!({"id": "sub_1", "type": kind});
+        let [own, twin] = ["evt_1".to_owned(), "evt_0".to_owned()];
+        assert_eq!(
+            hint("v2.core.event", about("subscription")),
+            (Some("sub_1".into()), twin.clone())
+        );
+        assert_eq!(hint("v2.core.event", about("invoice")), (None, twin.clone()));
+        assert_eq!(hint("v2.core.event", json!(null)), (None, twin));
+        // An ordinary event cannot borrow another's name.
+        assert_eq!(hint("event", about("subscription")), (None, own));
     }
 
     #[test]

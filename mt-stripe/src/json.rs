@@ -4,6 +4,7 @@
 //! and free of control characters, so that whatever comes out of here can be stored.
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The longest identifier or word, in bytes; Stripe's own bound.
@@ -11,6 +12,26 @@ const MAX_BYTES: usize = 255;
 
 /// The last second of the year 9999.
 const LAST: i64 = 253_402_300_799;
+
+/// A time as Stripe tells it, and as it is stored: whole seconds, which Postgres compares as numbers.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Second(i64);
+
+impl Second {
+    pub(crate) const EPOCH: Self = Self(0);
+
+    /// The second that `time` lies in.
+    pub(crate) fn of(time: DateTime<Utc>) -> Self {
+        Self(time.timestamp().clamp(0, LAST))
+    }
+}
+
+impl From<Second> for DateTime<Utc> {
+    fn from(Second(seconds): Second) -> Self {
+        Self::from_timestamp(seconds.clamp(0, LAST), 0).unwrap_or_default()
+    }
+}
 
 /// A non-empty text.
 pub(crate) fn word(value: &Value) -> Option<&str> {
@@ -22,6 +43,11 @@ pub(crate) fn word(value: &Value) -> Option<&str> {
 /// An identifier: a text, or an expanded object with an `id`.
 pub(crate) fn reference(value: &Value) -> Option<&str> {
     word(value).or_else(|| word(value.get("id")?))
+}
+
+/// Whose `object` is: a customer, or the account that stands for one in newer integrations.
+pub(crate) fn customer(object: &Value) -> Option<&str> {
+    ["customer", "customer_account"].iter().find_map(|field| reference(object.get(field)?))
 }
 
 /// What `pointer` (RFC 6901) points at, as an identifier.

@@ -11,20 +11,25 @@
 //! | [`event`] | what it says, in whichever API version it was rendered |
 //! | [`subscription`], [`invoice`] | the two objects that events are about, and what their events come to |
 //! | [`order`] | which of many snapshots to believe, whatever order they came in |
+//! | [`known`] | what an answer of Stripe's counts against events, and against other answers |
 //! | [`projection`] | what a tenant has paid for, as a pure function of all of it |
 //! | [`processor`] | the ledger's transactions: receive, apply, replay, retry |
 //! | [`link`] | which customer pays for which tenant |
+//! | [`fetch`], [`refetch`] | asking Stripe where events cannot tell, and writing down the answer |
 //!
-//! The crate never calls Stripe. Everything that decides is pure; [`processor`] and [`link`] are the
-//! only modules that say SQL.
+//! Everything that decides is pure, with time as an argument. [`processor`], [`link`], [`refetch`] and
+//! and without one nothing does.
 
 pub mod event;
+pub mod fetch;
 pub mod invoice;
 mod json;
+pub mod known;
 pub mod link;
 pub mod order;
 pub mod processor;
 pub mod projection;
+pub mod refetch;
 pub mod signature;
 mod state;
 pub mod subscription;

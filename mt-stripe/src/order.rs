@@ -1,28 +1,52 @@
 //! Which of many snapshots of a subscription is the one to believe.
 //!
 //! Deliveries come late, twice and out of order, and `created` has seconds: an event must not win by
-//! arriving last, nor by a clock that several events share. So events are put into a total order
-//! that needs no arrival, the [`Key`], and a subscription is the snapshot with the greatest key. A
-//! maximum does not depend on order or repetition, and the key is stored beside the snapshot, so this
-//! holds across replays and after old events have been purged.
+//! arriving last, nor by a clock that several events share. So what is kept is a set that needs no
+//! arrival: the events of the greatest [`Group`], which is a phase of life and a second. Joining two
+//! such sets is associative, commutative and idempotent, and the set is stored with the subscription,
+//! so this holds across replays and after old events have been purged.
 //!
-//! What a maximum cannot know is which of two *different* snapshots of one second was the later. Then
-//! the state says [`needs_refetch`](SubscriptionState::needs_refetch); that flag, too, is a function
-//! of the set of events. Stripe documents no better order, so asking Stripe is all that is left.
+//! Within a second, an event that says what it replaced (`previous_attributes`) comes after the one
+//! that showed that. Of those that nobody comes after, the greatest by type and identifier is believed.
+//! If they show different things, only Stripe knows which is true, and the state says so
+//! ([`Believed::ambiguous`]); that flag, too, is a function of the set of events.
+//!
+//! ```
+//! use chrono::DateTime;
+//! use mt_stripe::event::{Effect, Event};
+//! use mt_stripe::order::SubscriptionState;
+//!
+//! let seen = |body: &str| {
+//!     let event = Event::parse(body.as_bytes()).unwrap();
+//!     let Effect::Subscription(change) = event.effect() else { panic!("{body}") };
+//!     SubscriptionState::of(change, event.kind(), event.id(), event.created().unwrap())
+//! };
+//! let failed = seen(r#"{"id": "evt_b", "type": "customer.subscription.updated", "created": 1795449600,
+//!     "data": {"object": {"id": "sub_1", "status": "past_due"},
+//!              "previous_attributes": {"status": "active"}}}"#);
+//! let began = seen(r#"{"id": "evt_z", "type": "customer.subscription.created", "created": 1795449600,
+//!     "data": {"object": {"id": "sub_1", "status": "active"}}}"#);
+//!
+//! // One second, either order.
+//! let state = failed.clone().join(began.clone());
+//! assert_eq!(state, began.join(failed));
+//! let believed = state.believed().unwrap();
+//! assert_eq!((believed.event, believed.ambiguous), ("evt_b", false));
+//! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use mt_core::billing::SubscriptionStatus;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::subscription::Subscription;
+use crate::json::Second;
+use crate::subscription::{Subscription, SubscriptionChange};
 
 /// How far a subscription's life has gone. The only transition that is enforced: live statuses
 /// follow each other in any order, but none follows the end, and none leads back to the start.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(into = "u8", try_from = "u8")]
 pub enum Phase {
     /// Waits for its first payment.
     Incomplete,
@@ -33,7 +57,18 @@ pub enum Phase {
 }
 
 impl Phase {
-    fn of(status: &SubscriptionStatus) -> Self {
+    /// The phase of a subscription with this status.
+    ///
+    /// ```
+    /// use mt_core::billing::SubscriptionStatus;
+    /// use mt_stripe::order::Phase;
+    ///
+    /// let of = |word| Phase::of(&SubscriptionStatus::from_word(word));
+    /// assert!(of("incomplete") < of("past_due") && of("active") < of("canceled"));
+    /// assert_eq!(of("a_word_of_next_year"), Phase::Live);
+    /// ```
+    #[must_use]
+    pub const fn of(status: &SubscriptionStatus) -> Self {
         match status {
             SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired => Self::Ended,
             SubscriptionStatus::Incomplete => Self::Incomplete,
@@ -48,10 +83,35 @@ impl Phase {
     }
 }
 
+impl From<Phase> for u8 {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Incomplete => 0,
+            Phase::Live => 1,
+            Phase::Ended => 2,
+        }
+    }
+}
+
+impl TryFrom<u8> for Phase {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        match number {
+            0 => Ok(Self::Incomplete),
+            1 => Ok(Self::Live),
+            2 => Ok(Self::Ended),
+            other => Err(format!("`{other}` is no phase")),
+        }
+    }
+}
+
 /// What a type of event says about its place within one second.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rank {
+    /// Says that something will happen. What it shows may be older than its second.
+    Announced,
     /// The first of all.
     Created,
     /// Updated, paused, resumed.
@@ -62,9 +122,18 @@ pub enum Rank {
 
 impl Rank {
     /// The rank of events of type `kind`.
+    ///
+    /// ```
+    /// use mt_stripe::order::Rank;
+    ///
+    /// let [soon, first, then, last] = ["trial_will_end", "created", "resumed", "deleted"]
+    ///     .map(|change| Rank::of(&format!("customer.subscription.{change}")));
+    /// assert!(soon < first && first < then && then < last);
+    /// ```
     #[must_use]
     pub fn of(kind: &str) -> Self {
         match kind {
+            "customer.subscription.trial_will_end" => Self::Announced,
             "customer.subscription.created" => Self::Created,
             "customer.subscription.deleted" => Self::Deleted,
             _ => Self::Changed,
@@ -72,47 +141,90 @@ impl Rank {
     }
 }
 
-/// The place of an event among all events of its subscription.
-///
-/// No two events have the same key, since it holds the event's identifier; that part carries no
-/// order of its own and only makes the choice the same everywhere.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct Key {
-    /// Compared first.
-    pub phase: Phase,
-    /// The event's `created`.
-    pub created: DateTime<Utc>,
-    /// By type.
-    pub rank: Rank,
-    /// The event's identifier.
-    pub event: String,
+/// Events that cannot be ordered by what their envelope says: one phase, one second.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Group(Phase, Second);
+
+impl Group {
+    /// The phase of life: compared first.
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        self.0
+    }
+
+    /// The `created` of its events.
+    #[must_use]
+    pub fn created(&self) -> DateTime<Utc> {
+        self.1.into()
+    }
+}
+
+/// One event, as far as it matters here.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Sighting {
+    rank: Rank,
+    after: Subscription,
+    before: Option<Subscription>,
+}
+
+impl Sighting {
+    /// Whether it can be placed before another. What only announces or begins comes first anyway; what
+    /// changes something and does not say what stays in question.
+    fn can_come_before(&self) -> bool {
+        self.before.is_some() || matches!(self.rank, Rank::Announced | Rank::Created)
+    }
+
+    fn is_replaced_by(&self, other: &Self) -> bool {
+        other.before.as_ref() == Some(&self.after) && other.after != self.after
+    }
 }
 
 /// What all events of one subscription come to.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SubscriptionState {
-    /// The event that is believed.
-    pub key: Key,
-    /// What it shows.
-    pub snapshot: Subscription,
-    /// Whether another event of the same phase and second shows something else.
-    pub ambiguous: bool,
+    group: Group,
+    /// The events of the group, by identifier. One identifier has one content.
+    seen: BTreeMap<String, Sighting>,
     /// The last time it was seen alive and not past due.
-    pub settled: Option<DateTime<Utc>>,
+    settled: Option<Second>,
     /// The times since then at which it was seen past due.
-    pub past_due: BTreeSet<DateTime<Utc>>,
+    past_due: BTreeSet<Second>,
+}
+
+/// The event of a [`SubscriptionState`] that is believed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Believed<'s> {
+    /// Its identifier.
+    pub event: &'s str,
+    /// What it shows.
+    pub subscription: &'s Subscription,
+    /// Whether another that could be the later one shows something else.
+    pub ambiguous: bool,
+}
+
+impl Default for SubscriptionState {
+    /// Of no event at all: joining it changes nothing.
+    fn default() -> Self {
+        Self {
+            group: Group(Phase::Incomplete, Second::EPOCH),
+            seen: BTreeMap::new(),
+            settled: None,
+            past_due: BTreeSet::new(),
+        }
+    }
 }
 
 impl SubscriptionState {
     /// What one event comes to.
     #[must_use]
-    pub fn of(snapshot: Subscription, kind: &str, event: &str, created: DateTime<Utc>) -> Self {
-        let phase = Phase::of(&snapshot.status);
-        let past_due = snapshot.status == SubscriptionStatus::PastDue;
+    pub fn of(change: SubscriptionChange, kind: &str, event: &str, created: DateTime<Utc>) -> Self {
+        let SubscriptionChange { after, before } = change;
+        let (phase, created) = (Phase::of(&after.status), Second::of(created));
+        let past_due = after.status == SubscriptionStatus::PastDue;
+        let sighting = Sighting { rank: Rank::of(kind), after, before };
         Self {
-            key: Key { phase, created, rank: Rank::of(kind), event: event.to_owned() },
-            snapshot,
-            ambiguous: false,
+            group: Group(phase, created),
+            seen: BTreeMap::from([(event.to_owned(), sighting)]),
             settled: (phase == Phase::Live && !past_due).then_some(created),
             past_due: past_due.then_some(created).into_iter().collect(),
         }
@@ -120,9 +232,9 @@ impl SubscriptionState {
 
     /// What the events behind both come to.
     ///
-    /// Associative, commutative and idempotent: a chain (the greatest phase and second) times the set
-    /// of snapshots seen in it, of which only *one* or *several* is kept, times the time last settled
-    /// with the past-due times above it.
+    /// Associative, commutative and idempotent, with [`default`](Self::default) as its neutral element:
+    /// a chain (the greatest group) times the set of events seen in it, times the time last settled
+    /// with the past-due times above it. Postgres does the same in one statement (`state.rs`).
     #[must_use]
     pub fn join(self, other: Self) -> Self {
         let settled = self.settled.max(other.settled);
@@ -132,33 +244,54 @@ impl SubscriptionState {
             .filter(|at| settled.is_none_or(|settled| **at > settled))
             .copied()
             .collect();
-        let (winner, loser) = if other.key > self.key { (other, self) } else { (self, other) };
-        let same_second =
-            (winner.key.phase, winner.key.created) == (loser.key.phase, loser.key.created);
-        let ambiguous = winner.ambiguous
-            || same_second && (loser.ambiguous || winner.digest() != loser.digest());
-        Self { ambiguous, settled, past_due, ..winner }
+        let group = self.group.max(other.group);
+        let seen = [self, other]
+            .into_iter()
+            .filter(|state| state.group == group)
+            .flat_map(|state| state.seen)
+            .collect();
+        Self { group, seen, settled, past_due }
     }
 
-    /// Whether only Stripe can tell what the subscription is now.
+    /// The event to believe; `None` as long as there is none.
     #[must_use]
-    pub fn needs_refetch(&self) -> bool {
-        self.ambiguous || self.snapshot.truncated
+    pub fn believed(&self) -> Option<Believed<'_>> {
+        let is_last = |sighting: &Sighting| {
+            !(sighting.can_come_before()
+                && self.seen.values().any(|other| sighting.is_replaced_by(other)))
+        };
+        let mut candidates: Vec<(&String, &Sighting)> =
+            self.seen.iter().filter(|(_, sighting)| is_last(sighting)).collect();
+        if candidates.is_empty() {
+            // They go round in a circle.
+            candidates = self.seen.iter().collect();
+        }
+        let (event, decides) =
+            candidates.iter().max_by(|a, b| (a.1.rank, a.0).cmp(&(b.1.rank, b.0))).copied()?;
+        let ambiguous = candidates.iter().any(|(_, other)| other.after != decides.after);
+        Some(Believed { event, subscription: &decides.after, ambiguous })
     }
 
-    /// The start of the present run of `past_due`, which further failures do not move.
+    /// Where the believed event is.
     #[must_use]
-    pub fn past_due_since(&self) -> Option<DateTime<Utc>> {
-        let in_run = self.snapshot.status == SubscriptionStatus::PastDue;
-        // The believed event itself is missing from the set when the same second has it settled too.
-        in_run.then(|| self.past_due.first().copied().unwrap_or(self.key.created))
+    pub const fn group(&self) -> Group {
+        self.group
     }
 
-    /// A fingerprint of what is kept of the snapshot; what is not kept makes no difference.
-    #[must_use]
-    pub fn digest(&self) -> [u8; 32] {
-        let kept = serde_json::to_vec(&self.snapshot).expect("a snapshot serialises");
-        Sha256::digest(kept).into()
+    /// The identifiers of the events of that group.
+    pub fn events(&self) -> impl Iterator<Item = &str> {
+        self.seen.keys().map(String::as_str)
+    }
+
+    /// The last time at which an event showed it alive and not past due.
+    pub(crate) const fn settled(&self) -> Option<Second> {
+        self.settled
+    }
+
+    /// The start of the present run of `past_due` as events tell it, which further failures do not
+    /// move. `settled` is a time at which it is known not to have been past due.
+    pub(crate) fn past_due_since(&self, settled: Option<Second>) -> Option<Second> {
+        self.past_due.iter().find(|at| settled.is_none_or(|settled| **at > settled)).copied()
     }
 }
 

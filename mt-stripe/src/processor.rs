@@ -9,6 +9,8 @@
 //! So a process can be killed anywhere: what was acknowledged is in the ledger, and what was applied
 //! is marked as applied.
 
+mod asking;
+
 use std::error::Error;
 
 use mt_core::pg::ledger::{
@@ -20,7 +22,8 @@ use crate::PROVIDER;
 use crate::event::{Effect, Event};
 use crate::invoice::InvoiceState;
 use crate::order::SubscriptionState;
-use crate::projection::{PriceTable, project};
+use crate::projection::PriceTable;
+use crate::refetch::Refetcher;
 use crate::state::{self, Realm};
 
 const RECEIVE: SystemReason = SystemReason::new("store a webhook event");
@@ -43,11 +46,24 @@ pub struct ProcessorConfig {
     pub retry: RetryPolicy,
 }
 
+impl ProcessorConfig {
+    /// Why an event does not count here, if it does not: it is of another mode or account.
+    fn refuses(&self, event: &Event) -> Option<&'static str> {
+        let account = event.account().unwrap_or_default();
+        if self.livemode.is_some_and(|expected| expected != event.livemode()) {
+            return Some("livemode");
+        }
+        let unknown = |known: &Vec<String>| !known.iter().any(|known| known == account);
+        self.accounts.as_ref().is_some_and(unknown).then_some("account")
+    }
+}
+
 /// Stores and applies events. Cheap to clone; any number of replicas may run it.
 #[derive(Clone, Debug)]
 pub struct Processor {
     system: SystemPool,
     config: ProcessorConfig,
+    refetcher: Option<Refetcher>,
 }
 
 /// What became of a delivery.
@@ -63,7 +79,7 @@ impl Processor {
     /// Works on the ledger of `system`'s database.
     #[must_use]
     pub const fn new(system: SystemPool, config: ProcessorConfig) -> Self {
-        Self { system, config }
+        Self { system, config, refetcher: None }
     }
 
     /// Stores a verified delivery and, if its event is new, applies it at once.
@@ -137,7 +153,7 @@ impl Processor {
 
     /// One attempt at a claimed event.
     async fn work_on(&self, claimed: &Claimed) -> Result<EventStatus, PgError> {
-        let failure = match self.attempt(claimed).await {
+        let failure = match self.ask_then_attempt(claimed).await {
             Ok(Attempt::Settled(status)) => return Ok(status),
             Ok(Attempt::Fenced) => return Ok(EventStatus::Processing),
             Ok(Attempt::Undone(outcome)) => outcome,
@@ -183,13 +199,10 @@ impl Processor {
 
     async fn effect(&self, tx: &mut SystemTx, body: &[u8]) -> Result<Outcome, PgError> {
         let Ok(event) = Event::parse(body) else { return Ok(Outcome::Ignored("unreadable")) };
-        if self.config.livemode.is_some_and(|expected| expected != event.livemode()) {
-            return Ok(Outcome::Ignored("livemode"));
+        if let Some(reason) = self.config.refuses(&event) {
+            return Ok(Outcome::Ignored(reason));
         }
         let account = event.account().unwrap_or_default();
-        if self.config.accounts.as_ref().is_some_and(|known| !known.iter().any(|a| a == account)) {
-            return Ok(Outcome::Ignored("account"));
-        }
         let effect = match event.effect() {
             Effect::None(reason) => return Ok(Outcome::Ignored(reason)),
             effect => effect,
@@ -208,18 +221,18 @@ impl Processor {
         match effect {
             Effect::Subscription(seen) => {
                 let seen = SubscriptionState::of(seen, event.kind(), event.id(), created);
-                realm.join_subscription(tx, seen).await?;
+                if realm.join_subscription(tx, &seen).await?.is_none() {
+                    return Ok(Outcome::Ignored("other_customer"));
+                }
             }
-            Effect::Invoice(seen) => match InvoiceState::of(seen, event.id(), created) {
-                Some(seen) => realm.join_invoice(tx, seen).await?,
-                None => return Ok(Outcome::Ignored("no_customer")),
-            },
+            Effect::Invoice(seen) => {
+                if !realm.join_invoice(tx, &InvoiceState::of(seen, created)).await? {
+                    return Ok(Outcome::Ignored("other_customer"));
+                }
+            }
             Effect::None(reason) => return Ok(Outcome::Ignored(reason)),
         }
-        let subscriptions = realm.subscriptions(tx).await?;
-        let invoices = realm.invoices(tx).await?;
-        let billing = project(&subscriptions, &invoices, &self.config.prices);
-        state::write_tenant(tx, tenant, &billing).await?;
+        realm.project(tx, tenant, &self.config.prices).await?;
         Ok(Outcome::Processed)
     }
 }

@@ -1,17 +1,23 @@
 //! What a tenant has paid for, as a pure function of everything known about it.
 //!
 //! Nothing is patched: after each event the tenant's state is computed anew from all of its
-//! subscriptions and invoices. So a late end of an old subscription cannot take away a new one, and a
-//! changed price table takes effect with the next event or replay.
+//! subscriptions and invoices. So a late end of an old subscription cannot take away a new one. What is
+//! stored names prices and not plans; which plan a price buys is looked up here, and tenants that were
+//! projected with another [`PriceTable`] are projected again ([`reproject`](mod@crate::reproject)).
+//!
+//! What a status means for access is not decided here: a tenant's standing, and the grace that counts
+//! from [`past_due_since`](BillingState::past_due_since), is
+//! [`StandingPolicy`](mt_core::billing::StandingPolicy)'s.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use mt_core::billing::SubscriptionStatus;
+use sha2::{Digest as _, Sha256};
 
-use crate::invoice::{InvoiceOutcome, InvoiceState};
-use crate::order::SubscriptionState;
+use crate::invoice::{InvoiceState, InvoiceStatus};
+use crate::known::KnownSubscription;
 
 /// Which price buys which plan. Plans are words: this crate does not know an application's own.
 ///
@@ -66,11 +72,28 @@ impl PriceTable {
     fn word(&self, level: Option<usize>) -> &str {
         level.and_then(|level| self.paid.get(level)).map_or(&self.free, |(plan, _)| plan)
     }
+
+    /// A short name for what the table says: equal tables have the same, others do not.
+    ///
+    /// ```
+    /// use mt_stripe::projection::PriceTable;
+    ///
+    /// let table = |prices: [&str; 2]| PriceTable::new("free").plan("pro", prices).fingerprint();
+    /// assert_eq!(table(["price_a", "price_b"]), table(["price_b", "price_a"]));
+    /// assert_ne!(table(["price_a", "price_b"]), table(["price_a", "price_c"]));
+    /// ```
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let written = serde_json::to_vec(&(&self.free, &self.paid)).expect("words serialise");
+        hex::encode(&Sha256::digest(&written)[..16])
+    }
 }
 
 /// What somebody should look at, though nothing failed.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Flag {
+    /// Stripe was asked for the subscription and knows of none. What is known stays.
+    MissingAtStripe,
     /// Two events of one second disagree, or one was cut short: only Stripe knows.
     NeedsRefetch,
     /// A status that this version does not know.
@@ -84,6 +107,7 @@ impl Flag {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::MissingAtStripe => "missing_at_stripe",
             Self::NeedsRefetch => "needs_refetch",
             Self::UnknownStatus => "unknown_status",
             Self::UnmappedPrice => "unmapped_price",
@@ -102,8 +126,11 @@ pub struct BillingState {
     pub past_due_since: Option<DateTime<Utc>>,
     /// The end of what is paid for.
     pub current_period_end: Option<DateTime<Utc>>,
-    /// Whether it will end by itself.
+    /// Whether it will end by itself. It is in force until it does.
     pub cancel_at_period_end: bool,
+    /// Whether its invoices are not being collected (`pause_collection`). That is no status: it stays
+    /// what it is, and so does the plan.
+    pub collection_paused: bool,
     /// What somebody should look at.
     pub flags: BTreeSet<Flag>,
 }
@@ -112,13 +139,21 @@ pub struct BillingState {
 ///
 /// Of several subscriptions the one that entitles decides; then the higher plan, then the newer, then
 /// the identifier. Invoices of subscriptions that no snapshot is known of together stand in for one.
+///
+/// ```
+/// use mt_stripe::projection::{PriceTable, project};
+///
+/// // Who never subscribed.
+/// let state = project(&[], &[], &PriceTable::new("free"));
+/// assert_eq!((state.plan.as_str(), state.status.as_str()), ("free", "none"));
+/// ```
 #[must_use]
 pub fn project(
-    subscriptions: &[SubscriptionState],
+    subscriptions: &[KnownSubscription],
     invoices: &[InvoiceState],
     prices: &PriceTable,
 ) -> BillingState {
-    let known = subscriptions.iter().map(|state| Candidate::of_subscription(state, prices));
+    let known = subscriptions.iter().filter_map(|known| Candidate::of_subscription(known, prices));
     let stand_in = Candidate::of_invoices(subscriptions, invoices, prices);
     let Some(decides) = known.chain(stand_in).max_by(|a, b| a.precedence().cmp(&b.precedence()))
     else {
@@ -128,6 +163,7 @@ pub fn project(
             past_due_since: None,
             current_period_end: None,
             cancel_at_period_end: false,
+            collection_paused: false,
             flags: BTreeSet::new(),
         };
     };
@@ -137,6 +173,7 @@ pub fn project(
         past_due_since: decides.past_due_since,
         current_period_end: decides.current_period_end,
         cancel_at_period_end: decides.cancel_at_period_end,
+        collection_paused: decides.collection_paused,
         flags: decides.flags,
     }
 }
@@ -150,6 +187,7 @@ struct Candidate<'s> {
     past_due_since: Option<DateTime<Utc>>,
     current_period_end: Option<DateTime<Utc>>,
     cancel_at_period_end: bool,
+    collection_paused: bool,
     flags: BTreeSet<Flag>,
 }
 
@@ -160,8 +198,9 @@ impl<'s> Candidate<'s> {
         (entitles, self.level, self.started, self.id)
     }
 
-    fn of_subscription(state: &'s SubscriptionState, prices: &PriceTable) -> Self {
-        let snapshot = &state.snapshot;
+    fn of_subscription(known: &'s KnownSubscription, prices: &PriceTable) -> Option<Self> {
+        let current = known.current()?;
+        let snapshot = current.subscription;
         let bought = prices.level(snapshot.prices.iter().map(String::as_str));
         let mut flags = BTreeSet::new();
         let level = match &snapshot.status {
@@ -183,58 +222,77 @@ impl<'s> Candidate<'s> {
             | SubscriptionStatus::Incomplete
             | SubscriptionStatus::IncompleteExpired => None,
         };
-        if state.needs_refetch() {
+        if current.needs_refetch {
             flags.insert(Flag::NeedsRefetch);
         }
-        Self {
+        if current.missing {
+            flags.insert(Flag::MissingAtStripe);
+        }
+        Some(Self {
             status: snapshot.status.clone(),
             level,
-            started: snapshot.started.unwrap_or(state.key.created),
+            started: snapshot.started.unwrap_or(current.seen),
             id: &snapshot.id,
-            past_due_since: state.past_due_since(),
+            past_due_since: current.past_due_since,
             current_period_end: snapshot.current_period_end,
             cancel_at_period_end: snapshot.cancel_at_period_end,
+            collection_paused: snapshot.collection_paused,
             flags,
-        }
+        })
     }
 
-    /// Of several invoices the newest speaks; of two made in one second, the paid one.
+    /// Of several invoices the newest speaks; of two made in one second, the paid one. One that is
+    /// neither paid nor failed says nothing yet, and a void one nothing any more.
     fn of_invoices(
-        subscriptions: &[SubscriptionState],
+        subscriptions: &[KnownSubscription],
         invoices: &'s [InvoiceState],
         prices: &PriceTable,
     ) -> Option<Self> {
-        let mut open: Vec<&InvoiceState> = invoices
+        let known = |id: &str| {
+            let mut all = subscriptions.iter().filter_map(KnownSubscription::current);
+            all.any(|current| current.subscription.id == id)
+        };
+        let mut open: Vec<(&InvoiceState, bool)> = invoices
             .iter()
             .filter(|invoice| match &invoice.subscription {
-                Some(id) => subscriptions.iter().all(|state| state.snapshot.id != *id),
+                Some(id) => !known(id),
                 // Names none: stands in only where there is none.
                 None => subscriptions.is_empty(),
             })
+            .filter_map(|invoice| Some((invoice, is_paid(invoice)?)))
             .collect();
-        open.sort_by_key(|invoice| Reverse((invoice.created, invoice.outcome(), &invoice.id)));
-        let newest = open.first()?;
-        let past_due_since = open
-            .iter()
-            .take_while(|invoice| invoice.outcome() == InvoiceOutcome::Failed)
-            .filter_map(|invoice| invoice.first_failed)
-            .min();
+        open.sort_by_key(|(invoice, paid)| Reverse((invoice.created(), *paid, &invoice.id)));
+        let (newest, paid) = open.first()?;
+        let past_due_since =
+            open.iter().take_while(|(_, paid)| !paid).filter_map(|(i, _)| i.first_failed()).min();
         let bought = prices.level(newest.prices.iter().map(String::as_str));
         Some(Self {
-            status: match newest.outcome() {
-                InvoiceOutcome::Failed => SubscriptionStatus::PastDue,
-                InvoiceOutcome::Paid => SubscriptionStatus::Active,
+            status: match paid {
+                false => SubscriptionStatus::PastDue,
+                true => SubscriptionStatus::Active,
             },
             // An invoice may not show its price; that it is one of a subscription is enough for the
             // lowest plan that costs something.
             level: bought.or(Some(0)),
-            started: newest.created,
+            started: newest.created(),
             id: &newest.id,
             past_due_since,
             current_period_end: None,
             cancel_at_period_end: false,
+            collection_paused: false,
             flags: BTreeSet::new(),
         })
+    }
+}
+
+/// Whether the money came; `None` where the invoice tells neither that it did nor that it did not.
+fn is_paid(invoice: &InvoiceState) -> Option<bool> {
+    match invoice.status {
+        InvoiceStatus::Paid => Some(true),
+        InvoiceStatus::Void => None,
+        InvoiceStatus::Draft | InvoiceStatus::Open | InvoiceStatus::Uncollectible => {
+            invoice.first_failed().map(|_| false)
+        }
     }
 }
 

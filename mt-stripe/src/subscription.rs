@@ -1,11 +1,14 @@
 //! A subscription as one event shows it.
+//!
+//! Only what the projection needs is kept, and it is looked for wherever an API version has put it: a
+//! field that is missing is unknown, and never an error.
 
 use chrono::{DateTime, Utc};
 use mt_core::billing::SubscriptionStatus;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::json::{instant, reference, word};
+use crate::json::{customer, instant, reference, word};
 
 /// What is kept of a subscription, from whichever place its API version has it in.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -30,7 +33,62 @@ pub struct Subscription {
     pub truncated: bool,
 }
 
+/// What one event says of a subscription: how it is, and how it was just before.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SubscriptionChange {
+    /// The object of the event.
+    pub after: Subscription,
+    /// The same with the event's `previous_attributes` put back, where it has any. Only `updated`
+    /// events have.
+    pub before: Option<Subscription>,
+}
+
+impl SubscriptionChange {
+    /// Reads the object of an event and what it replaced; `None` when the object does not say which
+    /// subscription it is.
+    pub(crate) fn read(object: &Value, previous: Option<&Value>, deleted: bool) -> Option<Self> {
+        let after = Subscription::read(object, deleted)?;
+        let before = previous.filter(|previous| previous.is_object()).and_then(|previous| {
+            let mut object = object.clone();
+            put_back(&mut object, previous);
+            Subscription::read(&object, false)
+        });
+        Some(Self { after, before })
+    }
+}
+
+/// Overlays `previous` on `object`. Stripe names the fields that changed, at any depth of objects, and
+/// repeats an array whole when anything in it did.
+fn put_back(object: &mut Value, previous: &Value) {
+    match (object, previous) {
+        (Value::Object(object), Value::Object(previous)) => {
+            for (field, previous) in previous {
+                put_back(object.entry(field).or_insert(Value::Null), previous);
+            }
+        }
+        (object, previous) => *object = previous.clone(),
+    }
+}
+
 impl Subscription {
+    /// Reads a subscription as Stripe's API gives it; `None` when it does not say which one it is.
+    ///
+    /// ```
+    /// use mt_stripe::subscription::Subscription;
+    ///
+    /// let object = serde_json::json!({
+    ///     "id": "sub_1", "customer": "cus_1", "status": "active",
+    ///     "items": {"data": [{"price": {"id": "price_pro"}, "current_period_end": 1_795_449_600}]},
+    /// });
+    /// let subscription = Subscription::from_object(&object).unwrap();
+    /// assert_eq!(subscription.prices, ["price_pro"]);
+    /// assert!(Subscription::from_object(&serde_json::json!({"status": "active"})).is_none());
+    /// ```
+    #[must_use]
+    pub fn from_object(object: &Value) -> Option<Self> {
+        Self::read(object, false)
+    }
+
     /// Reads the object of an event; `None` when it does not say which subscription it is.
     pub(crate) fn read(object: &Value, deleted: bool) -> Option<Self> {
         let id = object.get("id").and_then(word)?.to_owned();
@@ -43,7 +101,7 @@ impl Subscription {
         let flag = |field| object.get(field).and_then(Value::as_bool).unwrap_or(false);
         Some(Self {
             id,
-            customer: object.get("customer").and_then(reference).map(str::to_owned),
+            customer: customer(object).map(str::to_owned),
             status,
             prices: prices(object),
             started: object.get("created").and_then(instant),
@@ -134,6 +192,33 @@ mod tests {
         assert_eq!(bare.status.as_str(), "snoozed");
         assert!(bare.prices.is_empty());
         assert!(Subscription::read(&json!({"status": "active"}), false).is_none());
+    }
+
+    #[test]
+    fn what_was_before_is_the_object_with_the_old_values_put_back() {
+        let object = json!({
+            "id": "sub_1", "status": "active", "cancel_at": null, "metadata": {"kept": "a"},
+            "items": {"has_more": false, "data": [{"price": {"id": "price_new"}}]},
+        });
+        let previous = json!({
+            "status": "past_due", "cancel_at": 1_795_449_600, "metadata": {"changed": "b"},
+            "items": {"data": [{"price": {"id": "price_old"}}]},
+        });
+        let change = SubscriptionChange::read(&object, Some(&previous), false).unwrap();
+        let before = change.before.unwrap();
+        assert_eq!(change.after.prices, ["price_new"]);
+        assert_eq!((before.id.as_str(), before.status.as_str()), ("sub_1", "past_due"));
+        assert_eq!(before.prices, ["price_old"]);
+        assert!(before.cancel_at_period_end && !before.truncated);
+
+        for silent in [None, Some(json!(null)), Some(json!("status"))] {
+            let change = SubscriptionChange::read(&object, silent.as_ref(), false).unwrap();
+            assert_eq!(change.before, None, "{silent:?}");
+        }
+        // Something changed that is not kept: before and after are the same.
+        let unkept = json!({"metadata": {"kept": "z"}, "description": null});
+        let change = SubscriptionChange::read(&object, Some(&unkept), false).unwrap();
+        assert_eq!(change.before, Some(change.after));
     }
 
     #[test]

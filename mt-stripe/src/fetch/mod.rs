@@ -1,0 +1,128 @@
+//! Asking Stripe what a subscription is now.
+//!
+//! Needed where events cannot tell: two of one second that disagree, one that was cut short, or one that
+//! only names what changed (see [`known`](crate::known) for what an answer counts against events).
+//! Anything that can ask is a [`SubscriptionFetcher`]; `StripeClient` (feature `http-client`) is the one
+//! over Stripe's API. Without one, such subscriptions are flagged and stay so.
+//!
+//! No lock and no connection is held while Stripe is asked.
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use chrono::{DateTime, Utc};
+//! use mt_stripe::fetch::{FetchError, SubscriptionFetcher, SubscriptionName};
+//! use mt_stripe::known::Answer;
+//! use mt_stripe::subscription::Subscription;
+//!
+//! /// Answers from a copy of somebody's account, kept in memory.
+//! #[derive(Debug)]
+//! struct Copied { objects: Vec<serde_json::Value>, at: DateTime<Utc> }
+//!
+//! #[async_trait]
+//! impl SubscriptionFetcher for Copied {
+//!     async fn fetch(&self, name: &SubscriptionName<'_>) -> Result<Answer, FetchError> {
+//!         let mut all = self.objects.iter().filter_map(Subscription::from_object);
+//!         Ok(Answer { subscription: all.find(|found| found.id == name.id), at: self.at })
+//!     }
+//! }
+//! ```
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::known::Answer;
+
+#[cfg(feature = "http-client")]
+mod http;
+
+#[cfg(feature = "http-client")]
+pub use self::http::{StripeClient, StripeClientError};
+
+/// Which subscription is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SubscriptionName<'n> {
+    /// The connected account that it belongs to; empty for the platform's own.
+    pub account: &'n str,
+    /// Whether it is about real money.
+    pub livemode: bool,
+    /// Its identifier.
+    pub id: &'n str,
+}
+
+/// Somebody who can be asked what a subscription is now.
+///
+/// The answer must have been read after the call began; that is all the order of answers rests on. Do
+/// not retry inside: who calls keeps the question in the ledger, with a clock of its own.
+#[async_trait]
+pub trait SubscriptionFetcher: fmt::Debug + Send + Sync {
+    /// Asks once.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError`]: there is no answer.
+    async fn fetch(&self, name: &SubscriptionName<'_>) -> Result<Answer, FetchError>;
+}
+
+/// Why there is no answer. For logs and the ledger; no text holds a key or a body.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// Too many were asked for (429, or a lock that was held).
+    #[error("stripe asks for fewer requests")]
+    RateLimited {
+        /// How long Stripe asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// Stripe will not answer that, now or later: a wrong key, or one without the right.
+    #[error("stripe answered {status} ({code})")]
+    Refused {
+        /// The status of the answer.
+        status: u16,
+        /// Stripe's word for it.
+        code: String,
+    },
+    /// No answer, a broken one, or an error on Stripe's side.
+    #[error("stripe could not be asked")]
+    Unavailable {
+        /// How long Stripe asks to be left alone.
+        retry_after: Option<Duration>,
+        /// What happened.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+impl FetchError {
+    /// Whether asking again later can help.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        match self {
+            Self::RateLimited { .. } | Self::Unavailable { .. } => true,
+            Self::Refused { .. } => false,
+        }
+    }
+
+    /// How long Stripe asks to be left alone, if it said.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } | Self::Unavailable { retry_after, .. } => {
+                *retry_after
+            }
+            Self::Refused { .. } => None,
+        }
+    }
+
+    /// The word for the ledger.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::RateLimited { .. } => "stripe_rate_limited",
+            Self::Refused { .. } => "stripe_refused",
+            Self::Unavailable { .. } => "stripe_unavailable",
+        }
+    }
+}

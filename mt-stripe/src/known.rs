@@ -1,0 +1,230 @@
+//! What is known of a subscription: what its events say, and what Stripe said when it was asked.
+//!
+//! An answer is a second source, and has no place of its own in the order of events: it was read at
+//! some moment between the question and the answer. So it carries a [`Ticket`] that was taken *before*
+//! the question and names the events that were known then. It speaks for exactly those; among answers
+//! the greater ticket wins, whichever came back first. An answer that was stamped when it arrived would
+//! let a slow old one overwrite a quick new one (`tests/it/interleavings.rs` counts how often).
+//!
+//! Against later events:
+//!
+//! * the later phase of life wins: an end stays the end, whoever told of it;
+//! * an event of a second after the answer is newer, and wins;
+//! * an event from between may or may not be in the answer. The answer stands, and is asked for again.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use mt_core::billing::SubscriptionStatus;
+use serde::{Deserialize, Serialize};
+
+use crate::json::Second;
+use crate::order::{Group, Phase, SubscriptionState};
+use crate::subscription::Subscription;
+
+/// Taken before Stripe is asked: the number orders answers, the rest says what the answer contains.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ticket {
+    number: i64,
+    basis: Basis,
+}
+
+impl Ticket {
+    /// A ticket with `number`, which must be greater than any that was taken before, for a subscription
+    /// of which `known` are the events so far.
+    #[must_use]
+    pub fn new(number: i64, known: &SubscriptionState) -> Self {
+        let events = known.events().map(str::to_owned).collect();
+        Self { number, basis: Basis { group: known.group(), events } }
+    }
+
+    pub(crate) const fn number(&self) -> i64 {
+        self.number
+    }
+}
+
+/// The events that an answer is known to contain, and with them all that came before.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Basis {
+    group: Group,
+    events: BTreeSet<String>,
+}
+
+impl Basis {
+    fn covers(&self, events: &SubscriptionState) -> bool {
+        self.group == events.group() && events.events().all(|event| self.events.contains(event))
+    }
+}
+
+/// What Stripe said of a subscription.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// The subscription as it was; `None` when Stripe knows of none by that name.
+    pub subscription: Option<Subscription>,
+    /// The time by Stripe's clock when the answer was made. It bounds the moment of reading from above.
+    pub at: DateTime<Utc>,
+}
+
+/// The answer that counts, as stored.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Fetched {
+    ticket: i64,
+    basis: Basis,
+    answered: Second,
+    subscription: Option<Subscription>,
+    /// Whether the latest answer was that there is no such subscription.
+    missing: bool,
+    /// The last time before which an answer showed it alive and not past due.
+    settled: Option<Second>,
+    /// The start of its present run of `past_due`, as far as answers tell.
+    past_due_since: Option<Second>,
+}
+
+impl Fetched {
+    fn ended(&self) -> bool {
+        let status = self.subscription.as_ref().map(|subscription| &subscription.status);
+        status.is_some_and(|status| Phase::of(status) == Phase::Ended)
+    }
+}
+
+/// All that is known of one subscription.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct KnownSubscription {
+    events: SubscriptionState,
+    fetched: Option<Fetched>,
+}
+
+/// What a subscription is, by all that is known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Current<'k> {
+    /// The snapshot that counts.
+    pub subscription: &'k Subscription,
+    /// Whether only Stripe can tell, and has not been asked since: two events of one second disagree, or
+    /// one was cut short.
+    pub needs_refetch: bool,
+    /// Whether Stripe was asked and knows of no such subscription.
+    pub missing: bool,
+    /// The start of the present run of `past_due`, which further failures do not move.
+    pub past_due_since: Option<DateTime<Utc>>,
+    /// When that was so. Stands in for a start that the snapshot does not tell.
+    pub seen: DateTime<Utc>,
+}
+
+impl From<SubscriptionState> for KnownSubscription {
+    fn from(events: SubscriptionState) -> Self {
+        Self { events, fetched: None }
+    }
+}
+
+impl KnownSubscription {
+    pub(crate) const fn stored(events: SubscriptionState, fetched: Option<Fetched>) -> Self {
+        Self { events, fetched }
+    }
+
+    pub(crate) const fn fetched(&self) -> Option<&Fetched> {
+        self.fetched.as_ref()
+    }
+
+    /// What events say.
+    #[must_use]
+    pub const fn events(&self) -> &SubscriptionState {
+        &self.events
+    }
+
+    /// With what another set of its events says.
+    #[must_use]
+    pub fn join(self, events: SubscriptionState) -> Self {
+        Self { events: self.events.join(events), fetched: self.fetched }
+    }
+
+    /// With what Stripe answered to the question that `ticket` was taken for. An answer that was
+    /// overtaken by one with a greater ticket changes nothing.
+    #[must_use]
+    pub fn answered(mut self, ticket: &Ticket, answer: Answer) -> Self {
+        if self.fetched.as_ref().is_some_and(|fetched| fetched.ticket >= ticket.number) {
+            return self;
+        }
+        let in_run = self.current().and_then(|current| current.past_due_since).map(Second::of);
+        let answered = Second::of(answer.at);
+        let previous = self.fetched.take();
+        let settled_before = previous.as_ref().and_then(|previous| previous.settled);
+        self.fetched = Some(match (answer.subscription, previous) {
+            // The row is kept, and the next answer may find it.
+            (None, Some(previous)) => Fetched { ticket: ticket.number, missing: true, ..previous },
+            // The end is the end, also for an answer from a replica that has not heard of it.
+            (Some(new), Some(previous))
+                if previous.ended() && Phase::of(&new.status) != Phase::Ended =>
+            {
+                Fetched { ticket: ticket.number, missing: false, ..previous }
+            }
+            (new, _) => {
+                let status = new.as_ref().map(|new| &new.status);
+                let past_due = status == Some(&SubscriptionStatus::PastDue);
+                let settles =
+                    !past_due && status.is_some_and(|status| Phase::of(status) == Phase::Live);
+                let group = ticket.basis.group;
+                Fetched {
+                    ticket: ticket.number,
+                    basis: ticket.basis.clone(),
+                    answered,
+                    missing: new.is_none(),
+                    settled: settled_before.max(settles.then(|| Second::of(group.created()))),
+                    past_due_since: past_due.then(|| in_run.unwrap_or(answered)),
+                    subscription: new,
+                }
+            }
+        });
+        self
+    }
+
+    /// What the subscription is now; `None` as long as nothing is known.
+    #[must_use]
+    pub fn current(&self) -> Option<Current<'_>> {
+        let answer = self.fetched.as_ref().and_then(|fetched| {
+            fetched.subscription.as_ref().map(|subscription| (fetched, subscription))
+        });
+        let group = self.events.group();
+        let (subscription, ambiguous, seen) = match (self.events.believed(), answer) {
+            (None, None) => return None,
+            (None, Some((fetched, answer))) => (answer, false, fetched.answered.into()),
+            (Some(believed), None) => (believed.subscription, believed.ambiguous, group.created()),
+            (Some(believed), Some((fetched, answer))) => {
+                let by_answer = |ambiguous| (answer, ambiguous, fetched.answered.into());
+                let by_events = (believed.subscription, believed.ambiguous, group.created());
+                let phase = Phase::of(&answer.status);
+                if phase != group.phase() {
+                    if phase > group.phase() { by_answer(false) } else { by_events }
+                } else if fetched.basis.covers(&self.events) {
+                    by_answer(false)
+                } else if Second::of(group.created()) > fetched.answered {
+                    by_events
+                } else {
+                    by_answer(true)
+                }
+            }
+        };
+        let missing = self.fetched.as_ref().is_some_and(|fetched| fetched.missing);
+        let past_due = subscription.status == SubscriptionStatus::PastDue;
+        Some(Current {
+            subscription,
+            // Asking again would not help where Stripe knows of nothing.
+            needs_refetch: (ambiguous || subscription.truncated) && !missing,
+            missing,
+            past_due_since: past_due.then(|| self.run().map_or(seen, DateTime::from)),
+            seen,
+        })
+    }
+
+    /// The start of the run of `past_due`, by events and answers.
+    fn run(&self) -> Option<Second> {
+        let fetched = self.fetched.as_ref();
+        let by_events = self.events.past_due_since(fetched.and_then(|fetched| fetched.settled));
+        let by_answer = fetched
+            .and_then(|fetched| fetched.past_due_since)
+            .filter(|since| self.events.settled().is_none_or(|settled| *since > settled));
+        by_events.into_iter().chain(by_answer).min()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! Asking Stripe for what events cannot tell, and writing down the answer.
+//!
+//! 1. A ticket, in a transaction of its own: a number from a sequence, and the events that are known.
+//! 2. The question, outside of any transaction: nothing is locked while Stripe is asked.
+//! 3. The answer, in one transaction with the tenant's projection, and only if no answer to a later
+//!    question came first.
+//!
+//! The ticket comes before the question, so the answer with the greatest ticket was read after every
+//! event that was known when that ticket was taken. Any number of processes may ask at once.
+
+use std::sync::Arc;
+
+use mt_core::pg::{PgError, SystemPool, SystemReason, SystemTx};
+use sqlx::Row as _;
+use sqlx::types::Json;
+
+use crate::PROVIDER;
+use crate::fetch::{FetchError, SubscriptionFetcher, SubscriptionName};
+use crate::known::{Answer, Fetched, KnownSubscription, Ticket};
+use crate::order::SubscriptionState;
+use crate::projection::PriceTable;
+use crate::state::{self, Realm};
+
+const TICKET: SystemReason = SystemReason::new("take a ticket for a question to Stripe");
+const ANSWER: SystemReason = SystemReason::new("write down an answer of Stripe's");
+const FLAGGED: SystemReason =
+    SystemReason::new("look for subscriptions that only Stripe can tell of");
+
+/// Asks and writes down. Cheap to clone.
+///
+/// A [`Processor`](crate::processor::Processor) that has a fetcher does this by itself for each event
+/// that needs it; [`refetch_flagged`](Self::refetch_flagged) is for what was flagged before it had one,
+/// and for a job that runs now and then.
+#[derive(Clone, Debug)]
+pub struct Refetcher {
+    system: SystemPool,
+    fetcher: Arc<dyn SubscriptionFetcher>,
+    prices: PriceTable,
+}
+
+/// What came of asking.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refetched {
+    /// The answer counts, and the tenant is projected with it.
+    Applied,
+    /// Stripe knows of no such subscription. What is known stays, and is flagged.
+    Missing,
+    /// The answer to a later question came first.
+    Overtaken,
+    /// No tenant is linked to its customer. Nothing was written down.
+    Unlinked,
+}
+
+/// A subscription that is flagged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Flagged {
+    account: String,
+    livemode: bool,
+    id: String,
+}
+
+impl Refetcher {
+    /// Asks `fetcher` for the subscriptions in `system`'s database.
+    #[must_use]
+    pub fn new(
+        system: SystemPool,
+        fetcher: Arc<dyn SubscriptionFetcher>,
+        prices: PriceTable,
+    ) -> Self {
+        Self { system, fetcher, prices }
+    }
+
+    /// Asks for one subscription, and writes down the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`RefetchError`]; nothing is written down then.
+    pub async fn refetch(&self, name: &SubscriptionName<'_>) -> Result<Refetched, RefetchError> {
+        let mut tx = self.system.begin(TICKET).await?;
+        let ticket = take_ticket(&mut tx, name).await?;
+        tx.commit().await?;
+        let answer = self.fetcher.fetch(name).await?;
+        Ok(self.write_down(name, &ticket, answer).await?)
+    }
+
+    /// Asks for those that are flagged, longest first, `limit` at most, and says how many were settled.
+    ///
+    /// # Errors
+    ///
+    /// The first [`RefetchError`]; what was settled before stays so. After one that
+    /// [is temporary](FetchError::is_temporary), wait before the next call.
+    pub async fn refetch_flagged(&self, limit: u32) -> Result<u32, RefetchError> {
+        let mut tx = self.system.begin(FLAGGED).await?;
+        let flagged = flagged(&mut tx, limit).await?;
+        tx.commit().await?;
+        let mut settled = 0;
+        for Flagged { account, livemode, id } in &flagged {
+            let name = SubscriptionName { account, livemode: *livemode, id };
+            settled += u32::from(self.refetch(&name).await? == Refetched::Applied);
+        }
+        Ok(settled)
+    }
+
+    async fn write_down(
+        &self,
+        name: &SubscriptionName<'_>,
+        ticket: &Ticket,
+        answer: Answer,
+    ) -> Result<Refetched, PgError> {
+        let mut tx = self.system.begin(ANSWER).await?;
+        // Of one that Stripe does not know, the row says whose it was.
+        let customer = match &answer.subscription {
+            Some(subscription) => subscription.customer.clone(),
+            None => customer_of(&mut tx, name).await?,
+        };
+        let missing = answer.subscription.is_none();
+        let Some(customer) = customer else {
+            return Ok(if missing { Refetched::Missing } else { Refetched::Unlinked });
+        };
+        let realm = Realm { account: name.account, livemode: name.livemode, customer: &customer };
+        realm.lock(&mut tx).await?;
+        let tenant = match realm.tenant(&mut tx).await? {
+            Some(tenant) if state::hold_tenant(&mut tx, tenant).await? => tenant,
+            _ => return Ok(Refetched::Unlinked),
+        };
+        if !realm.write_answer(&mut tx, name.id, ticket, answer).await? {
+            return Ok(Refetched::Overtaken);
+        }
+        realm.project(&mut tx, tenant, &self.prices).await?;
+        tx.commit().await?;
+        Ok(if missing { Refetched::Missing } else { Refetched::Applied })
+    }
+}
+
+/// The next number, and what is known before Stripe is asked.
+async fn take_ticket(tx: &mut SystemTx, name: &SubscriptionName<'_>) -> Result<Ticket, PgError> {
+    let row = sqlx::query(
+        "select nextval('mt.fetch_tickets') as number, (select state from mt.subscriptions \
+             where provider = $1 and account = $2 and livemode = $3 and subscription_id = $4) as state",
+    )
+    .bind(PROVIDER)
+    .bind(name.account)
+    .bind(name.livemode)
+    .bind(name.id)
+    .fetch_one(tx.conn())
+    .await?;
+    let known: Option<Json<SubscriptionState>> = row.try_get("state")?;
+    let known = known.map(|Json(known)| known).unwrap_or_default();
+    Ok(Ticket::new(row.try_get("number")?, &known))
+}
+
+async fn customer_of(
+    tx: &mut SystemTx,
+    name: &SubscriptionName<'_>,
+) -> Result<Option<String>, PgError> {
+    Ok(sqlx::query_scalar(
+        "select customer_id from mt.subscriptions \
+         where provider = $1 and account = $2 and livemode = $3 and subscription_id = $4",
+    )
+    .bind(PROVIDER)
+    .bind(name.account)
+    .bind(name.livemode)
+    .bind(name.id)
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
+async fn flagged(tx: &mut SystemTx, limit: u32) -> Result<Vec<Flagged>, PgError> {
+    let rows: Vec<(String, bool, String)> = sqlx::query_as(
+        "select account, livemode, subscription_id from mt.subscriptions \
+         where provider = $1 and needs_refetch order by updated_at limit $2",
+    )
+    .bind(PROVIDER)
+    .bind(i64::from(limit))
+    .fetch_all(tx.conn())
+    .await?;
+    let flagged = |(account, livemode, id)| Flagged { account, livemode, id };
+    Ok(rows.into_iter().map(flagged).collect())
+}
+
+impl Realm<'_> {
+    /// Writes an answer beside the events. `false`: it was overtaken, or is another customer's.
+    async fn write_answer(
+        self,
+        tx: &mut SystemTx,
+        id: &str,
+        ticket: &Ticket,
+        answer: Answer,
+    ) -> Result<bool, PgError> {
+        // An empty row, if there is none, so that there is something to hold.
+        let row: Option<(Json<SubscriptionState>, Option<Json<Fetched>>)> = sqlx::query_as(
+            "insert into mt.subscriptions as s (provider, account, livemode, subscription_id, \
+                 customer_id, status, needs_refetch, state) \
+             values ($1, $2, $3, $4, $5, '', false, $6) \
+             on conflict (provider, account, livemode, subscription_id) \
+                 do update set ticket = s.ticket \
+                 where s.customer_id = excluded.customer_id and s.ticket < $7 \
+             returning state, fetched",
+        )
+        .bind(PROVIDER)
+        .bind(self.account)
+        .bind(self.livemode)
+        .bind(id)
+        .bind(self.customer)
+        .bind(Json(SubscriptionState::default()))
+        .bind(ticket.number())
+        .fetch_optional(tx.conn())
+        .await?;
+        let Some((Json(events), fetched)) = row else { return Ok(false) };
+        let known = KnownSubscription::stored(events, fetched.map(|Json(fetched)| fetched));
+        let known = known.answered(ticket, answer);
+        sqlx::query(
+            "update mt.subscriptions set fetched = $5, ticket = $6, updated_at = now() \
+             where provider = $1 and account = $2 and livemode = $3 and subscription_id = $4",
+        )
+        .bind(PROVIDER)
+        .bind(self.account)
+        .bind(self.livemode)
+        .bind(id)
+        .bind(known.fetched().map(Json))
+        .bind(ticket.number())
+        .execute(tx.conn())
+        .await?;
+        Ok(true)
+    }
+}
+
+/// Why a subscription was not asked for, or the answer not written down.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefetchError {
+    /// Stripe gave no answer.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// Postgres did not play along.
+    #[error(transparent)]
+    Pg(#[from] PgError),
+}

@@ -1,0 +1,125 @@
+//! From what is known of a customer to what its tenant has paid for.
+
+use mt_core::pg::{PgError, SystemTx};
+use sqlx::Row as _;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::Realm;
+use crate::PROVIDER;
+use crate::invoice::InvoiceState;
+use crate::known::{Fetched, KnownSubscription};
+use crate::order::SubscriptionState;
+use crate::projection::{BillingState, Flag, PriceTable, project};
+
+/// Invoices are read only where no snapshot of their subscription is known: the others say nothing.
+const KNOWN: &str = "\
+    select 's' as kind, s.state, s.fetched, s.subscription_id as id \
+    from mt.subscriptions s where s.provider = $1 and s.account = $2 and s.customer_id = $3 \
+    union all \
+    select 'i', i.state, null, i.invoice_id \
+    from mt.invoices i where i.provider = $1 and i.account = $2 and i.customer_id = $3 \
+        and not exists (select 1 from mt.subscriptions s \
+            where s.provider = $1 and s.account = $2 and s.customer_id = $3 \
+                and (i.subscription_id is null or s.subscription_id = i.subscription_id)) \
+    order by 1, 4";
+
+/// What can be seen without reading states, for operators and for whoever asks Stripe.
+const WRITE: &str = "\
+    with told as ( \
+        update mt.subscriptions s \
+        set status = t.status, needs_refetch = t.needs_refetch, \
+            collection_paused = t.collection_paused, updated_at = now() \
+        from unnest($4::text[], $5::text[], $6::boolean[], $7::boolean[]) \
+            as t (id, status, needs_refetch, collection_paused) \
+        where s.provider = $1 and s.account = $2 and s.customer_id = $3 and s.subscription_id = t.id \
+            and (s.status, s.needs_refetch, s.collection_paused) \
+                is distinct from (t.status, t.needs_refetch, t.collection_paused) \
+    ), marked as ( \
+        update mt.billing_customers set flags = $9, projected_with = $10 \
+        where tenant_id = $8 and provider = $1 \
+            and (flags, projected_with) is distinct from ($9::text[], $10::text) \
+    ) \
+    update mt.tenants set plan = $11, subscription_status = $12, past_due_since = $13, \
+        current_period_end = $14, cancel_at_period_end = $15, updated_at = now() \
+    where id = $8 and (plan, subscription_status, past_due_since, current_period_end, \
+            cancel_at_period_end) \
+        is distinct from ($11::text, $12::text, $13::timestamptz, $14::timestamptz, $15::boolean)";
+
+impl Realm<'_> {
+    /// Computes what `tenant` has paid for from all that is known of this customer, and writes down
+    /// what has changed. The tenant's row must be held: that is what makes two events at once see each
+    /// other's.
+    pub(crate) async fn project(
+        self,
+        tx: &mut SystemTx,
+        tenant: Uuid,
+        prices: &PriceTable,
+    ) -> Result<BillingState, PgError> {
+        let (subscriptions, invoices) = self.known(tx).await?;
+        let billing = project(&subscriptions, &invoices, prices);
+        self.write(tx, tenant, &subscriptions, &billing, prices).await?;
+        Ok(billing)
+    }
+
+    async fn known(
+        self,
+        tx: &mut SystemTx,
+    ) -> Result<(Vec<KnownSubscription>, Vec<InvoiceState>), PgError> {
+        let rows = sqlx::query(KNOWN)
+            .bind(PROVIDER)
+            .bind(self.account)
+            .bind(self.customer)
+            .fetch_all(tx.conn())
+            .await?;
+        let (mut subscriptions, mut invoices) = (Vec::new(), Vec::new());
+        for row in rows {
+            if row.try_get::<&str, _>("kind")? == "s" {
+                let Json(state): Json<SubscriptionState> = row.try_get("state")?;
+                let fetched: Option<Json<Fetched>> = row.try_get("fetched")?;
+                let fetched = fetched.map(|Json(fetched)| fetched);
+                subscriptions.push(KnownSubscription::stored(state, fetched));
+            } else {
+                let Json(state): Json<InvoiceState> = row.try_get("state")?;
+                invoices.push(state);
+            }
+        }
+        Ok((subscriptions, invoices))
+    }
+
+    async fn write(
+        self,
+        tx: &mut SystemTx,
+        tenant: Uuid,
+        subscriptions: &[KnownSubscription],
+        billing: &BillingState,
+        prices: &PriceTable,
+    ) -> Result<(), PgError> {
+        let currents: Vec<_> =
+            subscriptions.iter().filter_map(KnownSubscription::current).collect();
+        let ids: Vec<&str> = currents.iter().map(|c| c.subscription.id.as_str()).collect();
+        let statuses: Vec<&str> = currents.iter().map(|c| c.subscription.status.as_str()).collect();
+        let refetch: Vec<bool> = currents.iter().map(|c| c.needs_refetch).collect();
+        let paused: Vec<bool> = currents.iter().map(|c| c.subscription.collection_paused).collect();
+        let flags: Vec<&str> = billing.flags.iter().copied().map(Flag::as_str).collect();
+        sqlx::query(WRITE)
+            .bind(PROVIDER)
+            .bind(self.account)
+            .bind(self.customer)
+            .bind(ids)
+            .bind(statuses)
+            .bind(refetch)
+            .bind(paused)
+            .bind(tenant)
+            .bind(flags)
+            .bind(prices.fingerprint())
+            .bind(&billing.plan)
+            .bind(billing.status.as_str())
+            .bind(billing.past_due_since)
+            .bind(billing.current_period_end)
+            .bind(billing.cancel_at_period_end)
+            .execute(tx.conn())
+            .await?;
+        Ok(())
+    }
+}
