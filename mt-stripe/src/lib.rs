@@ -13,13 +13,17 @@
 //! | [`order`] | which of many snapshots to believe, whatever order they came in |
 //! | [`known`] | what an answer of Stripe's counts against events, and against other answers |
 //! | [`projection`] | what a tenant has paid for, as a pure function of all of it |
+//! | [`claim`] | who may say which customer pays for which tenant |
 //! | [`processor`] | the ledger's transactions: receive, apply, replay, retry |
 //! | [`link`] | which customer pays for which tenant |
 //! | [`fetch`], [`refetch`] | asking Stripe where events cannot tell, and writing down the answer |
+//! | [`reproject`](mod@reproject) | projecting tenants again when the price table has changed |
 //!
 //! Everything that decides is pure, with time as an argument. [`processor`], [`link`], [`refetch`] and
+//! [`reproject`](mod@reproject) are what says SQL; only a [`fetch::SubscriptionFetcher`] calls Stripe,
 //! and without one nothing does.
 
+pub mod claim;
 pub mod event;
 pub mod fetch;
 pub mod invoice;
@@ -30,6 +34,7 @@ pub mod order;
 pub mod processor;
 pub mod projection;
 pub mod refetch;
+pub mod reproject;
 pub mod signature;
 mod state;
 pub mod subscription;
