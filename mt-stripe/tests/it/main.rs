@@ -1,4 +1,10 @@
 //! Integration tests, one binary. They need `MT_TEST_DATABASE_URL`, which `make test` provides.
 
+mod asking;
+mod interleavings;
 mod processor;
+mod reprojection;
+mod sql_join;
+mod stand_in;
 mod support;
+mod tenants;

@@ -1,0 +1,392 @@
+//! Asking Stripe where events cannot tell: over HTTP, from the ledger, and many at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mt_core::pg::ledger::{EventStatus, RetryPolicy};
+use mt_stripe::fetch::{FetchError, StripeClient, SubscriptionFetcher as _, SubscriptionName};
+use mt_stripe::processor::{Processor, ProcessorConfig};
+use mt_stripe::refetch::{Refetched, Refetcher};
+use serde_json::{Value, json};
+
+use crate::stand_in::{EARLY, LATE, StandIn};
+use crate::support::{START, World, deliver, subscription};
+
+const SUB: SubscriptionName<'_> =
+    SubscriptionName { account: "", livemode: false, id: "sub_cus_1" };
+
+/// The subscription of `cus_1`, as the API shows it.
+fn shown(status: &str) -> Value {
+    let mut object = subscription("evt", "cus_1", status, 0)["data"]["object"].take();
+    object["livemode"] = json!(false);
+    object
+}
+
+/// Two events of one second that disagree.
+fn unclear() -> [Value; 2] {
+    [subscription("evt_a", "cus_1", "active", 5), subscription("evt_b", "cus_1", "past_due", 5)]
+}
+
+fn thin(id: &str, twin: Option<&str>) -> Value {
+    json!({
+        "id": id, "object": "v2.core.event", "type": "v1.customer.subscription.updated",
+        "created": "2026-11-23T16:00:05Z", "livemode": false, "snapshot_event": twin,
+        "related_object": {"id": "sub_cus_1", "type": "subscription", "url": "/v1/subscriptions/x"},
+    })
+}
+
+struct Story {
+    world: World,
+    stripe: StandIn,
+    processor: Processor,
+    tenant: uuid::Uuid,
+}
+
+impl Story {
+    async fn begin() -> Self {
+        let world = World::new().await;
+        let tenant = world.payer("cus_1").await;
+        let stripe = StandIn::start().await;
+        let retry = RetryPolicy { backoff: Duration::from_mins(1), ..RetryPolicy::default() };
+        let processor = world
+            .processor_with(ProcessorConfig { retry, ..World::config() })
+            .with_fetcher(Arc::new(stripe.client()));
+        Self { world, stripe, processor, tenant }
+    }
+
+    async fn status(&self) -> String {
+        self.world.paid_for(self.tenant).await.1
+    }
+
+    async fn reason(&self, id: &str) -> (String, Option<String>) {
+        let (status, reason, ..) = self.world.event(id).await;
+        (status, reason)
+    }
+
+    /// Seconds until the event is due again.
+    async fn wait(&self, id: &str) -> f64 {
+        sqlx::query_scalar(
+            "select extract(epoch from next_attempt_at - now())::float8 \
+             from mt.webhook_events where event_id = $1",
+        )
+        .bind(id)
+        .fetch_one(self.world.db.admin())
+        .await
+        .unwrap()
+    }
+
+    async fn flags(&self) -> Vec<String> {
+        sqlx::query_scalar("select flags from mt.billing_customers where tenant_id = $1")
+            .bind(self.tenant)
+            .fetch_one(self.world.db.admin())
+            .await
+            .unwrap()
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_asked_where_events_tell() {
+    let story = Story::begin().await;
+    for event in [
+        subscription("evt_1", "cus_1", "trialing", 0),
+        subscription("evt_2", "cus_1", "active", 9),
+        subscription("evt_0", "cus_1", "past_due", 3),
+    ] {
+        deliver(&story.processor, &event).await;
+    }
+    assert_eq!(story.status().await, "active");
+    assert!(story.stripe.is_silent());
+}
+
+#[tokio::test]
+async fn an_event_that_leaves_a_doubt_is_settled_by_asking() {
+    let mut story = Story::begin().await;
+    let [first, second] = unclear();
+    deliver(&story.processor, &first).await;
+    let (receipt, ()) = tokio::join!(deliver(&story.processor, &second), async {
+        let question = story.stripe.question().await;
+        assert_eq!(question.path(), "/v1/subscriptions/sub_cus_1");
+        assert!(question.head.contains("authorization: bearer rk_test_0123456789"));
+        assert!(question.head.contains("stripe-version: 2026-10-28.endive"));
+        assert!(!question.head.contains("stripe-account"));
+        question.show(EARLY, &shown("active"));
+    });
+    assert_eq!(receipt.status, EventStatus::Processed);
+    assert_eq!(story.status().await, "active");
+    assert_eq!(story.flags().await, Vec::<String>::new());
+    // The negative control: without anybody to ask, the other one is believed, and flagged.
+    let world = World::new().await;
+    let tenant = world.payer("cus_1").await;
+    for event in unclear() {
+        deliver(&world.processor(), &event).await;
+    }
+    assert_eq!(world.paid_for(tenant).await.1, "past_due");
+    let flagged: bool = sqlx::query_scalar("select needs_refetch from mt.subscriptions")
+        .fetch_one(world.db.admin())
+        .await
+        .unwrap();
+    assert!(flagged);
+}
+
+#[tokio::test]
+async fn without_an_answer_the_event_is_failed_and_due_when_stripe_wants_it() {
+    let mut story = Story::begin().await;
+    let [first, second] = unclear();
+    deliver(&story.processor, &first).await;
+
+    let (receipt, ()) = tokio::join!(deliver(&story.processor, &second), async {
+        story.stripe.question().await.refuse(429, "retry-after: 900\r\n", "rate_limit");
+    });
+    assert_eq!(receipt.status, EventStatus::Failed);
+    let rate_limited = ("failed".to_owned(), Some("stripe_rate_limited".to_owned()));
+    assert_eq!(story.reason("evt_b").await, rate_limited);
+    let wait = story.wait("evt_b").await;
+    assert!((895.0..=1600.0).contains(&wait), "{wait}");
+    assert!(!story.processor.apply_next_due().await.unwrap(), "not before then");
+
+    for (answer, reason) in [(503, "stripe_unavailable"), (0, "stripe_unavailable")] {
+        story.world.sql("update mt.webhook_events set next_attempt_at = now()").await;
+        let (applied, ()) = tokio::join!(story.processor.apply_next_due(), async {
+            let question = story.stripe.question().await;
+            if answer == 0 { question.hang_up() } else { question.refuse(answer, "", "api_error") }
+        });
+        assert!(applied.unwrap());
+        assert_eq!(story.reason("evt_b").await, ("failed".to_owned(), Some(reason.to_owned())));
+        assert!(story.wait("evt_b").await > 40.0, "its own backoff");
+    }
+
+    story.world.sql("update mt.webhook_events set next_attempt_at = now()").await;
+    let (applied, ()) = tokio::join!(story.processor.apply_next_due(), async {
+        story.stripe.question().await.show(EARLY, &shown("active"));
+    });
+    assert!(applied.unwrap());
+    assert_eq!(story.reason("evt_b").await, ("processed".to_owned(), None));
+    assert_eq!(story.status().await, "active");
+}
+
+#[tokio::test]
+async fn an_outage_of_days_kills_no_event_and_a_wrong_key_does() {
+    let mut story = Story::begin().await;
+    let [first, second] = unclear();
+    deliver(&story.processor, &first).await;
+    let (_, ()) = tokio::join!(deliver(&story.processor, &second), async {
+        story.stripe.question().await.refuse(500, "", "api_error");
+    });
+    story.world.sql("update mt.webhook_events set attempts = 999, next_attempt_at = now()").await;
+    let (_, ()) = tokio::join!(story.processor.apply_next_due(), async {
+        story.stripe.question().await.refuse(500, "", "api_error");
+    });
+    assert_eq!(story.reason("evt_b").await.0, "failed");
+
+    story.world.sql("update mt.webhook_events set next_attempt_at = now()").await;
+    let (_, ()) = tokio::join!(story.processor.apply_next_due(), async {
+        story.stripe.question().await.refuse(401, "", "api_key_expired");
+    });
+    let refused = ("dead".to_owned(), Some("stripe_refused".to_owned()));
+    assert_eq!(story.reason("evt_b").await, refused);
+}
+
+#[tokio::test]
+async fn what_stripe_does_not_know_is_kept_and_flagged() {
+    let mut story = Story::begin().await;
+    let [first, second] = unclear();
+    deliver(&story.processor, &first).await;
+    let (receipt, ()) = tokio::join!(deliver(&story.processor, &second), async {
+        story.stripe.question().await.refuse(404, "", "resource_missing");
+    });
+    assert_eq!(receipt.status, EventStatus::Processed);
+    assert_eq!(story.status().await, "past_due");
+    assert_eq!(story.flags().await, ["missing_at_stripe"]);
+}
+
+#[tokio::test]
+async fn a_thin_event_asks_and_shows_nothing_itself() {
+    let mut story = Story::begin().await;
+    let hint = thin("evt_t", None);
+    let (receipt, ()) = tokio::join!(deliver(&story.processor, &hint), async {
+        story.stripe.question().await.show(EARLY, &shown("trialing"));
+    });
+    assert_eq!(receipt.status, EventStatus::Processed);
+    assert_eq!(story.status().await, "trialing");
+
+    // Without anybody to ask it is ignored, and says so.
+    let world = World::new().await;
+    world.payer("cus_1").await;
+    let receipt = deliver(&world.processor(), &thin("evt_t", None)).await;
+    assert_eq!(receipt.status, EventStatus::Ignored);
+    assert_eq!(world.event("evt_t").await.1.as_deref(), Some("thin_event"));
+}
+
+#[tokio::test]
+async fn of_two_events_for_one_change_the_snapshot_counts_in_either_order() {
+    let mut story = Story::begin().await;
+    // The snapshot first: its twin has nothing to add.
+    deliver(&story.processor, &subscription("evt_1", "cus_1", "trialing", 1)).await;
+    let receipt = deliver(&story.processor, &thin("evt_t1", Some("evt_1"))).await;
+    assert_eq!(receipt.status, EventStatus::Ignored);
+    assert_eq!(story.reason("evt_t1").await.1.as_deref(), Some("snapshot_known"));
+    assert!(story.stripe.is_silent());
+
+    // The twin first: a hint, and the snapshot is not taken for a repetition of it.
+    let twin = thin("evt_t2", Some("evt_2"));
+    let (_, ()) = tokio::join!(deliver(&story.processor, &twin), async {
+        story.stripe.question().await.show(EARLY, &shown("active"));
+    });
+    assert_eq!(story.status().await, "active");
+    let snapshot = subscription("evt_2", "cus_1", "past_due", 120);
+    let receipt = deliver(&story.processor, &snapshot).await;
+    assert_eq!((receipt.status, receipt.duplicate), (EventStatus::Processed, false));
+    assert_eq!(story.status().await, "past_due");
+}
+
+#[tokio::test]
+async fn a_thin_event_of_nobodys_customer_waits_for_the_link() {
+    let mut story = Story::begin().await;
+    let mut object = shown("active");
+    object["customer"] = json!("cus_2");
+    let hint = thin("evt_t", None);
+    let (receipt, ()) = tokio::join!(deliver(&story.processor, &hint), async {
+        story.stripe.question().await.show(EARLY, &object);
+    });
+    assert_eq!(receipt.status, EventStatus::Failed);
+    assert_eq!(story.reason("evt_t").await.1.as_deref(), Some("unlinked_customer"));
+    let tenant = story.world.payer("cus_2").await;
+    story.world.sql("update mt.webhook_events set next_attempt_at = now()").await;
+    let (_, ()) = tokio::join!(story.processor.apply_next_due(), async {
+        story.stripe.question().await.show(EARLY, &object);
+    });
+    assert_eq!(story.world.paid_for(tenant).await.1, "active");
+    assert_eq!(story.status().await, "none", "the other tenant has nothing to do with it");
+}
+
+/// Two ask at once, and the answers come in the other order.
+#[tokio::test]
+async fn a_slow_old_answer_does_not_overwrite_a_quick_new_one() {
+    let mut story = Story::begin().await;
+    let processor = story.world.processor();
+    for event in unclear() {
+        deliver(&processor, &event).await;
+    }
+    let refetcher = refetcher(&story);
+    // The first has its ticket, for it has asked. The second asks after it, and is answered first.
+    let slow = tokio::spawn({
+        let refetcher = refetcher.clone();
+        async move { refetcher.refetch(&SUB).await.unwrap() }
+    });
+    let slow_question = story.stripe.question().await;
+    let (quick, ()) = tokio::join!(refetcher.refetch(&SUB), async {
+        story.stripe.question().await.show(EARLY, &shown("active"));
+    });
+    assert_eq!(quick.unwrap(), Refetched::Applied);
+    assert_eq!(story.status().await, "active");
+    slow_question.show(LATE, &shown("trialing"));
+    assert_eq!(slow.await.unwrap(), Refetched::Overtaken);
+    assert_eq!(story.status().await, "active");
+}
+
+#[tokio::test]
+async fn what_was_flagged_before_is_settled_by_a_sweep() {
+    let mut story = Story::begin().await;
+    let processor = story.world.processor();
+    for event in unclear() {
+        deliver(&processor, &event).await;
+    }
+    assert_eq!(story.flags().await, ["needs_refetch"]);
+    let refetcher = refetcher(&story);
+    let (settled, ()) = tokio::join!(refetcher.refetch_flagged(10), async {
+        story.stripe.question().await.show(EARLY, &shown("unpaid"));
+    });
+    assert_eq!(settled.unwrap(), 1);
+    assert_eq!((story.status().await, story.flags().await), ("unpaid".to_owned(), vec![]));
+    assert_eq!(refetcher.refetch_flagged(10).await.unwrap(), 0);
+}
+
+fn refetcher(story: &Story) -> Refetcher {
+    let fetcher = Arc::new(story.stripe.client());
+    Refetcher::new(story.world.database.system(), fetcher, World::config().prices)
+}
+
+#[tokio::test]
+async fn items_on_further_pages_belong_to_the_answer() {
+    let mut stripe = StandIn::start().await;
+    let client = stripe.client();
+    let name = SubscriptionName { account: "acct_1", ..SUB };
+    let mut first = shown("active");
+    first["items"] =
+        json!({"has_more": true, "data": [{"id": "si_1", "price": {"id": "price_a"}}]});
+    let rest = json!({"has_more": false, "data": [{"id": "si_2", "price": {"id": "price_b"}}]});
+    let (answer, ()) = tokio::join!(client.fetch(&name), async {
+        let question = stripe.question().await;
+        assert!(question.head.contains("stripe-account: acct_1"), "{}", question.head);
+        question.show(EARLY, &first);
+        let question = stripe.question().await;
+        let path = "/v1/subscription_items?subscription=sub_cus_1&limit=100&starting_after=si_1";
+        assert_eq!(question.path(), path);
+        question.show(LATE, &rest);
+    });
+    let answer = answer.unwrap();
+    assert_eq!(answer.at.timestamp(), START + 3600);
+    let subscription = answer.subscription.unwrap();
+    assert_eq!(subscription.prices, ["price_a", "price_b"]);
+    assert!(!subscription.truncated);
+}
+
+#[tokio::test]
+async fn a_broken_answer_is_no_answer() {
+    let mut stripe = StandIn::start().await;
+    let client = stripe.client();
+    let mut other_mode = shown("active");
+    other_mode["livemode"] = json!(true);
+    let mut other_name = shown("active");
+    other_name["id"] = json!("sub_2");
+    let bodies = [
+        (200, "no json".to_owned(), true),
+        (200, "[1]".to_owned(), true),
+        (200, "\"sub_cus_1\"".to_owned(), true),
+        (200, json!({"id": "sub_cus_1", "items": [true]}).to_string(), false),
+        (200, other_name.to_string(), true),
+        (200, other_mode.to_string(), false),
+        (200, " ".repeat(2 * 1024 * 1024), true),
+        (302, String::new(), false),
+        (404, "{}".to_owned(), false),
+        (403, "<html>".to_owned(), false),
+        (409, json!({"error": {"code": "lock_timeout"}}).to_string(), true),
+    ];
+    for (status, body, temporary) in bodies {
+        let (answer, ()) = tokio::join!(client.fetch(&SUB), async {
+            let question = stripe.question().await;
+            question.answer(status, EARLY, "location: http://127.0.0.1:9/\r\n", &body);
+        });
+        let shown = &body[..body.len().min(40)];
+        match answer {
+            Ok(answer) => {
+                assert!(answer.subscription.is_some() && shown.contains("true"), "{shown}")
+            }
+            Err(error) => {
+                assert_eq!(error.is_temporary(), temporary, "{status} {shown}: {error}");
+                assert!(!format!("{error:?}").contains("rk_test"), "{error:?}");
+            }
+        }
+    }
+    // An answer that does not say when it was made.
+    let (answer, ()) = tokio::join!(client.fetch(&SUB), async {
+        stripe.question().await.answer(200, "yesterday", "", &shown("active").to_string());
+    });
+    assert!(matches!(answer, Err(FetchError::Unavailable { .. })), "{answer:?}");
+}
+
+#[test]
+fn a_key_travels_encrypted_or_stays_here() {
+    let client = || StripeClient::new("sk_live_1").unwrap();
+    for here in
+        ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost", "https://stripe.example"]
+    {
+        assert!(client().with_base(here).is_ok(), "{here}");
+    }
+    for away in ["http://stripe.example", "http://10.0.0.1", "ftp://localhost", "localhost"] {
+        assert!(client().with_base(away).is_err(), "{away}");
+    }
+    for bad in ["", " ", "sk_live_1\n", "sk live", "sk_\u{e9}"] {
+        assert!(StripeClient::new(bad).is_err(), "{bad:?}");
+    }
+}
