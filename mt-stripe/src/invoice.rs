@@ -142,7 +142,8 @@ impl Invoice {
             id: object.get("id").and_then(word)?.to_owned(),
             customer: customer(object).map(str::to_owned),
             subscription: subscription.map(str::to_owned),
-            created: object.get("created").and_then(instant),
+            // `date` before 2019.
+            created: ["created", "date"].iter().find_map(|field| instant(object.get(field)?)),
             prices: prices(object),
             status: shown.map_or(told, |shown| shown.max(told)),
             failed: kind == FAILED,

@@ -1,0 +1,392 @@
+//! One story, rendered in the API versions of ten years: it comes to the same in each.
+//!
+//! The fixtures are made here from a fact and a version. What is around the fields that are read is
+//! what objects of that time have, so that a reader who trips over something would trip here.
+
+use mt_stripe::event::{Effect, Event};
+use mt_stripe::invoice::InvoiceState;
+use mt_stripe::known::KnownSubscription;
+use mt_stripe::order::SubscriptionState;
+use mt_stripe::projection::{BillingState, PriceTable, project};
+use serde_json::{Map, Value, json};
+
+use crate::support::START;
+
+const END: i64 = START + 2_592_000;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Version {
+    /// 2017-08-15: plans and no prices, an envelope with little in it.
+    Y2017,
+    /// 2020-08-27: prices beside plans, periods of the subscription.
+    Y2020,
+    /// 2025-03-31.basil: periods of items, invoices with parents.
+    Basil,
+    /// 2026-10-28.endive: no plans, accounts in a customer's place, reasons for a pause.
+    Endive,
+}
+
+const VERSIONS: [Version; 4] = [Version::Y2017, Version::Y2020, Version::Basil, Version::Endive];
+
+impl Version {
+    fn has_prices(self) -> bool {
+        self != Self::Y2017
+    }
+
+    /// Basil moved the periods to the items and the invoice's subscription to its parent.
+    fn is_basil(self) -> bool {
+        matches!(self, Self::Basil | Self::Endive)
+    }
+
+    fn envelope(self, id: &str, kind: &str, created: i64, object: Value, previous: Value) -> Value {
+        let mut event = json!({
+            "id": id, "object": "event", "type": kind, "created": created, "livemode": false,
+            "data": {"object": object},
+        });
+        if !previous.is_null() {
+            event["data"]["previous_attributes"] = previous;
+        }
+        match self {
+            Self::Y2017 => {
+                event["api_version"] = json!("2017-08-15");
+                event["request"] = json!("req_1");
+            }
+            Self::Y2020 => {
+                event["api_version"] = json!("2020-08-27");
+                event["pending_webhooks"] = json!(1);
+                event["request"] = json!({"id": "req_1", "idempotency_key": null});
+            }
+            Self::Basil => {
+                event["api_version"] = json!("2025-03-31.basil");
+                event["pending_webhooks"] = json!(2);
+                event["request"] = json!({"id": null, "idempotency_key": null});
+            }
+            Self::Endive => {
+                // Null for events of the newer namespace.
+                event["api_version"] = Value::Null;
+                event["pending_webhooks"] = json!(2);
+                event["request"] = Value::Null;
+                event["context"] = Value::Null;
+            }
+        }
+        event
+    }
+
+    fn customer(self, id: &str) -> Value {
+        match self {
+            // Expanded, as an endpoint may have asked for.
+            Self::Y2020 => json!({"id": id, "object": "customer", "email": null}),
+            _ => json!(id),
+        }
+    }
+
+    fn item(self, price: &str) -> Value {
+        let plan = json!({
+            "id": price, "object": "plan", "amount": 2000, "currency": "usd", "interval": "month",
+            "interval_count": 1, "product": "prod_1", "usage_type": "licensed",
+        });
+        let full = json!({
+            "id": price, "object": "price", "active": true, "lookup_key": null, "type": "recurring",
+            "product": "prod_1", "recurring": {"interval": "month", "interval_count": 1},
+            "unit_amount": 2000, "unit_amount_decimal": "2000",
+        });
+        let mut item = json!({
+            "id": "si_1", "object": "subscription_item", "created": START, "quantity": 1,
+            "metadata": {}, "subscription": "sub_1",
+        });
+        if self != Self::Endive {
+            item["plan"] = plan;
+        }
+        if self.has_prices() {
+            item["price"] = full;
+        }
+        if self.is_basil() {
+            item["current_period_start"] = json!(START);
+            item["current_period_end"] = json!(END);
+        }
+        item
+    }
+
+    fn items(self, price: &str) -> Value {
+        let mut items = json!({
+            "object": "list", "has_more": false, "data": [self.item(price)],
+            "url": "/v1/subscription_items?subscription=sub_1",
+        });
+        if self == Self::Y2017 {
+            items["total_count"] = json!(1);
+        }
+        items
+    }
+
+    fn subscription(self, fact: &Fact) -> Value {
+        let mut object = json!({
+            "id": "sub_1", "object": "subscription", "customer": self.customer("cus_1"),
+            "status": fact.status, "created": START, "start_date": START, "livemode": false,
+            "cancel_at_period_end": fact.ends, "canceled_at": fact.ends.then_some(START + 5),
+            "ended_at": null, "metadata": {"org_id": "somebody else's"}, "items": self.items(fact.price),
+            "trial_start": null, "trial_end": null, "latest_invoice": "in_1", "quantity": 1,
+        });
+        let fields = object.as_object_mut().unwrap();
+        match self {
+            Self::Y2017 => {
+                fields.insert("billing".into(), json!("charge_automatically"));
+                fields.remove("start_date");
+                fields.remove("latest_invoice");
+            }
+            Self::Y2020 => {
+                fields.insert("cancel_at".into(), json!(fact.ends.then_some(END)));
+                fields.insert("pause_collection".into(), Value::Null);
+            }
+            Self::Basil => {
+                fields.insert("pause_collection".into(), Value::Null);
+                fields.insert("billing_mode".into(), json!({"type": "classic"}));
+            }
+            Self::Endive => {
+                // A date instead of the flag, as flexible billing sets it.
+                fields.insert("cancel_at".into(), json!(fact.ends.then_some(END)));
+                fields.insert("cancel_at_period_end".into(), json!(false));
+                fields.insert("customer_account".into(), json!("acct_1"));
+                fields.insert("status_details".into(), json!({"paused": null}));
+                fields.remove("quantity");
+            }
+        }
+        if !self.is_basil() {
+            fields.insert("current_period_start".into(), json!(START));
+            fields.insert("current_period_end".into(), json!(END));
+            fields.insert("plan".into(), self.item(fact.price)["plan"].clone());
+        }
+        object
+    }
+
+    fn invoice(self, id: &str, status: &str, created: i64) -> Value {
+        let mut line = json!({
+            "id": "il_1", "object": "line_item", "amount": 2000, "currency": "usd",
+            "period": {"start": START, "end": END},
+        });
+        let mut invoice = json!({
+            "id": id, "object": "invoice", "customer": self.customer("cus_1"), "created": created,
+            "amount_due": 2000, "attempt_count": 1, "attempted": true, "livemode": false,
+            "billing_reason": "subscription_cycle", "metadata": {},
+        });
+        let fields = invoice.as_object_mut().unwrap();
+        if self == Self::Y2017 {
+            fields.remove("created");
+            fields.insert("date".into(), json!(created));
+            fields.insert("closed".into(), json!(status == "paid"));
+        } else {
+            fields.insert("status".into(), json!(status));
+        }
+        if self.is_basil() {
+            fields.insert(
+                "parent".into(),
+                json!({"type": "subscription_details", "quote_details": null,
+                    "subscription_details": {"subscription": "sub_1", "metadata": {}}}),
+            );
+            line["parent"] = json!({"type": "subscription_item_details",
+                "subscription_item_details": {"subscription": "sub_1", "subscription_item": "si_1"}});
+            line["pricing"] = json!({"type": "price_details",
+                "price_details": {"price": "price_pro", "product": "prod_1"}});
+        } else {
+            fields.insert("subscription".into(), json!("sub_1"));
+            fields.insert("paid".into(), json!(status == "paid"));
+            line["subscription"] = json!("sub_1");
+            line["plan"] = self.item("price_pro")["plan"].clone();
+            if self.has_prices() {
+                line["price"] = self.item("price_pro")["price"].clone();
+            }
+        }
+        fields.insert("lines".into(), json!({"object": "list", "has_more": false, "data": [line]}));
+        invoice
+    }
+}
+
+/// What a subscription is at one moment, in no version.
+#[derive(Clone, Copy)]
+struct Fact {
+    status: &'static str,
+    price: &'static str,
+    ends: bool,
+}
+
+/// What `updated` says of the fact before: the fields that changed, where the version has them.
+fn previous(version: Version, before: &Fact, after: &Fact) -> Value {
+    let (before, after) = (version.subscription(before), version.subscription(after));
+    let changed: Map<String, Value> = before
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(field, value)| after.get(*field) != Some(*value))
+        .map(|(field, value)| (field.clone(), value.clone()))
+        .collect();
+    Value::Object(changed)
+}
+
+/// Created, then two changes in one second of which the names say the opposite, and two invoices.
+fn story(version: Version) -> Vec<Value> {
+    let facts = [
+        Fact { status: "active", price: "price_basic", ends: false },
+        Fact { status: "active", price: "price_pro", ends: false },
+        Fact { status: "past_due", price: "price_pro", ends: true },
+    ];
+    let updated = |id: &str, before: &Fact, after: &Fact| {
+        version.envelope(
+            id,
+            "customer.subscription.updated",
+            START + 5,
+            version.subscription(after),
+            previous(version, before, after),
+        )
+    };
+    vec![
+        version.envelope(
+            "evt_created",
+            "customer.subscription.created",
+            START,
+            version.subscription(&facts[0]),
+            Value::Null,
+        ),
+        updated("evt_z", &facts[0], &facts[1]),
+        updated("evt_a", &facts[1], &facts[2]),
+        version.envelope(
+            "evt_paid",
+            "invoice.paid",
+            START + 1,
+            version.invoice("in_1", "paid", START),
+            Value::Null,
+        ),
+        version.envelope(
+            "evt_failed",
+            "invoice.payment_failed",
+            START + 6,
+            version.invoice("in_2", "open", START + 5),
+            Value::Null,
+        ),
+    ]
+}
+
+fn prices() -> PriceTable {
+    PriceTable::new("free").plan("basic", ["price_basic"]).plan("pro", ["price_pro"])
+}
+
+#[derive(Debug, PartialEq)]
+struct Read {
+    known: KnownSubscription,
+    invoices: Vec<InvoiceState>,
+    with_snapshots: BillingState,
+    with_invoices_alone: BillingState,
+}
+
+fn read(version: Version) -> Read {
+    let (mut known, mut invoices) = (KnownSubscription::default(), Vec::new());
+    for event in story(version) {
+        let event = Event::parse(event.to_string().as_bytes()).unwrap();
+        assert_eq!(event.customer(), Some("cus_1"), "{version:?}");
+        let created = event.created().unwrap();
+        match event.effect() {
+            Effect::Subscription(change) => {
+                let seen = SubscriptionState::of(change, event.kind(), event.id(), created);
+                known = known.join(seen);
+            }
+            Effect::Invoice(invoice) => invoices.push(InvoiceState::of(invoice, created)),
+            Effect::None(reason) => panic!("{version:?}: {reason}"),
+        }
+    }
+    let with_snapshots = project(std::slice::from_ref(&known), &invoices, &prices());
+    let with_invoices_alone = project(&[], &invoices, &prices());
+    Read { known, invoices, with_snapshots, with_invoices_alone }
+}
+
+#[test]
+fn the_same_story_in_every_version_comes_to_the_same() {
+    let newest = read(Version::Endive);
+    let state = &newest.with_snapshots;
+    assert_eq!((state.plan.as_str(), state.status.as_str()), ("pro", "past_due"));
+    assert_eq!(state.current_period_end.unwrap().timestamp(), END);
+    assert_eq!(state.past_due_since.unwrap().timestamp(), START + 5);
+    assert!(state.cancel_at_period_end && state.flags.is_empty(), "{state:?}");
+    let alone = &newest.with_invoices_alone;
+    assert_eq!((alone.plan.as_str(), alone.status.as_str()), ("pro", "past_due"));
+    for version in VERSIONS {
+        let read = read(version);
+        assert_eq!(read.known, newest.known, "{version:?}");
+        assert_eq!(read.invoices, newest.invoices, "{version:?}");
+        assert_eq!(read.with_snapshots, newest.with_snapshots, "{version:?}");
+        assert_eq!(read.with_invoices_alone, newest.with_invoices_alone, "{version:?}");
+    }
+}
+
+/// An endpoint whose version was changed half way sends both shapes.
+#[test]
+fn versions_mix_within_one_story() {
+    let stories: Vec<Vec<Value>> = VERSIONS.into_iter().map(story).collect();
+    let expected = read(Version::Endive).known;
+    for shift in 0..VERSIONS.len() {
+        let known = (0..3).fold(KnownSubscription::default(), |known, step| {
+            let event = &stories[(step + shift) % VERSIONS.len()][step];
+            let event = Event::parse(event.to_string().as_bytes()).unwrap();
+            let Effect::Subscription(change) = event.effect() else { panic!("{event:?}") };
+            let created = event.created().unwrap();
+            known.join(SubscriptionState::of(change, event.kind(), event.id(), created))
+        });
+        assert_eq!(known, expected, "shifted by {shift}");
+    }
+}
+
+/// The control: a reader who knows the newest version only finds neither plan nor period in the oldest.
+#[test]
+fn the_versions_differ_where_they_are_read() {
+    let reads = |place: &str| {
+        VERSIONS.map(|version| {
+            let subscription =
+                version.subscription(&Fact { status: "active", price: "price_pro", ends: true });
+            let found = subscription.pointer(place).is_some_and(|value| !value.is_null());
+            found && subscription.pointer(place) != Some(&json!(false))
+        })
+    };
+    assert_eq!(reads("/items/data/0/price/id"), [false, true, true, true]);
+    assert_eq!(reads("/items/data/0/current_period_end"), [false, false, true, true]);
+    assert_eq!(reads("/plan/id"), [true, true, false, false]);
+    assert_eq!(reads("/cancel_at_period_end"), [true, true, true, false]);
+    let invoice = |place: &str| {
+        VERSIONS.map(|version| version.invoice("in_1", "paid", START).pointer(place).is_some())
+    };
+    assert_eq!(invoice("/subscription"), [true, true, false, false]);
+    assert_eq!(invoice("/parent/subscription_details/subscription"), [false, false, true, true]);
+    assert_eq!(invoice("/status"), [false, true, true, true]);
+}
+
+/// Words of next year are data.
+#[test]
+fn what_is_not_known_is_kept_and_no_error() {
+    for version in VERSIONS {
+        let fact = Fact { status: "hibernating", price: "price_of_2031", ends: false };
+        let object = version.subscription(&fact);
+        let event = version.envelope(
+            "evt_1",
+            "customer.subscription.updated",
+            START,
+            object,
+            json!({"a_field_of_2031": {"deep": [1, 2]}}),
+        );
+        let event = Event::parse(event.to_string().as_bytes()).unwrap();
+        let Effect::Subscription(change) = event.effect() else { panic!("{event:?}") };
+        let seen =
+            SubscriptionState::of(change, event.kind(), event.id(), event.created().unwrap());
+        let state = project(&[seen.into()], &[], &prices());
+        assert_eq!((state.plan.as_str(), state.status.as_str()), ("free", "hibernating"));
+        assert_eq!(
+            state.flags.iter().map(|flag| flag.as_str()).collect::<Vec<_>>(),
+            ["unknown_status"]
+        );
+
+        let other = version.envelope(
+            "evt_2",
+            "customer.subscription.molted",
+            START,
+            json!({}),
+            json!(null),
+        );
+        let other = Event::parse(other.to_string().as_bytes()).unwrap();
+        assert!(matches!(other.effect(), Effect::None("unhandled_type")));
+    }
+}
