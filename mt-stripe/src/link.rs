@@ -10,6 +10,9 @@ use mt_core::pg::{Exclusive, PgError, SystemTx, TenantTx};
 
 use crate::PROVIDER;
 
+/// The account of links that are made here: the platform's own.
+const OWN_ACCOUNT: &str = "";
+
 /// The customer of the transaction's tenant, if it has one.
 ///
 /// # Errors
@@ -54,13 +57,14 @@ where
     customer_of::<P, P, _>(tx).await?.ok_or(LinkError::Taken)
 }
 
-/// Makes the events that were waiting for this customer's link due at once.
+/// Makes the events that were waiting for this customer's link due at once. Call it once the link is
+/// committed; also for a link that was there, since whoever made it may have been stopped before this.
 ///
 /// # Errors
 ///
 /// [`PgError`]. Nothing is lost then: the events stay due by their own clock.
 pub async fn wake(tx: &mut SystemTx, customer: &str) -> Result<u64, PgError> {
-    ledger::wake(tx, PROVIDER, customer).await
+    ledger::wake(tx, PROVIDER, OWN_ACCOUNT, customer).await
 }
 
 /// Why a customer was not linked.

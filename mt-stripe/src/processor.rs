@@ -1,37 +1,54 @@
-//! The ledger's transactions.
+//! Stripe's events as the ledger applies them.
 //!
-//! 1. **Receive**: one insert, committed before the delivery is acknowledged.
-//! 2. **Claim**: the attempt is counted and leased, committed before it begins.
-//! 3. **Effect and mark** in one transaction, fenced by the lease: both or neither, and only by
-//!    whoever holds the lease. The locks are taken in one order: ledger row, customer, tenant.
-//! 4. **Failure** is marked in a transaction of its own, with the same fence.
+//! The [`Ledger`] of `mt-core` stores, claims, fences and retries; [`Stripe`] says what an event means:
 //!
-//! So a process can be killed anywhere: what was acknowledged is in the ledger, and what was applied
-//! is marked as applied.
+//! 1. **Prepared** without a transaction: read, looked at for whether it concerns us at all, and, where
+//!    there is a fetcher, turned into a question to Stripe if the event alone cannot tell.
+//! 2. **Applied** in the ledger's transaction, which holds the event and its customer: joined into what is
+//!    known of its subscription or invoice, and the tenant projected anew from all of that. The locks are
+//!    taken in one order: ledger row, customer, tenant.
+//!
+//! What somebody is to be told goes into the outbox in that same transaction: a failed payment, once for
+//! each attempt at an invoice ([`DUNNING`]), and not if the money has come meanwhile.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use mt_core::pg::ledger::{RetryPolicy, Workers};
+//! use mt_core::pg::{Database, PgError};
+//! use mt_stripe::event::Event;
+//! use mt_stripe::processor::{Processor, ProcessorConfig};
+//! use mt_stripe::projection::PriceTable;
+//!
+//! # async fn run(database: Database, event: Event, body: Vec<u8>) -> Result<(), PgError> {
+//! let config = ProcessorConfig {
+//!     prices: PriceTable::new("free").plan("pro", ["price_pro"]),
+//!     livemode: Some(true),
+//!     accounts: None,
+//!     retry: RetryPolicy::default(),
+//! };
+//! let processor = Processor::new(database.system(), config);
+//! let ledger = processor.ledger().clone();
+//! tokio::spawn(async move { ledger.work(Workers::default(), std::future::pending()).await });
+//! // In the handler, once the signature over `body` stands:
+//! let receipt = processor.receive(&event, &body).await?;
+//! # drop(receipt);
+//! # Ok(())
+//! # }
+//! ```
 
 mod asking;
+mod dunning;
+mod stripe;
 
-use std::error::Error;
+use mt_core::pg::ledger::{Delivery, Ledger, LedgerEvent, RetryPolicy};
+pub use mt_core::pg::ledger::{Receipt, ReplayError, ReplayRequest};
+use mt_core::pg::{PgError, SystemPool};
 
-use mt_core::pg::ledger::{
-    self, Claimed, Delivery, EventStatus, LedgerEvent, Outcome, Recorded, RetryPolicy, Which,
-};
-use mt_core::pg::{PgError, SystemPool, SystemReason, SystemTx};
-
-use crate::PROVIDER;
-use crate::event::{Effect, Event};
-use crate::invoice::InvoiceState;
-use crate::order::SubscriptionState;
+pub use self::dunning::DUNNING;
+pub use self::stripe::Stripe;
+use crate::event::Event;
 use crate::projection::PriceTable;
-use crate::refetch::Refetcher;
-use crate::state::{self, Realm};
-
-const RECEIVE: SystemReason = SystemReason::new("store a webhook event");
-const CLAIM: SystemReason = SystemReason::new("claim a webhook event");
-const APPLY: SystemReason = SystemReason::new("apply a webhook event");
-const FAIL: SystemReason = SystemReason::new("mark a webhook event as failed");
-const REPLAY: SystemReason = SystemReason::new("replay a webhook event");
-const LOOK: SystemReason = SystemReason::new("look at a webhook event");
 
 /// Which events count, what they buy, and how often they are tried.
 #[derive(Clone, Debug)]
@@ -61,218 +78,68 @@ impl ProcessorConfig {
 /// Stores and applies events. Cheap to clone; any number of replicas may run it.
 #[derive(Clone, Debug)]
 pub struct Processor {
-    system: SystemPool,
-    config: ProcessorConfig,
-    refetcher: Option<Refetcher>,
-}
-
-/// What became of a delivery.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Receipt {
-    /// How far its event has come.
-    pub status: EventStatus,
-    /// Whether the event was known.
-    pub duplicate: bool,
+    ledger: Ledger<Stripe>,
 }
 
 impl Processor {
     /// Works on the ledger of `system`'s database.
     #[must_use]
-    pub const fn new(system: SystemPool, config: ProcessorConfig) -> Self {
-        Self { system, config, refetcher: None }
+    pub fn new(system: SystemPool, config: ProcessorConfig) -> Self {
+        let retry = config.retry;
+        Self { ledger: Ledger::new(system, Stripe::new(config), retry) }
     }
 
-    /// Stores a verified delivery and, if its event is new, applies it at once.
+    /// Stores a verified delivery and, if its event is new and not much else is going on, applies it.
     ///
-    /// Once it is stored nothing else can fail here: what cannot be applied now is tried again by
-    /// whoever calls [`apply_next_due`](Self::apply_next_due).
+    /// Once it is stored nothing else can fail here: what is not applied now is for the workers of the
+    /// [`ledger`](Self::ledger).
     ///
     /// # Errors
     ///
     /// [`PgError`]: it is not stored. Let the sender try again.
     pub async fn receive(&self, event: &Event, body: &[u8]) -> Result<Receipt, PgError> {
-        let mut tx = self.system.begin(RECEIVE).await?;
-        let Recorded { status, duplicate } = ledger::record(&mut tx, delivery(event, body)).await?;
-        tx.commit().await?;
-        if status != EventStatus::Received {
-            return Ok(Receipt { status, duplicate });
-        }
-        match self.apply(Which::Named(event.id())).await {
-            Ok(Some(status)) => Ok(Receipt { status, duplicate }),
-            // Somebody else is at it.
-            Ok(None) => Ok(Receipt { status, duplicate }),
-            Err(error) => {
-                tracing::warn!(event = event.id(), cause = error.source(), "stored, not applied");
-                Ok(Receipt { status, duplicate })
-            }
-        }
+        self.ledger.receive(delivery(event, body)).await
     }
 
-    /// Applies the event that has been due for longest. `false`: none is due.
+    /// Applies one event that is due. `false`: none is.
     ///
     /// # Errors
     ///
     /// [`PgError`]; the event stays claimed until its lease is over, and is due again then.
     pub async fn apply_next_due(&self) -> Result<bool, PgError> {
-        Ok(self.apply(Which::NextDue).await?.is_some())
+        self.ledger.apply_next_due().await
     }
 
-    /// Tries an event again because somebody asks, and returns it as it stands then. One that was
-    /// processed stays as it is.
+    /// Tries an event again because somebody asks, and returns it as it stands then.
     ///
     /// # Errors
     ///
     /// [`ReplayError`].
-    pub async fn replay(&self, event_id: &str) -> Result<LedgerEvent, ReplayError> {
-        let mut tx = self.system.begin(REPLAY).await?;
-        let before = ledger::requeue(&mut tx, PROVIDER, event_id).await?;
-        tx.commit().await?;
-        match before {
-            None => return Err(ReplayError::NotFound),
-            Some(EventStatus::Processing) => return Err(ReplayError::UnderWay),
-            Some(EventStatus::Processed) => {}
-            Some(_) => {
-                self.apply(Which::Named(event_id)).await?;
-            }
-        }
-        let mut tx = self.system.begin(LOOK).await?;
-        let event = ledger::find(&mut tx, PROVIDER, event_id).await?;
-        tx.commit().await?;
-        event.ok_or(ReplayError::NotFound)
+    pub async fn replay(
+        &self,
+        event_id: &str,
+        request: &ReplayRequest,
+    ) -> Result<LedgerEvent, ReplayError> {
+        self.ledger.replay(event_id, request).await
     }
 
-    async fn apply(&self, which: Which<'_>) -> Result<Option<EventStatus>, PgError> {
-        let mut tx = self.system.begin(CLAIM).await?;
-        let claimed = ledger::claim(&mut tx, PROVIDER, which, self.config.retry).await?;
-        tx.commit().await?;
-        match claimed {
-            Some(claimed) => Ok(Some(self.work_on(&claimed).await?)),
-            None => Ok(None),
-        }
-    }
-
-    /// One attempt at a claimed event.
-    async fn work_on(&self, claimed: &Claimed) -> Result<EventStatus, PgError> {
-        let failure = match self.ask_then_attempt(claimed).await {
-            Ok(Attempt::Settled(status)) => return Ok(status),
-            Ok(Attempt::Fenced) => return Ok(EventStatus::Processing),
-            Ok(Attempt::Undone(outcome)) => outcome,
-            Err(error) => {
-                tracing::warn!(
-                    event = claimed.event.event_id,
-                    attempt = claimed.event.attempts,
-                    cause = error.source(),
-                    "a webhook event could not be applied",
-                );
-                let detail = error.to_string();
-                Outcome::Failed { reason: "database", detail }
-            }
-        };
-        let mut tx = self.system.begin(FAIL).await?;
-        ledger::settle(&mut tx, claimed, &failure, self.config.retry).await?;
-        let event = ledger::find(&mut tx, PROVIDER, &claimed.event.event_id).await?;
-        tx.commit().await?;
-        Ok(event.map_or(EventStatus::Failed, |event| event.status))
-    }
-
-    /// Effect and mark, in one transaction.
-    async fn attempt(&self, claimed: &Claimed) -> Result<Attempt, PgError> {
-        let mut tx = self.system.begin(APPLY).await?;
-        if !ledger::hold(&mut tx, claimed).await? {
-            return Ok(Attempt::Fenced);
-        }
-        let outcome = self.effect(&mut tx, &claimed.event.body).await?;
-        let status = match outcome {
-            Outcome::Processed => EventStatus::Processed,
-            Outcome::Ignored(_) => EventStatus::Ignored,
-            Outcome::Waiting { .. } | Outcome::Failed { .. } => {
-                tx.rollback().await?;
-                return Ok(Attempt::Undone(outcome));
-            }
-        };
-        if !ledger::settle(&mut tx, claimed, &outcome, self.config.retry).await? {
-            return Ok(Attempt::Fenced);
-        }
-        tx.commit().await?;
-        Ok(Attempt::Settled(status))
-    }
-
-    async fn effect(&self, tx: &mut SystemTx, body: &[u8]) -> Result<Outcome, PgError> {
-        let Ok(event) = Event::parse(body) else { return Ok(Outcome::Ignored("unreadable")) };
-        if let Some(reason) = self.config.refuses(&event) {
-            return Ok(Outcome::Ignored(reason));
-        }
-        let account = event.account().unwrap_or_default();
-        let effect = match event.effect() {
-            Effect::None(reason) => return Ok(Outcome::Ignored(reason)),
-            effect => effect,
-        };
-        let Some(customer) = event.customer() else { return Ok(Outcome::Ignored("no_customer")) };
-        let Some(created) = event.created() else { return Ok(Outcome::Ignored("no_created")) };
-        let realm = Realm { account, livemode: event.livemode(), customer };
-        realm.lock(tx).await?;
-        let Some(tenant) = realm.tenant(tx).await? else {
-            let detail = "no tenant is linked to this customer yet".to_owned();
-            return Ok(Outcome::Waiting { reason: "unlinked_customer", detail });
-        };
-        if !state::hold_tenant(tx, tenant).await? {
-            return Ok(Outcome::Ignored("tenant_gone"));
-        }
-        match effect {
-            Effect::Subscription(seen) => {
-                let seen = SubscriptionState::of(seen, event.kind(), event.id(), created);
-                if realm.join_subscription(tx, &seen).await?.is_none() {
-                    return Ok(Outcome::Ignored("other_customer"));
-                }
-            }
-            Effect::Invoice(seen) => {
-                if !realm.join_invoice(tx, &InvoiceState::of(seen, created)).await? {
-                    return Ok(Outcome::Ignored("other_customer"));
-                }
-            }
-            Effect::None(reason) => return Ok(Outcome::Ignored(reason)),
-        }
-        realm.project(tx, tenant, &self.config.prices).await?;
-        Ok(Outcome::Processed)
+    /// The ledger itself: its workers, its events.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger<Stripe> {
+        &self.ledger
     }
 }
 
-/// How an attempt ended.
-enum Attempt {
-    /// Committed.
-    Settled(EventStatus),
-    /// The lease was lost; whoever has it decides.
-    Fenced,
-    /// Rolled back, and this is to be written down.
-    Undone(Outcome),
-}
-
-fn delivery<'d>(event: &'d Event, body: &'d [u8]) -> Delivery<'d> {
+/// A delivery of `event`, for the ledger.
+#[must_use]
+pub fn delivery(event: &Event, body: &[u8]) -> Delivery {
     Delivery {
-        provider: PROVIDER,
-        event_id: event.id(),
-        kind: event.kind(),
-        account: event.account().unwrap_or_default(),
+        account: event.account().unwrap_or_default().to_owned(),
         livemode: event.livemode(),
-        api_version: event.api_version(),
+        api_version: event.api_version().map(str::to_owned),
         created: event.created(),
-        object_id: event.object_id(),
-        customer_id: event.customer(),
-        body,
+        object_id: event.object_id().map(str::to_owned),
+        customer_id: event.customer().map(str::to_owned),
+        ..Delivery::new(event.id(), event.kind(), body)
     }
-}
-
-/// Why an event was not tried again.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReplayError {
-    /// There is no such event.
-    #[error("no such event")]
-    NotFound,
-    /// Postgres did not play along.
-    #[error(transparent)]
-    Pg(#[from] PgError),
-    /// Somebody is at it.
-    #[error("the event is being processed")]
-    UnderWay,
 }

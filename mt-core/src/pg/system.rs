@@ -3,6 +3,7 @@
 use std::fmt;
 
 use sqlx::Row as _;
+use sqlx::postgres::PgRow;
 
 use super::open_tx::{End, OpenTx, TxConn};
 use super::{BeginError, Database, PgError, opening};
@@ -47,7 +48,7 @@ impl SystemPool {
     ///
     /// [`PgError`].
     pub async fn begin(&self, reason: SystemReason) -> Result<SystemTx, PgError> {
-        Ok(self.open(reason, opening::of_system()).await?.0)
+        Ok(self.begin_with(reason, opening::of_system()).await?.0)
     }
 
     /// Opens a transaction across tenants on behalf of `principal`, whose credential is checked in
@@ -71,7 +72,7 @@ impl SystemPool {
             opening::of_system(),
             principal.id()
         );
-        let (tx, rows) = self.open(reason, begin).await?;
+        let (tx, rows) = self.begin_with(reason, begin).await?;
         let generation = match rows.last() {
             Some(row) => row.try_get("generation").map_err(PgError::from)?,
             None => None,
@@ -83,11 +84,13 @@ impl SystemPool {
         Ok(tx)
     }
 
-    async fn open(
+    /// Opens a transaction by `begin`, which starts like [`opening::of_system`] and may go on, and returns
+    /// what its statements return.
+    pub(super) async fn begin_with(
         &self,
         reason: SystemReason,
         begin: String,
-    ) -> Result<(SystemTx, Vec<sqlx::postgres::PgRow>), PgError> {
+    ) -> Result<(SystemTx, Vec<PgRow>), PgError> {
         tracing::debug!(%reason, "system transaction: {reason}");
         let (tx, rows) = OpenTx::begin(&self.database, begin).await?;
         Ok((SystemTx { tx, reason }, rows))

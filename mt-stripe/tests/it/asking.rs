@@ -172,7 +172,10 @@ async fn an_outage_of_days_kills_no_event_and_a_wrong_key_does() {
     let (_, ()) = tokio::join!(deliver(&story.processor, &second), async {
         story.stripe.question().await.refuse(500, "", "api_error");
     });
-    story.world.sql("update mt.webhook_events set attempts = 999, next_attempt_at = now()").await;
+    story
+        .world
+        .sql("update mt.webhook_events set attempts = 999, strikes = 9, next_attempt_at = now()")
+        .await;
     let (_, ()) = tokio::join!(story.processor.apply_next_due(), async {
         story.stripe.question().await.refuse(500, "", "api_error");
     });

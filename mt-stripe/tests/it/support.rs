@@ -99,14 +99,15 @@ impl World {
         .unwrap()
     }
 
-    /// Everything that events come to, as one text.
+    /// Everything that events come to, messages included, as one text.
     pub(crate) async fn projection(&self) -> String {
         sqlx::query_scalar(
             "select concat_ws(E'\\n', \
                  (select string_agg(t::text, E'\\n' order by id) from mt.tenants t), \
                  (select string_agg(c::text, E'\\n' order by customer_id) from mt.billing_customers c), \
                  (select string_agg(s::text, E'\\n' order by subscription_id) from mt.subscriptions s), \
-                 (select string_agg(i::text, E'\\n' order by invoice_id) from mt.invoices i))",
+                 (select string_agg(i::text, E'\\n' order by invoice_id) from mt.invoices i), \
+                 (select string_agg(o::text, E'\\n' order by dedupe_key) from mt.outbox o))",
         )
         .fetch_one(self.db.admin())
         .await

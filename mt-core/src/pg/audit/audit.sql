@@ -40,7 +40,7 @@ with roles as (
         ('mt.invites', 'tenant'), ('mt.invites', 'system'), ('mt.magic_links', 'system'),
         ('mt.webhook_events', 'system'), ('mt.billing_customers', 'tenant'),
         ('mt.billing_customers', 'system'), ('mt.subscriptions', 'system'),
-        ('mt.invoices', 'system')
+        ('mt.invoices', 'system'), ('mt.webhook_attempts', 'system'), ('mt.outbox', 'system')
 ), views as (
     select c.oid, c.relkind, c.reloptions, format('%I.%I', n.nspname, c.relname) as name
     from pg_class c join pg_namespace n on n.oid = c.relnamespace

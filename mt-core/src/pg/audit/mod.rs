@@ -76,6 +76,7 @@ impl Audit {
             .except(Rule::TenantMissing, "mt.users", "people are in several tenants")
             .except(Rule::TenantMissing, "mt.magic_links", "nobody is signed in yet")
             .except(Rule::TenantMissing, "mt.webhook_events", "the tenant is found out later")
+            .except(Rule::TenantMissing, "mt.webhook_attempts", "goes with the event")
             .except(Rule::TenantMissing, "mt.subscriptions", "as events tell of them")
             .except(Rule::TenantMissing, "mt.invoices", "as events tell of them")
             .except(Rule::TenantMissing, "mt.schema_migrations", "which versions are applied")

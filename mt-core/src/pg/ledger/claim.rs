@@ -1,209 +1,153 @@
-//! Taking an event, working on it alone, and writing down what came of it.
+//! Taking events that are due, several at a time.
 
 use std::time::Duration;
 
+use sqlx::postgres::PgRow;
 use sqlx::{FromRow as _, Row as _};
 use uuid::Uuid;
 
-use super::LedgerEvent;
-use super::event::Row;
-use crate::pg::{PgError, SystemTx};
+use super::event::{Row, columns};
+use super::{EventStatus, LedgerEvent, RetryPolicy};
+use crate::pg::{PgError, SystemPool, SystemReason};
 
-/// How often and for how long an event is tried.
-#[derive(Clone, Copy, Debug)]
-pub struct RetryPolicy {
-    /// After so many attempts an event is dead.
-    pub max_attempts: u32,
-    /// The wait after the first failed attempt. Each further one doubles it, up to an hour; a quarter
-    /// more or less is added by chance.
-    pub backoff: Duration,
-    /// How long one attempt may take before another begins.
-    pub lease: Duration,
-    /// How long an event waits for something that is not there *yet*, however many attempts that is.
-    pub patience: Duration,
-}
+const CLAIM: SystemReason = SystemReason::new("claim webhook events");
+const RELEASE: SystemReason = SystemReason::new("give claimed webhook events back");
 
-impl Default for RetryPolicy {
-    /// Ten attempts from one second on, leases of 30 seconds, three days of patience.
-    fn default() -> Self {
-        Self {
-            max_attempts: 10,
-            backoff: Duration::from_secs(1),
-            lease: Duration::from_secs(30),
-            patience: Duration::from_hours(72),
-        }
-    }
-}
-
-/// Which event to claim.
-#[derive(Clone, Copy, Debug)]
-pub enum Which<'w> {
-    /// The one of this name, if it is due.
-    Named(&'w str),
-    /// The one that has been due for longest.
-    NextDue,
-}
-
-/// An event that is ours until the lease is over.
+/// An event that is ours until the lease is over, with what was delivered first.
 #[derive(Clone, Debug)]
 pub struct Claimed {
     /// The event.
     pub event: LedgerEvent,
-    token: Uuid,
+    /// Its bytes.
+    pub body: Vec<u8>,
+    pub(super) token: Uuid,
+    pub(super) strikes: u32,
+    pub(super) age: Duration,
 }
 
-/// What came of an attempt.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// Its effect is in this transaction.
-    Processed,
-    /// There is nothing to apply, and why, in a word.
-    Ignored(&'static str),
-    /// Something is not there yet: tried again for as long as [`RetryPolicy::patience`].
-    Waiting {
-        /// Why, in a word.
-        reason: &'static str,
-        /// Why, in a line without anything of the body.
-        detail: String,
-    },
-    /// Something broke: tried again up to [`RetryPolicy::max_attempts`].
-    Failed {
-        /// Why, in a word.
-        reason: &'static str,
-        /// Why, in a line without anything of the body.
-        detail: String,
-    },
-}
-
-/// Claims an event that is due, or one whose lease is over. Commit before you work on it: the claim
-/// counts the attempt, and must outlive it.
-///
-/// # Errors
-///
-/// [`PgError`].
-pub async fn claim(
-    tx: &mut SystemTx,
-    provider: &str,
-    which: Which<'_>,
-    policy: RetryPolicy,
-) -> Result<Option<Claimed>, PgError> {
-    bury(tx, provider, policy).await?;
-    let named = match which {
-        Which::Named(event_id) => Some(event_id),
-        Which::NextDue => None,
-    };
-    let row = sqlx::query(
-        "update mt.webhook_events set status = 'processing', attempts = attempts + 1, \
-             lease_token = $3, \
-             lease_until = clock_timestamp() + make_interval(secs => $4) \
-         where id = ( \
-             select id from mt.webhook_events \
-             where provider = $1 and ($2::text is null or event_id = $2) \
-                 and (status in ('received', 'failed') and next_attempt_at <= clock_timestamp() \
-                     or status = 'processing' and lease_until < clock_timestamp()) \
-             order by next_attempt_at, id for update skip locked limit 1) \
-         returning id, event_id, type, status, reason, last_error, attempts, deliveries, \
-             received_at, processed_at, next_attempt_at, body, lease_token",
-    )
-    .bind(provider)
-    .bind(named)
-    .bind(Uuid::new_v4())
-    .bind(policy.lease.as_secs_f64())
-    .fetch_optional(tx.conn())
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let token = row.try_get("lease_token")?;
-    Ok(Some(Claimed { event: Row::from_row(&row)?.try_into()?, token }))
-}
-
-/// Buries what has used its attempts up without coming back to say so: it killed its processes.
-async fn bury(tx: &mut SystemTx, provider: &str, policy: RetryPolicy) -> Result<(), PgError> {
-    sqlx::query(
-        "update mt.webhook_events set status = 'dead', lease_token = null, lease_until = null, \
-             reason = 'attempts_exhausted', \
-             last_error = 'attempts_exhausted: no attempt came to an end' \
-         where provider = $1 and status = 'processing' and lease_until < clock_timestamp() \
-             and attempts >= $2 and reason is distinct from 'unlinked_customer'",
-    )
-    .bind(provider)
-    .bind(i32::try_from(policy.max_attempts).unwrap_or(i32::MAX))
-    .execute(tx.conn())
-    .await?;
-    Ok(())
-}
-
-/// Takes hold of a claimed event for the transaction that holds its effect. `false`: the lease was
-/// lost to somebody else, so roll back and do nothing.
-///
-/// # Errors
-///
-/// [`PgError`].
-pub async fn hold(tx: &mut SystemTx, claimed: &Claimed) -> Result<bool, PgError> {
-    let held: Option<i32> = sqlx::query_scalar(
-        "select 1 from mt.webhook_events \
-         where id = $1 and status = 'processing' and lease_token = $2 for update",
-    )
-    .bind(claimed.event.id)
-    .bind(claimed.token)
-    .fetch_optional(tx.conn())
-    .await?;
-    Ok(held.is_some())
-}
-
-/// Writes down what came of an attempt, in the transaction that holds its effect. `false`: the lease
-/// was lost, so roll back.
-///
-/// # Errors
-///
-/// [`PgError`].
-pub async fn settle(
-    tx: &mut SystemTx,
-    claimed: &Claimed,
-    outcome: &Outcome,
-    policy: RetryPolicy,
-) -> Result<bool, PgError> {
-    let (status, reason, detail) = match outcome {
-        Outcome::Processed => ("processed", None, None),
-        Outcome::Ignored(reason) => ("ignored", Some(*reason), None),
-        Outcome::Waiting { reason, detail } | Outcome::Failed { reason, detail } => {
-            ("failed", Some(*reason), Some(detail.as_str()))
-        }
-    };
-    let last_error = reason.map(|reason| line(reason, detail));
-    let may_wait = matches!(outcome, Outcome::Waiting { .. });
-    let settled = sqlx::query(
-        "update mt.webhook_events set \
-             status = case when $3 <> 'failed' then $3 \
-                 when $6 and received_at < clock_timestamp() - make_interval(secs => $7) then 'dead' \
-                 when not $6 and attempts >= $8 then 'dead' \
-                 else 'failed' end, \
-             reason = $4, last_error = $5, \
-             processed_at = case when $3 = 'processed' then clock_timestamp() end, \
-             next_attempt_at = clock_timestamp() + make_interval(secs => \
-                 least($9 * power(2, least(attempts - 1, 30)), 3600) * (0.75 + random() * 0.5)), \
-             lease_token = null, lease_until = null \
-         where id = $1 and status = 'processing' and lease_token = $2",
-    )
-    .bind(claimed.event.id)
-    .bind(claimed.token)
-    .bind(status)
-    .bind(reason)
-    .bind(last_error)
-    .bind(may_wait)
-    .bind(policy.patience.as_secs_f64())
-    .bind(i32::try_from(policy.max_attempts).unwrap_or(i32::MAX))
-    .bind(policy.backoff.as_secs_f64())
-    .execute(tx.conn())
-    .await?;
-    Ok(settled.rows_affected() == 1)
-}
-
-/// `reason: detail`, no longer than the column takes.
-fn line(reason: &str, detail: Option<&str>) -> String {
-    const MAX_BYTES: usize = 1024;
-    let mut line = detail.map_or_else(|| reason.to_owned(), |detail| format!("{reason}: {detail}"));
-    if line.len() > MAX_BYTES {
-        line.truncate(line.floor_char_boundary(MAX_BYTES));
+impl Claimed {
+    /// An event that has just come.
+    pub(super) const fn new(event: LedgerEvent, body: Vec<u8>, token: Uuid) -> Self {
+        Self { event, body, token, strikes: 0, age: Duration::ZERO }
     }
-    line
+
+    /// What a claim returned; `None` if that was the end of it.
+    pub(super) fn read(row: &PgRow) -> Result<Option<Self>, PgError> {
+        let event: LedgerEvent = Row::from_row(row)?.try_into()?;
+        if event.status == EventStatus::Dead {
+            tracing::warn!(
+                event = event.event_id,
+                "a webhook event is dead: nobody came back from it"
+            );
+            return Ok(None);
+        }
+        let strikes: i32 = row.try_get("strikes")?;
+        let age: f64 = row.try_get("age")?;
+        Ok(Some(Self {
+            event,
+            body: row.try_get("body")?,
+            token: row.try_get("lease_token")?,
+            strikes: u32::try_from(strikes).unwrap_or(0),
+            age: Duration::try_from_secs_f64(age).unwrap_or_default(),
+        }))
+    }
+}
+
+/// What a claim returns beside the event.
+macro_rules! claimed_columns {
+    () => {
+        "e.body, e.lease_token, e.strikes, \
+         extract(epoch from clock_timestamp() - e.received_at)::double precision as age"
+    };
+}
+pub(super) use claimed_columns;
+
+/// Claims up to `most` events that are due, and commits that: the claim counts the attempt and outlives
+/// it. Nothing is due if this returns nothing.
+///
+/// An event whose lease has run out was left behind by somebody, who may have been killed by it. It is
+/// claimed by itself, so that whatever it does it does to itself, and buried when it has done so too
+/// often. That somebody took it *along* is nothing against it.
+pub(super) async fn claim(
+    system: &SystemPool,
+    provider: &str,
+    policy: RetryPolicy,
+    most: u32,
+) -> Result<Vec<Claimed>, PgError> {
+    loop {
+        let mut tx = system.begin(CLAIM).await?;
+        let rows = sqlx::query(concat!(
+            "with due as materialized ( \
+                 select id, status, attempts, strikes, claimed_at, claimed_alone, next_attempt_at \
+                 from mt.webhook_events \
+                 where provider = $1 and status in ('received', 'failed', 'processing') \
+                     and next_attempt_at <= now() and (lease_until is null or lease_until < now()) \
+                 order by next_attempt_at, id for update skip locked limit $2 \
+             ), first as ( \
+                 select id, status from due order by next_attempt_at, id limit 1 \
+             ), taken as ( \
+                 select due.id, due.attempts, due.claimed_at, due.status = 'processing' as left_behind, \
+                     due.strikes + (due.status = 'processing' and due.claimed_alone)::integer as strikes \
+                 from due, first \
+                 where case first.status when 'processing' then due.id = first.id \
+                     else due.status <> 'processing' end \
+             ), noted as ( \
+                 insert into mt.webhook_attempts (event, attempt, outcome, began_at) \
+                 select id, attempts, 'abandoned', claimed_at from taken where left_behind \
+             ) \
+             update mt.webhook_events e set \
+                 status = case when t.strikes < $3 then 'processing' else 'dead' end, \
+                 strikes = t.strikes, attempts = t.attempts + (t.strikes < $3)::integer, \
+                 claimed_at = clock_timestamp(), \
+                 claimed_alone = (select count(*) = 1 from taken), \
+                 lease_token = case when t.strikes < $3 then gen_random_uuid() end, \
+                 lease_until = case when t.strikes < $3 \
+                     then clock_timestamp() + make_interval(secs => $4) end, \
+                 next_attempt_at = clock_timestamp() + make_interval(secs => $4), \
+                 reason = case when t.strikes < $3 then e.reason else 'attempts_exhausted' end, \
+                 last_error = case when t.strikes < $3 then e.last_error \
+                     else 'attempts_exhausted: nobody came back from the last one' end \
+             from taken t where e.id = t.id \
+             returning ",
+            columns!(),
+            ", ",
+            claimed_columns!()
+        ))
+        .bind(provider)
+        .bind(i64::from(most))
+        .bind(i32::try_from(policy.max_attempts).unwrap_or(i32::MAX))
+        .bind(policy.lease.as_secs_f64())
+        .fetch_all(tx.conn())
+        .await?;
+        let claimed = rows
+            .iter()
+            .filter_map(|row| Claimed::read(row).transpose())
+            .collect::<Result<Vec<_>, _>>();
+        tx.commit().await?;
+        let claimed = claimed?;
+        // Only burials: there may be more.
+        if claimed.is_empty() && !rows.is_empty() {
+            continue;
+        }
+        return Ok(claimed);
+    }
+}
+
+/// Gives back what was claimed and not begun, as if it had never been claimed.
+pub(super) async fn release(system: &SystemPool, claimed: &[Claimed]) -> Result<(), PgError> {
+    let tokens: Vec<Uuid> = claimed.iter().map(|claimed| claimed.token).collect();
+    let ids: Vec<Uuid> = claimed.iter().map(|claimed| claimed.event.id).collect();
+    let mut tx = system.begin(RELEASE).await?;
+    sqlx::query(
+        "update mt.webhook_events set \
+             status = case when reason is null then 'received' else 'failed' end, \
+             attempts = attempts - 1, lease_token = null, lease_until = null, \
+             next_attempt_at = clock_timestamp() \
+         where id = any ($1) and status = 'processing' and lease_token = any ($2)",
+    )
+    .bind(ids)
+    .bind(tokens)
+    .execute(tx.conn())
+    .await?;
+    tx.commit().await
 }

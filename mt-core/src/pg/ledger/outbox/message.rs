@@ -1,0 +1,58 @@
+//! Messages, and how they are put in.
+
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::id::TenantId;
+use crate::pg::{PgError, SystemTx};
+
+/// A message to be sent.
+#[derive(Clone, Debug)]
+pub struct NewMessage<'m> {
+    /// Whom it concerns.
+    pub tenant: TenantId,
+    /// What it is about, in a word: tells the courier what to make of it.
+    pub topic: &'m str,
+    /// The fact that it tells of, by its natural name: `dunning:<invoice>:<attempt>`.
+    pub dedupe_key: &'m str,
+    /// What the courier needs to know.
+    pub payload: Value,
+}
+
+/// A message on its way.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The row.
+    pub id: Uuid,
+    /// Whom it concerns.
+    pub tenant: TenantId,
+    /// What it is about, in a word.
+    pub topic: String,
+    /// The fact that it tells of.
+    pub dedupe_key: String,
+    /// What the courier needs to know.
+    pub payload: Value,
+    /// How often it was taken up, this time included.
+    pub attempts: u32,
+}
+
+/// Puts a message in, to be sent once this transaction is committed. `false`: the fact is known.
+///
+/// # Errors
+///
+/// [`PgError`].
+pub async fn enqueue(tx: &mut SystemTx, message: &NewMessage<'_>) -> Result<bool, PgError> {
+    let put = sqlx::query(
+        "insert into mt.outbox (tenant_id, id, topic, dedupe_key, payload) \
+         values ($1, $2, $3, $4, $5) on conflict (tenant_id, dedupe_key) do nothing",
+    )
+    .bind(message.tenant.as_uuid())
+    .bind(Uuid::now_v7())
+    .bind(message.topic)
+    .bind(message.dedupe_key)
+    .bind(Json(&message.payload))
+    .execute(tx.conn())
+    .await?;
+    Ok(put.rows_affected() == 1)
+}

@@ -1,0 +1,19 @@
+//! What an event asks the world outside to be told: written down with the effect, carried out after.
+//!
+//! A mail cannot be taken back, so no transaction sends one. The effect [`enqueue`]s a message in its own
+//! transaction instead, under the natural name of the fact that it tells of, and a [`Dispatcher`] carries
+//! it out once that has been committed.
+//!
+//! * **No fact, no message**: an effect that is rolled back takes its message along.
+//! * **One fact, one message**, however many events tell of it and however often they are replayed: the
+//!   name is unique in its tenant, and is kept when the message has been sent.
+//! * **At least once on the wire.** A process that is killed after it has sent and before it has written
+//!   that down leaves a message that is sent again. No protocol without the recipient's help does better.
+//!
+//! Messages belong to a tenant and go with it.
+
+mod dispatcher;
+mod message;
+
+pub use self::dispatcher::{Courier, Delivered, Dispatcher};
+pub use self::message::{Message, NewMessage, enqueue};
