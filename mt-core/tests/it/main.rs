@@ -13,6 +13,7 @@ mod invites;
 mod isolation;
 mod isolation_checks;
 mod jwt;
+mod ledger;
 mod limit;
 mod migrations;
 mod model;

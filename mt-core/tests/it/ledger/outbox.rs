@@ -1,0 +1,177 @@
+//! Messages: with the effect or not at all, once for each fact, by one courier at a time.
+
+use std::sync::Mutex;
+
+use mt_core::id::TenantId;
+use mt_core::pg::ledger::outbox::{Courier, Delivered, Dispatcher, Message, NewMessage, enqueue};
+use serde_json::json;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::*;
+
+/// Writes down what it is given, and answers as it is told to.
+#[derive(Default)]
+struct Postbox {
+    seen: Mutex<Vec<String>>,
+    answers: Mutex<Vec<Delivered>>,
+    entered: Notify,
+    never: bool,
+}
+
+impl Courier for Postbox {
+    async fn deliver(&self, message: &Message) -> Delivered {
+        self.seen.lock().unwrap().push(message.dedupe_key.clone());
+        self.entered.notify_one();
+        if self.never {
+            std::future::pending::<()>().await;
+        }
+        self.answers.lock().unwrap().pop().unwrap_or(Delivered::Sent)
+    }
+}
+
+impl Postbox {
+    fn seen(&self) -> usize {
+        self.seen.lock().unwrap().len()
+    }
+}
+
+async fn tenant(world: &World) -> TenantId {
+    let tenant = TenantId::generate();
+    world.sql(&format!("insert into mt.tenants (id, name) values ('{tenant}', 'a tenant')")).await;
+    tenant
+}
+
+async fn put(world: &World, tenant: TenantId, key: &str) -> bool {
+    let message = NewMessage {
+        tenant,
+        topic: "dunning",
+        dedupe_key: key,
+        payload: json!({"invoice": "in_1"}),
+    };
+    let mut tx = world.database.system().begin(LOOK).await.unwrap();
+    let is_new = enqueue(&mut tx, &message).await.unwrap();
+    tx.commit().await.unwrap();
+    is_new
+}
+
+fn dispatcher(world: &World, post: &Arc<Postbox>, policy: RetryPolicy) -> Dispatcher<Arc<Postbox>> {
+    Dispatcher::new(world.database.system(), Arc::clone(post), policy)
+}
+
+async fn statuses(world: &World) -> Vec<(String, Option<String>, i32)> {
+    sqlx::query_as("select status, last_error, attempts from mt.outbox order by dedupe_key")
+        .fetch_all(world.db.admin())
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_fact_is_told_once_by_however_many_dispatchers() {
+    let world = World::new().await;
+    let (a, b) = (tenant(&world).await, tenant(&world).await);
+    for number in 0..20 {
+        let key = format!("dunning:in_{number}:1");
+        assert!(put(&world, a, &key).await);
+        assert!(!put(&world, a, &key).await, "the fact is known");
+        assert!(put(&world, b, &key).await, "another tenant's facts are its own");
+    }
+    let post = Arc::new(Postbox::default());
+    let mut dispatchers = JoinSet::new();
+    for _ in 0..4 {
+        let dispatcher = dispatcher(&world, &post, RetryPolicy::default());
+        dispatchers.spawn(async move { while dispatcher.dispatch_next().await.unwrap() {} });
+    }
+    dispatchers.join_all().await;
+    assert_eq!(post.seen(), 40);
+    assert!(statuses(&world).await.iter().all(|(status, ..)| status == "sent"));
+    assert!(!put(&world, a, "dunning:in_0:1").await, "also when it has been told");
+}
+
+#[tokio::test]
+async fn an_effect_that_is_rolled_back_takes_its_message_along() {
+    let world = World::new().await;
+    let tenant = tenant(&world).await;
+    let message = NewMessage { tenant, topic: "dunning", dedupe_key: "k", payload: json!({}) };
+    let mut tx = world.database.system().begin(LOOK).await.unwrap();
+    assert!(enqueue(&mut tx, &message).await.unwrap());
+    tx.rollback().await.unwrap();
+    let post = Arc::new(Postbox::default());
+    assert!(!dispatcher(&world, &post, RetryPolicy::default()).dispatch_next().await.unwrap());
+    assert_eq!(post.seen(), 0);
+}
+
+#[tokio::test]
+async fn what_is_not_delivered_is_tried_again_until_it_is_dead() {
+    let world = World::new().await;
+    let tenant = tenant(&world).await;
+    for key in ["a", "b", "c"] {
+        put(&world, tenant, key).await;
+    }
+    let not_yet = || Delivered::NotYet("the server is busy".to_owned());
+    let post = Arc::new(Postbox::default());
+    // The last is the first: to `a`, to `b`, to `c`, and then to those who are tried again.
+    *post.answers.lock().unwrap() =
+        vec![not_yet(), Delivered::Sent, Delivered::Skipped("nobody"), not_yet(), not_yet()];
+    let dispatcher = dispatcher(&world, &post, RetryPolicy { max_attempts: 2, ..hasty() });
+    for _ in 0..5 {
+        eventually("the next is due", async || dispatcher.dispatch_next().await.unwrap()).await;
+    }
+    assert_eq!(*post.seen.lock().unwrap(), ["a", "b", "c", "a", "b"]);
+    let error = Some("undelivered: the server is busy".to_owned());
+    assert_eq!(
+        statuses(&world).await,
+        [
+            ("sent".to_owned(), None, 2),
+            ("dead".to_owned(), error, 2),
+            ("skipped".to_owned(), Some("nobody".to_owned()), 1)
+        ]
+    );
+}
+
+/// A dispatcher is killed with a message in its hands: another takes it over, and buries what does that
+/// each time.
+#[tokio::test]
+async fn what_was_in_the_hands_of_a_killed_one_is_taken_over() {
+    let world = World::new().await;
+    let tenant = tenant(&world).await;
+    put(&world, tenant, "a").await;
+    let policy = RetryPolicy { max_attempts: 3, lease: Duration::from_millis(100), ..hasty() };
+    for _ in 1..=3 {
+        let post = Arc::new(Postbox { never: true, ..Postbox::default() });
+        let killed =
+            dispatcher(&world, &post, RetryPolicy { lease: Duration::from_secs(30), ..policy });
+        tokio::select! {
+            done = killed.dispatch_next() => panic!("it never comes to an end: {done:?}"),
+            () = post.entered.notified() => {}
+        }
+        world.sql("update mt.outbox set next_attempt_at = now(), lease_until = now()").await;
+    }
+    let post = Arc::new(Postbox::default());
+    let last = dispatcher(&world, &post, policy);
+    assert!(last.dispatch_next().await.unwrap());
+    assert_eq!(post.seen(), 0);
+    let dead = ("dead".to_owned(), Some("attempts_exhausted".to_owned()), 3);
+    assert_eq!(statuses(&world).await, [dead]);
+}
+
+/// Whoever has lost the lease does not overwrite what the next one has written.
+#[tokio::test]
+async fn a_late_dispatcher_marks_nothing() {
+    let world = World::new().await;
+    let tenant = tenant(&world).await;
+    put(&world, tenant, "a").await;
+    let slow = Arc::new(Postbox { never: true, ..Postbox::default() });
+    let late =
+        dispatcher(&world, &slow, RetryPolicy { lease: Duration::from_millis(50), ..hasty() });
+    let quick = Arc::new(Postbox::default());
+    let next = dispatcher(&world, &quick, hasty());
+    let racing = async {
+        slow.entered.notified().await;
+        eventually("the lease runs out", async || next.dispatch_next().await.unwrap()).await;
+    };
+    let (was_due, ()) = tokio::join!(late.dispatch_next(), racing);
+    assert!(was_due.unwrap());
+    assert_eq!((slow.seen(), quick.seen()), (1, 1));
+    assert_eq!(statuses(&world).await, [("sent".to_owned(), None, 2)]);
+}

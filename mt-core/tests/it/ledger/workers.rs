@@ -1,0 +1,77 @@
+//! Workers: they are told, they look, and they stop without leaving anything in their hands.
+
+use mt_core::pg::ledger::{EventStatus, Workers};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::*;
+
+fn start(ledger: &Ledger<Standard>, workers: Workers) -> (oneshot::Sender<()>, JoinHandle<()>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let ledger = ledger.clone();
+    let working = tokio::spawn(async move {
+        let until = async {
+            let _ = stopped.await;
+        };
+        ledger.work(workers, until).await;
+    });
+    (stop, working)
+}
+
+#[tokio::test]
+async fn a_nudge_is_enough() {
+    let world = World::new().await;
+    let ledger = world.ledger(RetryPolicy::default());
+    // They would look again in an hour.
+    let workers = Workers { poll: Duration::from_hours(1), ..Workers::default() };
+    let (stop, working) = start(&ledger, workers);
+    for round in 1..=10 {
+        world.store(event(&format!("msg_{round}"), "count")).await;
+        ledger.nudge();
+        eventually("it is applied", async || world.counter().await == round).await;
+    }
+    stop.send(()).unwrap();
+    working.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_another_process_has_stored_is_found() {
+    let world = World::new().await;
+    let ledger = world.ledger(RetryPolicy::default());
+    let workers = Workers { poll: Duration::from_millis(20), ..Workers::default() };
+    let (stop, working) = start(&ledger, workers);
+    world.store(event("msg_1", "count")).await;
+    eventually("it is applied", async || world.counter().await == 1).await;
+    stop.send(()).unwrap();
+    working.await.unwrap();
+}
+
+/// Stopped in the middle of a batch: the event under way is ended, the others are given back at once and
+/// as they were, so that nobody has to wait for leases.
+#[tokio::test]
+async fn a_worker_that_stops_gives_back_what_it_has_not_begun() {
+    let world = World::new().await;
+    let (ledger, gate) = world.gated(RetryPolicy::default());
+    world.store(event("msg_0", "slow")).await;
+    for number in 1..=5 {
+        world.store(event(&format!("msg_{number}"), "count")).await;
+    }
+    let (stop, working) = start(&ledger, Workers { count: 1, ..Workers::default() });
+    gate.entered.notified().await;
+    let claimed = "select count(*) from mt.webhook_events where status = 'processing'";
+    assert_eq!(world.number(claimed).await, 6);
+    stop.send(()).unwrap();
+    // It cannot end before it is let through.
+    assert!(!working.is_finished());
+    gate.opened.notify_one();
+    working.await.unwrap();
+    assert_eq!(world.number(claimed).await, 0);
+    assert_eq!(world.event("msg_0").await.status, EventStatus::Processed);
+    for number in 1..=5 {
+        let event = world.event(&format!("msg_{number}")).await;
+        assert_eq!((event.status, event.attempts), (EventStatus::Received, 0));
+    }
+    let other = world.ledger(RetryPolicy::default());
+    while other.apply_next_due().await.unwrap() {}
+    assert_eq!(world.counter().await, 6);
+}
