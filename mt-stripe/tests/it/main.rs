@@ -1,6 +1,7 @@
 //! Integration tests, one binary. They need `MT_TEST_DATABASE_URL`, which `make test` provides.
 
 mod asking;
+mod dunning;
 mod interleavings;
 mod processor;
 mod reprojection;
