@@ -7,8 +7,8 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 CARGO := cargo
 SERVER := $(CARGO) run --quiet --locked --package reference-server --
-SCRIPTS := .ci/run scripts/external-types scripts/instructions scripts/run-tests scripts/throughput scripts/tools \
-	scripts/with-services
+SCRIPTS := .ci/run scripts/external-types scripts/fuzz-stripe scripts/instructions scripts/run-tests \
+	scripts/throughput scripts/tools scripts/with-services
 
 .PHONY: help
 help: ## list the targets
@@ -50,6 +50,10 @@ audit: ## known vulnerabilities of dependencies; fetches the advisory database
 .PHONY: tools
 tools: ## install what the tests and the linter need into .tools/ where it is missing
 	scripts/tools
+
+.PHONY: fuzz-stripe
+fuzz-stripe: ## signature headers and events from a fuzzer, SECONDS=60 each; needs nightly Rust
+	scripts/fuzz-stripe $(SECONDS)
 
 .PHONY: bench
 bench: ## what decisions and layers cost; ARGS='--bench layers' for one

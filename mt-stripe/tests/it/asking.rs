@@ -1,22 +1,22 @@
-//! Asking Stripe where events cannot tell: over HTTP, from the ledger, and many at once.
+//! Asking Stripe where events cannot tell: from the ledger, and many at once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use mt_core::pg::ledger::{EventStatus, RetryPolicy};
-use mt_stripe::fetch::{FetchError, StripeClient, SubscriptionFetcher as _, SubscriptionName};
+use mt_stripe::fetch::SubscriptionName;
 use mt_stripe::processor::{Processor, ProcessorConfig};
 use mt_stripe::refetch::{Refetched, Refetcher};
 use serde_json::{Value, json};
 
 use crate::stand_in::{EARLY, LATE, StandIn};
-use crate::support::{START, World, deliver, subscription};
+use crate::support::{World, deliver, subscription};
 
-const SUB: SubscriptionName<'_> =
+pub(crate) const SUB: SubscriptionName<'_> =
     SubscriptionName { account: "", livemode: false, id: "sub_cus_1" };
 
 /// The subscription of `cus_1`, as the API shows it.
-fn shown(status: &str) -> Value {
+pub(crate) fn shown(status: &str) -> Value {
     let mut object = subscription("evt", "cus_1", status, 0)["data"]["object"].take();
     object["livemode"] = json!(false);
     object
@@ -148,7 +148,10 @@ async fn without_an_answer_the_event_is_failed_and_due_when_stripe_wants_it() {
         story.world.sql("update mt.webhook_events set next_attempt_at = now()").await;
         let (applied, ()) = tokio::join!(story.processor.apply_next_due(), async {
             let question = story.stripe.question().await;
-            if answer == 0 { question.hang_up() } else { question.refuse(answer, "", "api_error") }
+            match answer {
+                0 => question.hang_up(),
+                status => question.refuse(status, "", "api_error"),
+            }
         });
         assert!(applied.unwrap());
         assert_eq!(story.reason("evt_b").await, ("failed".to_owned(), Some(reason.to_owned())));
@@ -307,89 +310,4 @@ async fn what_was_flagged_before_is_settled_by_a_sweep() {
 fn refetcher(story: &Story) -> Refetcher {
     let fetcher = Arc::new(story.stripe.client());
     Refetcher::new(story.world.database.system(), fetcher, World::config().prices)
-}
-
-#[tokio::test]
-async fn items_on_further_pages_belong_to_the_answer() {
-    let mut stripe = StandIn::start().await;
-    let client = stripe.client();
-    let name = SubscriptionName { account: "acct_1", ..SUB };
-    let mut first = shown("active");
-    first["items"] =
-        json!({"has_more": true, "data": [{"id": "si_1", "price": {"id": "price_a"}}]});
-    let rest = json!({"has_more": false, "data": [{"id": "si_2", "price": {"id": "price_b"}}]});
-    let (answer, ()) = tokio::join!(client.fetch(&name), async {
-        let question = stripe.question().await;
-        assert!(question.head.contains("stripe-account: acct_1"), "{}", question.head);
-        question.show(EARLY, &first);
-        let question = stripe.question().await;
-        let path = "/v1/subscription_items?subscription=sub_cus_1&limit=100&starting_after=si_1";
-        assert_eq!(question.path(), path);
-        question.show(LATE, &rest);
-    });
-    let answer = answer.unwrap();
-    assert_eq!(answer.at.timestamp(), START + 3600);
-    let subscription = answer.subscription.unwrap();
-    assert_eq!(subscription.prices, ["price_a", "price_b"]);
-    assert!(!subscription.truncated);
-}
-
-#[tokio::test]
-async fn a_broken_answer_is_no_answer() {
-    let mut stripe = StandIn::start().await;
-    let client = stripe.client();
-    let mut other_mode = shown("active");
-    other_mode["livemode"] = json!(true);
-    let mut other_name = shown("active");
-    other_name["id"] = json!("sub_2");
-    let bodies = [
-        (200, "no json".to_owned(), true),
-        (200, "[1]".to_owned(), true),
-        (200, "\"sub_cus_1\"".to_owned(), true),
-        (200, json!({"id": "sub_cus_1", "items": [true]}).to_string(), false),
-        (200, other_name.to_string(), true),
-        (200, other_mode.to_string(), false),
-        (200, " ".repeat(2 * 1024 * 1024), true),
-        (302, String::new(), false),
-        (404, "{}".to_owned(), false),
-        (403, "<html>".to_owned(), false),
-        (409, json!({"error": {"code": "lock_timeout"}}).to_string(), true),
-    ];
-    for (status, body, temporary) in bodies {
-        let (answer, ()) = tokio::join!(client.fetch(&SUB), async {
-            let question = stripe.question().await;
-            question.answer(status, EARLY, "location: http://127.0.0.1:9/\r\n", &body);
-        });
-        let shown = &body[..body.len().min(40)];
-        match answer {
-            Ok(answer) => {
-                assert!(answer.subscription.is_some() && shown.contains("true"), "{shown}")
-            }
-            Err(error) => {
-                assert_eq!(error.is_temporary(), temporary, "{status} {shown}: {error}");
-                assert!(!format!("{error:?}").contains("rk_test"), "{error:?}");
-            }
-        }
-    }
-    // An answer that does not say when it was made.
-    let (answer, ()) = tokio::join!(client.fetch(&SUB), async {
-        stripe.question().await.answer(200, "yesterday", "", &shown("active").to_string());
-    });
-    assert!(matches!(answer, Err(FetchError::Unavailable { .. })), "{answer:?}");
-}
-
-#[test]
-fn a_key_travels_encrypted_or_stays_here() {
-    let client = || StripeClient::new("sk_live_1").unwrap();
-    for here in
-        ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost", "https://stripe.example"]
-    {
-        assert!(client().with_base(here).is_ok(), "{here}");
-    }
-    for away in ["http://stripe.example", "http://10.0.0.1", "ftp://localhost", "localhost"] {
-        assert!(client().with_base(away).is_err(), "{away}");
-    }
-    for bad in ["", " ", "sk_live_1\n", "sk live", "sk_\u{e9}"] {
-        assert!(StripeClient::new(bad).is_err(), "{bad:?}");
-    }
 }

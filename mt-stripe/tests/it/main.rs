@@ -2,9 +2,15 @@
 
 mod asking;
 mod dunning;
+mod exercise;
+mod http_client;
 mod interleavings;
+mod localstripe;
 mod processor;
+mod registry;
 mod reprojection;
+mod robust;
+mod sdk;
 mod shapes;
 mod sql_join;
 mod stand_in;

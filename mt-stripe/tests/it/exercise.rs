@@ -1,0 +1,70 @@
+//! Everything that is done with bytes from outside before anything is stored, in one call: what the
+//! fuzzer (`fuzz/`) and the property tests (`robust.rs`) drive. It returns, or there is a bug.
+
+use chrono::DateTime;
+use mt_stripe::claim::CheckoutSession;
+use mt_stripe::event::{Effect, Event};
+use mt_stripe::invoice::InvoiceState;
+use mt_stripe::known::{Answer, KnownSubscription, Ticket};
+use mt_stripe::order::SubscriptionState;
+use mt_stripe::projection::{PriceTable, project};
+use mt_stripe::signature::Verifier;
+use mt_stripe::subscription::Subscription;
+
+/// Verifies a delivery that nobody has signed. Secrets are long enough that no input guesses a tag.
+pub(crate) fn header(header: &[u8], body: &[u8]) {
+    let verifier = Verifier::new(["whsec_0123456789abcdef", "whsec_fedcba9876543210"]).unwrap();
+    let now = DateTime::from_timestamp(1_795_449_600, 0).unwrap();
+    assert!(verifier.verify(&[header], body, now).is_err());
+    assert!(verifier.verify(&[header, header], body, now).is_err());
+}
+
+/// Reads an event as if it had been verified, and takes it as far as a tenant's state.
+pub(crate) fn event(body: &[u8]) {
+    let Ok(event) = Event::parse(body) else { return };
+    for text in [
+        Some(event.id()),
+        Some(event.kind()),
+        Some(event.dedupe_key()),
+        event.account(),
+        event.api_version(),
+        event.asks_about(),
+        event.customer(),
+        event.object_id(),
+    ]
+    .into_iter()
+    .flatten()
+    {
+        // What can be stored: Postgres takes no NUL, and an index no long text.
+        assert!(!text.is_empty() && text.len() <= 255 && !text.contains('\0'), "{text:?}");
+    }
+    let _ = (event.livemode(), event.is_thin(), CheckoutSession::of(&event));
+    let created = event.created().unwrap_or_default();
+    let prices = PriceTable::new("free").plan("pro", ["price_pro"]);
+    match event.effect() {
+        Effect::Subscription(change) => {
+            let shown = change.after.clone();
+            let seen = SubscriptionState::of(change, event.kind(), event.id(), created);
+            assert_eq!(seen.clone().join(seen.clone()), seen);
+            let json = serde_json::to_string(&seen).unwrap();
+            assert_eq!(serde_json::from_str::<SubscriptionState>(&json).unwrap(), seen);
+            let ticket = Ticket::new(1, &seen);
+            let known = KnownSubscription::from(seen);
+            answered(known.clone(), &ticket, shown);
+            let _ = project(&[known], &[], &prices);
+        }
+        Effect::Invoice(invoice) => {
+            let seen = InvoiceState::of(invoice, created);
+            assert_eq!(seen.clone().join(seen.clone()), seen);
+            let _ = project(&[], &[seen], &prices);
+        }
+        Effect::None(reason) => assert!(!reason.is_empty()),
+    }
+}
+
+/// An answer that says what the event said settles it, unless its list of items was cut short.
+fn answered(known: KnownSubscription, ticket: &Ticket, shown: Subscription) {
+    let (at, truncated) = (DateTime::UNIX_EPOCH, shown.truncated);
+    let answered = known.answered(ticket, Answer { subscription: Some(shown), at });
+    assert_eq!(answered.current().unwrap().needs_refetch, truncated);
+}
