@@ -167,6 +167,25 @@ fn prices(object: &Value) -> Vec<String> {
 }
 
 /// What all events of one invoice come to: registers of which each only grows, or only shrinks.
+///
+/// ```
+/// use mt_stripe::event::{Effect, Event};
+/// use mt_stripe::invoice::{InvoiceState, InvoiceStatus};
+///
+/// let seen = |body: &str| {
+///     let event = Event::parse(body.as_bytes()).unwrap();
+///     let Effect::Invoice(invoice) = event.effect() else { panic!("{body}") };
+///     InvoiceState::of(invoice, event.created().unwrap())
+/// };
+/// let paid = seen(r#"{"id": "evt_1", "type": "invoice.paid", "created": 1795449600,
+///     "data": {"object": {"id": "in_1", "status": "paid"}}}"#);
+/// // Made before, delivered after.
+/// let failed = seen(r#"{"id": "evt_2", "type": "invoice.payment_failed", "created": 1795449500,
+///     "data": {"object": {"id": "in_1", "status": "open"}}}"#);
+/// let invoice = paid.join(failed);
+/// assert_eq!(invoice.status, InvoiceStatus::Paid);
+/// assert_eq!(invoice.first_failed().unwrap().timestamp(), 1_795_449_500);
+/// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct InvoiceState {
     /// The invoice's identifier.

@@ -11,6 +11,38 @@
 //! * the later phase of life wins: an end stays the end, whoever told of it;
 //! * an event of a second after the answer is newer, and wins;
 //! * an event from between may or may not be in the answer. The answer stands, and is asked for again.
+//!
+//! ```
+//! use chrono::DateTime;
+//! use mt_stripe::event::{Effect, Event};
+//! use mt_stripe::known::{Answer, KnownSubscription, Ticket};
+//! use mt_stripe::order::SubscriptionState;
+//! use mt_stripe::subscription::Subscription;
+//! use serde_json::json;
+//!
+//! let seen = |id: &str, status: &str| {
+//!     let event = json!({
+//!         "id": id, "type": "customer.subscription.updated", "created": 1_795_449_600,
+//!         "data": {"object": {"id": "sub_1", "status": status}},
+//!     });
+//!     let event = Event::parse(event.to_string().as_bytes()).unwrap();
+//!     let Effect::Subscription(change) = event.effect() else { panic!("{event:?}") };
+//!     SubscriptionState::of(change, event.kind(), event.id(), event.created().unwrap())
+//! };
+//! // Two events of one second, and nothing says which was the later.
+//! let known = KnownSubscription::from(seen("evt_1", "active")).join(seen("evt_2", "unpaid"));
+//! assert!(known.current().unwrap().needs_refetch);
+//!
+//! let ticket = Ticket::new(1, known.events());
+//! let object = json!({"id": "sub_1", "status": "active"});
+//! let answer = Answer {
+//!     subscription: Subscription::from_object(&object),
+//!     at: DateTime::from_timestamp(1_795_449_605, 0).unwrap(),
+//! };
+//! let known = known.answered(&ticket, answer);
+//! let current = known.current().unwrap();
+//! assert_eq!((current.subscription.status.as_str(), current.needs_refetch), ("active", false));
+//! ```
 
 use std::collections::BTreeSet;
 

@@ -49,6 +49,7 @@ pub use self::dunning::DUNNING;
 pub use self::stripe::Stripe;
 use crate::event::Event;
 use crate::projection::PriceTable;
+use crate::reproject::reproject;
 
 /// Which events count, what they buy, and how often they are tried.
 #[derive(Clone, Debug)]
@@ -121,6 +122,15 @@ impl Processor {
         request: &ReplayRequest,
     ) -> Result<LedgerEvent, ReplayError> {
         self.ledger.replay(event_id, request).await
+    }
+
+    /// Projects tenants again that were projected with another price table, and says how many.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`]; those that were done before stay done.
+    pub async fn reproject(&self) -> Result<u64, PgError> {
+        reproject(self.ledger.system(), &self.ledger.provider().config.prices).await
     }
 
     /// The ledger itself: its workers, its events.

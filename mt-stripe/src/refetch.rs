@@ -7,11 +7,30 @@
 //!
 //! The ticket comes before the question, so the answer with the greatest ticket was read after every
 //! event that was known when that ticket was taken. Any number of processes may ask at once.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use mt_core::pg::SystemPool;
+//! use mt_stripe::fetch::{SubscriptionFetcher, SubscriptionName};
+//! use mt_stripe::projection::PriceTable;
+//! use mt_stripe::refetch::{RefetchError, Refetcher};
+//!
+//! # async fn run(system: SystemPool, stripe: Arc<dyn SubscriptionFetcher>) -> Result<(), RefetchError> {
+//! let prices = PriceTable::new("free").plan("pro", ["price_pro"]);
+//! let refetcher = Refetcher::new(system, stripe, prices);
+//! // By hand, and for all that are flagged.
+//! let name = SubscriptionName { account: "", livemode: true, id: "sub_1" };
+//! refetcher.refetch(&name).await?;
+//! let settled = refetcher.refetch_flagged(100).await?;
+//! # drop(settled);
+//! # Ok(())
+//! # }
+//! ```
 
 use std::sync::Arc;
 
 use mt_core::pg::{PgError, SystemPool, SystemReason, SystemTx};
-use sqlx::Row as _;
 use sqlx::types::Json;
 
 use crate::PROVIDER;
@@ -132,21 +151,23 @@ impl Refetcher {
     }
 }
 
-/// The next number, and what is known before Stripe is asked.
+/// The next number, and then what is known. In this order, and in two statements: whoever has a greater
+/// number knows at least as much.
 async fn take_ticket(tx: &mut SystemTx, name: &SubscriptionName<'_>) -> Result<Ticket, PgError> {
-    let row = sqlx::query(
-        "select nextval('mt.fetch_tickets') as number, (select state from mt.subscriptions \
-             where provider = $1 and account = $2 and livemode = $3 and subscription_id = $4) as state",
+    let number = sqlx::query_scalar("select nextval('mt.fetch_tickets')")
+        .fetch_one(tx.conn())
+        .await?;
+    let known: Option<Json<SubscriptionState>> = sqlx::query_scalar(
+        "select state from mt.subscriptions \
+         where provider = $1 and account = $2 and livemode = $3 and subscription_id = $4",
     )
     .bind(PROVIDER)
     .bind(name.account)
     .bind(name.livemode)
     .bind(name.id)
-    .fetch_one(tx.conn())
+    .fetch_optional(tx.conn())
     .await?;
-    let known: Option<Json<SubscriptionState>> = row.try_get("state")?;
-    let known = known.map(|Json(known)| known).unwrap_or_default();
-    Ok(Ticket::new(row.try_get("number")?, &known))
+    Ok(Ticket::new(number, &known.map(|Json(known)| known).unwrap_or_default()))
 }
 
 async fn customer_of(

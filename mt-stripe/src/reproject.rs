@@ -5,6 +5,19 @@
 //! says something else is projected again, and who was done is not looked at twice. Run it when a server
 //! starts, and again whenever you like: with nothing to do it is one look at an index. While old and new
 //! replicas run side by side, each projects with its own table, and the next run puts that right.
+//!
+//! ```no_run
+//! use mt_core::pg::{PgError, SystemPool};
+//! use mt_stripe::projection::PriceTable;
+//! use mt_stripe::reproject::reproject;
+//!
+//! # async fn run(system: SystemPool) -> Result<(), PgError> {
+//! let prices = PriceTable::new("free").plan("pro", ["price_pro", "price_of_next_year"]);
+//! let tenants = reproject(&system, &prices).await?;
+//! # drop(tenants);
+//! # Ok(())
+//! # }
+//! ```
 
 use mt_core::pg::{PgError, SystemPool, SystemReason, SystemTx};
 use uuid::Uuid;

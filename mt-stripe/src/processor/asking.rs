@@ -104,18 +104,15 @@ impl Asking {
         let account = event.account().unwrap_or_default();
         let realm = Realm { account, livemode: event.livemode(), customer };
         let mut tx = self.system.begin(PREPARE).await?;
-        realm.lock(&mut tx).await?;
         if realm.tenant(&mut tx).await?.is_none() {
+            tx.rollback().await?;
             return Ok(None);
         }
+        // Kept in any case: of two events that are joined at once, the second then sees the first.
         let known = realm.join_subscription(&mut tx, &seen).await?;
-        if known.is_some_and(|known| known.current().is_some_and(|now| now.needs_refetch)) {
-            tx.commit().await?;
-            return Ok(Some(id));
-        }
-        // The effect joins it, with everything that belongs to it.
-        tx.rollback().await?;
-        Ok(None)
+        tx.commit().await?;
+        let asks = known.is_some_and(|known| known.current().is_some_and(|now| now.needs_refetch));
+        Ok(asks.then_some(id))
     }
 }
 

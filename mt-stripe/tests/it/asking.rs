@@ -10,7 +10,7 @@ use mt_stripe::refetch::{Refetched, Refetcher};
 use serde_json::{Value, json};
 
 use crate::stand_in::{EARLY, LATE, StandIn};
-use crate::support::{World, deliver, subscription};
+use crate::support::{START, World, deliver, subscription};
 
 pub(crate) const SUB: SubscriptionName<'_> =
     SubscriptionName { account: "", livemode: false, id: "sub_cus_1" };
@@ -126,6 +126,33 @@ async fn an_event_that_leaves_a_doubt_is_settled_by_asking() {
         .await
         .unwrap();
     assert!(flagged);
+}
+
+/// Neither sees the other when it is looked at, and one of the two has to ask.
+#[tokio::test]
+async fn two_events_at_once_do_not_leave_a_doubt_between_them() {
+    let story = Story::begin().await;
+    let Story { world, mut stripe, processor, .. } = story;
+    let answering = tokio::spawn(async move {
+        loop {
+            stripe.question().await.show(EARLY, &shown("active"));
+        }
+    });
+    for second in 1..30 {
+        let [mut first, mut other] = unclear();
+        for event in [&mut first, &mut other] {
+            event["id"] = json!(format!("{}_{second}", event["id"]));
+            event["created"] = json!(START + second);
+        }
+        tokio::join!(deliver(&processor, &first), deliver(&processor, &other));
+        let flagged: i64 =
+            sqlx::query_scalar("select count(*) from mt.subscriptions where needs_refetch")
+                .fetch_one(world.db.admin())
+                .await
+                .unwrap();
+        assert_eq!(flagged, 0, "second {second}");
+    }
+    answering.abort();
 }
 
 #[tokio::test]

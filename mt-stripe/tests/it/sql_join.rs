@@ -192,8 +192,8 @@ async fn all_at_once_both_joins_are_the_same() {
     let processor = Arc::new(processor);
     let events: Vec<Value> = histories().into_iter().flatten().collect();
     let mut senders = JoinSet::new();
-    for lane in 0..12 {
-        let mine: Vec<Value> = events.iter().skip(lane).step_by(12).cloned().collect();
+    for lane in 0..6 {
+        let mine: Vec<Value> = events.iter().skip(lane).step_by(6).cloned().collect();
         let processor = Arc::clone(&processor);
         senders.spawn(async move {
             for event in mine {
