@@ -3,12 +3,15 @@
 mod customers;
 mod worker;
 
+use std::sync::Arc;
+
 use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::id::TenantId;
 use mt_core::pg::SystemPool;
 use mt_core::pg::ledger::RetryPolicy;
 use mt_core::word::Word as _;
 use mt_stripe::event::Event;
+use mt_stripe::fetch::{StripeClient, StripeClientError};
 use mt_stripe::processor::{Processor, ProcessorConfig};
 use mt_stripe::projection::PriceTable;
 use mt_stripe::signature::{SecretError, SignatureError, Verifier};
@@ -28,16 +31,16 @@ pub struct Billing {
 
 impl Billing {
     /// Billing as the settings say. Without a webhook secret signatures are not checked, which the
-    /// settings allow in development and tests only.
+    /// settings allow in development and tests only; without a secret key nobody asks Stripe.
     ///
     /// # Errors
     ///
-    /// [`SecretError`].
+    /// [`BillingError`].
     pub fn new(
         system: SystemPool,
         stripe: &StripeConfig,
         webhooks: WebhookConfig,
-    ) -> Result<Self, SecretError> {
+    ) -> Result<Self, BillingError> {
         let secrets = stripe.webhook_secrets.iter().map(crate::config::Secret::reveal);
         let verifier = match stripe.webhook_secrets.is_empty() {
             true => None,
@@ -55,11 +58,11 @@ impl Billing {
                 ..RetryPolicy::default()
             },
         };
-        Ok(Self {
-            verifier,
-            processor: Processor::new(system, config),
-            customers: Customers::new(stripe.secret_key.clone()),
-        })
+        let mut processor = Processor::new(system, config);
+        if let Some(key) = &stripe.secret_key {
+            processor = processor.with_fetcher(Arc::new(StripeClient::new(key.reveal())?));
+        }
+        Ok(Self { verifier, processor, customers: Customers::new(stripe.secret_key.clone()) })
     }
 
     /// Whether a delivery is from Stripe.
@@ -90,4 +93,27 @@ impl Billing {
     pub const fn processor(&self) -> &Processor {
         &self.processor
     }
+}
+
+/// Lets tenants follow the price table, where the settings have changed it since the last start.
+pub async fn follow_prices(processor: &Processor) {
+    match processor.reproject().await {
+        Ok(0) => {}
+        Ok(tenants) => tracing::info!(tenants, "projected again: the price table has changed"),
+        Err(error) => tracing::warn!(
+            cause = std::error::Error::source(&error),
+            "the price table could not be followed; the next start goes on",
+        ),
+    }
+}
+
+/// Why the settings of billing cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BillingError {
+    /// The key for Stripe's API.
+    #[error("STRIPE_SECRET_KEY")]
+    Client(#[from] StripeClientError),
+    /// A secret of the webhook endpoint.
+    #[error("STRIPE_WEBHOOK_SECRET")]
+    Secret(#[from] SecretError),
 }

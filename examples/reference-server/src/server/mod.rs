@@ -134,7 +134,11 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     let checks = Dependencies { database: database.clone(), limiter: limiter.clone() };
     let readiness = Readiness::new(checks, config.redis.required_for_ready);
     let layers = Layers::new(&app, limiter, config.rate_limits.clone());
-    let worker = tokio::spawn(crate::billing::run_worker(app.billing.processor().clone()));
+    let processor = app.billing.processor().clone();
+    let worker = tokio::spawn(async move {
+        crate::billing::follow_prices(&processor).await;
+        crate::billing::run_worker(processor).await;
+    });
     let router = routes::router(app, &layers, readiness.clone());
     let options = ShellOptions {
         body_limits: BodyLimits::default().with(webhooks::PATH, webhooks::MAX_BYTES),
