@@ -127,36 +127,49 @@ impl Refetcher {
         answer: Answer,
     ) -> Result<Refetched, PgError> {
         let mut tx = self.system.begin(ANSWER).await?;
+        let outcome = self.write_in(&mut tx, name, ticket, answer).await?;
+        match outcome {
+            Refetched::Applied | Refetched::Missing => tx.commit().await?,
+            Refetched::Overtaken | Refetched::Unlinked => tx.rollback().await?,
+        }
+        Ok(outcome)
+    }
+
+    async fn write_in(
+        &self,
+        tx: &mut SystemTx,
+        name: &SubscriptionName<'_>,
+        ticket: &Ticket,
+        answer: Answer,
+    ) -> Result<Refetched, PgError> {
         // Of one that Stripe does not know, the row says whose it was.
-        let customer = match &answer.subscription {
-            Some(subscription) => subscription.customer.clone(),
-            None => customer_of(&mut tx, name).await?,
+        let (customer, outcome) = match &answer.subscription {
+            Some(subscription) => (subscription.customer.clone(), Refetched::Applied),
+            None => (customer_of(tx, name).await?, Refetched::Missing),
         };
-        let missing = answer.subscription.is_none();
         let Some(customer) = customer else {
-            return Ok(if missing { Refetched::Missing } else { Refetched::Unlinked });
+            let nobodys = outcome == Refetched::Applied;
+            return Ok(if nobodys { Refetched::Unlinked } else { outcome });
         };
         let realm = Realm { account: name.account, livemode: name.livemode, customer: &customer };
-        realm.lock(&mut tx).await?;
-        let tenant = match realm.tenant(&mut tx).await? {
-            Some(tenant) if state::hold_tenant(&mut tx, tenant).await? => tenant,
+        realm.lock(tx).await?;
+        let tenant = match realm.tenant(tx).await? {
+            Some(tenant) if state::hold_tenant(tx, tenant).await? => tenant,
             _ => return Ok(Refetched::Unlinked),
         };
-        if !realm.write_answer(&mut tx, name.id, ticket, answer).await? {
+        if !realm.write_answer(tx, name.id, ticket, answer).await? {
             return Ok(Refetched::Overtaken);
         }
-        realm.project(&mut tx, tenant, &self.prices).await?;
-        tx.commit().await?;
-        Ok(if missing { Refetched::Missing } else { Refetched::Applied })
+        realm.project(tx, tenant, &self.prices).await?;
+        Ok(outcome)
     }
 }
 
 /// The next number, and then what is known. In this order, and in two statements: whoever has a greater
 /// number knows at least as much.
 async fn take_ticket(tx: &mut SystemTx, name: &SubscriptionName<'_>) -> Result<Ticket, PgError> {
-    let number = sqlx::query_scalar("select nextval('mt.fetch_tickets')")
-        .fetch_one(tx.conn())
-        .await?;
+    let number =
+        sqlx::query_scalar("select nextval('mt.fetch_tickets')").fetch_one(tx.conn()).await?;
     let known: Option<Json<SubscriptionState>> = sqlx::query_scalar(
         "select state from mt.subscriptions \
          where provider = $1 and account = $2 and livemode = $3 and subscription_id = $4",

@@ -12,15 +12,19 @@ use crate::known::{Fetched, KnownSubscription};
 use crate::order::SubscriptionState;
 use crate::projection::{BillingState, Flag, PriceTable, project};
 
-/// Invoices are read only where no snapshot of their subscription is known: the others say nothing.
+/// Invoices are read only where no snapshot of their subscription is known: the others say nothing. Both
+/// modes are named, and not left out, because the index has the mode before the customer.
 const KNOWN: &str = "\
     select 's' as kind, s.state, s.fetched, s.subscription_id as id \
-    from mt.subscriptions s where s.provider = $1 and s.account = $2 and s.customer_id = $3 \
+    from mt.subscriptions s where s.provider = $1 and s.account = $2 \
+        and s.livemode = any ('{false,true}') and s.customer_id = $3 \
     union all \
     select 'i', i.state, null, i.invoice_id \
-    from mt.invoices i where i.provider = $1 and i.account = $2 and i.customer_id = $3 \
+    from mt.invoices i where i.provider = $1 and i.account = $2 \
+        and i.livemode = any ('{false,true}') and i.customer_id = $3 \
         and not exists (select 1 from mt.subscriptions s \
-            where s.provider = $1 and s.account = $2 and s.customer_id = $3 \
+            where s.provider = $1 and s.account = $2 \
+                and s.livemode = any ('{false,true}') and s.customer_id = $3 \
                 and (i.subscription_id is null or s.subscription_id = i.subscription_id)) \
     order by 1, 4";
 
@@ -32,7 +36,8 @@ const WRITE: &str = "\
             collection_paused = t.collection_paused, updated_at = now() \
         from unnest($4::text[], $5::text[], $6::boolean[], $7::boolean[]) \
             as t (id, status, needs_refetch, collection_paused) \
-        where s.provider = $1 and s.account = $2 and s.customer_id = $3 and s.subscription_id = t.id \
+        where s.provider = $1 and s.account = $2 and s.livemode = any ('{false,true}') \
+            and s.customer_id = $3 and s.subscription_id = t.id \
             and (s.status, s.needs_refetch, s.collection_paused) \
                 is distinct from (t.status, t.needs_refetch, t.collection_paused) \
     ), marked as ( \
