@@ -33,7 +33,8 @@
 //! let known = KnownSubscription::from(seen("evt_1", "active")).join(seen("evt_2", "unpaid"));
 //! assert!(known.current().unwrap().needs_refetch);
 //!
-//! let ticket = Ticket::new(1, known.events());
+//! let asked = DateTime::from_timestamp(1_795_449_604, 0).unwrap();
+//! let ticket = Ticket::new(1, asked, known.events());
 //! let object = json!({"id": "sub_1", "status": "active"});
 //! let answer = Answer {
 //!     subscription: Subscription::from_object(&object),
@@ -58,16 +59,18 @@ use crate::subscription::Subscription;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Ticket {
     number: i64,
+    asked: DateTime<Utc>,
     basis: Basis,
 }
 
 impl Ticket {
     /// A ticket with `number`, which must be greater than any that was taken before, for a subscription
-    /// of which `known` are the events so far.
+    /// of which `known` are the events so far. `asked` is the present by the ledger's clock: whatever was
+    /// received before needs no question of its own.
     #[must_use]
-    pub fn new(number: i64, known: &SubscriptionState) -> Self {
+    pub fn new(number: i64, asked: DateTime<Utc>, known: &SubscriptionState) -> Self {
         let events = known.events().map(str::to_owned).collect();
-        Self { number, basis: Basis { group: known.group(), events } }
+        Self { number, asked, basis: Basis { group: known.group(), events } }
     }
 
     pub(crate) const fn number(&self) -> i64 {
@@ -101,6 +104,7 @@ pub struct Answer {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Fetched {
     ticket: i64,
+    asked: DateTime<Utc>,
     basis: Basis,
     answered: Second,
     subscription: Option<Subscription>,
@@ -113,6 +117,11 @@ pub(crate) struct Fetched {
 }
 
 impl Fetched {
+    /// When the question was asked, by the ledger's clock.
+    pub(crate) const fn asked(&self) -> DateTime<Utc> {
+        self.asked
+    }
+
     fn ended(&self) -> bool {
         let status = self.subscription.as_ref().map(|subscription| &subscription.status);
         status.is_some_and(|status| Phase::of(status) == Phase::Ended)
@@ -182,12 +191,14 @@ impl KnownSubscription {
         let settled_before = previous.as_ref().and_then(|previous| previous.settled);
         self.fetched = Some(match (answer.subscription, previous) {
             // The row is kept, and the next answer may find it.
-            (None, Some(previous)) => Fetched { ticket: ticket.number, missing: true, ..previous },
+            (None, Some(previous)) => {
+                Fetched { ticket: ticket.number, asked: ticket.asked, missing: true, ..previous }
+            }
             // The end is the end, also for an answer from a replica that has not heard of it.
             (Some(new), Some(previous))
                 if previous.ended() && Phase::of(&new.status) != Phase::Ended =>
             {
-                Fetched { ticket: ticket.number, missing: false, ..previous }
+                Fetched { ticket: ticket.number, asked: ticket.asked, missing: false, ..previous }
             }
             (new, _) => {
                 let status = new.as_ref().map(|new| &new.status);
@@ -197,6 +208,7 @@ impl KnownSubscription {
                 let group = ticket.basis.group;
                 Fetched {
                     ticket: ticket.number,
+                    asked: ticket.asked,
                     basis: ticket.basis.clone(),
                     answered,
                     missing: new.is_none(),

@@ -30,6 +30,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use mt_core::pg::{PgError, SystemPool, SystemReason, SystemTx};
 use sqlx::types::Json;
 
@@ -64,7 +65,7 @@ pub enum Refetched {
     Applied,
     /// Stripe knows of no such subscription. What is known stays, and is flagged.
     Missing,
-    /// The answer to a later question came first.
+    /// The answer to a later question is here already.
     Overtaken,
     /// No tenant is linked to its customer. Nothing was written down.
     Unlinked,
@@ -95,9 +96,26 @@ impl Refetcher {
     ///
     /// [`RefetchError`]; nothing is written down then.
     pub async fn refetch(&self, name: &SubscriptionName<'_>) -> Result<Refetched, RefetchError> {
+        self.refetch_since(name, DateTime::<Utc>::MAX_UTC).await
+    }
+
+    /// Asks for one subscription because of something that was received at `received`, by the database's
+    /// clock; unless it was asked for since, and that answer is here.
+    ///
+    /// # Errors
+    ///
+    /// [`RefetchError`]; nothing is written down then.
+    pub async fn refetch_since(
+        &self,
+        name: &SubscriptionName<'_>,
+        received: DateTime<Utc>,
+    ) -> Result<Refetched, RefetchError> {
         let mut tx = self.system.begin(TICKET).await?;
-        let ticket = take_ticket(&mut tx, name).await?;
+        let (ticket, fetched) = take_ticket(&mut tx, name).await?;
         tx.commit().await?;
+        if fetched.is_some_and(|fetched| fetched.asked() > received) {
+            return Ok(Refetched::Overtaken);
+        }
         let answer = self.fetcher.fetch(name).await?;
         Ok(self.write_down(name, &ticket, answer).await?)
     }
@@ -167,11 +185,16 @@ impl Refetcher {
 
 /// The next number, and then what is known. In this order, and in two statements: whoever has a greater
 /// number knows at least as much.
-async fn take_ticket(tx: &mut SystemTx, name: &SubscriptionName<'_>) -> Result<Ticket, PgError> {
-    let number =
-        sqlx::query_scalar("select nextval('mt.fetch_tickets')").fetch_one(tx.conn()).await?;
-    let known: Option<Json<SubscriptionState>> = sqlx::query_scalar(
-        "select state from mt.subscriptions \
+async fn take_ticket(
+    tx: &mut SystemTx,
+    name: &SubscriptionName<'_>,
+) -> Result<(Ticket, Option<Fetched>), PgError> {
+    let (number, asked): (i64, DateTime<Utc>) =
+        sqlx::query_as("select nextval('mt.fetch_tickets'), clock_timestamp()")
+            .fetch_one(tx.conn())
+            .await?;
+    let row: Option<(Json<SubscriptionState>, Option<Json<Fetched>>)> = sqlx::query_as(
+        "select state, fetched from mt.subscriptions \
          where provider = $1 and account = $2 and livemode = $3 and subscription_id = $4",
     )
     .bind(PROVIDER)
@@ -180,7 +203,11 @@ async fn take_ticket(tx: &mut SystemTx, name: &SubscriptionName<'_>) -> Result<T
     .bind(name.id)
     .fetch_optional(tx.conn())
     .await?;
-    Ok(Ticket::new(number, &known.map(|Json(known)| known).unwrap_or_default()))
+    let (known, fetched) = match row {
+        Some((Json(known), fetched)) => (known, fetched.map(|Json(fetched)| fetched)),
+        None => (SubscriptionState::default(), None),
+    };
+    Ok((Ticket::new(number, asked, &known), fetched))
 }
 
 async fn customer_of(

@@ -25,6 +25,10 @@ fn answer(status: &str, second: i64) -> Answer {
     Answer { subscription: Some(shows(status)), at: at(second) }
 }
 
+fn ticket(number: i64, known: &KnownSubscription) -> Ticket {
+    Ticket::new(number, at(number), known.events())
+}
+
 const NONE: fn(i64) -> Answer = |second| Answer { subscription: None, at: at(second) };
 
 /// Two events of one second that disagree.
@@ -45,7 +49,7 @@ fn now(known: &KnownSubscription) -> String {
 fn an_answer_settles_what_was_known_when_it_was_asked_for() {
     let known = unclear();
     assert_eq!(now(&known), "trialing?");
-    let ticket = Ticket::new(1, known.events());
+    let ticket = ticket(1, &known);
     let settled = known.clone().answered(&ticket, answer("active", 7));
     assert_eq!(now(&settled), "active");
 
@@ -66,7 +70,7 @@ fn an_answer_settles_what_was_known_when_it_was_asked_for() {
 #[test]
 fn the_later_question_wins_whichever_answer_comes_first() {
     let known = unclear();
-    let (first, second) = (Ticket::new(1, known.events()), Ticket::new(2, known.events()));
+    let (first, second) = (ticket(1, &known), ticket(2, &known));
     let (old, new) = (answer("trialing", 7), answer("active", 6));
     let in_order = known.clone().answered(&first, old.clone()).answered(&second, new.clone());
     let reversed = known.answered(&second, new).answered(&first, old);
@@ -79,7 +83,7 @@ fn the_later_question_wins_whichever_answer_comes_first() {
 #[test]
 fn the_end_stays_the_end() {
     let known = unclear();
-    let ask = |number| Ticket::new(number, known.events());
+    let ask = |number| ticket(number, &known);
     let ended = known.clone().answered(&ask(1), answer("canceled", 7));
     assert_eq!(now(&ended), "canceled");
     // An answer from a replica that lags, and an event that was made before.
@@ -93,7 +97,7 @@ fn the_end_stays_the_end() {
 #[test]
 fn what_waits_for_its_first_payment_is_overtaken_by_what_lives() {
     let waiting = KnownSubscription::from(event("evt_a", "incomplete", 5));
-    let ticket = Ticket::new(1, waiting.events());
+    let ticket = ticket(1, &waiting);
     let live = waiting.clone().answered(&ticket, answer("active", 6));
     assert_eq!(now(&live.join(event("evt_b", "incomplete", 6))), "active");
     let asked = waiting.answered(&ticket, answer("incomplete", 9));
@@ -103,7 +107,7 @@ fn what_waits_for_its_first_payment_is_overtaken_by_what_lives() {
 #[test]
 fn what_stripe_does_not_know_is_kept_and_flagged() {
     let known = unclear();
-    let ask = |number| Ticket::new(number, known.events());
+    let ask = |number| ticket(number, &known);
     let missing = known.clone().answered(&ask(1), NONE(7));
     assert_eq!(now(&missing), "trialing!");
     assert_eq!(now(&missing.clone().answered(&ask(2), answer("active", 8))), "active");
@@ -115,7 +119,7 @@ fn what_stripe_does_not_know_is_kept_and_flagged() {
 #[test]
 fn an_answer_alone_is_enough() {
     let nothing = KnownSubscription::default();
-    let ticket = Ticket::new(1, nothing.events());
+    let ticket = ticket(1, &nothing);
     let known = nothing.answered(&ticket, answer("past_due", 7));
     assert_eq!(now(&known), "past_due");
     assert_eq!(known.current().unwrap().past_due_since, Some(at(7)));
@@ -128,7 +132,7 @@ fn an_answer_alone_is_enough() {
 fn no_answer_extends_a_run_of_past_due() {
     let since = |known: &KnownSubscription| known.current().unwrap().past_due_since;
     let known = KnownSubscription::from(event("evt_a", "past_due", 5));
-    let ask = |number, known: &KnownSubscription| Ticket::new(number, known.events());
+    let ask = ticket;
     let asked = known.clone().answered(&ask(1, &known), answer("past_due", 50));
     let again = asked.clone().answered(&ask(2, &asked), answer("past_due", 90));
     assert_eq!((since(&asked), since(&again)), (Some(at(5)), Some(at(5))));
@@ -168,7 +172,7 @@ proptest! {
             all.fold(KnownSubscription::default(), KnownSubscription::join)
         };
         let asked = asked_at.index(events.len() + 1);
-        let ticket = Ticket::new(1, known(asked).events());
+        let ticket = ticket(1, &known(asked));
         let applied = asked + applied_at.index(events.len() + 1 - asked);
         let rest = events[applied..].iter().cloned();
         let between = rest.fold(

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use mt_core::pg::ledger::{EventStatus, Ledger, Outcome, Setback, find};
 use mt_core::pg::{PgError, SystemPool, SystemReason};
 
@@ -42,13 +43,13 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// Asks if `event` is a question.
+    /// Asks if `event`, which was `received` then by the ledger's clock, is a question.
     ///
     /// # Errors
     ///
     /// The outcome, when the event has no effect of its own, or there was no answer.
-    pub(super) async fn ask(&self, event: &Event) -> Result<(), Outcome> {
-        match self.outcome(event).await {
+    pub(super) async fn ask(&self, event: &Event, received: DateTime<Utc>) -> Result<(), Outcome> {
+        match self.outcome(event, received).await {
             Ok(None) => Ok(()),
             Ok(Some(outcome)) => Err(outcome),
             Err(RefetchError::Pg(error)) => {
@@ -64,14 +65,18 @@ impl Asking {
     }
 
     /// What came of asking; `None` when the event has an effect of its own.
-    async fn outcome(&self, event: &Event) -> Result<Option<Outcome>, RefetchError> {
+    async fn outcome(
+        &self,
+        event: &Event,
+        received: DateTime<Utc>,
+    ) -> Result<Option<Outcome>, RefetchError> {
         let (account, livemode) = (event.account().unwrap_or_default(), event.livemode());
         if let Some(id) = event.asks_about() {
             if self.has_twin(event).await? {
                 return Ok(Some(Outcome::Ignored("snapshot_known")));
             }
             let name = SubscriptionName { account, livemode, id };
-            return Ok(Some(match self.refetcher.refetch(&name).await? {
+            return Ok(Some(match self.refetcher.refetch_since(&name, received).await? {
                 Refetched::Applied | Refetched::Overtaken => Outcome::Processed,
                 Refetched::Missing => Outcome::Ignored("resource_missing"),
                 Refetched::Unlinked => Outcome::Waiting(unlinked()),

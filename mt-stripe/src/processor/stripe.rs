@@ -36,7 +36,7 @@ impl Provider for Stripe {
             return Err(Outcome::Ignored(reason));
         }
         if let Some(asking) = &self.asking {
-            asking.ask(&event).await?;
+            asking.ask(&event, claimed.event.received_at).await?;
         }
         match event.effect() {
             Effect::None(reason) => Err(Outcome::Ignored(reason)),

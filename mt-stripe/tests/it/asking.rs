@@ -272,6 +272,31 @@ async fn of_two_events_for_one_change_the_snapshot_counts_in_either_order() {
     assert_eq!(story.status().await, "past_due");
 }
 
+/// A burst of hints is one question, if that was asked after they had come.
+#[tokio::test]
+async fn what_was_asked_after_an_event_had_come_answers_it() {
+    let mut story = Story::begin().await;
+    let [early, late, last] = ["evt_t1", "evt_t2", "evt_t3"].map(|id| thin(id, None));
+    let (_, ()) = tokio::join!(deliver(&story.processor, &early), async {
+        story.stripe.question().await.refuse(503, "", "api_error");
+    });
+    let (_, ()) = tokio::join!(deliver(&story.processor, &late), async {
+        story.stripe.question().await.show(EARLY, &shown("trialing"));
+    });
+    story
+        .world
+        .sql("update mt.webhook_events set next_attempt_at = now() where status = 'failed'")
+        .await;
+    assert!(story.processor.apply_next_due().await.unwrap());
+    assert_eq!(story.reason("evt_t1").await.0, "processed");
+    assert!(story.stripe.is_silent());
+    // One that came since is a question of its own.
+    let (_, ()) = tokio::join!(deliver(&story.processor, &last), async {
+        story.stripe.question().await.show(EARLY, &shown("active"));
+    });
+    assert_eq!(story.status().await, "active");
+}
+
 #[tokio::test]
 async fn a_thin_event_of_nobodys_customer_waits_for_the_link() {
     let mut story = Story::begin().await;

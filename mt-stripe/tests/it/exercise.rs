@@ -48,7 +48,7 @@ pub(crate) fn event(body: &[u8]) {
             assert_eq!(seen.clone().join(seen.clone()), seen);
             let json = serde_json::to_string(&seen).unwrap();
             assert_eq!(serde_json::from_str::<SubscriptionState>(&json).unwrap(), seen);
-            let ticket = Ticket::new(1, &seen);
+            let ticket = Ticket::new(1, created, &seen);
             let known = KnownSubscription::from(seen);
             answered(known.clone(), &ticket, shown);
             let _ = project(&[known], &[], &prices);
