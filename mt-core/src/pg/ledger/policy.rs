@@ -68,7 +68,8 @@ impl RetryPolicy {
         if record.strikes + 1 >= self.max_attempts {
             return Next::Dead;
         }
-        Next::After(self.pause(record.attempts, chance))
+        // Not by attempts: what an event has waited for before must not make a mishap cost it an hour.
+        Next::After(self.pause(record.strikes + 1, chance))
     }
 
     /// Something is not there yet. `chance` is from 0 to 1.
@@ -120,7 +121,8 @@ mod tests {
         assert!(matches!(policy.after_failure(record(2, 1, soon), 0.5), Next::After(_)));
         assert_eq!(policy.after_failure(record(3, 2, soon), 0.5), Next::Dead);
         // What it waited for before does not count.
-        assert!(matches!(policy.after_failure(record(90, 1, soon), 0.5), Next::After(_)));
+        let second = Next::After(policy.backoff * 2);
+        assert_eq!(policy.after_failure(record(90, 1, soon), 0.5), second);
         assert!(matches!(policy.after_waiting(record(90, 0, soon), 0.5), Next::After(_)));
         assert_eq!(policy.after_waiting(record(2, 0, late), 0.5), Next::Dead);
     }
