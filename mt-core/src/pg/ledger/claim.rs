@@ -138,12 +138,15 @@ pub(super) async fn release(system: &SystemPool, claimed: &[Claimed]) -> Result<
     let tokens: Vec<Uuid> = claimed.iter().map(|claimed| claimed.token).collect();
     let ids: Vec<Uuid> = claimed.iter().map(|claimed| claimed.event.id).collect();
     let mut tx = system.begin(RELEASE).await?;
+    // In the order in which deliveries lock them.
     sqlx::query(
         "update mt.webhook_events set \
              status = case when reason is null then 'received' else 'failed' end, \
              attempts = attempts - 1, lease_token = null, lease_until = null, \
              next_attempt_at = clock_timestamp() \
-         where id = any ($1) and status = 'processing' and lease_token = any ($2)",
+         where id in ( \
+             select id from mt.webhook_events where id = any ($1) and status = 'processing' \
+                 and lease_token = any ($2) order by event_id for update)",
     )
     .bind(ids)
     .bind(tokens)

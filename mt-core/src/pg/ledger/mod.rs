@@ -104,5 +104,5 @@ pub use self::provider::{Outcome, Provider, Setback};
 pub use self::replay::{ReplayError, ReplayRequest};
 #[cfg(feature = "testing")]
 pub use self::steps::Step;
-pub use self::wake::wake;
+pub use self::wake::{wake, wake_held};
 pub use self::worker::Workers;

@@ -76,6 +76,15 @@ impl<P: Provider> Ledger<P> {
         }
     }
 
+    /// At most `count` events are applied at once by those who bring them, instead of four. With 0 all are
+    /// left to the workers. To be said before the first delivery.
+    #[must_use]
+    pub fn at_once(self, count: usize) -> Self {
+        self.shared.at_once.forget_permits(AT_ONCE);
+        self.shared.at_once.add_permits(count);
+        self
+    }
+
     /// What its events mean.
     #[must_use]
     pub fn provider(&self) -> &P {
@@ -193,8 +202,8 @@ impl<P: Provider> Shared<P> {
         self.watcher.reached(Step::Applied);
         let verdict = Verdict::of(&outcome, claimed, self.policy);
         if !verdict.keeps_effect() {
-            // Marked under the customer's lock all the same: whoever makes what it waits for takes that
-            // lock before they look for who waits.
+            // Marked with the row held all the same: whoever makes what it waits for, and then looks for
+            // who waits, waits for that.
             undo(&mut tx).await?;
         }
         self.conclude(tx, claimed, &verdict).await

@@ -20,12 +20,12 @@ pub(super) async fn hold(
 ) -> Result<Option<SystemTx>, PgError> {
     let (id, token) = (claimed.event.id, claimed.token);
     let ours = format!("id = '{id}' and status = 'processing' and lease_token = '{token}'");
-    let key = customer_key("provider", "account", "livemode", "customer_id");
     let begin = format!(
         "{}; select count(*) as held from \
              (select 1 from mt.webhook_events where {ours} for update) held; \
-         select pg_advisory_xact_lock({key}) from mt.webhook_events \
-             where {ours} and customer_id is not null; \
+         select pg_advisory_xact_lock(hashtextextended('mt ' || provider || ' ' || account || ' ' \
+                 || livemode::text || ' ' || customer_id, 0)) \
+             from mt.webhook_events where {ours} and customer_id is not null; \
          savepoint effect",
         of_system()
     );
@@ -36,19 +36,6 @@ pub(super) async fn hold(
         return Ok(None);
     }
     Ok(Some(tx))
-}
-
-/// The key under which the events of one customer are applied one at a time, as SQL over SQL.
-pub(super) fn customer_key(
-    provider: &str,
-    account: &str,
-    livemode: &str,
-    customer: &str,
-) -> String {
-    format!(
-        "hashtextextended('mt ' || {provider} || ' ' || {account} || ' ' \
-             || ({livemode})::text || ' ' || {customer}, 0)"
-    )
 }
 
 /// Takes back what the effect has written, and keeps the locks.

@@ -1,15 +1,12 @@
 //! Making events due whose time has come.
 
-use sqlx::AssertSqlSafe;
-
-use super::settle::customer_key;
 use crate::pg::{PgError, SystemTx};
 
-/// Makes a customer's failed events due at once: what they were waiting for is there. Says how many.
+/// Makes a customer's failed events due at once: what they were waiting for is there. Says how many, those
+/// under way included.
 ///
-/// An attempt that is under way may have looked for it a moment ago. So this takes the customer's lock,
-/// which such an attempt holds until it has written down that it waits. To be called after what they wait
-/// for is committed, or in the transaction that commits it.
+/// An attempt that is under way may have looked for it a moment ago, and holds its event's row until it has
+/// written down that it waits; so this waits for that. To be called after what they wait for is committed.
 ///
 /// # Errors
 ///
@@ -20,18 +17,39 @@ pub async fn wake(
     account: &str,
     customer: &str,
 ) -> Result<u64, PgError> {
-    let key = customer_key("$1", "$2", "mode.live", "$3");
-    sqlx::query(AssertSqlSafe(format!(
-        "select pg_advisory_xact_lock({key}) from (values (false), (true)) mode (live)"
-    )))
+    // In the order in which deliveries lock them.
+    let woken = sqlx::query(
+        "update mt.webhook_events set next_attempt_at = clock_timestamp() where id in ( \
+             select id from mt.webhook_events \
+             where provider = $1 and account = $2 and customer_id = $3 \
+                 and status in ('failed', 'processing') \
+             order by event_id for update)",
+    )
     .bind(provider)
     .bind(account)
     .bind(customer)
     .execute(tx.conn())
     .await?;
+    Ok(woken.rows_affected())
+}
+
+/// The same for whoever holds the customer, which is every [`Provider::apply`](super::Provider::apply) of
+/// one of its events: what is under way waits for the customer, and will find what is made here.
+///
+/// # Errors
+///
+/// [`PgError`].
+pub async fn wake_held(
+    tx: &mut SystemTx,
+    provider: &str,
+    account: &str,
+    customer: &str,
+) -> Result<u64, PgError> {
     let woken = sqlx::query(
-        "update mt.webhook_events set next_attempt_at = clock_timestamp() \
-         where provider = $1 and account = $2 and customer_id = $3 and status = 'failed'",
+        "update mt.webhook_events set next_attempt_at = clock_timestamp() where id in ( \
+             select id from mt.webhook_events \
+             where provider = $1 and account = $2 and customer_id = $3 and status = 'failed' \
+             for update skip locked)",
     )
     .bind(provider)
     .bind(account)

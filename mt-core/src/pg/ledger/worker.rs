@@ -50,7 +50,10 @@ impl<P: Provider> Ledger<P> {
     pub async fn work(&self, workers: Workers, stop: impl Future<Output = ()>) {
         let asked = Arc::new(Stop::default());
         let mut tasks = JoinSet::new();
-        for _ in 0..workers.count {
+        for number in 1..=workers.count {
+            // Who finds work rings for the next, so that one of them is enough to look often.
+            let poll = workers.poll.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX));
+            let workers = Workers { poll, ..workers };
             tasks.spawn(apply(Arc::clone(&self.shared), workers, Arc::clone(&asked)));
         }
         if let Some(age) = workers.keep_bodies {

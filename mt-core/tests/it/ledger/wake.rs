@@ -47,8 +47,8 @@ async fn in_between(world: &World, database: &Database) -> (u64, bool) {
         woken
     };
     let opening = async {
-        let waits = "select count(*) from pg_locks l join pg_database d on d.oid = l.database \
-             where d.datname = current_database() and l.locktype = 'advisory' and not l.granted";
+        let waits = "select count(*) from pg_stat_activity \
+             where datname = current_database() and wait_event_type = 'Lock'";
         eventually("it waits for the attempt, or does not", async || {
             world.number(waits).await == 1 || looked.load(Ordering::SeqCst)
         })
@@ -67,15 +67,17 @@ async fn a_link_made_between_looking_and_waiting_is_not_missed() {
     assert_eq!(world.counter().await, 1);
 }
 
-/// The control: without the customer's lock the event waits for its hour.
+/// The control: whoever does not wait for the attempt finds nothing to wake, and the event waits for its
+/// hour.
 #[tokio::test]
-async fn without_the_lock_it_would_be_missed() {
+async fn without_waiting_for_the_attempt_it_would_be_missed() {
     let world = World::new().await;
-    let (_relay, unlocked) = world
+    let (_relay, hasty) = world
         .rewritten(|sql| {
-            sql.contains("mode (live)").then(|| sql.replace("pg_advisory_xact_lock", "abs"))
+            let under_way = "status in ('failed', 'processing')";
+            sql.contains("customer_id = $3").then(|| sql.replace(under_way, "status = 'failed'"))
         })
         .await;
-    assert_eq!(in_between(&world, &unlocked).await, (0, false));
+    assert_eq!(in_between(&world, &hasty).await, (0, false));
     assert_eq!(world.counter().await, 0);
 }
