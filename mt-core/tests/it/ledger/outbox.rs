@@ -105,26 +105,33 @@ async fn an_effect_that_is_rolled_back_takes_its_message_along() {
 async fn what_is_not_delivered_is_tried_again_until_it_is_dead() {
     let world = World::new().await;
     let tenant = tenant(&world).await;
-    for key in ["a", "b", "c"] {
+    for key in ["a", "b", "c", "d"] {
         put(&world, tenant, key).await;
     }
     let not_yet = || Delivered::NotYet("the server is busy".to_owned());
     let post = Arc::new(Postbox::default());
-    // The last is the first: to `a`, to `b`, to `c`, and then to those who are tried again.
-    *post.answers.lock().unwrap() =
-        vec![not_yet(), Delivered::Sent, Delivered::Skipped("nobody"), not_yet(), not_yet()];
+    // The last is the first: to `a`, to `b` and so on, and then to those who are tried again.
+    *post.answers.lock().unwrap() = vec![
+        not_yet(),
+        Delivered::Sent,
+        Delivered::Never("no such address".to_owned()),
+        Delivered::Skipped("nobody"),
+        not_yet(),
+        not_yet(),
+    ];
     let dispatcher = dispatcher(&world, &post, RetryPolicy { max_attempts: 2, ..hasty() });
-    for _ in 0..5 {
+    for _ in 0..6 {
         eventually("the next is due", async || dispatcher.dispatch_next().await.unwrap()).await;
     }
-    assert_eq!(*post.seen.lock().unwrap(), ["a", "b", "c", "a", "b"]);
+    assert_eq!(*post.seen.lock().unwrap(), ["a", "b", "c", "d", "a", "b"]);
     let error = Some("undelivered: the server is busy".to_owned());
     assert_eq!(
         statuses(&world).await,
         [
             ("sent".to_owned(), None, 2),
             ("dead".to_owned(), error, 2),
-            ("skipped".to_owned(), Some("nobody".to_owned()), 1)
+            ("skipped".to_owned(), Some("nobody".to_owned()), 1),
+            ("dead".to_owned(), Some("undelivered: no such address".to_owned()), 1),
         ]
     );
 }

@@ -36,6 +36,8 @@ impl<C: Courier> Courier for Arc<C> {
 /// What came of trying to deliver a message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Delivered {
+    /// Not now, and not later either: somebody has to look.
+    Never(String),
     /// Not now: tried again, until [`RetryPolicy::max_attempts`].
     NotYet(String),
     /// It has gone out.
@@ -152,6 +154,7 @@ impl<C: Courier> Dispatcher<C> {
         let (status, error, wait) = match delivered {
             Delivered::Sent => ("sent", None, Duration::ZERO),
             Delivered::Skipped(reason) => ("skipped", Some(reason.to_owned()), Duration::ZERO),
+            Delivered::Never(why) => ("dead", Some(line("undelivered", &why)), Duration::ZERO),
             Delivered::NotYet(why) => {
                 let record = Record { attempts, strikes: attempts - 1, age: Duration::ZERO };
                 let error = Some(line("undelivered", &why));
