@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::event::Event;
+use crate::event::{Effect, Event};
 use crate::json::{customer, reference, word};
 
 /// A Checkout session that is complete, as its event shows it.
@@ -49,10 +49,13 @@ impl CheckoutSession {
     /// customer.
     #[must_use]
     pub fn of(event: &Event) -> Option<Self> {
-        if event.kind() != "checkout.session.completed" {
-            return None;
+        match event.effect() {
+            Effect::Checkout(session) => Some(session),
+            Effect::Invoice(_) | Effect::None(_) | Effect::Subscription(_) => None,
         }
-        let object: &Value = event.object()?;
+    }
+
+    pub(crate) fn read(object: &Value) -> Option<Self> {
         Some(Self {
             id: object.get("id").and_then(word)?.to_owned(),
             customer: customer(object)?.to_owned(),

@@ -12,6 +12,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use crate::claim::CheckoutSession;
 use crate::invoice::Invoice;
 use crate::json::{customer, instant, reference_at, word};
 use crate::subscription::SubscriptionChange;
@@ -36,6 +37,8 @@ pub struct Event {
 /// What an event asks for.
 #[derive(Clone, Debug)]
 pub enum Effect {
+    /// A Checkout session that is complete.
+    Checkout(CheckoutSession),
     /// An invoice as it was when the event was made.
     Invoice(Invoice),
     /// Nothing, and why, in a word for the ledger.
@@ -175,6 +178,8 @@ impl Event {
                 SubscriptionChange::read(object, previous, deleted)
                     .map_or(Effect::None("no_subscription_id"), Effect::Subscription)
             }
+            "checkout.session.completed" => CheckoutSession::read(object)
+                .map_or(Effect::None("no_session_or_customer"), Effect::Checkout),
             kind if Invoice::is_told_by(kind) => {
                 Invoice::read(object, kind).map_or(Effect::None("no_invoice_id"), Effect::Invoice)
             }

@@ -93,6 +93,8 @@ async fn none_of_the_librarys_policies_can_go_unnoticed() {
                  values ('{owner}', 'x@y', '', now()); \
              insert into mt.billing_customers (tenant_id, provider, customer_id) \
                  values ('{tenant}', 'p', 'c'); \
+             insert into mt.checkout_sessions (tenant_id, provider, session_id) \
+                 values ('{tenant}', 'p', 's'); \
              insert into mt.subscriptions values ('p', '', false, 's', 'c', 'active', false, '{{}}'); \
              insert into mt.invoices values ('p', '', false, 'i', 'c', 'paid', '{{}}'); \
              insert into mt.webhook_events (id, provider, event_id, type, body) \
@@ -117,7 +119,7 @@ async fn none_of_the_librarys_policies_can_go_unnoticed() {
     .fetch_all(world.db.admin())
     .await
     .unwrap();
-    assert_eq!(policies.len(), 19);
+    assert_eq!(policies.len(), 21);
     for (table, policy, again) in policies {
         let sql = format!("drop policy {policy} on {table}");
         world.db.admin().execute(AssertSqlSafe(sql)).await.unwrap();

@@ -6,6 +6,7 @@ use mt_core::pg::{PgError, SystemTx};
 use super::asking::Asking;
 use super::{ProcessorConfig, dunning};
 use crate::PROVIDER;
+use crate::checkout;
 use crate::event::{Effect, Event};
 use crate::invoice::InvoiceState;
 use crate::order::SubscriptionState;
@@ -40,7 +41,7 @@ impl Provider for Stripe {
         }
         match event.effect() {
             Effect::None(reason) => Err(Outcome::Ignored(reason)),
-            Effect::Invoice(_) | Effect::Subscription(_) => Ok(event),
+            Effect::Checkout(_) | Effect::Invoice(_) | Effect::Subscription(_) => Ok(event),
         }
     }
 
@@ -57,6 +58,9 @@ impl Provider for Stripe {
         // The ledger holds the customer that was read when the event came, by an older version perhaps.
         if claimed.event.customer_id.as_deref() != Some(customer) {
             realm.lock(tx).await?;
+        }
+        if let Effect::Checkout(session) = event.effect() {
+            return checkout::complete(tx, realm, &session, &self.config.prices).await;
         }
         let Some(tenant) = realm.tenant(tx).await? else {
             return Ok(Outcome::Waiting(unlinked()));
@@ -78,7 +82,9 @@ impl Provider for Stripe {
                     return Ok(Outcome::Ignored("other_customer"));
                 }
             }
-            Effect::None(reason) => return Ok(Outcome::Ignored(reason)),
+            Effect::Checkout(_) | Effect::None(_) => {
+                return Ok(Outcome::Ignored("unhandled_type"));
+            }
         }
         realm.project(tx, tenant, &self.config.prices).await?;
         if let Some(invoice) = failed {

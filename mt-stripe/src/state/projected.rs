@@ -67,6 +67,16 @@ impl Realm<'_> {
         Ok(billing)
     }
 
+    /// What a tenant has paid for that nobody pays for: nothing.
+    pub(crate) async fn project_nothing(
+        self,
+        tx: &mut SystemTx,
+        tenant: Uuid,
+        prices: &PriceTable,
+    ) -> Result<(), PgError> {
+        self.write(tx, tenant, &[], &project(&[], &[], prices), prices).await
+    }
+
     async fn known(
         self,
         tx: &mut SystemTx,

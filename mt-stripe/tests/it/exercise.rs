@@ -58,6 +58,7 @@ pub(crate) fn event(body: &[u8]) {
             assert_eq!(seen.clone().join(seen.clone()), seen);
             let _ = project(&[], &[seen], &prices);
         }
+        Effect::Checkout(session) => assert!(!session.id.is_empty()),
         Effect::None(reason) => assert!(!reason.is_empty()),
     }
 }

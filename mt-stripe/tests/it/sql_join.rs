@@ -116,7 +116,7 @@ fn in_rust(events: &[Value]) -> States {
                 };
                 states.invoices.insert(joined.id.clone(), joined);
             }
-            Effect::None(reason) => panic!("{reason}"),
+            other => panic!("{other:?}"),
         }
     }
     states

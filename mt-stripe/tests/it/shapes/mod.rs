@@ -95,7 +95,7 @@ fn read(version: Version) -> Read {
                 known = known.join(seen);
             }
             Effect::Invoice(invoice) => invoices.push(InvoiceState::of(invoice, created)),
-            Effect::None(reason) => panic!("{version:?}: {reason}"),
+            other => panic!("{version:?}: {other:?}"),
         }
     }
     let with_snapshots = project(std::slice::from_ref(&known), &invoices, &prices());
