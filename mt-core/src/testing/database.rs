@@ -45,7 +45,18 @@ impl TestDatabase {
     /// [`TestDatabaseError`].
     pub async fn create_with(products: &[ProductSchema<'_>]) -> Result<Self, TestDatabaseError> {
         let url = std::env::var(URL).map_err(|_| TestDatabaseError::NoServer)?;
-        let server = PgConnectOptions::from_str(&url)?;
+        Self::create_on(PgConnectOptions::from_str(&url)?, products).await
+    }
+
+    /// The same on a server of one's own, given by a superuser's login.
+    ///
+    /// # Errors
+    ///
+    /// [`TestDatabaseError`].
+    pub async fn create_on(
+        server: PgConnectOptions,
+        products: &[ProductSchema<'_>],
+    ) -> Result<Self, TestDatabaseError> {
         let template = template(&server, products).await?;
 
         let unique = uuid::Uuid::now_v7().simple().to_string();
