@@ -14,15 +14,18 @@
 //! | [`known`] | what an answer of Stripe's counts against events, and against other answers |
 //! | [`projection`] | what a tenant has paid for, as a pure function of all of it |
 //! | [`claim`] | who may say which customer pays for which tenant |
+//! | [`checkout`] | the sessions that this server made, and their claims |
 //! | [`processor`] | the ledger's transactions: receive, apply, replay, retry |
 //! | [`link`] | which customer pays for which tenant |
 //! | [`fetch`], [`refetch`] | asking Stripe where events cannot tell, and writing down the answer |
+//! | [`reconcile`] | comparing every tenant with Stripe, each night for instance |
 //! | [`reproject`](mod@reproject) | projecting tenants again when the price table has changed |
 //!
-//! Everything that decides is pure, with time as an argument. [`processor`], [`link`], [`refetch`] and
-//! [`reproject`](mod@reproject) are what says SQL; only a [`fetch::SubscriptionFetcher`] calls Stripe,
+//! Everything that decides is pure, with time as an argument. [`processor`], [`link`], [`checkout`],
+//! [`refetch`], [`reconcile`] and [`reproject`](mod@reproject) are what says SQL; only a [`fetch::SubscriptionFetcher`] calls Stripe,
 //! and without one nothing does.
 
+pub mod checkout;
 pub mod claim;
 pub mod event;
 pub mod fetch;
@@ -33,6 +36,7 @@ pub mod link;
 pub mod order;
 pub mod processor;
 pub mod projection;
+pub mod reconcile;
 pub mod refetch;
 pub mod reproject;
 pub mod signature;

@@ -32,14 +32,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use mt_core::pg::{PgError, SystemPool, SystemReason, SystemTx};
-use sqlx::types::Json;
 
 use crate::PROVIDER;
 use crate::fetch::{FetchError, SubscriptionFetcher, SubscriptionName};
-use crate::known::{Answer, Fetched, KnownSubscription, Ticket};
-use crate::order::SubscriptionState;
+use crate::known::{Answer, Ticket};
 use crate::projection::PriceTable;
-use crate::state::{self, Realm};
+use crate::state::{self, Realm, answers};
 
 const TICKET: SystemReason = SystemReason::new("take a ticket for a question to Stripe");
 const ANSWER: SystemReason = SystemReason::new("write down an answer of Stripe's");
@@ -53,9 +51,9 @@ const FLAGGED: SystemReason =
 /// and for a job that runs now and then.
 #[derive(Clone, Debug)]
 pub struct Refetcher {
-    system: SystemPool,
-    fetcher: Arc<dyn SubscriptionFetcher>,
-    prices: PriceTable,
+    pub(crate) system: SystemPool,
+    pub(crate) fetcher: Arc<dyn SubscriptionFetcher>,
+    pub(crate) prices: PriceTable,
 }
 
 /// What came of asking.
@@ -111,7 +109,7 @@ impl Refetcher {
         received: DateTime<Utc>,
     ) -> Result<Refetched, RefetchError> {
         let mut tx = self.system.begin(TICKET).await?;
-        let (ticket, fetched) = take_ticket(&mut tx, name).await?;
+        let (ticket, fetched) = answers::take_ticket_for(&mut tx, name).await?;
         tx.commit().await?;
         if fetched.is_some_and(|fetched| fetched.asked() > received) {
             return Ok(Refetched::Overtaken);
@@ -163,7 +161,7 @@ impl Refetcher {
         // Of one that Stripe does not know, the row says whose it was.
         let (customer, outcome) = match &answer.subscription {
             Some(subscription) => (subscription.customer.clone(), Refetched::Applied),
-            None => (customer_of(tx, name).await?, Refetched::Missing),
+            None => (answers::customer_of(tx, name).await?, Refetched::Missing),
         };
         let Some(customer) = customer else {
             let nobodys = outcome == Refetched::Applied;
@@ -183,49 +181,6 @@ impl Refetcher {
     }
 }
 
-/// The next number, and then what is known. In this order, and in two statements: whoever has a greater
-/// number knows at least as much.
-async fn take_ticket(
-    tx: &mut SystemTx,
-    name: &SubscriptionName<'_>,
-) -> Result<(Ticket, Option<Fetched>), PgError> {
-    let (number, asked): (i64, DateTime<Utc>) =
-        sqlx::query_as("select nextval('mt.fetch_tickets'), clock_timestamp()")
-            .fetch_one(tx.conn())
-            .await?;
-    let row: Option<(Json<SubscriptionState>, Option<Json<Fetched>>)> = sqlx::query_as(
-        "select state, fetched from mt.subscriptions \
-         where provider = $1 and account = $2 and livemode = $3 and subscription_id = $4",
-    )
-    .bind(PROVIDER)
-    .bind(name.account)
-    .bind(name.livemode)
-    .bind(name.id)
-    .fetch_optional(tx.conn())
-    .await?;
-    let (known, fetched) = match row {
-        Some((Json(known), fetched)) => (known, fetched.map(|Json(fetched)| fetched)),
-        None => (SubscriptionState::default(), None),
-    };
-    Ok((Ticket::new(number, asked, &known), fetched))
-}
-
-async fn customer_of(
-    tx: &mut SystemTx,
-    name: &SubscriptionName<'_>,
-) -> Result<Option<String>, PgError> {
-    Ok(sqlx::query_scalar(
-        "select customer_id from mt.subscriptions \
-         where provider = $1 and account = $2 and livemode = $3 and subscription_id = $4",
-    )
-    .bind(PROVIDER)
-    .bind(name.account)
-    .bind(name.livemode)
-    .bind(name.id)
-    .fetch_optional(tx.conn())
-    .await?)
-}
-
 async fn flagged(tx: &mut SystemTx, limit: u32) -> Result<Vec<Flagged>, PgError> {
     let rows: Vec<(String, bool, String)> = sqlx::query_as(
         "select account, livemode, subscription_id from mt.subscriptions \
@@ -237,53 +192,6 @@ async fn flagged(tx: &mut SystemTx, limit: u32) -> Result<Vec<Flagged>, PgError>
     .await?;
     let flagged = |(account, livemode, id)| Flagged { account, livemode, id };
     Ok(rows.into_iter().map(flagged).collect())
-}
-
-impl Realm<'_> {
-    /// Writes an answer beside the events. `false`: it was overtaken, or is another customer's.
-    async fn write_answer(
-        self,
-        tx: &mut SystemTx,
-        id: &str,
-        ticket: &Ticket,
-        answer: Answer,
-    ) -> Result<bool, PgError> {
-        // An empty row, if there is none, so that there is something to hold.
-        let row: Option<(Json<SubscriptionState>, Option<Json<Fetched>>)> = sqlx::query_as(
-            "insert into mt.subscriptions as s (provider, account, livemode, subscription_id, \
-                 customer_id, status, needs_refetch, state) \
-             values ($1, $2, $3, $4, $5, '', false, $6) \
-             on conflict (provider, account, livemode, subscription_id) \
-                 do update set ticket = s.ticket \
-                 where s.customer_id = excluded.customer_id and s.ticket < $7 \
-             returning state, fetched",
-        )
-        .bind(PROVIDER)
-        .bind(self.account)
-        .bind(self.livemode)
-        .bind(id)
-        .bind(self.customer)
-        .bind(Json(SubscriptionState::default()))
-        .bind(ticket.number())
-        .fetch_optional(tx.conn())
-        .await?;
-        let Some((Json(events), fetched)) = row else { return Ok(false) };
-        let known = KnownSubscription::stored(events, fetched.map(|Json(fetched)| fetched));
-        let known = known.answered(ticket, answer);
-        sqlx::query(
-            "update mt.subscriptions set fetched = $5, ticket = $6, updated_at = now() \
-             where provider = $1 and account = $2 and livemode = $3 and subscription_id = $4",
-        )
-        .bind(PROVIDER)
-        .bind(self.account)
-        .bind(self.livemode)
-        .bind(id)
-        .bind(known.fetched().map(Json))
-        .bind(ticket.number())
-        .execute(tx.conn())
-        .await?;
-        Ok(true)
-    }
 }
 
 /// Why a subscription was not asked for, or the answer not written down.

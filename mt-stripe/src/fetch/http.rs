@@ -16,7 +16,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde_json::Value;
 
-use super::{FetchError, SubscriptionFetcher, SubscriptionName};
+use super::{CustomerName, FetchError, Listed, SubscriptionFetcher, SubscriptionName};
 use crate::json::word;
 use crate::known::Answer;
 use crate::subscription::Subscription;
@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const MAX_BYTES: usize = 1024 * 1024;
 /// How many pages of items are asked for. Stripe allows 20 items, and a page holds 100.
 const MAX_PAGES: usize = 2;
+/// How many lists of 100 subscriptions a customer may have.
+const MAX_LISTS: usize = 50;
 /// The longest that Stripe is believed to want to be left alone for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
@@ -96,7 +98,7 @@ impl StripeClient {
     /// One GET. The page is null where Stripe knows no such object.
     async fn get(
         &self,
-        name: &SubscriptionName<'_>,
+        account: &str,
         path: &[&str],
         query: &[(&str, &str)],
     ) -> Result<Page, FetchError> {
@@ -110,8 +112,8 @@ impl StripeClient {
             .get(url)
             .header(AUTHORIZATION, self.key.clone())
             .header("stripe-version", API_VERSION);
-        if !name.account.is_empty() {
-            request = request.header("stripe-account", name.account);
+        if !account.is_empty() {
+            request = request.header("stripe-account", account);
         }
         let answer = request.send().await.map_err(broken)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
@@ -131,16 +133,11 @@ impl StripeClient {
     }
 
     /// Puts the items that the answer left out to those that it shows.
-    async fn complete(
-        &self,
-        name: &SubscriptionName<'_>,
-        page: &mut Page,
-    ) -> Result<(), FetchError> {
+    async fn complete(&self, account: &str, id: &str, page: &mut Page) -> Result<(), FetchError> {
         for _ in 0..MAX_PAGES {
             let Some(last) = last_of_more(&page.object) else { return Ok(()) };
-            let query =
-                [("subscription", name.id), ("limit", "100"), ("starting_after", last.as_str())];
-            let mut next = self.get(name, &["v1", "subscription_items"], &query).await?;
+            let query = [("subscription", id), ("limit", "100"), ("starting_after", last.as_str())];
+            let mut next = self.get(account, &["v1", "subscription_items"], &query).await?;
             page.at = page.at.max(next.at);
             let more = next.object.pointer_mut("/has_more").map_or(Value::Null, Value::take);
             let rest = next.object.pointer_mut("/data").map_or(Value::Null, Value::take);
@@ -154,16 +151,32 @@ impl StripeClient {
         }
         Ok(())
     }
+
+    /// One of a list, with all of its items.
+    async fn listed(
+        &self,
+        customer: &CustomerName<'_>,
+        mut page: Page,
+    ) -> Result<Listed, FetchError> {
+        let somebody_elses = || unavailable("the list is about something else");
+        let id = page.object.get("id").and_then(word).ok_or_else(somebody_elses)?.to_owned();
+        self.complete(customer.account, &id, &mut page).await?;
+        let livemode = page.object.get("livemode").and_then(Value::as_bool).unwrap_or(false);
+        let subscription = Subscription::from_object(&page.object)
+            .filter(|found| found.customer.as_deref() == Some(customer.id))
+            .ok_or_else(somebody_elses)?;
+        Ok(Listed { livemode, subscription, at: page.at })
+    }
 }
 
 #[async_trait]
 impl SubscriptionFetcher for StripeClient {
     async fn fetch(&self, name: &SubscriptionName<'_>) -> Result<Answer, FetchError> {
-        let mut page = self.get(name, &["v1", "subscriptions", name.id], &[]).await?;
+        let mut page = self.get(name.account, &["v1", "subscriptions", name.id], &[]).await?;
         if page.object.is_null() {
             return Ok(Answer { subscription: None, at: page.at });
         }
-        self.complete(name, &mut page).await?;
+        self.complete(name.account, name.id, &mut page).await?;
         let mode = page.object.get("livemode").and_then(Value::as_bool);
         if mode.is_some_and(|livemode| livemode != name.livemode) {
             let code = "the key is of the other mode".to_owned();
@@ -173,6 +186,34 @@ impl SubscriptionFetcher for StripeClient {
             .filter(|subscription| subscription.id == name.id)
             .ok_or_else(|| unavailable("the answer is about something else"))?;
         Ok(Answer { subscription: Some(subscription), at: page.at })
+    }
+
+    async fn fetch_all_of(&self, customer: &CustomerName<'_>) -> Result<Vec<Listed>, FetchError> {
+        let mut all = Vec::new();
+        let mut last = String::new();
+        for _ in 0..MAX_LISTS {
+            let mut query = vec![("customer", customer.id), ("status", "all"), ("limit", "100")];
+            if !last.is_empty() {
+                query.push(("starting_after", &last));
+            }
+            let mut page = self.get(customer.account, &["v1", "subscriptions"], &query).await?;
+            let is_last = page.object.get("has_more").and_then(Value::as_bool) != Some(true);
+            let found = match page.object.get_mut("data").map(Value::take) {
+                Some(Value::Array(found)) => found,
+                // Stripe knows no such customer.
+                None if page.object.is_null() => Vec::new(),
+                _ => return Err(unavailable("the answer is no list")),
+            };
+            for object in found {
+                let listed = self.listed(customer, Page { object, at: page.at }).await?;
+                last.clone_from(&listed.subscription.id);
+                all.push(listed);
+            }
+            if is_last {
+                return Ok(all);
+            }
+        }
+        Err(unavailable("the list does not end"))
     }
 }
 
@@ -214,7 +255,10 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Fetch
     let retry_after = retry_after(headers);
     let should_retry = headers.get("stripe-should-retry").is_some_and(|value| value == "true");
     Some(match status {
-        StatusCode::NOT_FOUND if code == "resource_missing" => return None,
+        // 400 for a parameter that names it, 404 for a path.
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND if code == "resource_missing" => {
+            return None;
+        }
         // A conflict is another request's lock on the object.
         StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT => {
             FetchError::RateLimited { retry_after }

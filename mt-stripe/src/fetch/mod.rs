@@ -10,7 +10,9 @@
 //! ```
 //! use async_trait::async_trait;
 //! use chrono::{DateTime, Utc};
-//! use mt_stripe::fetch::{FetchError, SubscriptionFetcher, SubscriptionName};
+//! use mt_stripe::fetch::{
+//!     CustomerName, FetchError, Listed, SubscriptionFetcher, SubscriptionName,
+//! };
 //! use mt_stripe::known::Answer;
 //! use mt_stripe::subscription::Subscription;
 //!
@@ -24,6 +26,12 @@
 //!         let mut all = self.objects.iter().filter_map(Subscription::from_object);
 //!         Ok(Answer { subscription: all.find(|found| found.id == name.id), at: self.at })
 //!     }
+//!
+//!     async fn fetch_all_of(&self, customer: &CustomerName<'_>) -> Result<Vec<Listed>, FetchError> {
+//!         let all = self.objects.iter().filter_map(Subscription::from_object);
+//!         let theirs = all.filter(|found| found.customer.as_deref() == Some(customer.id));
+//!         Ok(theirs.map(|found| Listed { livemode: false, subscription: found, at: self.at }).collect())
+//!     }
 //! }
 //! ```
 
@@ -32,8 +40,10 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use crate::known::Answer;
+use crate::subscription::Subscription;
 
 #[cfg(feature = "http-client")]
 mod http;
@@ -52,6 +62,26 @@ pub struct SubscriptionName<'n> {
     pub id: &'n str,
 }
 
+/// Whose subscriptions are asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CustomerName<'n> {
+    /// The connected account that it belongs to; empty for the platform's own.
+    pub account: &'n str,
+    /// Its identifier.
+    pub id: &'n str,
+}
+
+/// One of a customer's subscriptions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listed {
+    /// Whether it is about real money.
+    pub livemode: bool,
+    /// The subscription as it was.
+    pub subscription: Subscription,
+    /// The time by Stripe's clock when the answer was made.
+    pub at: DateTime<Utc>,
+}
+
 /// Somebody who can be asked what a subscription is now.
 ///
 /// The answer must have been read after the call began; that is all the order of answers rests on. Do
@@ -64,6 +94,14 @@ pub trait SubscriptionFetcher: fmt::Debug + Send + Sync {
     ///
     /// [`FetchError`]: there is no answer.
     async fn fetch(&self, name: &SubscriptionName<'_>) -> Result<Answer, FetchError>;
+
+    /// Asks once for all subscriptions of a customer, ended ones included. None for a customer that is
+    /// not known.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError`]: there is no answer.
+    async fn fetch_all_of(&self, customer: &CustomerName<'_>) -> Result<Vec<Listed>, FetchError>;
 }
 
 /// Why there is no answer. For logs and the ledger; no text holds a key or a body.

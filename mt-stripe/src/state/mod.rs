@@ -2,6 +2,7 @@
 //!
 //! Locks are taken in one order: ledger row, customer, tenant, and then the rows of both.
 
+pub(crate) mod answers;
 mod join;
 mod projected;
 

@@ -1,0 +1,294 @@
+//! Comparing every tenant with Stripe, and putting right what differs.
+//!
+//! Events can be lost before they are here: an endpoint that was switched off, an event that Stripe never
+//! made (which it says [happens very rarely]). So Stripe is asked now and then, each night for instance, for
+//! all subscriptions of each linked customer. What it answers is written down as any other
+//! [answer](crate::refetch) is, behind a ticket that was taken before the question: a later event, or a
+//! later answer, is not overwritten. What is known here, has not ended and is not in the list is asked for
+//! by name, and flagged if Stripe does not know it.
+//!
+//! Customers are gone through in the order of their tenants, one question at a time, so that the run leaves
+//! most of Stripe's limit to everybody else, and can be taken up where it ended. It does not retry: an error
+//! says where to go on, and after how long.
+//!
+//! [happens very rarely]: https://docs.stripe.com/webhooks
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use mt_core::pg::SystemPool;
+//! use mt_stripe::fetch::SubscriptionFetcher;
+//! use mt_stripe::projection::PriceTable;
+//! use mt_stripe::reconcile::{ReconcileError, Reconciler};
+//! use mt_stripe::refetch::Refetcher;
+//!
+//! # async fn run(system: SystemPool, stripe: Arc<dyn SubscriptionFetcher>) -> Result<(), ReconcileError> {
+//! let prices = PriceTable::new("free").plan("pro", ["price_pro"]);
+//! let reconciler = Reconciler::new(Refetcher::new(system, stripe, prices));
+//! reconciler
+//!     .run(None, |tenant| {
+//!         if tenant.is_corrected() {
+//!             println!("{}: {:?} was {:?}", tenant.tenant, tenant.after, tenant.before);
+//!         }
+//!     })
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use mt_core::id::TenantId;
+use mt_core::pg::{PgError, SystemPool, SystemReason, SystemTx};
+use uuid::Uuid;
+
+use crate::PROVIDER;
+use crate::fetch::{CustomerName, SubscriptionName};
+use crate::known::{Answer, KnownSubscription, Ticket};
+use crate::order::{Phase, SubscriptionState};
+use crate::refetch::{RefetchError, Refetcher};
+use crate::state::{self, Realm, answers};
+
+const CUSTOMERS: SystemReason =
+    SystemReason::new("go through customers to compare them with Stripe");
+const TICKET: SystemReason = SystemReason::new("take a ticket to compare a customer with Stripe");
+const ANSWER: SystemReason = SystemReason::new("write down what Stripe has of a customer");
+
+/// How many customers are looked up at a time.
+const BATCH: i64 = 500;
+
+/// Goes through the customers. See the [module docs](self).
+#[derive(Clone, Debug)]
+pub struct Reconciler {
+    refetcher: Refetcher,
+    keeps: bool,
+}
+
+/// What a tenant has paid for, as stored.
+#[derive(Clone, Debug, Eq, PartialEq, sqlx::FromRow)]
+#[non_exhaustive]
+pub struct PaidFor {
+    /// Its plan.
+    pub plan: String,
+    /// Stripe's word for its subscription.
+    pub subscription_status: String,
+    /// The start of its present run of `past_due`.
+    pub past_due_since: Option<DateTime<Utc>>,
+    /// The end of what is paid for.
+    pub current_period_end: Option<DateTime<Utc>>,
+    /// Whether it ends by itself then.
+    pub cancel_at_period_end: bool,
+}
+
+/// A tenant that was compared.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Reconciled {
+    /// Whose.
+    pub tenant: TenantId,
+    /// The customer that pays for it.
+    pub customer: String,
+    /// How many subscriptions Stripe has of it.
+    pub subscriptions: usize,
+    /// Those that are known here, have not ended, and that Stripe does not know.
+    pub missing: Vec<String>,
+    /// What it had paid for, by what was known.
+    pub before: PaidFor,
+    /// What it has paid for.
+    pub after: PaidFor,
+}
+
+impl Reconciled {
+    /// Whether what was known was wrong.
+    #[must_use]
+    pub fn is_corrected(&self) -> bool {
+        self.before != self.after
+    }
+}
+
+impl Reconciler {
+    /// Asks whom `refetcher` asks, and writes where it does.
+    #[must_use]
+    pub const fn new(refetcher: Refetcher) -> Self {
+        Self { refetcher, keeps: true }
+    }
+
+    /// Compares and says what it would write, and writes nothing.
+    #[must_use]
+    pub const fn dry(mut self) -> Self {
+        self.keeps = false;
+        self
+    }
+
+    /// How many customers a run goes through.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn count(&self) -> Result<u64, PgError> {
+        let mut tx = self.system().begin(CUSTOMERS).await?;
+        let count: i64 =
+            sqlx::query_scalar("select count(*) from mt.billing_customers where provider = $1")
+                .bind(PROVIDER)
+                .fetch_one(tx.conn())
+                .await?;
+        tx.commit().await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Goes through all customers, or those whose tenant comes after `after`, and shows each to `seen`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReconcileError`], which says where to go on. What was compared before stays so.
+    pub async fn run(
+        &self,
+        after: Option<TenantId>,
+        mut seen: impl FnMut(&Reconciled),
+    ) -> Result<(), ReconcileError> {
+        let mut done = after;
+        loop {
+            let customers = match self.customers(done).await {
+                Ok(customers) if customers.is_empty() => return Ok(()),
+                Ok(customers) => customers,
+                Err(error) => return Err(ReconcileError { done, source: error.into() }),
+            };
+            for customer in customers {
+                match self.reconcile(&customer).await {
+                    Ok(Some(reconciled)) => seen(&reconciled),
+                    Ok(None) => {}
+                    Err(source) => return Err(ReconcileError { done, source }),
+                }
+                done = Some(TenantId::from_uuid(customer.tenant));
+            }
+        }
+    }
+
+    fn system(&self) -> &SystemPool {
+        &self.refetcher.system
+    }
+
+    async fn customers(&self, after: Option<TenantId>) -> Result<Vec<Customer>, PgError> {
+        let mut tx = self.system().begin(CUSTOMERS).await?;
+        let customers = sqlx::query_as(
+            "select tenant_id as tenant, account, customer_id as id from mt.billing_customers \
+             where provider = $1 and tenant_id > $2 order by tenant_id limit $3",
+        )
+        .bind(PROVIDER)
+        .bind(after.map_or(Uuid::nil(), TenantId::as_uuid))
+        .bind(BATCH)
+        .fetch_all(tx.conn())
+        .await?;
+        tx.commit().await?;
+        Ok(customers)
+    }
+
+    /// One customer. `None`: they pay for nobody any more.
+    async fn reconcile(&self, customer: &Customer) -> Result<Option<Reconciled>, RefetchError> {
+        let mut tx = self.system().begin(TICKET).await?;
+        let (number, asked) = answers::next_number(&mut tx).await?;
+        let known = customer.realm(false).subscriptions(&mut tx).await?;
+        tx.commit().await?;
+
+        let name = CustomerName { account: &customer.account, id: &customer.id };
+        let listed = self.refetcher.fetcher.fetch_all_of(&name).await?;
+        let subscriptions = listed.len();
+        let mut told: Vec<((bool, String), Answer)> = Vec::with_capacity(subscriptions);
+        for found in listed {
+            let key = (found.livemode, found.subscription.id.clone());
+            told.push((key, Answer { subscription: Some(found.subscription), at: found.at }));
+        }
+        let mut missing = Vec::new();
+        for ((livemode, id), known) in &known {
+            let is_told = told.iter().any(|((_, told), _)| told == id);
+            if is_told || has_ended(known) {
+                continue;
+            }
+            let name = SubscriptionName { account: &customer.account, livemode: *livemode, id };
+            let answer = self.refetcher.fetcher.fetch(&name).await?;
+            if answer.subscription.is_none() {
+                missing.push(id.clone());
+            }
+            told.push(((*livemode, id.clone()), answer));
+        }
+
+        let mut tx = self.system().begin(ANSWER).await?;
+        let locked = told.first().is_some_and(|((livemode, _), _)| *livemode);
+        customer.realm(locked).lock(&mut tx).await?;
+        let tenant = customer.realm(locked).tenant(&mut tx).await?;
+        if tenant != Some(customer.tenant) || !state::hold_tenant(&mut tx, customer.tenant).await? {
+            return Ok(None);
+        }
+        let before = paid_for(&mut tx, customer.tenant).await?;
+        let nothing = SubscriptionState::default();
+        for (key, answer) in told {
+            let events = known.get(&key).map_or(&nothing, KnownSubscription::events);
+            let ticket = Ticket::new(number, asked, events);
+            customer.realm(key.0).write_answer(&mut tx, &key.1, &ticket, answer).await?;
+        }
+        customer.realm(locked).project(&mut tx, customer.tenant, &self.refetcher.prices).await?;
+        let after = paid_for(&mut tx, customer.tenant).await?;
+        if self.keeps {
+            tx.commit().await?
+        } else {
+            tx.rollback().await?
+        }
+        let (tenant, customer) = (TenantId::from_uuid(customer.tenant), customer.id.clone());
+        Ok(Some(Reconciled { tenant, customer, subscriptions, missing, before, after }))
+    }
+}
+
+/// A linked customer.
+#[derive(sqlx::FromRow)]
+struct Customer {
+    tenant: Uuid,
+    account: String,
+    id: String,
+}
+
+impl Customer {
+    fn realm(&self, livemode: bool) -> Realm<'_> {
+        Realm { account: &self.account, livemode, customer: &self.id }
+    }
+}
+
+fn has_ended(known: &KnownSubscription) -> bool {
+    let current = known.current();
+    current.is_some_and(|current| Phase::of(&current.subscription.status) == Phase::Ended)
+}
+
+async fn paid_for(tx: &mut SystemTx, tenant: Uuid) -> Result<PaidFor, PgError> {
+    Ok(sqlx::query_as(
+        "select plan, subscription_status, past_due_since, current_period_end, cancel_at_period_end \
+         from mt.tenants where id = $1",
+    )
+    .bind(tenant)
+    .fetch_one(tx.conn())
+    .await?)
+}
+
+/// Why a run ended early, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("not all customers could be compared with Stripe")]
+#[non_exhaustive]
+pub struct ReconcileError {
+    /// The last tenant that was compared: what [`run`](Reconciler::run) takes to go on.
+    pub done: Option<TenantId>,
+    /// What happened then.
+    #[source]
+    pub source: RefetchError,
+}
+
+impl ReconcileError {
+    /// How long Stripe asks to be left alone, where to go on after that can help.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &self.source {
+            RefetchError::Fetch(error) if error.is_temporary() => {
+                Some(error.retry_after().unwrap_or_default())
+            }
+            RefetchError::Fetch(_) | RefetchError::Pg(_) => None,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Comparing tenants with Stripe: what events did not tell is put right, and what is newer is left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mt_stripe::reconcile::{ReconcileError, Reconciled, Reconciler};
+use mt_stripe::refetch::Refetcher;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::asking::shown;
+use crate::stand_in::{EARLY, LATE, Question, StandIn};
+use crate::support::{World, deliver, subscription};
+
+struct Night {
+    world: World,
+    stripe: StandIn,
+    reconciler: Reconciler,
+}
+
+impl Night {
+    async fn begin() -> Self {
+        let (world, stripe) = (World::new().await, StandIn::start().await);
+        let fetcher = Arc::new(stripe.client());
+        let refetcher = Refetcher::new(world.database.system(), fetcher, World::config().prices);
+        Self { world, stripe, reconciler: Reconciler::new(refetcher) }
+    }
+
+    /// One run, while `answer` stands in for Stripe.
+    async fn run(
+        &mut self,
+        answer: impl AsyncFnOnce(&mut StandIn),
+    ) -> (Vec<Reconciled>, Result<(), ReconcileError>) {
+        let mut seen = Vec::new();
+        let run = self.reconciler.run(None, |reconciled| seen.push(reconciled.clone()));
+        let (outcome, ()) = tokio::join!(run, answer(&mut self.stripe));
+        assert!(self.stripe.is_silent(), "nothing else is asked");
+        (seen, outcome)
+    }
+}
+
+fn list(question: Question, date: &str, data: &[Value]) {
+    question.show(date, &json!({"object": "list", "has_more": false, "data": data}));
+}
+
+fn asks_for(question: &Question, customer: &str) {
+    let path = format!("/v1/subscriptions?customer={customer}&status=all&limit=100");
+    assert_eq!(question.path(), path);
+}
+
+#[tokio::test]
+async fn what_no_event_told_is_put_right() {
+    let mut night = Night::begin().await;
+    let lost = night.world.payer("cus_1").await;
+    let right = night.world.payer("cus_2").await;
+    deliver(&night.world.processor(), &subscription("evt_1", "cus_2", "active", 1)).await;
+    let mut second = subscription("evt", "cus_2", "active", 1)["data"]["object"].take();
+    second["livemode"] = json!(false);
+
+    let (seen, outcome) = night
+        .run(async |stripe| {
+            let question = stripe.question().await;
+            asks_for(&question, "cus_1");
+            list(question, EARLY, &[shown("active")]);
+            let question = stripe.question().await;
+            asks_for(&question, "cus_2");
+            list(question, EARLY, &[second]);
+        })
+        .await;
+    outcome.unwrap();
+    let corrected: Vec<_> = seen.iter().filter(|one| one.is_corrected()).collect();
+    assert_eq!(corrected.len(), 1, "{seen:?}");
+    assert_eq!((corrected[0].tenant.as_uuid(), corrected[0].subscriptions), (lost, 1));
+    assert_eq!(corrected[0].before.subscription_status, "none");
+    assert_eq!(corrected[0].after.plan, "pro");
+    for tenant in [lost, right] {
+        assert_eq!(night.world.paid_for(tenant).await.1, "active");
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_says_the_same_and_writes_nothing() {
+    let mut night = Night::begin().await;
+    let tenant = night.world.payer("cus_1").await;
+    night.reconciler = night.reconciler.clone().dry();
+    let (seen, outcome) =
+        night.run(async |stripe| list(stripe.question().await, EARLY, &[shown("active")])).await;
+    outcome.unwrap();
+    assert_eq!(seen[0].after.subscription_status, "active");
+    assert!(seen[0].is_corrected());
+    assert_eq!(night.world.paid_for(tenant).await.1, "none");
+}
+
+/// The ticket was taken before the question, so that the answer does not speak for what came meanwhile.
+#[tokio::test]
+async fn an_event_that_comes_while_stripe_is_asked_is_not_overwritten() {
+    let mut night = Night::begin().await;
+    let tenant = night.world.payer("cus_1").await;
+    let processor = night.world.processor();
+    deliver(&processor, &subscription("evt_1", "cus_1", "active", 1)).await;
+    let (_, outcome) = night
+        .run(async |stripe| {
+            let question = stripe.question().await;
+            // Later than the answer, by Stripe's own clock.
+            deliver(&processor, &subscription("evt_2", "cus_1", "canceled", 4000)).await;
+            list(question, LATE, &[shown("active")]);
+        })
+        .await;
+    outcome.unwrap();
+    assert_eq!(night.world.paid_for(tenant).await.1, "canceled");
+}
+
+/// What is known, goes on and is in no list is asked for by name.
+#[tokio::test]
+async fn a_subscription_that_stripe_does_not_list_is_asked_for_and_flagged() {
+    let mut night = Night::begin().await;
+    let tenant = night.world.payer("cus_1").await;
+    deliver(&night.world.processor(), &subscription("evt_1", "cus_1", "active", 1)).await;
+    let (seen, outcome) = night
+        .run(async |stripe| {
+            // The customer is gone: 400, because a parameter names it.
+            stripe.question().await.refuse(400, "", "resource_missing");
+            let question = stripe.question().await;
+            assert_eq!(question.path(), "/v1/subscriptions/sub_cus_1");
+            question.refuse(404, "", "resource_missing");
+        })
+        .await;
+    outcome.unwrap();
+    assert_eq!((seen[0].subscriptions, &*seen[0].missing), (0, &["sub_cus_1".to_owned()][..]));
+    assert_eq!(night.world.paid_for(tenant).await.1, "active", "it stays, for a person to look at");
+    let flags: Vec<String> =
+        sqlx::query_scalar("select flags from mt.billing_customers where tenant_id = $1")
+            .bind(tenant)
+            .fetch_one(night.world.db.admin())
+            .await
+            .unwrap();
+    assert_eq!(flags, ["missing_at_stripe"]);
+}
+
+#[tokio::test]
+async fn a_run_that_stripe_cuts_short_says_where_and_when_to_go_on() {
+    let mut night = Night::begin().await;
+    let first = night.world.payer("cus_1").await;
+    let second = night.world.payer("cus_2").await;
+    let (seen, outcome) = night
+        .run(async |stripe| {
+            list(stripe.question().await, EARLY, &[shown("active")]);
+            stripe.question().await.refuse(429, "retry-after: 7\r\n", "rate_limit");
+        })
+        .await;
+    let error = outcome.unwrap_err();
+    assert_eq!(error.done.map(|tenant| tenant.as_uuid()), Some(first));
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    assert_eq!(seen.len(), 1);
+
+    let mut rest: Vec<Uuid> = Vec::new();
+    let run = night.reconciler.run(error.done, |one| rest.push(one.tenant.as_uuid()));
+    let (outcome, ()) = tokio::join!(run, async {
+        list(night.stripe.question().await, EARLY, &[]);
+    });
+    outcome.unwrap();
+    assert_eq!(rest, [second]);
+
+    // A wrong key is no matter of time.
+    let (_, outcome) =
+        night.run(async |stripe| stripe.question().await.refuse(401, "", "invalid_key")).await;
+    let error = outcome.unwrap_err();
+    assert_eq!((error.done, error.retry_after()), (None, None));
+}
+
+#[tokio::test]
+async fn lists_of_several_pages_are_read_to_their_end() {
+    let mut night = Night::begin().await;
+    let tenant = night.world.payer("cus_1").await;
+    let mut ended = shown("canceled");
+    ended["id"] = json!("sub_old");
+    let (seen, outcome) = night
+        .run(async |stripe| {
+            let page = json!({"object": "list", "has_more": true, "data": [ended]});
+            stripe.question().await.show(EARLY, &page);
+            let question = stripe.question().await;
+            assert!(
+                question.path().ends_with("&limit=100&starting_after=sub_old"),
+                "{}",
+                question.head
+            );
+            list(question, EARLY, &[shown("active")]);
+        })
+        .await;
+    outcome.unwrap();
+    assert_eq!(seen[0].subscriptions, 2);
+    assert_eq!(night.world.paid_for(tenant).await.1, "active");
+}
