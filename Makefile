@@ -55,6 +55,16 @@ tools: ## install what the tests and the linter need into .tools/ where it is mi
 fuzz-stripe: ## signature headers and events from a fuzzer, SECONDS=60 each; needs nightly Rust
 	scripts/fuzz-stripe $(SECONDS)
 
+.PHONY: storm
+storm: ## webhooks while receivers, workers and Postgres are killed; ROUNDS=10 EVENTS=1000 RESTARTS=3
+	scripts/tools cargo-nextest
+	MT_STORM_ROUNDS=$(or $(ROUNDS),10) MT_STORM_EVENTS=$(or $(EVENTS),1000) MT_STORM_RESTARTS=$(or $(RESTARTS),3) \
+		scripts/with-services $(CARGO) nextest run --locked --package mt-stripe --no-capture storm::
+
+.PHONY: ingest
+ingest: ## how fast webhooks are stored and applied, against pgbench; ROUNDS=5
+	ROUNDS=$(or $(ROUNDS),5) scripts/with-services $(CARGO) bench --locked --package mt-bench --bench ingest
+
 .PHONY: bench
 bench: ## what decisions and layers cost; ARGS='--bench layers' for one
 	$(CARGO) bench --locked --package mt-bench $(ARGS)

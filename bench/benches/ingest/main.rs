@@ -1,0 +1,111 @@
+//! How fast webhooks are stored and applied, against `pgbench` with the very same statements.
+//!
+//! Each round runs, on one Postgres and one after the other:
+//!
+//! | what | stands for |
+//! | --- | --- |
+//! | pgbench, insert | the insert alone, as a superuser, without a transaction around it |
+//! | ours, stored | signed deliveries of distinct events, verified, read, stored and acknowledged; nobody applies them |
+//! | ours, drained | two workers apply what that has left |
+//! | pgbench, insert and effect | all statements of an event: stored, claimed, applied, marked |
+//! | ours, sustained | deliveries as above, with the workers behind them, until all is applied |
+//! | the server, stored over HTTP | the same deliveries as requests to `reference-server`, with its workers |
+//!
+//! The statements are overheard on the wire from the library itself, so they cannot differ from what it
+//! sends; what is filled in for their parameters is in `pgbench.rs`. Figures are medians of the rounds, and a
+//! ratio is the median of the ratios within rounds. `make ingest` runs it; the last figures are in
+//! `docs/ingest.md`.
+
+#![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+
+mod http;
+mod library;
+mod pgbench;
+mod world;
+
+use std::time::Duration;
+
+use self::http::Http;
+use self::library::Library;
+use self::pgbench::Pgbench;
+use self::world::World;
+
+/// How long each part of a round takes.
+const PART: Duration = Duration::from_secs(3);
+/// How many deliveries, or clients of pgbench, are under way at once.
+const AT_ONCE: usize = 16;
+
+fn main() {
+    // The harness of cargo passes `--bench`.
+    if std::env::var_os("MT_TEST_DATABASE_URL").is_none() {
+        println!("SKIPPED: ingest needs `MT_TEST_DATABASE_URL`; `make ingest` sets it");
+        return;
+    }
+    let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(run(rounds));
+}
+
+async fn run(rounds: usize) {
+    let world = World::new().await;
+    let pgbench = Pgbench::overhear(&world).await;
+    let library = Library::new(&world).await;
+    let http = Http::start(&world).await;
+    let mut found = Vec::new();
+    for round in 0..=rounds {
+        world.empty().await;
+        let inserted = pgbench.insert(&world).await;
+        world.empty().await;
+        let stored = library.store(PART).await;
+        let drained = library.drain(&world).await;
+        world.empty().await;
+        let both = pgbench.insert_and_effect(&world).await;
+        world.empty().await;
+        let sustained = library.sustain(&world, PART).await;
+        world.empty().await;
+        let served = http.deliver(&world, PART).await;
+        // The first one warms up.
+        if round > 0 {
+            found.push([inserted, stored, drained, both, sustained, served.0, served.1]);
+        }
+    }
+    println!(
+        "{rounds} rounds, {AT_ONCE} at once, {} s each; events a second, median (least to most)",
+        PART.as_secs()
+    );
+    for (name, place, base) in [
+        ("pgbench, insert", 0, None),
+        ("ours, stored", 1, Some(0)),
+        ("the server over HTTP, stored", 5, Some(0)),
+        ("pgbench, insert and effect", 3, None),
+        ("ours, drained", 2, Some(3)),
+        ("ours, stored and applied", 4, Some(3)),
+        ("the server over HTTP, stored and applied", 6, Some(3)),
+    ] {
+        let figures = Spread::of(found.iter().map(|round| round[place]));
+        let ratio = base.map_or_else(String::new, |base| {
+            let ratio = Spread::of(found.iter().map(|round| round[place] / round[base]));
+            format!("   x{:.2} ({:.2} to {:.2})", ratio.median, ratio.least, ratio.most)
+        });
+        println!(
+            "{name:<41} {:>6.0} ({:.0} to {:.0}){ratio}",
+            figures.median, figures.least, figures.most
+        );
+    }
+    http.stop().await;
+}
+
+struct Spread {
+    least: f64,
+    median: f64,
+    most: f64,
+}
+
+impl Spread {
+    fn of(figures: impl Iterator<Item = f64>) -> Self {
+        let mut figures: Vec<f64> = figures.collect();
+        figures.sort_by(f64::total_cmp);
+        let (least, most) = (figures[0], figures[figures.len() - 1]);
+        Self { least, median: figures[figures.len() / 2], most }
+    }
+}
