@@ -10,6 +10,7 @@ use mt_core::token::TokenHasher;
 use salvo::Depot;
 
 use crate::billing::Billing;
+use crate::config::Secret;
 use crate::limits::Limits;
 use crate::mail::Mailer;
 use crate::model::Product;
@@ -35,6 +36,8 @@ pub struct App {
     pub billing: Billing,
     /// Limits that a handler asks for itself.
     pub limits: Limits,
+    /// What operators show; none: there are no routes for them.
+    pub admin_token: Option<Secret>,
     /// The host of links in mails.
     pub base_url: String,
     /// How long a magic link lives.

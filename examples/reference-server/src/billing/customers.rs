@@ -1,19 +1,14 @@
-use std::time::Duration;
+//! Who makes the customers that pay for orgs.
 
 use mt_core::id::TenantId;
 use serde::Deserialize;
 
-use crate::config::Secret;
+use super::stripe_api::{StripeApi, StripeApiError};
 
-const ENDPOINT: &str = "https://api.stripe.com/v1/customers";
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Who makes customers: Stripe, or without a key nobody.
+/// Makes customers: Stripe does, or without a key nobody.
 #[derive(Clone, Debug)]
 pub(super) struct Customers {
-    key: Option<Secret>,
-    http: reqwest::Client,
-    endpoint: String,
+    api: Option<StripeApi>,
 }
 
 #[derive(Deserialize)]
@@ -22,53 +17,29 @@ struct Made {
 }
 
 impl Customers {
-    pub(super) fn new(key: Option<Secret>) -> Self {
-        Self { key, http: reqwest::Client::new(), endpoint: ENDPOINT.to_owned() }
+    pub(super) const fn new(api: Option<StripeApi>) -> Self {
+        Self { api }
     }
 
     /// Makes the customer of `org`. Asking again makes no second one: Stripe keeps the answer under
     /// the idempotency key, and whoever keeps the link asks once.
-    pub(super) async fn make(&self, org: TenantId) -> Result<String, CustomerError> {
+    pub(super) async fn make(&self, org: TenantId) -> Result<String, StripeApiError> {
         let simple = org.as_uuid().simple();
-        let Some(key) = &self.key else { return Ok(format!("cus_dev_{simple}")) };
-        let answer = self
-            .http
-            .post(&self.endpoint)
-            .timeout(PATIENCE)
-            .bearer_auth(key.reveal())
-            .header("idempotency-key", format!("mt-customer-{simple}"))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(format!("metadata[org_id]={org}"))
-            .send()
-            .await
-            .map_err(|error| CustomerError::Unreachable(error.without_url()))?;
-        let status = answer.status();
-        if !status.is_success() {
-            return Err(CustomerError::Refused(status.as_u16()));
-        }
-        let made: Made =
-            answer.json().await.map_err(|error| CustomerError::Unreachable(error.without_url()))?;
+        let Some(api) = &self.api else { return Ok(format!("cus_dev_{simple}")) };
+        let (key, id) = (format!("mt-customer-{simple}"), org.to_string());
+        let made: Made = api.post(&["customers"], &key, &[("metadata[org_id]", &id)]).await?;
         Ok(made.id)
     }
 }
 
-/// Why there is no customer. For the log; a client is told to try again.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CustomerError {
-    /// Stripe said no.
-    #[error("stripe answered {0} when asked for a customer")]
-    Refused(u16),
-    /// Stripe did not answer, or not in time, or not in JSON.
-    #[error("stripe could not be asked for a customer")]
-    Unreachable(#[source] reqwest::Error),
-}
-
 #[cfg(test)]
 mod tests {
+    use reqwest::Url;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::config::Secret;
 
     #[tokio::test]
     async fn without_a_key_the_name_is_the_orgs() {
@@ -82,26 +53,36 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stripe = tokio::spawn(async move {
-            let (mut socket, _) = listener.accept().await.unwrap();
-            let mut request = vec![0; 4096];
-            let length = socket.read(&mut request).await.unwrap();
-            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 16\r\n\r\n{\"id\":\"cus_123\"}";
-            socket.write_all(answer.as_bytes()).await.unwrap();
-            String::from_utf8(request[..length].to_vec()).unwrap().to_lowercase()
+            let mut requests = Vec::new();
+            for (status, body) in
+                [("200 OK", r#"{"id":"cus_123"}"#), ("402 x", r#"{"error":{"code":"no_money"}}"#)]
+            {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4096];
+                let length = socket.read(&mut request).await.unwrap();
+                let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\n");
+                let length_of = format!("content-length: {}\r\n\r\n{body}", body.len());
+                socket.write_all((head + &length_of).as_bytes()).await.unwrap();
+                requests.push(String::from_utf8(request[..length].to_vec()).unwrap());
+            }
+            requests
         });
         let org = TenantId::generate();
-        let customers = Customers {
-            endpoint: format!("http://{address}/v1/customers"),
-            ..Customers::new(Some(Secret::new("sk_test_x")))
-        };
+        let base = Url::parse(&format!("http://{address}")).unwrap();
+        let customers =
+            Customers::new(Some(StripeApi::new(Secret::new("sk_test_x"), base).unwrap()));
         assert_eq!(customers.make(org).await.unwrap(), "cus_123");
-        let request = stripe.await.unwrap();
+        let refused = customers.make(org).await.unwrap_err();
+        assert_eq!(refused.to_string(), "stripe answered 402 (no_money)");
+        let request = stripe.await.unwrap().remove(0);
+        assert!(request.starts_with("POST /v1/customers HTTP/1.1\r\n"), "{request}");
+        let request = request.to_lowercase();
         assert!(request.contains("authorization: bearer sk_test_x"), "{request}");
         let key = format!("idempotency-key: mt-customer-{}", org.as_uuid().simple());
         assert!(request.contains(&key), "{request}");
 
         // Nobody listens any more; the error does not say where.
         let error = customers.make(org).await.unwrap_err();
-        assert!(matches!(&error, CustomerError::Unreachable(_)), "{error}");
+        assert!(matches!(&error, StripeApiError::Unreachable(_)), "{error}");
     }
 }

@@ -1,6 +1,10 @@
-//! The server's side of Stripe: which deliveries to believe, and who makes customers.
+//! The server's side of Stripe: which deliveries to believe, who makes customers, what goes on behind the
+//! requests, and what operators see of it.
 
+mod courier;
 mod customers;
+pub mod operations;
+mod stripe_api;
 mod worker;
 
 use std::sync::Arc;
@@ -14,10 +18,13 @@ use mt_stripe::event::Event;
 use mt_stripe::fetch::{StripeClient, StripeClientError};
 use mt_stripe::processor::{Processor, ProcessorConfig};
 use mt_stripe::projection::PriceTable;
+use mt_stripe::reconcile::Reconciler;
+use mt_stripe::refetch::Refetcher;
 use mt_stripe::signature::{SecretError, SignatureError, Verifier};
 
-use self::customers::{CustomerError, Customers};
-pub use self::worker::run as run_worker;
+use self::customers::Customers;
+use self::stripe_api::{StripeApi, StripeApiError};
+pub use self::worker::Background;
 use crate::config::{StripeConfig, WebhookConfig};
 use crate::model::Plan;
 
@@ -26,6 +33,7 @@ use crate::model::Plan;
 pub struct Billing {
     verifier: Option<Verifier>,
     processor: Processor,
+    refetcher: Option<Refetcher>,
     customers: Customers,
 }
 
@@ -58,11 +66,18 @@ impl Billing {
                 ..RetryPolicy::default()
             },
         };
-        let mut processor = Processor::new(system, config);
-        if let Some(key) = &stripe.secret_key {
-            processor = processor.with_fetcher(Arc::new(StripeClient::new(key.reveal())?));
-        }
-        Ok(Self { verifier, processor, customers: Customers::new(stripe.secret_key.clone()) })
+        let prices = config.prices.clone();
+        let mut processor = Processor::new(system.clone(), config);
+        let Some(key) = &stripe.secret_key else {
+            let customers = Customers::new(None);
+            return Ok(Self { verifier, processor, refetcher: None, customers });
+        };
+        let base = &stripe.api_base;
+        let client = Arc::new(StripeClient::new(key.reveal())?.with_base(base.as_str())?);
+        processor = processor.with_fetcher(Arc::clone(&client) as _);
+        let refetcher = Some(Refetcher::new(system, client, prices));
+        let api = StripeApi::new(key.clone(), base.clone()).map_err(StripeClientError::Tls)?;
+        Ok(Self { verifier, processor, refetcher, customers: Customers::new(Some(api)) })
     }
 
     /// Whether a delivery is from Stripe.
@@ -84,8 +99,14 @@ impl Billing {
     }
 
     /// Makes the customer that is to pay for `org`, or a simulated one where there is no key.
-    pub(crate) async fn make_customer(&self, org: TenantId) -> Result<String, CustomerError> {
+    pub(crate) async fn make_customer(&self, org: TenantId) -> Result<String, StripeApiError> {
         self.customers.make(org).await
+    }
+
+    /// What compares orgs with Stripe; `None` without a key to ask with.
+    #[must_use]
+    pub fn reconciler(&self) -> Option<Reconciler> {
+        self.refetcher.clone().map(Reconciler::new)
     }
 
     /// What works on the ledger.
@@ -96,7 +117,7 @@ impl Billing {
 }
 
 /// Lets tenants follow the price table, where the settings have changed it since the last start.
-pub async fn follow_prices(processor: &Processor) {
+async fn follow_prices(processor: &Processor) {
     match processor.reproject().await {
         Ok(0) => {}
         Ok(tenants) => tracing::info!(tenants, "projected again: the price table has changed"),
@@ -110,8 +131,8 @@ pub async fn follow_prices(processor: &Processor) {
 /// Why the settings of billing cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BillingError {
-    /// The key for Stripe's API.
-    #[error("STRIPE_SECRET_KEY")]
+    /// The key for Stripe's API, or where that is.
+    #[error("STRIPE_SECRET_KEY or STRIPE_API_BASE")]
     Client(#[from] StripeClientError),
     /// A secret of the webhook endpoint.
     #[error("STRIPE_WEBHOOK_SECRET")]

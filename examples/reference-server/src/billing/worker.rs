@@ -1,30 +1,80 @@
-//! What goes on with stored events after the request that brought them.
+//! What goes on with stored events after the request that brought them, and with the messages that they
+//! leave.
 
-use std::error::Error;
 use std::time::Duration;
 
-use mt_stripe::processor::Processor;
-use tokio::time::MissedTickBehavior;
+use mt_core::pg::ledger::outbox::Dispatcher;
+use mt_core::pg::ledger::{RetryPolicy, Workers};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-/// How often the ledger is asked for work when there was none. Failed events are due after a second
-/// at the soonest, and a new link's events within five.
+use super::courier::OwnersPost;
+use super::follow_prices;
+use crate::app::App;
+use crate::config::Config;
+
+/// How often the ledger and the outbox are looked at when nobody says that there is something. Failed
+/// events are due after a second at the soonest, and a new link's events within five.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Applies events that are due, for as long as the server runs. Any number of replicas may.
-pub async fn run(processor: Processor) {
-    let mut ticks = tokio::time::interval(POLL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        loop {
-            match processor.apply_next_due().await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::warn!(cause = error.source(), "the ledger could not be worked on");
-                    break;
-                }
+/// How many events a worker claims at once: of those that Postgres alone takes part in, and where Stripe may
+/// be asked, which takes longer and has to fit into the lease.
+const APPLYING: u32 = 16;
+const ASKING: u32 = 4;
+
+/// How often mail is tried: for about half a day, which is what an outage of a mail server takes.
+const MAIL: RetryPolicy = RetryPolicy {
+    max_attempts: 20,
+    backoff: Duration::from_secs(10),
+    lease: Duration::from_mins(1),
+    patience: Duration::from_hours(72),
+};
+
+/// The tasks behind the requests. Any number of replicas may have them.
+#[derive(Debug)]
+pub struct Background {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Background {
+    /// Starts them for `app`. `connections` bounds how many they use at once.
+    #[must_use]
+    pub fn start(app: &App, config: &Config, connections: usize) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let processor = app.billing.processor().clone();
+        let ledger = processor.ledger().clone();
+        let workers = Workers {
+            count: usize::try_from(config.webhooks.workers.get()).unwrap_or(1).min(connections),
+            batch: if config.stripe.secret_key.is_some() { ASKING } else { APPLYING },
+            poll: POLL,
+            keep_bodies: config.webhooks.retention,
+        };
+        let until = until(stopping.clone());
+        let working = tokio::spawn(async move { ledger.work(workers, until).await });
+        let post = OwnersPost::new(app.system.clone(), app.mailer.clone(), app.base_url.clone());
+        let dispatcher = Dispatcher::new(app.system.clone(), post, MAIL);
+        let until = self::until(stopping);
+        let dispatching = tokio::spawn(async move { dispatcher.run(POLL, until).await });
+        let following = tokio::spawn(async move { follow_prices(&processor).await });
+        Self { stop, tasks: vec![working, dispatching, following] }
+    }
+
+    /// Lets them end what they are at, for as long as `patience`; what is cut short then is taken up when
+    /// its lease is over.
+    pub async fn stop(self, patience: Duration) {
+        // Nobody listens if they have ended by themselves.
+        let _ = self.stop.send(true);
+        let deadline = tokio::time::Instant::now() + patience;
+        for mut task in self.tasks {
+            if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
+                task.abort();
             }
         }
     }
+}
+
+async fn until(mut stopping: watch::Receiver<bool>) {
+    // An error says that the sender is gone, and the server with it.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }

@@ -2,10 +2,14 @@
 //!
 //! Data goes to stdout and logs go to stderr. Exit codes: 0 fine, 1 failed, 2 wrong usage or settings.
 
+mod billing;
 mod demo;
 mod doctor;
 mod migrate;
+mod output;
 mod serve;
+mod table;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -33,6 +37,12 @@ enum Command {
     Demo(demo::Arguments),
     /// Examines the settings, the database, what keeps tenants apart in it, and Redis.
     Doctor(doctor::Arguments),
+    /// Compares billing with Stripe.
+    #[command(subcommand)]
+    Billing(billing::Arguments),
+    /// Lists, shows and replays what Stripe has told us.
+    #[command(subcommand)]
+    Webhooks(webhooks::Arguments),
 }
 
 /// Runs the command line.
@@ -57,10 +67,10 @@ pub fn run() -> ExitCode {
         Ok(config) => config,
         Err(errors) => return wrong_settings(&errors),
     };
-    if matches!(cli.command, Command::Demo(_) | Command::Doctor(_))
+    if !matches!(cli.command, Command::Migrate(_) | Command::Serve)
         && std::env::var_os("RUST_LOG").is_none()
     {
-        // Both say on stdout whatever there is to be said.
+        // They say on stdout whatever there is to be said.
         "error".clone_into(&mut config.log.filter);
     }
     if let Err(error) = logging::init(&config.log) {
@@ -76,6 +86,8 @@ pub fn run() -> ExitCode {
             Command::Migrate(arguments) => migrate::run(&config, arguments).await,
             Command::Doctor(arguments) => doctor::run(&config, arguments).await,
             Command::Demo(arguments) => demo::run(config, arguments, base_url).await,
+            Command::Billing(arguments) => billing::run(&config, arguments).await,
+            Command::Webhooks(arguments) => webhooks::run(&config, arguments).await,
         }
     });
     match done {

@@ -34,6 +34,13 @@ pub(super) fn check<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>, config: &C
     if config.admin_token.as_ref().is_some_and(|token| token.reveal().len() < MIN_SECRET_BYTES) {
         r.refuse_secret("ADMIN_TOKEN", &format!("at least {MIN_SECRET_BYTES} bytes in prod"));
     }
+    if let Some(base) = r.text("STRIPE_API_BASE") {
+        r.refuse(
+            "STRIPE_API_BASE",
+            Got::Plain(base),
+            "nothing in prod: the key is for Stripe alone",
+        );
+    }
     if config.base_url.is_exposed() {
         let got = Got::Plain(config.base_url.as_str().to_owned());
         r.refuse("BASE_URL", got, "https in prod, unless the host is this machine");

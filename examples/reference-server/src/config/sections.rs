@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use lettre::message::Mailbox;
 use lettre::{AsyncSmtpTransport, Tokio1Executor};
+use reqwest::Url;
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 
@@ -146,9 +147,14 @@ pub struct StripeConfig {
     pub accounts: Option<Vec<String>>,
     /// `STRIPE_SECRET_KEY`; `None`: customers are simulated.
     pub secret_key: Option<Secret>,
+    /// `STRIPE_API_BASE`: where Stripe is, for a stand-in in dev and test.
+    pub api_base: Url,
     /// `STRIPE_PRICE_PRO`: the prices that mean the plan `pro`.
     pub pro_prices: Vec<String>,
 }
+
+/// Stripe itself.
+const STRIPE: &str = "https://api.stripe.com";
 
 impl StripeConfig {
     pub(super) fn read<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>, env: AppEnv) -> Self {
@@ -168,6 +174,12 @@ impl StripeConfig {
             livemode: mode.unwrap_or(env.is_prod().then_some(true)),
             accounts: Some(accounts).filter(|accounts| !accounts.is_empty()),
             secret_key: r.secret("STRIPE_SECRET_KEY", "a key without white space", is_word),
+            api_base: r
+                .optional("STRIPE_API_BASE", "an http or https URL", |v| {
+                    let url = Url::parse(v).ok()?;
+                    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+                })
+                .unwrap_or_else(|| Url::parse(STRIPE).expect("the address is one")),
             pro_prices: if prices.is_empty() { vec!["price_pro".to_owned()] } else { prices },
         }
     }
@@ -186,6 +198,11 @@ pub struct WebhookConfig {
     pub backoff: Duration,
     /// `WEBHOOK_LEASE_SECONDS`: how long a worker may take before another tries.
     pub lease: Duration,
+    /// `WEBHOOK_WORKERS`: how many events are worked on at once in this process.
+    pub workers: NonZeroU32,
+    /// `WEBHOOK_RETENTION_DAYS`: how long the bodies of events that are done with are kept; `None`: for
+    /// ever.
+    pub retention: Option<Duration>,
 }
 
 impl WebhookConfig {
@@ -195,6 +212,11 @@ impl WebhookConfig {
             max_attempts: r.count("WEBHOOK_MAX_ATTEMPTS", 10, 1000),
             backoff: Duration::from_millis(backoff.into()),
             lease: r.seconds("WEBHOOK_LEASE_SECONDS", 30, 1..=3600),
+            workers: r.count("WEBHOOK_WORKERS", 2, 64),
+            retention: match r.number("WEBHOOK_RETENTION_DAYS", 90, 0..=36_500) {
+                0 => None,
+                days => Some(Duration::from_hours(24 * u64::from(days))),
+            },
         }
     }
 }

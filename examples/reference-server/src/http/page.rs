@@ -44,20 +44,27 @@ impl Page {
     /// `invalid-request` naming the parameter, for a `limit` outside of 1 to 100 and for a
     /// `cursor` that this list did not give out.
     pub fn of(req: &Request, scope: &str) -> Result<Self, ApiError> {
-        let scope = Scope::of(scope);
         let limit = match single(req, "limit")? {
             None => DEFAULT_LIMIT,
             Some(text) => parse_limit(text).ok_or_else(|| {
                 ApiError::invalid_parameter("limit", "takes a number from 1 to 100")
             })?,
         };
-        let after = match single(req, "cursor")? {
+        Self::at(limit, single(req, "cursor")?, scope).ok_or_else(|| {
+            ApiError::invalid_parameter("cursor", "takes the `next_cursor` of this very list")
+        })
+    }
+
+    /// The page of `limit` items that `cursor` leads to, or the first; `None` if this list did not give
+    /// the cursor out.
+    #[must_use]
+    pub fn at(limit: u8, cursor: Option<&str>, scope: &str) -> Option<Self> {
+        let scope = Scope::of(scope);
+        let after = match cursor {
             None => None,
-            Some(text) => Some(scope.open(text).ok_or_else(|| {
-                ApiError::invalid_parameter("cursor", "takes the `next_cursor` of this very list")
-            })?),
+            Some(text) => Some(scope.open(text)?),
         };
-        Ok(Self { limit, after, scope })
+        Some(Self { limit, after, scope })
     }
 
     /// How many rows to ask the database for: one more than fits, to know whether there is a next

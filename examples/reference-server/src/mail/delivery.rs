@@ -51,13 +51,43 @@ impl Delivery {
     }
 
     async fn deliver(&self, letter: Message) {
-        match tokio::time::timeout(PATIENCE_PER_LETTER, self.transport.send(letter)).await {
-            Ok(Ok(_)) => tracing::debug!("a letter was sent"),
-            Ok(Err(error)) => {
-                let code = error.status().map(|code| code.to_string());
-                tracing::warn!(reason = reason(&error), code, "a letter could not be delivered");
-            }
-            Err(_) => tracing::warn!(reason = "timeout", "a letter could not be delivered"),
+        // Whoever waits for it can ask for another.
+        let _logged = hand_over(&self.transport, letter).await;
+    }
+}
+
+/// Why a letter was not taken, in a few words. They do not hold the address.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Undelivered {
+    /// Trying again will not help.
+    #[error("{0}")]
+    ForGood(&'static str),
+    /// Trying again may help.
+    #[error("{0}")]
+    ForNow(&'static str),
+}
+
+/// Hands one letter to the mail server, within its time, and logs what came of it.
+pub(super) async fn hand_over(
+    transport: &AsyncSmtpTransport<Tokio1Executor>,
+    letter: Message,
+) -> Result<(), Undelivered> {
+    match tokio::time::timeout(PATIENCE_PER_LETTER, transport.send(letter)).await {
+        Ok(Ok(_)) => {
+            tracing::debug!("a letter was sent");
+            Ok(())
+        }
+        Ok(Err(error)) => {
+            let (reason, code) = (reason(&error), error.status().map(|code| code.to_string()));
+            tracing::warn!(reason, code, "a letter could not be delivered");
+            Err(match error.is_permanent() {
+                true => Undelivered::ForGood(reason),
+                false => Undelivered::ForNow(reason),
+            })
+        }
+        Err(_elapsed) => {
+            tracing::warn!(reason = "timeout", "a letter could not be delivered");
+            Err(Undelivered::ForNow("timeout"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The two letters that are sent, and how they are put on paper.
+//! The letters that are sent, and how they are put on paper.
 
 use std::fmt;
 use std::time::Duration;
@@ -57,6 +57,22 @@ impl Letter {
                  {link}\n\n\
                  The invitation is for this address only and ends after {valid_for}. If you do not \
                  know who sent it, ignore this mail.\n"
+            ),
+        }
+    }
+
+    /// Word to an owner that a payment of the org called `org` has failed.
+    #[must_use]
+    pub fn payment_failed(base_url: &str, org: &str) -> Self {
+        let (org, base_url) = (on_one_line(org), base_url.trim_end_matches('/'));
+        Self {
+            subject: format!("A payment for {org} has failed"),
+            text: format!(
+                "Hello,\n\n\
+                 the last payment for “{org}” did not go through. Until it does, everything there can \
+                 be read, and nothing changed. You can settle it, or change how you pay, under billing:\n\n\
+                 {base_url}\n\n\
+                 You get this mail because you are an owner of “{org}”.\n"
             ),
         }
     }

@@ -1,10 +1,13 @@
-//! Mail: magic links and invites.
+//! Mail: magic links, invites, and what an org's owners have to know.
 //!
 //! Sending happens outside of the request. A [`Mailer`] puts the letter into a bounded queue and
 //! returns at once, so that an answer takes the same time whether or not anything is mailed, and a
 //! slow mail server slows nobody down. A task of its own ([`Delivery`]) takes letters out and hands
 //! them to the server at `SMTP_URL`, each once: a letter that cannot be delivered is logged and
 //! dropped, since whoever waits for it can ask for another.
+//!
+//! A letter that nobody waits for has its queue in the database (the outbox), and whoever takes it out
+//! there [delivers](Mailer::deliver) it by itself, so as to know what came of it.
 //!
 //! Logs name what failed, and never the address, the token or what the mail server said (it likes
 //! to repeat the address).
@@ -22,7 +25,7 @@ use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use mt_core::email::EmailAddress;
 use tokio::sync::mpsc;
 
-pub use self::delivery::Delivery;
+pub use self::delivery::{Delivery, Undelivered};
 pub use self::letter::Letter;
 
 /// How many letters wait at most.
@@ -40,6 +43,7 @@ pub struct Mailer {
 struct Outbox {
     from: Arc<Mailbox>,
     queue: mpsc::Sender<Message>,
+    transport: AsyncSmtpTransport<Tokio1Executor>,
 }
 
 impl Mailer {
@@ -67,8 +71,28 @@ impl Mailer {
             .timeout(Some(delivery::PATIENCE))
             .build();
         let (queue, letters) = mpsc::channel(QUEUE);
-        let mailer = Self { outbox: Some(Outbox { from: Arc::new(from), queue }) };
+        let outbox = Outbox { from: Arc::new(from), queue, transport: transport.clone() };
+        let mailer = Self { outbox: Some(outbox) };
         Ok((mailer, Delivery::new(transport, letters)))
+    }
+
+    /// Whether there is a mail server.
+    #[must_use]
+    pub const fn is_set_up(&self) -> bool {
+        self.outbox.is_some()
+    }
+
+    /// Hands `letter` to the mail server and waits for its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Undelivered`].
+    pub async fn deliver(&self, to: &EmailAddress, letter: Letter) -> Result<(), Undelivered> {
+        let outbox = self.outbox.as_ref().ok_or(Undelivered::ForNow("no mail server"))?;
+        let message = letter.addressed(&outbox.from, to);
+        let message =
+            message.map_err(|letter::Unaddressable| Undelivered::ForGood("unaddressable"))?;
+        delivery::hand_over(&outbox.transport, message).await
     }
 
     /// Puts `letter` on its way to `to`, and does not wait for it to arrive.

@@ -86,6 +86,7 @@ async fn make_customer(
     let mut tx = app.system.begin(WAKE).await?;
     link::wake(&mut tx, &customer_id).await?;
     tx.commit().await?;
+    app.billing.processor().ledger().nudge();
     Ok(Json(Customer { customer_id }))
 }
 

@@ -6,6 +6,8 @@
 //!
 //! [`Authorized`]: crate::http::authorized::Authorized
 
+mod admin;
+mod admin_webhooks;
 mod auth;
 mod billing;
 pub mod health;
@@ -49,7 +51,8 @@ pub fn router(app: Arc<App>, layers: &Layers, readiness: health::Readiness) -> R
         .hoop(SalvoGuard::new(layers.limit_auth("invites-accept")))
         .hoop(SalvoGuard::new(layers.authenticate()))
         .push(invites::accept());
-    Router::new()
+    let admin = admin::routes(app.admin_token.as_ref());
+    let root = Router::new()
         .hoop(affix_state::inject(app))
         .hoop(bridge)
         .push(health::routes(readiness))
@@ -57,5 +60,9 @@ pub fn router(app: Arc<App>, layers: &Layers, readiness: health::Readiness) -> R
         .push(auth::open(layers))
         .push(accepting)
         .push(signed_in)
-        .push(webhooks::routes(layers))
+        .push(webhooks::routes(layers));
+    match admin {
+        Some(admin) => root.push(admin),
+        None => root,
+    }
 }

@@ -16,7 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The database of `DATABASE_URL`, or the embedded one.
-pub(super) async fn open(
+///
+/// # Errors
+///
+/// [`StartError`].
+pub async fn open(
     config: &Config,
     embedded: Embedded,
 ) -> Result<(Database, Option<EmbeddedPostgres>), StartError> {

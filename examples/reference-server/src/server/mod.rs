@@ -15,7 +15,7 @@ use salvo::Service;
 use salvo::async_trait;
 
 use crate::app::App;
-use crate::billing::Billing;
+use crate::billing::{Background, Billing};
 use crate::config::{AppEnv, AuthConfig, Config};
 use crate::embedded::EmbeddedPostgres;
 use crate::http::body::BodyLimits;
@@ -30,6 +30,8 @@ use crate::routes::{self, webhooks};
 const ISSUER: &str = "mt";
 /// How many memberships are remembered, where they are: some 15 MB at most.
 const REMEMBERED_MEMBERSHIPS: usize = 100_000;
+/// How long events and messages that are worked on at the end still are.
+const WORKER_PATIENCE: Duration = Duration::from_secs(5);
 /// How long letters that wait at the end are still sent.
 const MAIL_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -51,7 +53,7 @@ pub struct Started {
 pub struct Behind {
     database: Database,
     embedded: Option<EmbeddedPostgres>,
-    worker: tokio::task::JoinHandle<()>,
+    background: Background,
     access_changes: Option<tokio::task::JoinHandle<()>>,
     mail: Option<Mail>,
 }
@@ -82,7 +84,7 @@ impl Behind {
     ///
     /// When the embedded engine had failed.
     pub async fn stop(self) -> Result<(), StartError> {
-        self.worker.abort();
+        self.background.stop(WORKER_PATIENCE).await;
         if let Some(task) = self.access_changes {
             task.abort();
         }
@@ -134,17 +136,15 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     let checks = Dependencies { database: database.clone(), limiter: limiter.clone() };
     let readiness = Readiness::new(checks, config.redis.required_for_ready);
     let layers = Layers::new(&app, limiter, config.rate_limits.clone());
-    let processor = app.billing.processor().clone();
-    let worker = tokio::spawn(async move {
-        crate::billing::follow_prices(&processor).await;
-        crate::billing::run_worker(processor).await;
-    });
+    // The embedded engine has one, and two who wait for it would be one too many.
+    let connections = if embedded.is_some() { 1 } else { usize::MAX };
+    let background = Background::start(&app, config, connections);
     let router = routes::router(app, &layers, readiness.clone());
     let options = ShellOptions {
         body_limits: BodyLimits::default().with(webhooks::PATH, webhooks::MAX_BYTES),
         cors_origins: config.cors_origins.clone(),
     };
-    let behind = Behind { database, embedded, worker, access_changes, mail };
+    let behind = Behind { database, embedded, background, access_changes, mail };
     Ok(Started { service: service(router, options), readiness, behind })
 }
 
@@ -180,6 +180,7 @@ fn app(
         mailer,
         billing: Billing::new(database.system(), &config.stripe, config.webhooks)?,
         limits: Limits::new(limiter, config.rate_limits.email_per_hour),
+        admin_token: config.admin_token.clone(),
         base_url: config.base_url.as_str().to_owned(),
         magic_link_ttl: auth.magic_link_ttl,
         invite_ttl: auth.invite_ttl,

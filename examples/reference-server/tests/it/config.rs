@@ -46,6 +46,8 @@ fn nothing_set_is_a_server_on_this_machine() {
     assert_eq!(config.webhooks.max_attempts.get(), 10);
     assert_eq!(config.webhooks.backoff, Duration::from_secs(1));
     assert_eq!(config.webhooks.lease, Duration::from_secs(30));
+    assert_eq!(config.webhooks.workers.get(), 2);
+    assert_eq!(config.webhooks.retention, Some(Duration::from_hours(90 * 24)));
     assert!(config.mail.is_none() && config.metrics_addr.is_none());
     assert_eq!(config.admin_token.unwrap().reveal(), "dev-admin");
     assert!(config.cors_origins.is_empty());
@@ -102,10 +104,17 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
     ("STRIPE_LIVEMODE", &["true", "false", "any"], &["live", "1"]),
     ("STRIPE_ACCOUNTS", &["acct_1", "acct_1, acct_2"], &["acct 1", "acct_1,,acct_2"]),
     ("STRIPE_SECRET_KEY", &["sk_test_1"], &["sk test", " "]),
+    (
+        "STRIPE_API_BASE",
+        &["http://127.0.0.1:8420", "https://stripe.example.org/api"],
+        &["127.0.0.1:8420", "ftp://x", "http://"],
+    ),
     ("STRIPE_PRICE_PRO", &["price_a", "price_a,price_b"], &["price a", ","]),
     ("WEBHOOK_MAX_ATTEMPTS", &["1", "1000"], &["0", "1001"]),
     ("WEBHOOK_BACKOFF_MS", &["1", "3600000"], &["0", "3600001"]),
     ("WEBHOOK_LEASE_SECONDS", &["1", "3600"], &["0", "3601"]),
+    ("WEBHOOK_WORKERS", &["1", "64"], &["0", "65"]),
+    ("WEBHOOK_RETENTION_DAYS", &["0", "36500"], &["-1", "36501"]),
     ("MAIL_FROM", &["a@b.example", "Teams <a@b.example>"], &["Teams", "a@"]),
     ("ADMIN_TOKEN", &["a"], &["a b", "é", "a\n"]),
     (

@@ -14,9 +14,9 @@ const BASE_URL: &str = "https://mt.example";
 const TEN_MINUTES: Duration = Duration::from_mins(10);
 
 /// A mail as it came over the wire.
-struct Received {
+pub(crate) struct Received {
     sender: String,
-    recipients: Vec<String>,
+    pub(crate) recipients: Vec<String>,
     data: String,
 }
 
@@ -25,7 +25,7 @@ impl Received {
         self.data.split_once("\r\n\r\n").unwrap().0.split("\r\n").collect()
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let prefix = format!("{name}: ");
         let found: Vec<_> =
             self.headers().into_iter().filter_map(|line| line.strip_prefix(&prefix)).collect();
@@ -36,7 +36,9 @@ impl Received {
 
 /// Enough of RFC 5321 to take mail from one client after the other. `refuse` is answered to the
 /// recipient when there is one.
-async fn mail_server(refuse: Option<&'static str>) -> (String, mpsc::UnboundedReceiver<Received>) {
+pub(crate) async fn mail_server(
+    refuse: Option<&'static str>,
+) -> (String, mpsc::UnboundedReceiver<Received>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("smtp://{}", listener.local_addr().unwrap());
     let (sender, received) = mpsc::unbounded_channel();

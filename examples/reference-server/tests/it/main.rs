@@ -2,6 +2,7 @@
 //! `MT_TEST_REDIS_URL`, which `make test` provides.
 
 mod access_cache;
+mod admin;
 mod caps;
 mod concurrency;
 mod config;
@@ -18,8 +19,13 @@ mod policy;
 mod pooler;
 mod problems;
 mod processes;
+mod reconcile_cli;
 mod refusals;
 mod round_trips;
 mod shell;
+mod stripe;
 mod support;
+mod webhooks;
+mod webhooks_cli;
+mod webhooks_kills;
 mod wire;

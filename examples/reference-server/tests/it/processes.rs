@@ -11,14 +11,14 @@ use crate::support::{Answer, Person, Server, answer};
 const JWT_SECRET: &str = "one secret for both, of 32 bytes or more";
 
 /// A server in a process of its own.
-struct Process {
+pub(crate) struct Process {
     child: Child,
     base_url: String,
     http: reqwest::Client,
 }
 
 impl Process {
-    fn start(database_url: &str, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(database_url: &str, settings: &[(&str, &str)]) -> Self {
         let redis = std::env::var("MT_TEST_REDIS_URL").expect("`make test` names a Redis");
         let child = Command::new(env!("CARGO_BIN_EXE_mt-server"))
             .arg("serve")

@@ -1,0 +1,110 @@
+//! Who carries out what the outbox holds: mail to an org's owners.
+//!
+//! A failed payment is one message. It is turned into one for each owner, under a name of its own, so
+//! that a mailbox which is full delays nobody else's mail and is tried again by itself. Addresses are
+//! looked up when a mail goes out: whoever is no owner any more gets none.
+
+use mt_core::email::EmailAddress;
+use mt_core::id::TenantId;
+use mt_core::pg::ledger::outbox::{Courier, Delivered, Message, NewMessage, enqueue};
+use mt_core::pg::{PgError, SystemPool, SystemReason};
+use mt_stripe::processor::DUNNING;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::mail::{Letter, Mailer, Undelivered};
+
+/// The topic of a mail to one owner. Its payload is `{"owner"}`.
+const MAIL: &str = "payment_failed_mail";
+
+const SPREAD: SystemReason = SystemReason::new("tell an org's owners of a failed payment");
+const ADDRESS: SystemReason = SystemReason::new("look up the address of an org's owner");
+
+/// Mails owners.
+#[derive(Debug)]
+pub(crate) struct OwnersPost {
+    system: SystemPool,
+    mailer: Mailer,
+    base_url: String,
+}
+
+impl OwnersPost {
+    pub(crate) const fn new(system: SystemPool, mailer: Mailer, base_url: String) -> Self {
+        Self { system, mailer, base_url }
+    }
+
+    /// One message for each owner, with the one that it comes from in its name.
+    async fn spread(&self, message: &Message) -> Result<Delivered, PgError> {
+        let mut tx = self.system.begin(SPREAD).await?;
+        let owners: Vec<Uuid> = sqlx::query_scalar(
+            "select principal_id from mt.memberships where tenant_id = $1 and is_owner",
+        )
+        .bind(message.tenant.as_uuid())
+        .fetch_all(tx.conn())
+        .await?;
+        for owner in &owners {
+            let mail = NewMessage {
+                tenant: message.tenant,
+                topic: MAIL,
+                dedupe_key: &format!("{}:{owner}", message.dedupe_key),
+                payload: json!({"owner": owner}),
+            };
+            enqueue(&mut tx, &mail).await?;
+        }
+        tx.commit().await?;
+        Ok(if owners.is_empty() { Delivered::Skipped("no_owner") } else { Delivered::Sent })
+    }
+
+    async fn mail(&self, message: &Message) -> Result<Delivered, PgError> {
+        let owner = message.payload.get("owner").and_then(serde_json::Value::as_str);
+        let Some(owner) = owner.and_then(|owner| Uuid::try_parse(owner).ok()) else {
+            return Ok(Delivered::Never("the message names no owner".to_owned()));
+        };
+        let Some((org, email)) = self.address(message.tenant, owner).await? else {
+            return Ok(Delivered::Skipped("not_an_owner"));
+        };
+        let Ok(email) = EmailAddress::parse(&email) else {
+            return Ok(Delivered::Never("unaddressable".to_owned()));
+        };
+        let letter = Letter::payment_failed(&self.base_url, &org);
+        Ok(match self.mailer.deliver(&email, letter).await {
+            Ok(()) => Delivered::Sent,
+            Err(Undelivered::ForNow(why)) => Delivered::NotYet(why.to_owned()),
+            Err(Undelivered::ForGood(why)) => Delivered::Never(why.to_owned()),
+        })
+    }
+
+    /// The org's name and the owner's address.
+    async fn address(
+        &self,
+        org: TenantId,
+        owner: Uuid,
+    ) -> Result<Option<(String, String)>, PgError> {
+        let mut tx = self.system.begin(ADDRESS).await?;
+        let found = sqlx::query_as(
+            "select t.name, u.email from mt.memberships m \
+             join mt.tenants t on t.id = m.tenant_id join mt.users u on u.id = m.principal_id \
+             where m.tenant_id = $1 and m.principal_id = $2 and m.is_owner",
+        )
+        .bind(org.as_uuid())
+        .bind(owner)
+        .fetch_optional(tx.conn())
+        .await?;
+        tx.commit().await?;
+        Ok(found)
+    }
+}
+
+impl Courier for OwnersPost {
+    async fn deliver(&self, message: &Message) -> Delivered {
+        if !self.mailer.is_set_up() {
+            return Delivered::Skipped("no_mailer");
+        }
+        let delivered = match message.topic.as_str() {
+            DUNNING => self.spread(message).await,
+            MAIL => self.mail(message).await,
+            topic => Ok(Delivered::Never(format!("nobody knows the topic `{topic}`"))),
+        };
+        delivered.unwrap_or_else(|error| Delivered::NotYet(error.to_string()))
+    }
+}

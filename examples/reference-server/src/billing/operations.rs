@@ -1,0 +1,136 @@
+//! Stored events as operators see them, over HTTP and on the command line alike.
+
+use chrono::{DateTime, Utc};
+use mt_core::pg::ledger::{self, EventStatus, Filter, HistoryEntry, LedgerEvent, list};
+use mt_core::pg::{PgError, SystemPool, SystemReason};
+use mt_core::word::Word as _;
+use mt_stripe::PROVIDER;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::http::page::{Listing, Page};
+
+const LIST: SystemReason = SystemReason::new("list webhook events for an operator");
+const SHOW: SystemReason = SystemReason::new("show a webhook event to an operator");
+
+/// How much of an event's history is shown.
+const HISTORY: i64 = 1000;
+
+/// An event.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventView {
+    /// Stripe's name for it.
+    pub event_id: String,
+    /// Stripe's type.
+    pub r#type: String,
+    /// How far it has come.
+    pub status: &'static str,
+    /// How often an attempt was begun since somebody last asked for one.
+    pub attempts: i32,
+    /// How often it was delivered.
+    pub deliveries: i32,
+    /// Why it was not applied. Begins with a word for it.
+    pub last_error: Option<String>,
+    /// When it was stored.
+    pub received_at: DateTime<Utc>,
+    /// When its effect was committed.
+    pub processed_at: Option<DateTime<Utc>>,
+    /// When it is due; `null` if nothing more happens by itself.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+}
+
+/// An event with what was delivered.
+#[derive(Debug, Serialize)]
+pub struct EventDetails {
+    /// The event.
+    #[serde(flatten)]
+    pub event: EventView,
+    /// The body as it came; `null` once it was purged.
+    pub payload: Option<Box<RawValue>>,
+}
+
+/// One line of an event's history.
+#[derive(Debug, Serialize)]
+pub struct HistoryView {
+    /// `processed`, `ignored`, `failed`, `dead`, `abandoned`, or `replay` where somebody asked for it.
+    pub outcome: String,
+    /// Which attempt, counted from the last replay on.
+    pub attempt: i32,
+    /// Why; of a replay, how the event stood before.
+    pub detail: Option<String>,
+    /// Who asked.
+    pub actor: Option<String>,
+    /// When it began.
+    pub began_at: Option<DateTime<Utc>>,
+    /// When it ended, or was asked for.
+    pub ended_at: DateTime<Utc>,
+}
+
+impl From<LedgerEvent> for EventView {
+    fn from(event: LedgerEvent) -> Self {
+        Self {
+            event_id: event.event_id,
+            r#type: event.kind,
+            status: event.status.as_str(),
+            attempts: event.attempts,
+            deliveries: event.deliveries,
+            last_error: event.last_error,
+            received_at: event.received_at,
+            processed_at: event.processed_at,
+            next_attempt_at: event.next_attempt_at,
+        }
+    }
+}
+
+impl From<HistoryEntry> for HistoryView {
+    fn from(entry: HistoryEntry) -> Self {
+        let HistoryEntry { attempt, outcome, detail, actor, began_at, ended_at } = entry;
+        Self { outcome, attempt, detail, actor, began_at, ended_at }
+    }
+}
+
+/// What names a list of events, for its cursors.
+#[must_use]
+pub fn scope(filter: &Filter) -> String {
+    let Filter { status, kind, customer_id } = filter;
+    let status = status.map_or("", EventStatus::as_str);
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    format!("webhook-events:{status}:{}:{}", text(kind), text(customer_id))
+}
+
+/// One page of events, newest first.
+///
+/// # Errors
+///
+/// [`PgError`].
+pub async fn page_of_events(
+    system: &SystemPool,
+    filter: &Filter,
+    page: &Page,
+) -> Result<Listing<EventView>, PgError> {
+    let mut tx = system.begin(LIST).await?;
+    let events = list(&mut tx, PROVIDER, filter, page.after(), page.fetch()).await?;
+    tx.commit().await?;
+    let Listing { items, next_cursor } = page.answer(events, |event| event.id);
+    Ok(Listing { items: items.into_iter().map(EventView::from).collect(), next_cursor })
+}
+
+/// One event with its body and its history, if there is one of that name.
+///
+/// # Errors
+///
+/// [`PgError`].
+pub async fn details(
+    system: &SystemPool,
+    event_id: &str,
+) -> Result<Option<(EventDetails, Vec<HistoryView>)>, PgError> {
+    let mut tx = system.begin(SHOW).await?;
+    let Some(event) = ledger::find(&mut tx, PROVIDER, event_id).await? else { return Ok(None) };
+    let body = ledger::body(&mut tx, event.id).await?;
+    let history = ledger::history(&mut tx, event.id, HISTORY).await?;
+    tx.commit().await?;
+    // What was stored is JSON: it was read before.
+    let payload = body.and_then(|body| serde_json::from_slice(&body).ok());
+    let details = EventDetails { event: event.into(), payload };
+    Ok(Some((details, history.into_iter().map(HistoryView::from).collect())))
+}

@@ -1,0 +1,69 @@
+//! Events and what was tried of them, as tables.
+
+use super::Replayed;
+use crate::billing::operations::{EventView, HistoryView};
+use crate::cli::table::{lines, table, time};
+
+pub(super) fn of_events(events: &[EventView]) -> String {
+    let mut table =
+        table(&["EVENT", "TYPE", "STATUS", "TRIED", "SENT", "RECEIVED", "DUE", "ERROR"]);
+    for event in events {
+        table.add_row([
+            event.event_id.clone(),
+            event.r#type.clone(),
+            event.status.to_owned(),
+            event.attempts.to_string(),
+            event.deliveries.to_string(),
+            time(Some(event.received_at)),
+            time(event.next_attempt_at),
+            event.last_error.clone().unwrap_or_default(),
+        ]);
+    }
+    lines(table)
+}
+
+pub(super) fn of_event(event: &EventView) -> String {
+    let mut table = table(&[]);
+    for (name, value) in [
+        ("event", event.event_id.clone()),
+        ("type", event.r#type.clone()),
+        ("status", event.status.to_owned()),
+        ("attempts", event.attempts.to_string()),
+        ("deliveries", event.deliveries.to_string()),
+        ("received", time(Some(event.received_at))),
+        ("processed", time(event.processed_at)),
+        ("due", time(event.next_attempt_at)),
+        ("error", event.last_error.clone().unwrap_or_default()),
+    ] {
+        table.add_row([name.to_owned(), value]);
+    }
+    lines(table)
+}
+
+pub(super) fn of_history(entries: &[HistoryView]) -> String {
+    let mut table = table(&["AT", "ATTEMPT", "OUTCOME", "DETAIL", "BY"]);
+    for entry in entries {
+        table.add_row([
+            time(Some(entry.ended_at)),
+            entry.attempt.to_string(),
+            entry.outcome.clone(),
+            entry.detail.clone().unwrap_or_default(),
+            entry.actor.clone().unwrap_or_default(),
+        ]);
+    }
+    lines(table)
+}
+
+pub(super) fn of_replays(replayed: &[Replayed]) -> String {
+    let mut table = table(&["EVENT", "STATUS", "ERROR"]);
+    for one in replayed {
+        let event = one.event.as_ref();
+        let error = one.error.clone().or_else(|| event?.last_error.clone());
+        table.add_row([
+            one.event_id.clone(),
+            event.map_or("-", |event| event.status).to_owned(),
+            error.unwrap_or_default(),
+        ]);
+    }
+    lines(table)
+}

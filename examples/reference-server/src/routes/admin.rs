@@ -1,0 +1,67 @@
+//! `/admin`: for operators, who hold `ADMIN_TOKEN`. Without one there is no such path.
+
+use mt_core::auth::{AuthError, Authenticator, Principal};
+use mt_core::id::PrincipalId;
+use mt_tower::Guard;
+use mt_tower::authenticate::Authenticate;
+use salvo::Router;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+
+use super::admin_webhooks;
+use crate::config::Secret;
+use crate::http::guard::SalvoGuard;
+
+/// The routes of this module, if there is a token.
+pub(super) fn routes(token: Option<&Secret>) -> Option<Router> {
+    let guard = SalvoGuard::new(operators_only(token?));
+    Some(Router::with_path("admin").hoop(guard).push(admin_webhooks::routes()))
+}
+
+/// Lets the holder of `token` pass. A user's token is none of it, whatever their role.
+fn operators_only(token: &Secret) -> impl Guard + use<> {
+    Authenticate::new(AdminToken { digest: digest(token.reveal()) })
+}
+
+/// The one token. Its digest is kept, so that what is compared has one length, whatever was sent.
+struct AdminToken {
+    digest: [u8; 32],
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+impl Authenticator for AdminToken {
+    const NEVER_WAITS: bool = true;
+
+    async fn authenticate(&self, credential: &str) -> Result<Principal, AuthError> {
+        if bool::from(self.digest.ct_eq(&digest(credential))) {
+            // Nobody's own: it is a member of nothing.
+            Ok(Principal::new(PrincipalId::from_uuid(Uuid::nil())))
+        } else {
+            Err(AuthError::Invalid("not the admin token".to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_very_token_is_good() {
+        let token = AdminToken { digest: digest("0123456789abcdef") };
+        assert!(token.authenticate("0123456789abcdef").await.is_ok());
+        for other in ["", "0123456789abcde", "0123456789abcdef0", "0123456789abcdeF", "x"] {
+            assert!(token.authenticate(other).await.is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn without_a_token_there_is_nothing() {
+        assert!(routes(None).is_none());
+        assert!(routes(Some(&Secret::new("x"))).is_some());
+    }
+}

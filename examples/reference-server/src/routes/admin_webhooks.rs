@@ -1,0 +1,72 @@
+//! Stored events, for operators.
+
+use mt_core::pg::ledger::{EventStatus, Filter};
+use mt_core::word::Word as _;
+use mt_stripe::processor::{ReplayError, ReplayRequest};
+use salvo::prelude::*;
+
+use crate::app::App;
+use crate::billing::operations::{self, EventDetails, EventView};
+use crate::http::page::{Listing, Page};
+use crate::http::problem::ApiError;
+use crate::http::problems;
+use crate::http::request_id::RequestId;
+
+/// `/admin/webhook-events`.
+pub(super) fn routes() -> Router {
+    Router::with_path("webhook-events").get(list).push(
+        Router::with_path("{event_id}").get(show).push(Router::with_path("replay").post(replay)),
+    )
+}
+
+#[handler]
+async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<EventView>>, ApiError> {
+    let app = App::of(depot);
+    let status = match req.query::<&str>("status") {
+        None => None,
+        Some(word) => Some(EventStatus::parse(word).map_err(|_| {
+            ApiError::invalid_parameter(
+                "status",
+                "takes `received`, `processing`, `processed`, `failed`, `dead` or `ignored`",
+            )
+        })?),
+    };
+    let filter = Filter { status, ..Filter::default() };
+    let page = Page::of(req, &operations::scope(&filter))?;
+    Ok(Json(operations::page_of_events(&app.system, &filter, &page).await?))
+}
+
+#[handler]
+async fn show(req: &mut Request, depot: &mut Depot) -> Result<Json<EventDetails>, ApiError> {
+    let app = App::of(depot);
+    let found = operations::details(&app.system, event_id(req)?).await?;
+    found.map(|(details, _history)| Json(details)).ok_or_else(ApiError::not_found)
+}
+
+/// Tries it again at once. Who asked is kept, as far as a shared token tells: the request's id leads to
+/// the log.
+#[handler]
+async fn replay(req: &mut Request, depot: &mut Depot) -> Result<Json<EventView>, ApiError> {
+    let app = App::of(depot);
+    let id = req.extensions().get().map_or("unknown", RequestId::as_str);
+    let request = ReplayRequest::by(format!("admin token, request {id}"));
+    let event = app.billing.processor().replay(event_id(req)?, &request).await?;
+    Ok(Json(event.into()))
+}
+
+fn event_id(req: &Request) -> Result<&str, ApiError> {
+    req.params().get("event_id").map(String::as_str).ok_or_else(ApiError::not_found)
+}
+
+impl From<ReplayError> for ApiError {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::BodyPurged | ReplayError::UnderWay => {
+                Self::new(&problems::CONFLICT).detail(error.to_string())
+            }
+            ReplayError::NotFound => Self::not_found(),
+            ReplayError::Pg(error) => error.into(),
+            other => crate::refusals::internal(&other),
+        }
+    }
+}

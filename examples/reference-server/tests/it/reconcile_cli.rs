@@ -1,0 +1,88 @@
+//! `mt-server billing reconcile`, beside a running server.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::stripe::Stripe;
+use crate::support::Server;
+
+async fn reconcile(server: &Server, stripe: &Stripe, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mt-server"))
+        .args(["billing", "reconcile"])
+        .args(arguments)
+        .env_clear()
+        .current_dir(std::env::temp_dir())
+        .envs([("APP_ENV", "test"), ("STRIPE_SECRET_KEY", "sk_test_reconcile")])
+        .env("STRIPE_API_BASE", &stripe.base)
+        .env("DATABASE_URL", server.db.login_url())
+        .output()
+        .await
+        .unwrap()
+}
+
+fn subscription(customer: &str, status: &str) -> Value {
+    json!({
+        "id": format!("sub_of_{customer}"), "object": "subscription", "customer": customer,
+        "status": status, "livemode": false, "created": 1_795_449_600,
+        "items": {"has_more": false, "data": [{
+            "price": {"id": "price_pro"}, "current_period_end": 1_798_041_600,
+        }]},
+    })
+}
+
+fn out(output: &Output, code: i32) -> String {
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{err}");
+    assert!(!err.contains("sk_test_reconcile"), "{err}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_event_told_is_found_and_put_right() {
+    let (server, stripe) = (Server::start().await, Stripe::start().await);
+    let owner = server.sign_in("owner").await;
+    let path = server.org(&owner).await;
+    let made = server.post(&format!("{path}/billing/customer"), &owner, json!(null)).await;
+    let customer = made.json()["customer_id"].as_str().unwrap().to_owned();
+    stripe.shows(&customer, vec![subscription(&customer, "active")]);
+    let plan = async || server.get(&path, &owner).await.json()["plan"].clone();
+    assert_eq!(plan().await, "free");
+
+    let said = out(&reconcile(&server, &stripe, &["--dry-run"]).await, 0);
+    assert!(said.contains(&customer) && said.contains("free none") && said.contains("pro active"));
+    assert!(said.ends_with("1 compared, 1 to correct\n"), "{said}");
+    assert_eq!(plan().await, "free");
+
+    // Too many at first: it waits and asks again.
+    stripe.refuses(1);
+    let said = out(&reconcile(&server, &stripe, &["--json"]).await, 0);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let org = path.rsplit('/').next().unwrap();
+    assert_eq!((&said["compared"], &said["corrected"][0]["org_id"]), (&json!(1), &json!(org)));
+    assert_eq!(said["corrected"][0]["before"]["subscription_status"], "none");
+    assert_eq!(said["corrected"][0]["after"]["plan"], "pro");
+    assert_eq!(plan().await, "pro");
+
+    let said = out(&reconcile(&server, &stripe, &[]).await, 0);
+    assert_eq!(said, "1 compared, 0 corrected\n");
+    let said = out(&reconcile(&server, &stripe, &["--after", org]).await, 0);
+    assert_eq!(said, "0 compared, 0 corrected\n");
+    out(&reconcile(&server, &stripe, &["--after", "everything"]).await, 2);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_key_there_is_nobody_to_ask() {
+    let output = Command::new(env!("CARGO_BIN_EXE_mt-server"))
+        .args(["billing", "reconcile"])
+        .env_clear()
+        .current_dir(std::env::temp_dir())
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(err, "mt-server: `STRIPE_SECRET_KEY` is not set: there is nobody to compare with\n");
+}
