@@ -230,9 +230,9 @@ impl Reconciler {
         customer.realm(locked).project(&mut tx, customer.tenant, &self.refetcher.prices).await?;
         let after = paid_for(&mut tx, customer.tenant).await?;
         if self.keeps {
-            tx.commit().await?
+            tx.commit().await?;
         } else {
-            tx.rollback().await?
+            tx.rollback().await?;
         }
         let (tenant, customer) = (TenantId::from_uuid(customer.tenant), customer.id.clone());
         Ok(Some(Reconciled { tenant, customer, subscriptions, missing, before, after }))

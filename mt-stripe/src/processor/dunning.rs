@@ -29,12 +29,12 @@ pub(super) async fn dun(
     let attempt = event.object().and_then(|object| object.get("attempt_count"));
     let attempt = attempt.and_then(Value::as_u64).unwrap_or(0);
     let message = NewMessage {
-        tenant: TenantId::from_uuid(tenant),
+        tenant: Some(TenantId::from_uuid(tenant)),
         topic: DUNNING,
         dedupe_key: &format!("{DUNNING}:{invoice}:{attempt}"),
         payload: json!({"invoice_id": invoice, "attempt": attempt}),
     };
-    enqueue(tx, &message).await?;
+    enqueue(tx.conn(), &message).await?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use mt_stripe::processor::DUNNING;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::mail::{Letter, Mailer, Undelivered};
+use crate::mail::{Letter, Mailer, post};
 
 /// The topic of a mail to one owner. Its payload is `{"owner"}`.
 const MAIL: &str = "payment_failed_mail";
@@ -35,11 +35,13 @@ impl OwnersPost {
 
     /// One message for each owner, with the one that it comes from in its name.
     async fn spread(&self, message: &Message) -> Result<Delivered, PgError> {
+        // Only events put such messages in, and events are an org's.
+        let Some(org) = message.tenant else { return Ok(Delivered::Skipped("no_org")) };
         let mut tx = self.system.begin(SPREAD).await?;
         let owners: Vec<Uuid> = sqlx::query_scalar(
             "select principal_id from mt.memberships where tenant_id = $1 and is_owner",
         )
-        .bind(message.tenant.as_uuid())
+        .bind(org.as_uuid())
         .fetch_all(tx.conn())
         .await?;
         for owner in &owners {
@@ -49,7 +51,7 @@ impl OwnersPost {
                 dedupe_key: &format!("{}:{owner}", message.dedupe_key),
                 payload: json!({"owner": owner}),
             };
-            enqueue(&mut tx, &mail).await?;
+            enqueue(tx.conn(), &mail).await?;
         }
         tx.commit().await?;
         Ok(if owners.is_empty() { Delivered::Skipped("no_owner") } else { Delivered::Sent })
@@ -60,18 +62,15 @@ impl OwnersPost {
         let Some(owner) = owner.and_then(|owner| Uuid::try_parse(owner).ok()) else {
             return Ok(Delivered::Never("the message names no owner".to_owned()));
         };
-        let Some((org, email)) = self.address(message.tenant, owner).await? else {
+        let Some(org) = message.tenant else { return Ok(Delivered::Skipped("no_org")) };
+        let Some((org, email)) = self.address(org, owner).await? else {
             return Ok(Delivered::Skipped("not_an_owner"));
         };
         let Ok(email) = EmailAddress::parse(&email) else {
             return Ok(Delivered::Never("unaddressable".to_owned()));
         };
         let letter = Letter::payment_failed(&self.base_url, &org);
-        Ok(match self.mailer.deliver(&email, letter).await {
-            Ok(()) => Delivered::Sent,
-            Err(Undelivered::ForNow(why)) => Delivered::NotYet(why.to_owned()),
-            Err(Undelivered::ForGood(why)) => Delivered::Never(why.to_owned()),
-        })
+        Ok(post::deliver(&self.mailer, &email, &letter, message).await)
     }
 
     /// The org's name and the owner's address.
@@ -97,9 +96,6 @@ impl OwnersPost {
 
 impl Courier for OwnersPost {
     async fn deliver(&self, message: &Message) -> Delivered {
-        if !self.mailer.is_set_up() {
-            return Delivered::Skipped("no_mailer");
-        }
         let delivered = match message.topic.as_str() {
             DUNNING => self.spread(message).await,
             MAIL => self.mail(message).await,

@@ -22,6 +22,7 @@ use mt_stripe::reconcile::Reconciler;
 use mt_stripe::refetch::Refetcher;
 use mt_stripe::signature::{SecretError, SignatureError, Verifier};
 
+pub(crate) use self::courier::OwnersPost;
 use self::customers::Customers;
 use self::stripe_api::{StripeApi, StripeApiError};
 pub use self::worker::Background;

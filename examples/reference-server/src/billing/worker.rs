@@ -1,6 +1,7 @@
 //! What goes on with stored events after the request that brought them, and with the messages that they
 //! leave.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mt_core::pg::ledger::outbox::Dispatcher;
@@ -12,6 +13,7 @@ use super::courier::OwnersPost;
 use super::follow_prices;
 use crate::app::App;
 use crate::config::Config;
+use crate::mail::Post;
 
 /// How often the ledger and the outbox are looked at when nobody says that there is something. Failed
 /// events are due after a second at the soonest, and a new link's events within five.
@@ -29,6 +31,9 @@ const MAIL: RetryPolicy = RetryPolicy {
     lease: Duration::from_mins(1),
     patience: Duration::from_hours(72),
 };
+
+/// How many letters are handed over at once, so that a mail server which takes its time over one delays few.
+const POSTMEN: usize = 4;
 
 /// The tasks behind the requests. Any number of replicas may have them.
 #[derive(Debug)]
@@ -52,12 +57,18 @@ impl Background {
         };
         let until = until(stopping.clone());
         let working = tokio::spawn(async move { ledger.work(workers, until).await });
-        let post = OwnersPost::new(app.system.clone(), app.mailer.clone(), app.base_url.clone());
-        let dispatcher = Dispatcher::new(app.system.clone(), post, MAIL);
-        let until = self::until(stopping);
-        let dispatching = tokio::spawn(async move { dispatcher.run(POLL, until).await });
         let following = tokio::spawn(async move { follow_prices(&processor).await });
-        Self { stop, tasks: vec![working, dispatching, following] }
+        let mut tasks = vec![working, following];
+        let mailer = app.mailer.clone();
+        let owners = OwnersPost::new(app.system.clone(), mailer.clone(), app.base_url.clone());
+        let (bell, post) = (mailer.bell().clone(), Post::new(mailer, owners));
+        let dispatcher = Dispatcher::new(app.system.clone(), post, MAIL).at(bell);
+        let dispatcher = Arc::new(dispatcher);
+        for _ in 0..POSTMEN.min(connections) {
+            let (dispatcher, until) = (Arc::clone(&dispatcher), self::until(stopping.clone()));
+            tasks.push(tokio::spawn(async move { dispatcher.run(POLL, until).await }));
+        }
+        Self { stop, tasks }
     }
 
     /// Lets them end what they are at, for as long as `patience`; what is cut short then is taken up when

@@ -1,60 +1,16 @@
-//! The task that hands letters to the mail server.
+//! Handing a letter to the mail server, and what came of it.
 
-use std::future::Future;
 use std::time::Duration;
 
 use lettre::message::Message;
 use lettre::transport::smtp;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor};
-use tokio::sync::mpsc;
 
 /// How long one command to the mail server may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long one letter may take altogether.
 const PATIENCE_PER_LETTER: Duration = Duration::from_secs(30);
-
-/// Hands queued letters to the mail server, one after the other.
-#[derive(Debug)]
-#[must_use = "nothing is sent until `run` is spawned"]
-pub struct Delivery {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
-    letters: mpsc::Receiver<Message>,
-}
-
-impl Delivery {
-    pub(super) fn new(
-        transport: AsyncSmtpTransport<Tokio1Executor>,
-        letters: mpsc::Receiver<Message>,
-    ) -> Self {
-        Self { transport, letters }
-    }
-
-    /// Runs until `stopping` is ready, or until there is no [`Mailer`](super::Mailer) left; then takes
-    /// no more letters and ends when those that wait have been sent. Bound that by a timeout: an
-    /// absent mail server takes its time over each.
-    pub async fn run(mut self, stopping: impl Future<Output = ()> + Send) {
-        let mut stopping = std::pin::pin!(stopping);
-        let mut open = true;
-        loop {
-            let letter = tokio::select! {
-                () = &mut stopping, if open => {
-                    open = false;
-                    self.letters.close();
-                    continue;
-                }
-                letter = self.letters.recv() => letter,
-            };
-            let Some(letter) = letter else { return };
-            self.deliver(letter).await;
-        }
-    }
-
-    async fn deliver(&self, letter: Message) {
-        // Whoever waits for it can ask for another.
-        let _logged = hand_over(&self.transport, letter).await;
-    }
-}
 
 /// Why a letter was not taken, in a few words. They do not hold the address.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

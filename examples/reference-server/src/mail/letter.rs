@@ -1,18 +1,34 @@
-//! The letters that are sent, and how they are put on paper.
+//! The letters that are sent, and how they are put on paper: as text, and as HTML that says the same.
 
 use std::fmt;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use html_escape::{encode_double_quoted_attribute, encode_text};
 use lettre::Address;
-use lettre::message::header::{ContentType, MIME_VERSION_1_0};
-use lettre::message::{Mailbox, Message};
+use lettre::message::header::MIME_VERSION_1_0;
+use lettre::message::{Mailbox, Message, MultiPart};
 use mt_core::email::EmailAddress;
 use mt_core::token::SecretToken;
+use serde::{Deserialize, Serialize};
 
-/// What a mail says: a subject and a text. `Debug` shows neither, because the text holds a token.
+/// What a mail says: a subject and paragraphs. `Debug` shows neither, because a link holds a token.
+#[derive(Clone, Deserialize, Serialize)]
 pub struct Letter {
     subject: String,
-    text: String,
+    paragraphs: Vec<Paragraph>,
+    /// When what it says is of no use any more.
+    ends_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Deserialize, Serialize)]
+enum Paragraph {
+    Text(String),
+    /// An address, under words to press on where words can be pressed.
+    Link {
+        words: String,
+        url: String,
+    },
 }
 
 /// The address passes as an address, but no mail server would take it (RFC 5321 is stricter than
@@ -23,18 +39,26 @@ pub(super) struct Unaddressable;
 impl Letter {
     /// A link to sign in with. `base_url` is `BASE_URL`, never the host that a request named.
     #[must_use]
-    pub fn magic_link(base_url: &str, token: &SecretToken, valid_for: Duration) -> Self {
-        let link = link(base_url, "/auth/magic", token);
-        let valid_for = spoken(valid_for);
+    pub fn magic_link(
+        base_url: &str,
+        token: &SecretToken,
+        valid_for: Duration,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let url = link(base_url, "/auth/magic", token);
+        let spoken = spoken(valid_for);
         Self {
             subject: "Your link to sign in".to_owned(),
-            text: format!(
-                "Hello,\n\n\
-                 open this link to sign in:\n\n\
-                 {link}\n\n\
-                 It works once, within {valid_for}. If you did not ask for it, ignore this mail: \
-                 nobody can sign in without the link.\n"
-            ),
+            paragraphs: vec![
+                Paragraph::text("Hello,"),
+                Paragraph::text("open this link to sign in:"),
+                Paragraph::Link { words: "Sign in".to_owned(), url },
+                Paragraph::Text(format!(
+                    "It works once, within {spoken}. If you did not ask for it, ignore this mail: \
+                     nobody can sign in without the link."
+                )),
+            ],
+            ends_at: now.checked_add_signed(chrono_of(valid_for)),
         }
     }
 
@@ -46,18 +70,24 @@ impl Letter {
         org: &str,
         role: &str,
         valid_for: Duration,
+        now: DateTime<Utc>,
     ) -> Self {
-        let link = link(base_url, "/invites/accept", token);
-        let (org, valid_for) = (on_one_line(org), spoken(valid_for));
+        let url = link(base_url, "/invites/accept", token);
+        let (org, spoken) = (on_one_line(org), spoken(valid_for));
         Self {
             subject: format!("You are invited to join {org}"),
-            text: format!(
-                "Hello,\n\n\
-                 you are invited to join “{org}” as {role}. Sign in with this address, then accept:\n\n\
-                 {link}\n\n\
-                 The invitation is for this address only and ends after {valid_for}. If you do not \
-                 know who sent it, ignore this mail.\n"
-            ),
+            paragraphs: vec![
+                Paragraph::text("Hello,"),
+                Paragraph::Text(format!(
+                    "you are invited to join “{org}” as {role}. Sign in with this address, then accept:"
+                )),
+                Paragraph::Link { words: "Accept the invitation".to_owned(), url },
+                Paragraph::Text(format!(
+                    "The invitation is for this address only and ends after {spoken}. If you do not \
+                     know who sent it, ignore this mail."
+                )),
+            ],
+            ends_at: now.checked_add_signed(chrono_of(valid_for)),
         }
     }
 
@@ -67,31 +97,78 @@ impl Letter {
         let (org, base_url) = (on_one_line(org), base_url.trim_end_matches('/'));
         Self {
             subject: format!("A payment for {org} has failed"),
-            text: format!(
-                "Hello,\n\n\
-                 the last payment for “{org}” did not go through. Until it does, everything there can \
-                 be read, and nothing changed. You can settle it, or change how you pay, under billing:\n\n\
-                 {base_url}\n\n\
-                 You get this mail because you are an owner of “{org}”.\n"
-            ),
+            paragraphs: vec![
+                Paragraph::text("Hello,"),
+                Paragraph::Text(format!(
+                    "the last payment for “{org}” did not go through. Until it does, everything there \
+                     can be read, and nothing changed. You can settle it, or change how you pay, under \
+                     billing:"
+                )),
+                Paragraph::Link { words: "To billing".to_owned(), url: base_url.to_owned() },
+                Paragraph::Text(format!("You get this mail because you are an owner of “{org}”.")),
+            ],
+            ends_at: None,
         }
     }
 
+    /// Whether what it says is of no use any more.
+    pub(super) fn has_ended(&self, now: DateTime<Utc>) -> bool {
+        self.ends_at.is_some_and(|end| end <= now)
+    }
+
+    /// `id` stays the same however often the letter is sent, so that whoever receives it twice can tell.
     pub(super) fn addressed(
-        self,
+        &self,
         from: &Mailbox,
         to: &EmailAddress,
+        id: &str,
     ) -> Result<Message, Unaddressable> {
         let to: Address = to.as_str().parse().map_err(|_| Unaddressable)?;
         Message::builder()
+            .message_id(Some(format!("<{id}@{}>", from.email.domain())))
             .from(from.clone())
             .to(Mailbox::new(None, to))
-            .subject(self.subject)
+            .subject(&self.subject)
             // Without it a strict reader shows the transfer encoding, and a long link is broken.
             .header(MIME_VERSION_1_0)
-            .header(ContentType::TEXT_PLAIN)
-            .body(self.text)
+            .multipart(MultiPart::alternative_plain_html(self.text(), self.html()))
             .map_err(|_| Unaddressable)
+    }
+
+    fn text(&self) -> String {
+        let paragraphs: Vec<&str> = self
+            .paragraphs
+            .iter()
+            .map(|paragraph| match paragraph {
+                Paragraph::Text(text) => text.as_str(),
+                Paragraph::Link { url, .. } => url.as_str(),
+            })
+            .collect();
+        paragraphs.join("\n\n") + "\n"
+    }
+
+    fn html(&self) -> String {
+        let mut html = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{}</title>\n",
+            encode_text(&self.subject)
+        );
+        for paragraph in &self.paragraphs {
+            html += &match paragraph {
+                Paragraph::Text(text) => format!("<p>{}</p>\n", encode_text(text)),
+                Paragraph::Link { words, url } => format!(
+                    "<p><a href=\"{}\">{}</a></p>\n",
+                    encode_double_quoted_attribute(url),
+                    encode_text(words)
+                ),
+            };
+        }
+        html + "</html>\n"
+    }
+}
+
+impl Paragraph {
+    fn text(text: &str) -> Self {
+        Self::Text(text.to_owned())
     }
 }
 
@@ -103,6 +180,10 @@ impl fmt::Debug for Letter {
 
 fn link(base_url: &str, path: &str, token: &SecretToken) -> String {
     format!("{}{path}#token={}", base_url.trim_end_matches('/'), token.reveal())
+}
+
+fn chrono_of(time: Duration) -> chrono::Duration {
+    chrono::Duration::from_std(time).unwrap_or(chrono::Duration::MAX)
 }
 
 /// Names hold no control characters; a letter does not take their word for it.
@@ -149,17 +230,47 @@ mod tests {
     #[test]
     fn an_address_that_mail_servers_refuse_is_said_so() {
         let from: Mailbox = "no-reply@example.org".parse().unwrap();
-        let letter = || Letter::magic_link("https://x", &SecretToken::generate(), Duration::ZERO);
-        let send = |to: &str| letter().addressed(&from, &EmailAddress::parse(to).unwrap());
+        let letter = Letter::payment_failed("https://x", "Acme");
+        let send = |to: &str| letter.addressed(&from, &EmailAddress::parse(to).unwrap(), "1");
         assert!(send("ada@example.org").is_ok());
         assert!(send("ada@exa_mple,org").is_err());
         assert!(send("<ada>@example.org").is_err());
     }
 
     #[test]
-    fn debug_shows_no_token() {
+    fn html_says_the_same_as_text_and_nothing_of_a_name_s_own() {
         let token = SecretToken::generate();
-        let letter = Letter::magic_link("https://mt.example", &token, Duration::from_mins(10));
+        let (name, week) = ("<script>alert(1)</script> & Söhne", Duration::from_hours(168));
+        let letter = Letter::invite(
+            "https://mt.example",
+            &token,
+            name,
+            "member",
+            week,
+            DateTime::UNIX_EPOCH,
+        );
+        let html = letter.html();
+        assert!(!html.contains("<script"), "{html}");
+        assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp; Söhne"), "{html}");
+        let href = format!("href=\"https://mt.example/invites/accept#token={}\"", token.reveal());
+        assert!(html.contains(&href), "{html}");
+        assert!(letter.text().contains(name), "{}", letter.text());
+    }
+
+    #[test]
+    fn a_letter_ends_with_its_link() {
+        let (token, ten) = (SecretToken::generate(), Duration::from_mins(10));
+        let letter = Letter::magic_link("https://x", &token, ten, DateTime::UNIX_EPOCH);
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        assert!(!letter.has_ended(at(599)));
+        assert!(letter.has_ended(at(600)));
+        assert!(!Letter::payment_failed("https://x", "Acme").has_ended(at(i64::from(u32::MAX))));
+    }
+
+    #[test]
+    fn debug_shows_no_token() {
+        let (token, ten) = (SecretToken::generate(), Duration::from_mins(10));
+        let letter = Letter::magic_link("https://mt.example", &token, ten, DateTime::UNIX_EPOCH);
         assert!(!format!("{letter:?}").contains(token.reveal()));
     }
 }

@@ -1,13 +1,17 @@
 //! Mail: magic links, invites, and what an org's owners have to know.
 //!
-//! Sending happens outside of the request. A [`Mailer`] puts the letter into a bounded queue and
-//! returns at once, so that an answer takes the same time whether or not anything is mailed, and a
-//! slow mail server slows nobody down. A task of its own ([`Delivery`]) takes letters out and hands
-//! them to the server at `SMTP_URL`, each once: a letter that cannot be delivered is logged and
-//! dropped, since whoever waits for it can ask for another.
+//! A letter is put into the outbox in the transaction that it tells of ([`Mailer::enqueue`]), sealed, since
+//! it may hold a link ([`Seal`]). [`Post`] takes letters out when that is committed and hands them to the
+//! server at `SMTP_URL`. So
 //!
-//! A letter that nobody waits for has its queue in the database (the outbox), and whoever takes it out
-//! there [delivers](Mailer::deliver) it by itself, so as to know what came of it.
+//! * **none is lost**: a server that is killed, or a mail server that is away, delays a letter;
+//! * **none is told of what did not happen**: what is rolled back takes its letter along;
+//! * **none is sent twice, as far as SMTP allows**: one process has a letter at a time, and a letter that
+//!   was taken is marked. Who is killed between the two sends it again, under the same `Message-ID`;
+//! * **nobody waits**: an answer takes the same steps whether or not anything is mailed.
+//!
+//! A letter whose link has run out is not sent any more. One that a mail server refuses for good is dead,
+//! and the log says so.
 //!
 //! Logs name what failed, and never the address, the token or what the mail server said (it likes
 //! to repeat the address).
@@ -17,40 +21,57 @@
 
 mod delivery;
 mod letter;
+pub(crate) mod post;
+mod seal;
 
 use std::sync::Arc;
 
-use lettre::message::{Mailbox, Message};
-use lettre::{AsyncSmtpTransport, Tokio1Executor};
+use lettre::AsyncSmtpTransport;
+use lettre::Tokio1Executor;
+use lettre::message::Mailbox;
 use mt_core::email::EmailAddress;
-use tokio::sync::mpsc;
+use mt_core::id::TenantId;
+use mt_core::pg::ledger::outbox::{Bell, NewMessage, enqueue};
+use mt_core::pg::{PgError, TxConn};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-pub use self::delivery::{Delivery, Undelivered};
+pub use self::delivery::Undelivered;
 pub use self::letter::Letter;
+pub(crate) use self::post::Post;
+pub use self::seal::Seal;
 
-/// How many letters wait at most.
-const QUEUE: usize = 256;
+/// The topic of letters in the outbox. Their payload is `{"sealed"}`.
+const MAIL: &str = "mail";
 
 /// Takes letters to be sent, or none when no mail server is configured. Cheap to clone.
 ///
 /// See the [module docs](self).
 #[derive(Clone, Debug)]
 pub struct Mailer {
-    outbox: Option<Outbox>,
+    office: Option<Arc<Office>>,
+    bell: Bell,
 }
 
-#[derive(Clone, Debug)]
-struct Outbox {
-    from: Arc<Mailbox>,
-    queue: mpsc::Sender<Message>,
+#[derive(Debug)]
+struct Office {
+    from: Mailbox,
     transport: AsyncSmtpTransport<Tokio1Executor>,
+    seal: Seal,
+}
+
+/// What is sealed.
+#[derive(Deserialize, Serialize)]
+struct Addressed {
+    to: String,
+    letter: Letter,
 }
 
 impl Mailer {
     /// Sends nothing: what `SMTP_URL` unset means.
     #[must_use]
-    pub const fn none() -> Self {
-        Self { outbox: None }
+    pub fn none() -> Self {
+        Self { office: None, bell: Bell::default() }
     }
 
     /// Sends through the server at `smtp_url`, as `from`.
@@ -59,74 +80,78 @@ impl Mailer {
     /// `smtp://…:587?tls=required` for STARTTLS, and `smtp://host:25` for no encryption at all, as on
     /// the way to a relay on the same host. `from` is an address, or `Name <address>`.
     ///
-    /// The [`Delivery`] does the work; it runs once it is spawned.
-    ///
     /// # Errors
     ///
     /// [`MailConfigError`], which shows neither value: the URL holds a password.
-    pub fn smtp(smtp_url: &str, from: &str) -> Result<(Self, Delivery), MailConfigError> {
+    pub fn smtp(smtp_url: &str, from: &str, seal: Seal) -> Result<Self, MailConfigError> {
         let from = from.parse::<Mailbox>().map_err(|_| MailConfigError::From)?;
         let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(smtp_url)
             .map_err(|_| MailConfigError::Url)?
             .timeout(Some(delivery::PATIENCE))
             .build();
-        let (queue, letters) = mpsc::channel(QUEUE);
-        let outbox = Outbox { from: Arc::new(from), queue, transport: transport.clone() };
-        let mailer = Self { outbox: Some(outbox) };
-        Ok((mailer, Delivery::new(transport, letters)))
+        let office = Some(Arc::new(Office { from, transport, seal }));
+        Ok(Self { office, bell: Bell::default() })
     }
 
     /// Whether there is a mail server.
     #[must_use]
     pub const fn is_set_up(&self) -> bool {
-        self.outbox.is_some()
+        self.office.is_some()
     }
 
-    /// Hands `letter` to the mail server and waits for its answer.
+    /// What rings when a letter is ready to go.
+    #[must_use]
+    pub const fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    /// Puts `letter` into the outbox, to go to `to` once the transaction of `conn` is committed; ring the
+    /// [`bell`](Self::bell) then. `org` is whom it concerns, if anybody yet.
+    ///
+    /// What comes of it is for logs and metrics; an answer must not depend on it, or it would tell
+    /// which addresses are known.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`]; the transaction is to be rolled back.
+    pub async fn enqueue(
+        &self,
+        conn: TxConn<'_>,
+        org: Option<TenantId>,
+        to: &EmailAddress,
+        letter: Letter,
+    ) -> Result<(), PgError> {
+        let Some(office) = &self.office else { return Ok(()) };
+        let name = format!("{MAIL}:{}", uuid::Uuid::now_v7());
+        let addressed = Addressed { to: to.as_str().to_owned(), letter };
+        let sealed = serde_json::to_vec(&addressed).ok();
+        let Some(sealed) = sealed.and_then(|plain| office.seal.close(&name, plain)) else {
+            tracing::error!("a letter could not be sealed and is not sent");
+            return Ok(());
+        };
+        let payload = json!({"sealed": sealed});
+        let message = NewMessage { tenant: org, topic: MAIL, dedupe_key: &name, payload };
+        enqueue(conn, &message).await.map(|_is_new| ())
+    }
+
+    /// Hands `letter` to the mail server and waits for its answer. `id` names it, however often it is
+    /// sent.
     ///
     /// # Errors
     ///
     /// [`Undelivered`].
-    pub async fn deliver(&self, to: &EmailAddress, letter: Letter) -> Result<(), Undelivered> {
-        let outbox = self.outbox.as_ref().ok_or(Undelivered::ForNow("no mail server"))?;
-        let message = letter.addressed(&outbox.from, to);
+    pub async fn deliver(
+        &self,
+        to: &EmailAddress,
+        letter: &Letter,
+        id: &str,
+    ) -> Result<(), Undelivered> {
+        let office = self.office.as_ref().ok_or(Undelivered::ForNow("no mail server"))?;
+        let message = letter.addressed(&office.from, to, id);
         let message =
             message.map_err(|letter::Unaddressable| Undelivered::ForGood("unaddressable"))?;
-        delivery::hand_over(&outbox.transport, message).await
+        delivery::hand_over(&office.transport, message).await
     }
-
-    /// Puts `letter` on its way to `to`, and does not wait for it to arrive.
-    ///
-    /// What comes of it is for logs and metrics; an answer must not depend on it, or it would tell
-    /// which addresses are known.
-    pub fn send(&self, to: &EmailAddress, letter: Letter) -> Posted {
-        let Some(outbox) = &self.outbox else { return Posted::NoMailer };
-        let posted = match letter.addressed(&outbox.from, to) {
-            Err(letter::Unaddressable) => Posted::Unaddressable,
-            Ok(message) => match outbox.queue.try_send(message) {
-                Ok(()) => Posted::Queued,
-                Err(_) => Posted::Refused,
-            },
-        };
-        if posted != Posted::Queued {
-            tracing::warn!(?posted, "a letter was not sent");
-        }
-        posted
-    }
-}
-
-/// What came of posting a letter.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use = "a letter that was not queued will not arrive"]
-pub enum Posted {
-    /// No mail server is configured.
-    NoMailer,
-    /// It waits to be sent.
-    Queued,
-    /// Too many are waiting already, or the server is stopping.
-    Refused,
-    /// Mail servers do not take such an address.
-    Unaddressable,
 }
 
 /// Which mail setting cannot be used.
@@ -150,6 +175,7 @@ mod tests {
     #[test]
     fn settings_are_checked_and_not_repeated() {
         const FROM: &str = "mt <no-reply@example.org>";
+        let smtp = |url: &str, from: &str| Mailer::smtp(url, from, Seal::new(b"secret", None));
         for (url, from, error) in [
             ("smtp://127.0.0.1:25", "hunter2", MailConfigError::From),
             ("smtp://127.0.0.1:25", "a@b.org, hunter2@b.org", MailConfigError::From),
@@ -158,12 +184,12 @@ mod tests {
             ("https://hunter2@mail.example.org", FROM, MailConfigError::Url),
             ("smtp://u:hunter2@mail.example.org?tls=maybe", FROM, MailConfigError::Url),
         ] {
-            let refused = Mailer::smtp(url, from).unwrap_err();
+            let refused = smtp(url, from).unwrap_err();
             assert_eq!(refused, error, "{url} {from}");
             assert!(!format!("{refused} {refused:?}").contains("hunter2"));
         }
         for url in ["smtps://u:p@mail.example.org", "smtp://mail.example.org:587?tls=required"] {
-            assert!(Mailer::smtp(url, FROM).is_ok(), "{url}");
+            assert!(smtp(url, FROM).is_ok(), "{url}");
         }
     }
 }

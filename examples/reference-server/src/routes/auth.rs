@@ -1,5 +1,6 @@
 //! Signing in by magic link, and out.
 
+use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::pg::{SystemReason, User};
 use salvo::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -66,10 +67,11 @@ async fn request_link(
     app.limits.email(&email).await?;
     let mut tx = app.system.begin(REQUEST_LINK).await?;
     let token = User::make_magic_link(&mut tx, &app.hasher, &email, app.magic_link_ttl).await?;
+    let now = SystemClock.now();
+    let letter = Letter::magic_link(&app.base_url, &token, app.magic_link_ttl, now);
+    app.mailer.enqueue(tx.conn(), None, &email, letter).await?;
     tx.commit().await?;
-    let letter = Letter::magic_link(&app.base_url, &token, app.magic_link_ttl);
-    // What becomes of it must not show in the answer.
-    let _posted = app.mailer.send(&email, letter);
+    app.mailer.bell().ring();
     res.status_code(StatusCode::ACCEPTED);
     Ok(Json(Sent { sent: true, token: app.reveal_tokens.then(|| token.reveal().to_owned()) }))
 }

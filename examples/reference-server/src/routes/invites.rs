@@ -1,6 +1,7 @@
 //! Invites: made, listed and taken back in an org, accepted outside of it.
 
 use chrono::{DateTime, Utc};
+use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::id::InviteId;
 use mt_core::pg::invites::{self, Invite};
 use mt_core::pg::{SystemReason, Tenant};
@@ -79,10 +80,12 @@ async fn create(
     let (mut tx, room) = app.tenants.begin_exclusive_capped::<_, Seats>(grant.0).await?;
     let made = invites::invite(&mut tx, room, &app.hasher, &email, role, app.invite_ttl).await?;
     let org = Tenant::load(&mut tx).await?;
+    let (ttl, now) = (app.invite_ttl, SystemClock.now());
+    let letter = Letter::invite(&app.base_url, &made.token, &org.name, role.as_str(), ttl, now);
+    let conn = tx.under::<InvitesCreate>();
+    app.mailer.enqueue(conn, Some(org.id), &email, letter).await?;
     tx.commit().await?;
-    let letter =
-        Letter::invite(&app.base_url, &made.token, &org.name, role.as_str(), app.invite_ttl);
-    let _posted = app.mailer.send(&email, letter);
+    app.mailer.bell().ring();
     let location = format!("/orgs/{}/invites/{}", org.id, made.invite.id);
     let mut view = InviteView::from(made.invite);
     view.token = app.reveal_tokens.then(|| made.token.reveal().to_owned());

@@ -22,7 +22,7 @@ use crate::http::body::BodyLimits;
 use crate::http::service::{ShellOptions, service};
 use crate::layers::Layers;
 use crate::limits::{Limiter, Limits};
-use crate::mail::Mailer;
+use crate::mail::{Mailer, Seal};
 use crate::routes::health::{Checks, Readiness};
 use crate::routes::{self, webhooks};
 
@@ -32,8 +32,6 @@ const ISSUER: &str = "mt";
 const REMEMBERED_MEMBERSHIPS: usize = 100_000;
 /// How long events and messages that are worked on at the end still are.
 const WORKER_PATIENCE: Duration = Duration::from_secs(5);
-/// How long letters that wait at the end are still sent.
-const MAIL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a server did not start: one line for people, with its causes.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
@@ -55,14 +53,6 @@ pub struct Behind {
     embedded: Option<EmbeddedPostgres>,
     background: Background,
     access_changes: Option<tokio::task::JoinHandle<()>>,
-    mail: Option<Mail>,
-}
-
-/// The task that sends letters, and how to tell it that there will be no more.
-#[derive(Debug)]
-struct Mail {
-    task: tokio::task::JoinHandle<()>,
-    stop: tokio::sync::oneshot::Sender<()>,
 }
 
 impl std::fmt::Debug for Started {
@@ -87,11 +77,6 @@ impl Behind {
         self.background.stop(WORKER_PATIENCE).await;
         if let Some(task) = self.access_changes {
             task.abort();
-        }
-        if let Some(Mail { task, stop }) = self.mail {
-            // Either may have ended by itself.
-            let _ = stop.send(());
-            let _ = tokio::time::timeout(MAIL_PATIENCE, task).await;
         }
         self.database.close().await;
         if let Some(embedded) = self.embedded {
@@ -121,8 +106,7 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
         Some(url) => Limiter::redis(url.reveal())?,
         None => Limiter::in_process(),
     };
-    let (mailer, mail) = mail(config)?;
-    let mut app = app(config, &database, limiter.clone(), mailer)?;
+    let mut app = app(config, &database, limiter.clone(), mailer(config)?)?;
     let access_changes = match config.database.access_cache {
         Duration::ZERO => None,
         ttl => {
@@ -144,18 +128,16 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
         body_limits: BodyLimits::default().with(webhooks::PATH, webhooks::MAX_BYTES),
         cors_origins: config.cors_origins.clone(),
     };
-    let behind = Behind { database, embedded, background, access_changes, mail };
+    let behind = Behind { database, embedded, background, access_changes };
     Ok(Started { service: service(router, options), readiness, behind })
 }
 
-fn mail(config: &Config) -> Result<(Mailer, Option<Mail>), StartError> {
-    let Some(mail) = &config.mail else { return Ok((Mailer::none(), None)) };
-    let (mailer, delivery) = Mailer::smtp(mail.smtp_url.reveal(), &mail.from.to_string())?;
-    let (stop, stopping) = tokio::sync::oneshot::channel();
-    let task = tokio::spawn(delivery.run(async {
-        let _ = stopping.await;
-    }));
-    Ok((mailer, Some(Mail { task, stop })))
+fn mailer(config: &Config) -> Result<Mailer, StartError> {
+    let Some(mail) = &config.mail else { return Ok(Mailer::none()) };
+    let auth = &config.auth;
+    let previous = auth.jwt_secret_previous.as_ref().map(|secret| secret.reveal().as_bytes());
+    let seal = Seal::new(auth.jwt_secret.reveal().as_bytes(), previous);
+    Ok(Mailer::smtp(mail.smtp_url.reveal(), &mail.from.to_string(), seal)?)
 }
 
 fn app(

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::email::EmailAddress;
 use mt_core::token::SecretToken;
-use reference_server::mail::{Letter, Mailer, Posted};
+use reference_server::mail::{Letter, Mailer, Seal, Undelivered};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 const FROM: &str = "mt <no-reply@example.org>";
 const BASE_URL: &str = "https://mt.example";
@@ -23,6 +24,11 @@ pub(crate) struct Received {
 impl Received {
     fn headers(&self) -> Vec<&str> {
         self.data.split_once("\r\n\r\n").unwrap().0.split("\r\n").collect()
+    }
+
+    /// All of it, once the reader has undone the transfer encoding.
+    pub(crate) fn text(&self) -> String {
+        self.data.replace("=\r\n", "").replace("=3D", "=")
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
@@ -87,106 +93,76 @@ pub(crate) async fn mail_server(
 
 async fn sent(to: &str, letter: Letter) -> Received {
     let (url, mut received) = mail_server(None).await;
-    let (mailer, delivery) = Mailer::smtp(&url, FROM).unwrap();
-    assert_eq!(mailer.send(&EmailAddress::parse(to).unwrap(), letter), Posted::Queued);
-    drop(mailer);
-    delivery.run(std::future::pending()).await;
+    let mailer = Mailer::smtp(&url, FROM, Seal::new(b"a secret", None)).unwrap();
+    mailer.deliver(&EmailAddress::parse(to).unwrap(), &letter, "letter-1").await.unwrap();
     received.recv().await.unwrap()
+}
+
+fn magic_link(token: &SecretToken) -> Letter {
+    Letter::magic_link(BASE_URL, token, TEN_MINUTES, SystemClock.now())
+}
+
+fn invite(org: &str, role: &str) -> Letter {
+    let (token, now) = (SecretToken::generate(), SystemClock.now());
+    Letter::invite(BASE_URL, &token, org, role, TEN_MINUTES, now)
 }
 
 #[tokio::test]
 async fn a_magic_link_arrives() {
     let token = SecretToken::generate();
-    let mail = sent("ada@example.org", Letter::magic_link(BASE_URL, &token, TEN_MINUTES)).await;
+    let mail = sent("ada@example.org", magic_link(&token)).await;
     assert!(mail.sender.starts_with("MAIL FROM:<no-reply@example.org>"), "{}", mail.sender);
     assert_eq!(mail.recipients, ["RCPT TO:<ada@example.org>\r\n"]);
     assert_eq!(mail.header("From"), "mt <no-reply@example.org>");
     assert_eq!(mail.header("To"), "ada@example.org");
     assert_eq!(mail.header("Subject"), "Your link to sign in");
+    assert_eq!(mail.header("Message-ID"), "<letter-1@example.org>");
     // Whole, on a line of its own, once the reader has undone the transfer encoding; that it may do so
     // is what the version of MIME says.
     assert_eq!(mail.header("MIME-Version"), "1.0");
-    assert_eq!(mail.header("Content-Transfer-Encoding"), "quoted-printable");
-    let text = mail.data.replace("=\r\n", "").replace("=3D", "=");
-    let link = format!("\r\nhttps://mt.example/auth/magic#token={}\r\n", token.reveal());
-    assert!(text.contains(&link), "{text}");
-    assert!(mail.data.contains("within 10 minutes"), "{}", mail.data);
+    assert!(mail.header("Content-Type").starts_with("multipart/alternative;"), "{}", mail.data);
+    assert!(mail.data.contains("Content-Transfer-Encoding: quoted-printable"), "{}", mail.data);
+    let text = mail.text();
+    let link = format!("https://mt.example/auth/magic#token={}", token.reveal());
+    assert!(text.contains(&format!("\r\n{link}\r\n")), "{text}");
+    assert!(text.contains(&format!("<a href=\"{link}\">Sign in</a>")), "{text}");
+    assert!(text.contains("within 10 minutes"), "{text}");
 }
 
 #[tokio::test]
 async fn a_name_injects_no_header() {
-    let token = SecretToken::generate();
     let name = "Acme\r\nBcc: eve@example.org\r\n\r\nClick here";
-    let letter = Letter::invite(BASE_URL, &token, name, "member", TEN_MINUTES);
-    let mail = sent("ada@example.org", letter).await;
+    let mail = sent("ada@example.org", invite(name, "member")).await;
     assert_eq!(mail.recipients.len(), 1);
     let subject = mail.header("Subject");
     assert!(subject.contains("Bcc: eve@example.org"), "it should be part of the text: {subject}");
+    let known = ["From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type"];
     for line in mail.headers() {
         let name = line.split_once(": ").map_or(line, |(name, _)| name);
-        let known = ["From", "To", "Subject", "Date", "MIME-Version", "Content-Type"];
-        let known = known.contains(&name) || name == "Content-Transfer-Encoding";
-        assert!(known || line.starts_with(' '), "unexpected header {line:?}");
+        assert!(known.contains(&name) || line.starts_with(' '), "unexpected header {line:?}");
     }
 }
 
 #[tokio::test]
 async fn names_in_any_script_arrive() {
-    let token = SecretToken::generate();
-    let letter = Letter::invite(BASE_URL, &token, "Ärzte ohne 国境", "admin", TEN_MINUTES);
-    let mail = sent("ada@example.org", letter).await;
+    let mail = sent("ada@example.org", invite("Ärzte ohne 国境", "admin")).await;
     assert!(mail.header("Subject").contains("=?utf-8?"), "{}", mail.data);
     assert!(mail.data.is_ascii(), "no 8-bit bytes for old relays");
 }
 
 #[tokio::test]
-async fn a_refused_letter_does_not_stop_the_next() {
-    let (url, mut received) = mail_server(Some("550 no such user <ada@example.org>")).await;
-    let (mailer, delivery) = Mailer::smtp(&url, FROM).unwrap();
+async fn what_is_refused_is_said_so() {
     let to = EmailAddress::parse("ada@example.org").unwrap();
-    for _ in 0..2 {
-        let letter = Letter::magic_link(BASE_URL, &SecretToken::generate(), TEN_MINUTES);
-        assert_eq!(mailer.send(&to, letter), Posted::Queued);
+    for (answer, expected) in [
+        ("550 no such user <ada@example.org>", Undelivered::ForGood("refused")),
+        ("451 come back later", Undelivered::ForNow("refused for now")),
+    ] {
+        let (url, _received) = mail_server(Some(answer)).await;
+        let mailer = Mailer::smtp(&url, FROM, Seal::new(b"a secret", None)).unwrap();
+        let letter = magic_link(&SecretToken::generate());
+        assert_eq!(mailer.deliver(&to, &letter, "1").await, Err(expected));
     }
-    drop(mailer);
-    delivery.run(std::future::pending()).await;
-    assert!(received.try_recv().is_err());
-}
-
-#[tokio::test]
-async fn what_waits_is_sent_before_the_end() {
-    let (url, mut received) = mail_server(None).await;
-    let (mailer, delivery) = Mailer::smtp(&url, FROM).unwrap();
-    let to = EmailAddress::parse("ada@example.org").unwrap();
-    let letter = || Letter::magic_link(BASE_URL, &SecretToken::generate(), TEN_MINUTES);
-    for _ in 0..3 {
-        assert_eq!(mailer.send(&to, letter()), Posted::Queued);
-    }
-    let (stop, stopping) = oneshot::channel();
-    stop.send(()).unwrap();
-    // The mailer is still there, as it is in a server that stops.
-    delivery.run(async { stopping.await.unwrap() }).await;
-    assert_eq!(mailer.send(&to, letter()), Posted::Refused);
-    for _ in 0..3 {
-        received.try_recv().expect("sent before the end");
-    }
-}
-
-#[tokio::test]
-async fn the_queue_is_bounded_and_posting_never_waits() {
-    let (url, _received) = mail_server(None).await;
-    let (mailer, _delivery_that_never_runs) = Mailer::smtp(&url, FROM).unwrap();
-    let to = EmailAddress::parse("ada@example.org").unwrap();
-    let posted = (0..1000).map(|_| {
-        mailer.send(&to, Letter::magic_link(BASE_URL, &SecretToken::generate(), TEN_MINUTES))
-    });
-    let queued = posted.filter(|posted| *posted == Posted::Queued).count();
-    assert_eq!(queued, 256);
-}
-
-#[tokio::test]
-async fn without_a_mail_server_nothing_is_sent() {
-    let to = EmailAddress::parse("ada@example.org").unwrap();
-    let letter = Letter::magic_link(BASE_URL, &SecretToken::generate(), TEN_MINUTES);
-    assert_eq!(Mailer::none().send(&to, letter), Posted::NoMailer);
+    let letter = magic_link(&SecretToken::generate());
+    let nowhere = Mailer::none().deliver(&to, &letter, "1").await;
+    assert_eq!(nowhere, Err(Undelivered::ForNow("no mail server")));
 }

@@ -14,6 +14,7 @@ mod hangups;
 mod isolation;
 mod limits;
 mod mail;
+mod mail_outbox;
 mod matrix;
 mod policy;
 mod pooler;
@@ -21,6 +22,9 @@ mod problems;
 mod processes;
 mod reconcile_cli;
 mod refusals;
+#[path = "../../../../mt-stripe/tests/it/registry.rs"]
+#[expect(dead_code, reason = "npm has nothing that is needed here")]
+mod registry;
 mod round_trips;
 mod shell;
 mod stripe;

@@ -59,6 +59,10 @@ impl Process {
         panic!("the process never listened: {log:#?}");
     }
 
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
     async fn send(&self, method: Method, path: &str, who: &Person, body: Option<Value>) -> Answer {
         let url = format!("{}{path}", self.base_url);
         let mut request = self.http.request(method, url).bearer_auth(&who.token);

@@ -44,13 +44,13 @@ async fn tenant(world: &World) -> TenantId {
 
 async fn put(world: &World, tenant: TenantId, key: &str) -> bool {
     let message = NewMessage {
-        tenant,
+        tenant: Some(tenant),
         topic: "dunning",
         dedupe_key: key,
         payload: json!({"invoice": "in_1"}),
     };
     let mut tx = world.database.system().begin(LOOK).await.unwrap();
-    let is_new = enqueue(&mut tx, &message).await.unwrap();
+    let is_new = enqueue(tx.conn(), &message).await.unwrap();
     tx.commit().await.unwrap();
     is_new
 }
@@ -92,9 +92,10 @@ async fn one_fact_is_told_once_by_however_many_dispatchers() {
 async fn an_effect_that_is_rolled_back_takes_its_message_along() {
     let world = World::new().await;
     let tenant = tenant(&world).await;
-    let message = NewMessage { tenant, topic: "dunning", dedupe_key: "k", payload: json!({}) };
+    let (tenant, payload) = (Some(tenant), json!({}));
+    let message = NewMessage { tenant, topic: "dunning", dedupe_key: "k", payload };
     let mut tx = world.database.system().begin(LOOK).await.unwrap();
-    assert!(enqueue(&mut tx, &message).await.unwrap());
+    assert!(enqueue(tx.conn(), &message).await.unwrap());
     tx.rollback().await.unwrap();
     let post = Arc::new(Postbox::default());
     assert!(!dispatcher(&world, &post, RetryPolicy::default()).dispatch_next().await.unwrap());

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 use sqlx::Row as _;
 use sqlx::types::Json;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Message;
@@ -19,7 +21,11 @@ use crate::pg::ledger::stop::Stop;
 use crate::pg::{PgError, SystemPool, SystemReason};
 
 const CLAIM: SystemReason = SystemReason::new("claim a message of the outbox");
+const SWEEP: SystemReason = SystemReason::new("forget messages of nobody");
 const MARK: SystemReason = SystemReason::new("mark a message of the outbox");
+
+/// How often what is done with is looked for.
+const SWEEP_EACH: Duration = Duration::from_hours(1);
 
 /// Who carries messages out, and is given each of them while nobody else has it.
 pub trait Courier: Send + Sync + 'static {
@@ -46,12 +52,24 @@ pub enum Delivered {
     Skipped(&'static str),
 }
 
+/// Tells the dispatchers of this process that a message was put in. Those of others look by themselves.
+#[derive(Clone, Debug, Default)]
+pub struct Bell(Arc<Notify>);
+
+impl Bell {
+    /// To be rung once the message is committed.
+    pub fn ring(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// Takes messages out and has them delivered, one after the other. Any number of processes may have one.
 #[derive(Debug)]
 pub struct Dispatcher<C> {
     system: SystemPool,
     courier: C,
     policy: RetryPolicy,
+    bell: Bell,
 }
 
 /// A message that is ours until the lease is over; without a token it has just been buried.
@@ -63,16 +81,29 @@ struct Held {
 impl<C: Courier> Dispatcher<C> {
     /// Has the messages in `system`'s database delivered by `courier`.
     #[must_use]
-    pub const fn new(system: SystemPool, courier: C, policy: RetryPolicy) -> Self {
-        Self { system, courier, policy }
+    pub fn new(system: SystemPool, courier: C, policy: RetryPolicy) -> Self {
+        Self { system, courier, policy, bell: Bell::default() }
+    }
+
+    /// Looks for messages when `bell` rings, too.
+    #[must_use]
+    pub fn at(mut self, bell: Bell) -> Self {
+        self.bell = bell;
+        self
     }
 
     /// Dispatches until `stop` is ready, and ends the delivery that it is at. Looks for messages each
-    /// `poll`.
+    /// `poll`, and forgets those of nobody a day after they are done with. To deliver several at once, run
+    /// it several times.
     pub async fn run(&self, poll: Duration, stop: impl Future<Output = ()>) {
         let asked = Stop::default();
         let work = async {
+            let mut swept: Option<Instant> = None;
             while !asked.is_asked() {
+                if swept.is_none_or(|swept| swept.elapsed() > SWEEP_EACH) {
+                    swept = Some(Instant::now());
+                    self.sweep().await;
+                }
                 match self.dispatch_next().await {
                     Ok(true) => continue,
                     Ok(false) => {}
@@ -80,7 +111,8 @@ impl<C: Courier> Dispatcher<C> {
                         tracing::warn!(cause = error.source(), "the outbox could not be worked on");
                     }
                 }
-                let _ = asked.or(tokio::time::sleep(poll)).await;
+                let rung = tokio::time::timeout(poll, self.bell.0.notified());
+                let _ = asked.or(rung).await;
             }
         };
         let ask = async {
@@ -110,6 +142,24 @@ impl<C: Courier> Dispatcher<C> {
         Ok(true)
     }
 
+    /// Nobody's messages go with nobody. Tenants' stay, so that a fact is told once.
+    async fn sweep(&self) {
+        let swept = async {
+            let mut tx = self.system.begin(SWEEP).await?;
+            sqlx::query(
+                "delete from mt.outbox \
+                 where tenant_id is null and done_at < now() - interval '1 day'",
+            )
+            .execute(tx.conn())
+            .await?;
+            tx.commit().await
+        };
+        if let Err(error) = swept.await {
+            let error: PgError = error;
+            tracing::warn!(cause = error.source(), "the outbox could not be swept");
+        }
+    }
+
     async fn claim(&self) -> Result<Option<Held>, PgError> {
         let mut tx = self.system.begin(CLAIM).await?;
         let row = sqlx::query(
@@ -122,8 +172,8 @@ impl<C: Courier> Dispatcher<C> {
                  lease_until = case when attempts < $2 \
                      then clock_timestamp() + make_interval(secs => $1) end, \
                  next_attempt_at = clock_timestamp() + make_interval(secs => $1) \
-             where (tenant_id, id) = ( \
-                 select tenant_id, id from mt.outbox \
+             where id = ( \
+                 select id from mt.outbox \
                  where status in ('pending', 'sending') and next_attempt_at <= now() \
                  order by next_attempt_at, id for update skip locked limit 1) \
              returning id, tenant_id, topic, dedupe_key, payload, attempts, lease_token",
@@ -136,7 +186,7 @@ impl<C: Courier> Dispatcher<C> {
             let Json::<Value>(payload) = row.try_get("payload")?;
             let message = Message {
                 id: row.try_get("id")?,
-                tenant: TenantId::from_uuid(row.try_get("tenant_id")?),
+                tenant: row.try_get::<Option<_>, _>("tenant_id")?.map(TenantId::from_uuid),
                 topic: row.try_get("topic")?,
                 dedupe_key: row.try_get("dedupe_key")?,
                 payload,
@@ -170,13 +220,14 @@ impl<C: Courier> Dispatcher<C> {
         }
         let mut tx = self.system.begin(MARK).await?;
         sqlx::query(
-            "update mt.outbox set status = $4, last_error = $5, lease_token = null, \
+            // What was in it is nobody's business any more, if it has gone out.
+            "update mt.outbox set status = $3, last_error = $4, lease_token = null, \
                  lease_until = null, \
-                 next_attempt_at = clock_timestamp() + make_interval(secs => $6), \
-                 done_at = case when $4 <> 'pending' then clock_timestamp() end \
-             where tenant_id = $1 and id = $2 and status = 'sending' and lease_token = $3",
+                 next_attempt_at = clock_timestamp() + make_interval(secs => $5), \
+                 done_at = case when $3 <> 'pending' then clock_timestamp() end, \
+                 payload = case when $3 in ('sent', 'skipped') then 'null' else payload end \
+             where id = $1 and status = 'sending' and lease_token = $2",
         )
-        .bind(held.message.tenant.as_uuid())
         .bind(held.message.id)
         .bind(held.token)
         .bind(status)

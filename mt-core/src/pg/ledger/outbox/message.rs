@@ -5,13 +5,13 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::id::TenantId;
-use crate::pg::{PgError, SystemTx};
+use crate::pg::{PgError, TxConn};
 
 /// A message to be sent.
 #[derive(Clone, Debug)]
 pub struct NewMessage<'m> {
-    /// Whom it concerns.
-    pub tenant: TenantId,
+    /// Whom it concerns; `None` where that is nobody yet, as with a link to sign in.
+    pub tenant: Option<TenantId>,
     /// What it is about, in a word: tells the courier what to make of it.
     pub topic: &'m str,
     /// The fact that it tells of, by its natural name: `dunning:<invoice>:<attempt>`.
@@ -25,8 +25,8 @@ pub struct NewMessage<'m> {
 pub struct Message {
     /// The row.
     pub id: Uuid,
-    /// Whom it concerns.
-    pub tenant: TenantId,
+    /// Whom it concerns, if anybody yet.
+    pub tenant: Option<TenantId>,
     /// What it is about, in a word.
     pub topic: String,
     /// The fact that it tells of.
@@ -37,22 +37,24 @@ pub struct Message {
     pub attempts: u32,
 }
 
-/// Puts a message in, to be sent once this transaction is committed. `false`: the fact is known.
+/// Puts a message in, to be sent once the transaction of `conn` is committed. `false`: the fact is known.
+///
+/// A tenant's transaction may put messages of its tenant in, and cannot read what is there.
 ///
 /// # Errors
 ///
 /// [`PgError`].
-pub async fn enqueue(tx: &mut SystemTx, message: &NewMessage<'_>) -> Result<bool, PgError> {
+pub async fn enqueue(conn: TxConn<'_>, message: &NewMessage<'_>) -> Result<bool, PgError> {
     let put = sqlx::query(
         "insert into mt.outbox (tenant_id, id, topic, dedupe_key, payload) \
-         values ($1, $2, $3, $4, $5) on conflict (tenant_id, dedupe_key) do nothing",
+         values ($1, $2, $3, $4, $5) on conflict do nothing",
     )
-    .bind(message.tenant.as_uuid())
+    .bind(message.tenant.map(TenantId::as_uuid))
     .bind(Uuid::now_v7())
     .bind(message.topic)
     .bind(message.dedupe_key)
     .bind(Json(&message.payload))
-    .execute(tx.conn())
+    .execute(conn)
     .await?;
     Ok(put.rows_affected() == 1)
 }

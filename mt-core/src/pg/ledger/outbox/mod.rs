@@ -10,10 +10,11 @@
 //! * **At least once on the wire.** A process that is killed after it has sent and before it has written
 //!   that down leaves a message that is sent again. No protocol without the recipient's help does better.
 //!
-//! Messages belong to a tenant and go with it.
+//! Messages belong to a tenant and go with it; those that belong to none go a day after they are done with.
+//! What a message says is kept until it has gone out, so a secret in it should be sealed.
 
 mod dispatcher;
 mod message;
 
-pub use self::dispatcher::{Courier, Delivered, Dispatcher};
+pub use self::dispatcher::{Bell, Courier, Delivered, Dispatcher};
 pub use self::message::{Message, NewMessage, enqueue};
