@@ -1,9 +1,11 @@
 //! The server's side of Stripe: which deliveries to believe, who makes customers, what goes on behind the
 //! requests, and what operators see of it.
 
+mod checkout;
 mod courier;
 mod customers;
 pub mod operations;
+mod simulation;
 mod stripe_api;
 mod worker;
 
@@ -11,22 +13,24 @@ use std::sync::Arc;
 
 use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::id::TenantId;
-use mt_core::pg::SystemPool;
 use mt_core::pg::ledger::RetryPolicy;
+use mt_core::pg::{PgError, SystemPool};
 use mt_core::word::Word as _;
 use mt_stripe::event::Event;
 use mt_stripe::fetch::{StripeClient, StripeClientError};
-use mt_stripe::processor::{Processor, ProcessorConfig};
+use mt_stripe::processor::{Processor, ProcessorConfig, Receipt};
 use mt_stripe::projection::PriceTable;
 use mt_stripe::reconcile::Reconciler;
 use mt_stripe::refetch::Refetcher;
-use mt_stripe::signature::{SecretError, SignatureError, Verifier};
+use mt_stripe::signature::{SecretError, SignatureError, Verifier, sign};
 
+use self::checkout::{Checkout, CheckoutPage};
 pub(crate) use self::courier::OwnersPost;
 use self::customers::Customers;
-use self::stripe_api::{StripeApi, StripeApiError};
+use self::stripe_api::StripeApi;
+pub(crate) use self::stripe_api::StripeApiError;
 pub use self::worker::Background;
-use crate::config::{StripeConfig, WebhookConfig};
+use crate::config::{Config, Secret};
 use crate::model::Plan;
 
 /// What handlers ask about billing.
@@ -36,6 +40,15 @@ pub struct Billing {
     processor: Processor,
     refetcher: Option<Refetcher>,
     customers: Customers,
+    checkout: Checkout,
+    /// What simulated deliveries are signed with and name.
+    simulated: Simulated,
+}
+
+#[derive(Clone, Debug)]
+struct Simulated {
+    secret: Option<Secret>,
+    price: String,
 }
 
 impl Billing {
@@ -45,16 +58,14 @@ impl Billing {
     /// # Errors
     ///
     /// [`BillingError`].
-    pub fn new(
-        system: SystemPool,
-        stripe: &StripeConfig,
-        webhooks: WebhookConfig,
-    ) -> Result<Self, BillingError> {
-        let secrets = stripe.webhook_secrets.iter().map(crate::config::Secret::reveal);
+    pub fn new(system: SystemPool, config: &Config) -> Result<Self, BillingError> {
+        let (stripe, webhooks) = (&config.stripe, config.webhooks);
+        let secrets = stripe.webhook_secrets.iter().map(Secret::reveal);
         let verifier = match stripe.webhook_secrets.is_empty() {
             true => None,
             false => Some(Verifier::new(secrets)?),
         };
+        let base_url = config.base_url.as_str();
         let config = ProcessorConfig {
             prices: PriceTable::new(Plan::Free.as_str())
                 .plan(Plan::Pro.as_str(), stripe.pro_prices.iter().cloned()),
@@ -69,16 +80,21 @@ impl Billing {
         };
         let prices = config.prices.clone();
         let mut processor = Processor::new(system.clone(), config);
-        let Some(key) = &stripe.secret_key else {
-            let customers = Customers::new(None);
-            return Ok(Self { verifier, processor, refetcher: None, customers });
-        };
-        let base = &stripe.api_base;
-        let client = Arc::new(StripeClient::new(key.reveal())?.with_base(base.as_str())?);
-        processor = processor.with_fetcher(Arc::clone(&client) as _);
-        let refetcher = Some(Refetcher::new(system, client, prices));
-        let api = StripeApi::new(key.clone(), base.clone()).map_err(StripeClientError::Tls)?;
-        Ok(Self { verifier, processor, refetcher, customers: Customers::new(Some(api)) })
+        let (mut refetcher, mut api) = (None, None);
+        if let Some(key) = &stripe.secret_key {
+            let base = &stripe.api_base;
+            let client = Arc::new(StripeClient::new(key.reveal())?.with_base(base.as_str())?);
+            processor = processor.with_fetcher(Arc::clone(&client) as _);
+            refetcher = Some(Refetcher::new(system, client, prices));
+            let made = StripeApi::new(key.clone(), base.clone());
+            api = Some(made.map_err(StripeClientError::Tls)?);
+        }
+        // The settings have at least one.
+        let price = stripe.pro_prices.first().cloned().unwrap_or_default();
+        let secret = stripe.webhook_secrets.first().cloned();
+        let checkout = Checkout::new(api.clone(), base_url, price.clone());
+        let (customers, simulated) = (Customers::new(api), Simulated { secret, price });
+        Ok(Self { verifier, processor, refetcher, customers, checkout, simulated })
     }
 
     /// Whether a delivery is from Stripe.
@@ -91,17 +107,56 @@ impl Billing {
     }
 
     /// Stores and applies a verified delivery.
-    pub(crate) async fn receive(
-        &self,
-        event: &Event,
-        body: &[u8],
-    ) -> Result<mt_stripe::processor::Receipt, mt_core::pg::PgError> {
+    pub(crate) async fn receive(&self, event: &Event, body: &[u8]) -> Result<Receipt, PgError> {
         self.processor.receive(event, body).await
     }
 
     /// Makes the customer that is to pay for `org`, or a simulated one where there is no key.
     pub(crate) async fn make_customer(&self, org: TenantId) -> Result<String, StripeApiError> {
         self.customers.make(org).await
+    }
+
+    /// Makes a page on which `customer` buys for `org`.
+    pub(crate) async fn open_checkout(
+        &self,
+        org: TenantId,
+        customer: &str,
+    ) -> Result<CheckoutPage, StripeApiError> {
+        self.checkout.open(org, customer).await
+    }
+
+    /// The page on which `customer` looks after what was bought for `org`.
+    pub(crate) async fn open_portal(
+        &self,
+        org: TenantId,
+        customer: &str,
+    ) -> Result<String, StripeApiError> {
+        self.checkout.portal(org, customer).await
+    }
+
+    /// Delivers what Stripe would send once somebody has paid on the simulated page called `session`,
+    /// through the same checks as what comes from outside. `None`: there is no such page.
+    pub(crate) async fn simulate_payment(
+        &self,
+        system: &SystemPool,
+        session: &str,
+    ) -> Result<Option<Vec<(Event, Receipt)>>, PgError> {
+        let Some(customer) = simulation::buyer(system, session).await? else { return Ok(None) };
+        let now = SystemClock.now();
+        let price = &self.simulated.price;
+        let mut delivered = Vec::new();
+        for event in simulation::events(session, &customer, price, now.timestamp()) {
+            let body = event.to_string().into_bytes();
+            let secret = self.simulated.secret.as_ref().map_or("", Secret::reveal);
+            let signature = sign(secret, &body, now);
+            // Both are of our own making: an error would be ours.
+            let verified = self.verify(&[signature.as_bytes()], &body).is_ok();
+            if let Some(event) = Event::parse(&body).ok().filter(|_| verified) {
+                let receipt = self.receive(&event, &body).await?;
+                delivered.push((event, receipt));
+            }
+        }
+        Ok(Some(delivered))
     }
 
     /// What compares orgs with Stripe; `None` without a key to ask with.

@@ -55,7 +55,7 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
         return Err("`STRIPE_SECRET_KEY` is not set: there is nobody to compare with".into());
     }
     let (database, embedded) = database::open(config, Embedded::Persistent).await?;
-    let billing = Billing::new(database.system(), &config.stripe, config.webhooks)?;
+    let billing = Billing::new(database.system(), config)?;
     let done = match billing.reconciler() {
         Some(reconciler) if arguments.dry_run => reconcile(reconciler.dry(), &arguments).await,
         Some(reconciler) => reconcile(reconciler, &arguments).await,

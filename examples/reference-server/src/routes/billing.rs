@@ -1,13 +1,17 @@
 //! An org's subscription, and the customer that pays for it.
 
 use chrono::{DateTime, Utc};
+use mt_core::access::Grant;
 use mt_core::pg::SystemReason;
 use mt_core::word::Word as _;
+use mt_stripe::checkout;
 use mt_stripe::link::{self, LinkError};
 use salvo::prelude::*;
 use serde::Serialize;
 
+use super::request;
 use crate::app::App;
+use crate::billing::StripeApiError;
 use crate::http::authorized::Authorized;
 use crate::http::problem::ApiError;
 use crate::http::problems;
@@ -17,7 +21,11 @@ use crate::product::Subscription;
 const WAKE: SystemReason = SystemReason::new("wake the events of a customer that was linked");
 
 pub(super) fn routes() -> Router {
-    Router::with_path("billing").get(show).push(Router::with_path("customer").post(make_customer))
+    Router::with_path("billing")
+        .get(show)
+        .push(Router::with_path("customer").post(make_customer))
+        .push(Router::with_path("checkout").post(open_checkout))
+        .push(Router::with_path("portal").post(open_portal))
 }
 
 #[derive(Serialize)]
@@ -57,27 +65,74 @@ struct Customer {
     customer_id: String,
 }
 
-/// Makes the customer once. Stripe is asked between two transactions, so that no lock waits for it.
+/// Makes the customer once.
 #[handler]
 async fn make_customer(
     grant: Authorized<BillingManage>,
     depot: &mut Depot,
 ) -> Result<Json<Customer>, ApiError> {
+    let (customer_id, _grant) = customer(&App::of(depot), grant.0).await?;
+    Ok(Json(Customer { customer_id }))
+}
+
+#[derive(Serialize)]
+struct Session {
+    session_id: String,
+    url: String,
+}
+
+/// Makes a page to buy on. It is noted before anybody is sent there.
+#[handler]
+async fn open_checkout(
+    grant: Authorized<BillingManage>,
+    depot: &mut Depot,
+    res: &mut Response,
+) -> Result<Json<Session>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(grant.0).await?;
+    let (customer, grant) = customer(&app, grant.0).await?;
+    let page = app.billing.open_checkout(grant.tenant(), &customer).await.map_err(unavailable)?;
+    let mut tx = app.tenants.begin(grant).await?;
+    checkout::note(&mut tx, &page.id).await?;
+    let location = format!("/orgs/{}/billing", tx.tenant());
+    tx.commit().await?;
+    request::created(res, &location, Session { session_id: page.id, url: page.url })
+}
+
+#[derive(Serialize)]
+struct Portal {
+    url: String,
+}
+
+/// The page on which what was bought is looked after.
+#[handler]
+async fn open_portal(
+    grant: Authorized<BillingManage>,
+    depot: &mut Depot,
+) -> Result<Json<Portal>, ApiError> {
+    let app = App::of(depot);
+    let (customer, grant) = customer(&app, grant.0).await?;
+    let url = app.billing.open_portal(grant.tenant(), &customer).await.map_err(unavailable)?;
+    Ok(Json(Portal { url }))
+}
+
+/// The customer who pays for the org: the one that is linked, or one that is made and linked now. Stripe is
+/// asked between two transactions, so that no lock waits for it; the grant comes back for what is next.
+async fn customer(
+    app: &App,
+    grant: Grant<BillingManage>,
+) -> Result<(String, Grant<BillingManage>), ApiError> {
+    let mut tx = app.tenants.begin(grant).await?;
     let known = link::customer_of::<BillingManage, _, _>(&mut tx).await?;
     let org = tx.tenant();
-    let again = tx.access().authorize::<BillingManage>()?;
+    let mut again = tx.access().authorize::<BillingManage>()?;
     tx.commit().await?;
     let customer_id = match known {
         Some(customer) => customer,
         None => {
-            let made = app.billing.make_customer(org).await.map_err(|error| {
-                tracing::error!(cause = std::error::Error::source(&error), "{error}");
-                ApiError::new(&problems::UNAVAILABLE)
-            })?;
+            let made = app.billing.make_customer(org).await.map_err(unavailable)?;
             let mut tx = app.tenants.begin_exclusive(again).await?;
             let linked = link::link(&mut tx, &made).await?;
+            again = tx.access().authorize::<BillingManage>()?;
             tx.commit().await?;
             linked
         }
@@ -87,7 +142,12 @@ async fn make_customer(
     link::wake(&mut tx, &customer_id).await?;
     tx.commit().await?;
     app.billing.processor().ledger().nudge();
-    Ok(Json(Customer { customer_id }))
+    Ok((customer_id, again))
+}
+
+fn unavailable(error: StripeApiError) -> ApiError {
+    tracing::error!(cause = std::error::Error::source(&error), "{error}");
+    ApiError::new(&problems::UNAVAILABLE)
 }
 
 impl From<LinkError> for ApiError {

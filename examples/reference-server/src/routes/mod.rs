@@ -10,6 +10,7 @@ mod admin;
 mod admin_webhooks;
 mod auth;
 mod billing;
+mod dev;
 pub mod health;
 mod invites;
 mod me;
@@ -51,8 +52,8 @@ pub fn router(app: Arc<App>, layers: &Layers, readiness: health::Readiness) -> R
         .hoop(SalvoGuard::new(layers.limit_auth("invites-accept")))
         .hoop(SalvoGuard::new(layers.authenticate()))
         .push(invites::accept());
-    let admin = admin::routes(app.admin_token.as_ref());
-    let root = Router::new()
+    let (admin, dev) = (admin::routes(app.admin_token.as_ref()), dev::routes(&app));
+    let mut root = Router::new()
         .hoop(affix_state::inject(app))
         .hoop(bridge)
         .push(health::routes(readiness))
@@ -61,8 +62,8 @@ pub fn router(app: Arc<App>, layers: &Layers, readiness: health::Readiness) -> R
         .push(accepting)
         .push(signed_in)
         .push(webhooks::routes(layers));
-    match admin {
-        Some(admin) => root.push(admin),
-        None => root,
+    for optional in [admin, dev].into_iter().flatten() {
+        root = root.push(optional);
     }
+    root
 }

@@ -24,11 +24,19 @@ pub(super) fn routes(layers: &Layers) -> Router {
         .post(receive)
 }
 
+/// What became of a delivery.
 #[derive(Serialize)]
-struct Receipt {
+pub(super) struct Receipt {
     event_id: String,
     status: &'static str,
     duplicate: bool,
+}
+
+impl Receipt {
+    pub(super) fn of(event: &Event, receipt: mt_stripe::processor::Receipt) -> Self {
+        let (status, duplicate) = (shown(receipt.status), receipt.duplicate);
+        Self { event_id: event.id().to_owned(), status, duplicate }
+    }
 }
 
 /// Verifies the raw bytes before anything looks at them, and answers 200 once the event is stored:
@@ -51,11 +59,7 @@ async fn receive(req: &mut Request, depot: &mut Depot) -> Result<Json<Receipt>, 
         }
     })?;
     let receipt = app.billing.receive(&event, &body).await?;
-    Ok(Json(Receipt {
-        event_id: event.id().to_owned(),
-        status: shown(receipt.status),
-        duplicate: receipt.duplicate,
-    }))
+    Ok(Json(Receipt::of(&event, receipt)))
 }
 
 /// What is said of an event in an answer: under way is as good as received, and dead is failed.

@@ -160,7 +160,7 @@ fn app(
         hasher,
         tokens: Arc::new(tokens(config.app_env, auth)?),
         mailer,
-        billing: Billing::new(database.system(), &config.stripe, config.webhooks)?,
+        billing: Billing::new(database.system(), config)?,
         limits: Limits::new(limiter, config.rate_limits.email_per_hour),
         admin_token: config.admin_token.clone(),
         base_url: config.base_url.as_str().to_owned(),

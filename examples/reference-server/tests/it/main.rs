@@ -4,6 +4,7 @@
 mod access_cache;
 mod admin;
 mod caps;
+mod checkout;
 mod concurrency;
 mod config;
 mod doctor;

@@ -23,7 +23,7 @@ use crate::support::{Person, Server};
 const SECRET: &str = "the secret of the matrix, 32 bytes or more";
 
 /// What is not below an org. The list may get shorter; the number keeps it from getting longer.
-const EXEMPT: [(&str, &str); 15] = [
+const EXEMPT: [(&str, &str); 16] = [
     ("GET /health", "open"),
     ("GET /ready", "open"),
     ("GET /problems/{code}", "open"),
@@ -31,6 +31,7 @@ const EXEMPT: [(&str, &str); 15] = [
     ("POST /auth/request-link", "open"),
     ("POST /auth/redeem", "open"),
     ("POST /webhooks/stripe", "signed, not signed in"),
+    ("POST /dev/checkout/{session_id}", "open, and not in production: `checkout`"),
     ("GET /admin/webhook-events", "of operators: `admin`"),
     ("GET /admin/webhook-events/{event_id}", "of operators: `admin`"),
     ("POST /admin/webhook-events/{event_id}/replay", "of operators: `admin`"),
@@ -164,7 +165,7 @@ async fn everybody_gets_the_answer_that_is_written_down() {
     assert_eq!(exempt.len(), EXEMPT.len(), "an exemption that the router does not have can go");
     for operation in &operations {
         assert!(operation.contains(" /orgs/{org_id}"), "{operation} is below no org: say why");
-        let sends = operation.starts_with('P') && !operation.ends_with("/billing/customer");
+        let sends = operation.starts_with('P') && !operation.contains("/billing/");
         assert_eq!(body(operation).is_some(), sends, "{operation}");
     }
 

@@ -1,4 +1,5 @@
-//! Something on a socket in Stripe's place: it shows the subscriptions that a test gives it.
+//! Something on a socket in Stripe's place: it shows the subscriptions that a test gives it, makes customers
+//! and pages, and remembers what it was asked.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,6 +19,8 @@ struct Account {
     subscriptions: HashMap<String, Vec<Value>>,
     /// How many requests are refused before one is answered.
     refusals: usize,
+    /// What was to be made: path and form.
+    asked: Vec<(String, String)>,
 }
 
 impl Stripe {
@@ -25,7 +28,18 @@ impl Stripe {
         let account = Arc::<Mutex<Account>>::default();
         let acceptor = TcpListener::new("127.0.0.1:0").bind().await;
         let base = format!("http://{}", acceptor.inner().local_addr().unwrap());
-        let router = Router::with_path("v1/subscriptions").get(Subscriptions(Arc::clone(&account)));
+        let made = |id, url| Make { id, url, account: Arc::clone(&account) };
+        let router = Router::with_path("v1")
+            .push(Router::with_path("subscriptions").get(Subscriptions(Arc::clone(&account))))
+            .push(Router::with_path("customers").post(made("cus_made", None)))
+            .push(
+                Router::with_path("checkout/sessions")
+                    .post(made("cs_made", Some("https://pay.example/cs_made"))),
+            )
+            .push(
+                Router::with_path("billing_portal/sessions")
+                    .post(made("bps_made", Some("https://pay.example/portal"))),
+            );
         let task = tokio::spawn(Server::new(acceptor).serve(router));
         Self { base, account, task }
     }
@@ -38,6 +52,11 @@ impl Stripe {
     /// The next `count` requests are too many.
     pub(crate) fn refuses(&self, count: usize) {
         self.account.lock().unwrap().refusals = count;
+    }
+
+    /// What was to be made so far: path and form.
+    pub(crate) fn asked(&self) -> Vec<(String, String)> {
+        self.account.lock().unwrap().asked.clone()
     }
 }
 
@@ -69,5 +88,22 @@ impl Handler for Subscriptions {
                 res.render(Json(json!({"error": {"code": "resource_missing"}})));
             }
         }
+    }
+}
+
+/// Makes one thing, always the same.
+struct Make {
+    id: &'static str,
+    url: Option<&'static str>,
+    account: Arc<Mutex<Account>>,
+}
+
+#[async_trait]
+impl Handler for Make {
+    async fn handle(&self, req: &mut Request, _: &mut Depot, res: &mut Response, _: &mut FlowCtrl) {
+        let form = req.payload().await.map(|body| String::from_utf8_lossy(body).into_owned());
+        let asked = (req.uri().path().to_owned(), form.unwrap_or_default());
+        self.account.lock().unwrap().asked.push(asked);
+        res.render(Json(json!({"id": self.id, "url": self.url})));
     }
 }

@@ -137,6 +137,77 @@ async fn what_is_not_delivered_is_tried_again_until_it_is_dead() {
     );
 }
 
+/// Who asks for a link to sign in is nobody's yet. And what a message said is gone once it has gone out.
+#[tokio::test]
+async fn messages_of_nobody_go_a_day_after_they_are_done_with() {
+    let world = World::new().await;
+    let payload = json!({"sealed": "x"});
+    let message = NewMessage { tenant: None, topic: "mail", dedupe_key: "mail:1", payload };
+    for is_new in [true, false] {
+        let mut tx = world.database.system().begin(LOOK).await.unwrap();
+        assert_eq!(enqueue(tx.conn(), &message).await.unwrap(), is_new);
+        tx.commit().await.unwrap();
+    }
+    let kept = tenant(&world).await;
+    put(&world, kept, "a fact").await;
+    let post = Arc::new(Postbox::default());
+    let dispatcher = dispatcher(&world, &post, RetryPolicy::default());
+    while dispatcher.dispatch_next().await.unwrap() {}
+    let payloads = "select count(*) from mt.outbox where payload = 'null'";
+    assert_eq!(world.number(payloads).await, 2);
+    world.sql("update mt.outbox set done_at = now() - interval '25 hours'").await;
+    // It sweeps before it works.
+    dispatcher.run(Duration::from_millis(1), std::future::ready(())).await;
+    let left: Vec<String> = sqlx::query_scalar("select dedupe_key from mt.outbox")
+        .fetch_all(world.db.admin())
+        .await
+        .unwrap();
+    assert_eq!(left, ["a fact"]);
+}
+
+/// A tenant's own transaction tells of its tenant, and cannot read what waits.
+#[tokio::test]
+async fn a_tenants_transaction_puts_in_and_reads_nothing() {
+    let world = World::new().await;
+    let (ours, other) = (tenant(&world).await, tenant(&world).await);
+    let mut conn = world.db.admin().acquire().await.unwrap();
+    for (tenant, sql, allowed) in [
+        (
+            Some(ours),
+            "insert into mt.outbox (tenant_id, id, topic, dedupe_key, payload) \
+            values ($1, gen_random_uuid(), 't', 'k', 'null') on conflict do nothing",
+            true,
+        ),
+        (
+            Some(other),
+            "insert into mt.outbox (tenant_id, id, topic, dedupe_key, payload) \
+            values ($1, gen_random_uuid(), 't', 'k', 'null') on conflict do nothing",
+            false,
+        ),
+        (
+            None,
+            "insert into mt.outbox (tenant_id, id, topic, dedupe_key, payload) \
+            values ($1, gen_random_uuid(), 't', 'k', 'null') on conflict do nothing",
+            false,
+        ),
+        (Some(ours), "select from mt.outbox where tenant_id = $1", false),
+        (Some(ours), "update mt.outbox set topic = 'x' where tenant_id = $1", false),
+    ] {
+        sqlx::query("begin").execute(&mut *conn).await.unwrap();
+        sqlx::query(
+            "select set_config('role', 'mt_app', true), set_config('mt.tenant_id', $1, true)",
+        )
+        .bind(ours.to_string())
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+        let tenant = tenant.map(TenantId::as_uuid);
+        let done = sqlx::query(sql).bind(tenant).execute(&mut *conn).await;
+        assert_eq!(done.is_ok(), allowed, "{sql} for {tenant:?}: {done:?}");
+        sqlx::query("rollback").execute(&mut *conn).await.unwrap();
+    }
+}
+
 /// A dispatcher is killed with a message in its hands: another takes it over, and buries what does that
 /// each time.
 #[tokio::test]

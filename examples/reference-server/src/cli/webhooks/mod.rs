@@ -107,7 +107,7 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
         Arguments::List(arguments) => list(&system, arguments).await,
         Arguments::Show(arguments) => show(&system, &arguments).await,
         Arguments::Replay(arguments) => {
-            let billing = Billing::new(system, &config.stripe, config.webhooks)?;
+            let billing = Billing::new(system, config)?;
             replay(&billing, arguments).await
         }
     };
