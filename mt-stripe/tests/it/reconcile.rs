@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mt_core::id::TenantId;
 use mt_stripe::reconcile::{ReconcileError, Reconciled, Reconciler};
 use mt_stripe::refetch::Refetcher;
 use serde_json::{Value, json};
@@ -149,7 +150,7 @@ async fn a_run_that_stripe_cuts_short_says_where_and_when_to_go_on() {
         })
         .await;
     let error = outcome.unwrap_err();
-    assert_eq!(error.done.map(|tenant| tenant.as_uuid()), Some(first));
+    assert_eq!(error.done.map(TenantId::as_uuid), Some(first));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
     assert_eq!(seen.len(), 1);
 

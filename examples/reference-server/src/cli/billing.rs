@@ -181,11 +181,10 @@ fn as_text(findings: &Findings, dry_run: bool) -> String {
         text += "\n";
     }
     for one in &findings.missing {
-        text += &format!(
-            "{}: Stripe does not know {}, which stays and is flagged\n",
-            one.tenant,
-            one.missing.join(", ")
-        );
+        let known = one.missing.join(", ");
+        let line =
+            format!("{}: Stripe does not know {known}, which stays and is flagged\n", one.tenant);
+        text.push_str(&line);
     }
     let corrected = if dry_run { "to correct" } else { "corrected" };
     text + &format!("{} compared, {} {corrected}\n", findings.compared, findings.corrected.len())

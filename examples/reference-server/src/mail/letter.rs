@@ -153,7 +153,7 @@ impl Letter {
             encode_text(&self.subject)
         );
         for paragraph in &self.paragraphs {
-            html += &match paragraph {
+            let paragraph = match paragraph {
                 Paragraph::Text(text) => format!("<p>{}</p>\n", encode_text(text)),
                 Paragraph::Link { words, url } => format!(
                     "<p><a href=\"{}\">{}</a></p>\n",
@@ -161,6 +161,7 @@ impl Letter {
                     encode_text(words)
                 ),
             };
+            html.push_str(&paragraph);
         }
         html + "</html>\n"
     }

@@ -90,7 +90,11 @@ async fn open_checkout(
 ) -> Result<Json<Session>, ApiError> {
     let app = App::of(depot);
     let (customer, grant) = customer(&app, grant.0).await?;
-    let page = app.billing.open_checkout(grant.tenant(), &customer).await.map_err(unavailable)?;
+    let page = app
+        .billing
+        .open_checkout(grant.tenant(), &customer)
+        .await
+        .map_err(|error| unavailable(&error))?;
     let mut tx = app.tenants.begin(grant).await?;
     checkout::note(&mut tx, &page.id).await?;
     let location = format!("/orgs/{}/billing", tx.tenant());
@@ -111,7 +115,11 @@ async fn open_portal(
 ) -> Result<Json<Portal>, ApiError> {
     let app = App::of(depot);
     let (customer, grant) = customer(&app, grant.0).await?;
-    let url = app.billing.open_portal(grant.tenant(), &customer).await.map_err(unavailable)?;
+    let url = app
+        .billing
+        .open_portal(grant.tenant(), &customer)
+        .await
+        .map_err(|error| unavailable(&error))?;
     Ok(Json(Portal { url }))
 }
 
@@ -129,7 +137,7 @@ async fn customer(
     let customer_id = match known {
         Some(customer) => customer,
         None => {
-            let made = app.billing.make_customer(org).await.map_err(unavailable)?;
+            let made = app.billing.make_customer(org).await.map_err(|error| unavailable(&error))?;
             let mut tx = app.tenants.begin_exclusive(again).await?;
             let linked = link::link(&mut tx, &made).await?;
             again = tx.access().authorize::<BillingManage>()?;
@@ -145,8 +153,8 @@ async fn customer(
     Ok((customer_id, again))
 }
 
-fn unavailable(error: StripeApiError) -> ApiError {
-    tracing::error!(cause = std::error::Error::source(&error), "{error}");
+fn unavailable(error: &StripeApiError) -> ApiError {
+    tracing::error!(cause = std::error::Error::source(error), "{error}");
     ApiError::new(&problems::UNAVAILABLE)
 }
 
