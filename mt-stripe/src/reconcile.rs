@@ -66,7 +66,7 @@ pub struct Reconciler {
 }
 
 /// What a tenant has paid for, as stored.
-#[derive(Clone, Debug, Eq, PartialEq, sqlx::FromRow)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct PaidFor {
     /// Its plan.
@@ -259,13 +259,22 @@ fn has_ended(known: &KnownSubscription) -> bool {
 }
 
 async fn paid_for(tx: &mut SystemTx, tenant: Uuid) -> Result<PaidFor, PgError> {
-    Ok(sqlx::query_as(
+    type Row = (String, String, Option<DateTime<Utc>>, Option<DateTime<Utc>>, bool);
+    let row: Row = sqlx::query_as(
         "select plan, subscription_status, past_due_since, current_period_end, cancel_at_period_end \
          from mt.tenants where id = $1",
     )
     .bind(tenant)
     .fetch_one(tx.conn())
-    .await?)
+    .await?;
+    let (plan, subscription_status, past_due_since, current_period_end, cancel_at_period_end) = row;
+    Ok(PaidFor {
+        plan,
+        subscription_status,
+        past_due_since,
+        current_period_end,
+        cancel_at_period_end,
+    })
 }
 
 /// Why a run ended early, and where.

@@ -71,7 +71,7 @@ impl StripeClient {
             .redirect(Policy::none())
             .timeout(PATIENCE)
             .build()
-            .map_err(StripeClientError::Tls)?;
+            .map_err(|error| StripeClientError::Tls(error.into()))?;
         Ok(Self { http, key, base: Url::parse(BASE).expect("the address is one") })
     }
 
@@ -305,5 +305,5 @@ pub enum StripeClientError {
     Key,
     /// TLS could not be set up.
     #[error("tls could not be set up")]
-    Tls(#[source] reqwest::Error),
+    Tls(#[source] Box<dyn Error + Send + Sync>),
 }

@@ -87,7 +87,7 @@ impl Billing {
             processor = processor.with_fetcher(Arc::clone(&client) as _);
             refetcher = Some(Refetcher::new(system, client, prices));
             let made = StripeApi::new(key.clone(), base.clone());
-            api = Some(made.map_err(StripeClientError::Tls)?);
+            api = Some(made.map_err(|error| StripeClientError::Tls(error.into()))?);
         }
         // The settings have at least one.
         let price = stripe.pro_prices.first().cloned().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Mail: magic links, invites, and what an org's owners have to know.
 //!
 //! A letter is put into the outbox in the transaction that it tells of ([`Mailer::enqueue`]), sealed, since
-//! it may hold a link ([`Seal`]). [`Post`] takes letters out when that is committed and hands them to the
+//! it may hold a link ([`Seal`]). Dispatchers take letters out when that is committed and hand them to the
 //! server at `SMTP_URL`. So
 //!
 //! * **none is lost**: a server that is killed, or a mail server that is away, delays a letter;

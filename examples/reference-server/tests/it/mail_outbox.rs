@@ -49,9 +49,8 @@ async fn eventually(db: &TestDatabase, sql: &'static str, expected: &str) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    if tokio::time::timeout(PATIENCE, asking).await.is_err() {
-        panic!("`{expected}`, and not `{}`", text_of(db, sql).await);
-    }
+    let came = tokio::time::timeout(PATIENCE, asking).await.is_ok();
+    assert!(came, "`{expected}`, and not `{}`", text_of(db, sql).await);
 }
 
 /// The mail server is away, and then the server is killed: the letter goes out when both are back.

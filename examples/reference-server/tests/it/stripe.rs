@@ -81,7 +81,7 @@ impl Handler for Subscriptions {
         let customer: String = req.query("customer").unwrap_or_default();
         match account.subscriptions.get(&customer) {
             Some(data) => {
-                res.render(Json(json!({"object": "list", "has_more": false, "data": data})))
+                res.render(Json(json!({"object": "list", "has_more": false, "data": data})));
             }
             None => {
                 res.status_code(StatusCode::BAD_REQUEST);

@@ -1,13 +1,12 @@
 //! What was tried, and who asked for it.
 
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::pg::{PgError, SystemTx};
 
 /// One attempt at an event, or one request for another.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 pub struct HistoryEntry {
     /// Which attempt, counted from the last replay on.
     pub attempt: i32,
@@ -24,6 +23,8 @@ pub struct HistoryEntry {
     pub ended_at: DateTime<Utc>,
 }
 
+type Row = (i32, String, Option<String>, Option<String>, Option<DateTime<Utc>>, DateTime<Utc>);
+
 /// The history of an event, oldest first; at most the last `limit` entries of it.
 ///
 /// # Errors
@@ -34,7 +35,7 @@ pub async fn history(
     event: Uuid,
     limit: i64,
 ) -> Result<Vec<HistoryEntry>, PgError> {
-    let mut entries: Vec<HistoryEntry> = sqlx::query_as(
+    let rows: Vec<Row> = sqlx::query_as(
         "select attempt, outcome, detail, actor, began_at, ended_at \
          from mt.webhook_attempts where event = $1 order by seq desc limit $2",
     )
@@ -42,6 +43,13 @@ pub async fn history(
     .bind(limit)
     .fetch_all(tx.conn())
     .await?;
-    entries.reverse();
-    Ok(entries)
+    let entry = |(attempt, outcome, detail, actor, began_at, ended_at)| HistoryEntry {
+        attempt,
+        outcome,
+        detail,
+        actor,
+        began_at,
+        ended_at,
+    };
+    Ok(rows.into_iter().rev().map(entry).collect())
 }
