@@ -114,11 +114,12 @@ async fn none_of_the_librarys_policies_can_go_unnoticed() {
                  (select rolname from pg_roles where oid = polroles[1]), \
                  pg_get_expr(polqual, polrelid)) \
          from pg_policy where polrelid in (select oid from pg_class \
-             where relnamespace = 'mt'::regnamespace) order by 1, 2",
+             where relnamespace = 'mt'::regnamespace) and polcmd <> 'a' order by 1, 2",
     )
     .fetch_all(world.db.admin())
     .await
     .unwrap();
+    // One more is for putting in alone: `ledger::outbox` tries that.
     assert_eq!(policies.len(), 21);
     for (table, policy, again) in policies {
         let sql = format!("drop policy {policy} on {table}");

@@ -39,7 +39,8 @@ with roles as (
         ('mt.memberships', 'tenant'), ('mt.memberships', 'own'), ('mt.memberships', 'system'),
         ('mt.invites', 'tenant'), ('mt.invites', 'system'), ('mt.magic_links', 'system'),
         ('mt.webhook_events', 'system'), ('mt.billing_customers', 'tenant'),
-        ('mt.billing_customers', 'system'), ('mt.subscriptions', 'system'),
+        ('mt.billing_customers', 'system'), ('mt.checkout_sessions', 'tenant'),
+        ('mt.checkout_sessions', 'system'), ('mt.outbox', 'tenant'), ('mt.subscriptions', 'system'),
         ('mt.invoices', 'system'), ('mt.webhook_attempts', 'system'), ('mt.outbox', 'system')
 ), views as (
     select c.oid, c.relkind, c.reloptions, format('%I.%I', n.nspname, c.relname) as name
