@@ -44,7 +44,7 @@ use mt_core::pg::{PgError, SystemPool, SystemReason, SystemTx};
 use uuid::Uuid;
 
 use crate::PROVIDER;
-use crate::fetch::{CustomerName, SubscriptionName};
+use crate::fetch::{CustomerName, FetchError, SubscriptionName};
 use crate::known::{Answer, KnownSubscription, Ticket};
 use crate::order::{Phase, SubscriptionState};
 use crate::refetch::{RefetchError, Refetcher};
@@ -54,6 +54,9 @@ const CUSTOMERS: SystemReason =
     SystemReason::new("go through customers to compare them with Stripe");
 const TICKET: SystemReason = SystemReason::new("take a ticket to compare a customer with Stripe");
 const ANSWER: SystemReason = SystemReason::new("write down what Stripe has of a customer");
+
+/// The status of an answer to a key that is not taken.
+const UNAUTHORIZED: u16 = 401;
 
 /// How many customers are looked up at a time.
 const BATCH: i64 = 500;
@@ -93,6 +96,8 @@ pub struct Reconciled {
     pub subscriptions: usize,
     /// Those that are known here, have not ended, and that Stripe does not know.
     pub missing: Vec<String>,
+    /// Why Stripe would not answer for this customer, now or later; nothing was compared then.
+    pub refused: Option<String>,
     /// What it had paid for, by what was known.
     pub before: PaidFor,
     /// What it has paid for.
@@ -137,7 +142,8 @@ impl Reconciler {
         Ok(count.unsigned_abs())
     }
 
-    /// Goes through all customers, or those whose tenant comes after `after`, and shows each to `seen`.
+    /// Goes through all customers, or those whose tenant comes after `after`, and shows each to `seen`. One
+    /// for whom Stripe will not answer keeps nobody else from being compared; a key that is not taken does.
     ///
     /// # Errors
     ///
@@ -158,6 +164,16 @@ impl Reconciler {
                 match self.reconcile(&customer).await {
                     Ok(Some(reconciled)) => seen(&reconciled),
                     Ok(None) => {}
+                    Err(RefetchError::Fetch(error @ FetchError::Refused { status, .. }))
+                        if status != UNAUTHORIZED =>
+                    {
+                        match self.refused(&customer, &error).await {
+                            Ok(refused) => seen(&refused),
+                            Err(source) => {
+                                return Err(ReconcileError { done, source: source.into() });
+                            }
+                        }
+                    }
                     Err(source) => return Err(ReconcileError { done, source }),
                 }
                 done = Some(TenantId::from_uuid(customer.tenant));
@@ -218,6 +234,7 @@ impl Reconciler {
         customer.realm(locked).lock(&mut tx).await?;
         let tenant = customer.realm(locked).tenant(&mut tx).await?;
         if tenant != Some(customer.tenant) || !state::hold_tenant(&mut tx, customer.tenant).await? {
+            tx.rollback().await?;
             return Ok(None);
         }
         let before = paid_for(&mut tx, customer.tenant).await?;
@@ -235,7 +252,24 @@ impl Reconciler {
             tx.rollback().await?;
         }
         let (tenant, customer) = (TenantId::from_uuid(customer.tenant), customer.id.clone());
-        Ok(Some(Reconciled { tenant, customer, subscriptions, missing, before, after }))
+        let refused = None;
+        Ok(Some(Reconciled { tenant, customer, subscriptions, missing, refused, before, after }))
+    }
+
+    /// One for whom Stripe will not answer: nothing changes.
+    async fn refused(&self, customer: &Customer, why: &FetchError) -> Result<Reconciled, PgError> {
+        let mut tx = self.system().begin(CUSTOMERS).await?;
+        let before = paid_for(&mut tx, customer.tenant).await?;
+        tx.commit().await?;
+        Ok(Reconciled {
+            tenant: TenantId::from_uuid(customer.tenant),
+            customer: customer.id.clone(),
+            subscriptions: 0,
+            missing: Vec::new(),
+            refused: Some(why.to_string()),
+            after: before.clone(),
+            before,
+        })
     }
 }
 

@@ -169,6 +169,25 @@ async fn a_run_that_stripe_cuts_short_says_where_and_when_to_go_on() {
     assert_eq!((error.done, error.retry_after()), (None, None));
 }
 
+/// For one customer Stripe will not answer, each night: the others are compared all the same.
+#[tokio::test]
+async fn a_customer_whom_stripe_will_not_show_keeps_nobody_from_being_compared() {
+    let mut night = Night::begin().await;
+    let (hidden, lost) = (night.world.payer("cus_2").await, night.world.payer("cus_1").await);
+    let (seen, outcome) = night
+        .run(async |stripe| {
+            stripe.question().await.refuse(403, "", "account_invalid");
+            list(stripe.question().await, EARLY, &[shown("active")]);
+        })
+        .await;
+    outcome.unwrap();
+    assert_eq!(seen[0].refused.as_deref(), Some("stripe answered 403 (account_invalid)"));
+    assert!(!seen[0].is_corrected());
+    assert_eq!((seen[1].tenant.as_uuid(), seen[1].refused.as_deref()), (lost, None));
+    assert_eq!(night.world.paid_for(lost).await.1, "active");
+    assert_eq!(night.world.paid_for(hidden).await.1, "none");
+}
+
 #[tokio::test]
 async fn lists_of_several_pages_are_read_to_their_end() {
     let mut night = Night::begin().await;

@@ -74,10 +74,15 @@ struct Findings {
     compared: u64,
     corrected: Vec<Reconciled>,
     missing: Vec<Reconciled>,
+    refused: Vec<Reconciled>,
 }
 
 impl Findings {
     fn add(&mut self, reconciled: &Reconciled) {
+        if reconciled.refused.is_some() {
+            self.refused.push(reconciled.clone());
+            return;
+        }
         self.compared += 1;
         if !reconciled.missing.is_empty() {
             self.missing.push(reconciled.clone());
@@ -106,6 +111,9 @@ async fn reconcile(
         print_json(&as_json(&findings, ended.as_ref().err()))?;
     } else {
         print(&as_text(&findings, arguments.dry_run));
+    }
+    if !findings.refused.is_empty() && ended.is_ok() {
+        return Err(format!("Stripe would not answer for {} orgs", findings.refused.len()).into());
     }
     ended.map_err(|error| {
         let go_on = error.done.map(|org| format!(" (go on with --after {org})"));
@@ -156,10 +164,16 @@ fn as_json(findings: &Findings, ended: Option<&ReconcileError>) -> Value {
             "subscriptions": one.missing,
         })
     });
+    let refused = findings.refused.iter().map(|one| {
+        json!({
+            "org_id": one.tenant.to_string(), "customer_id": one.customer, "error": one.refused,
+        })
+    });
     json!({
         "compared": findings.compared,
         "corrected": corrected.collect::<Vec<_>>(),
         "missing": missing.collect::<Vec<_>>(),
+        "refused": refused.collect::<Vec<_>>(),
         "ended_after": ended.and_then(|error| error.done).map(|org| org.to_string()),
     })
 }
@@ -184,6 +198,11 @@ fn as_text(findings: &Findings, dry_run: bool) -> String {
         let known = one.missing.join(", ");
         let line =
             format!("{}: Stripe does not know {known}, which stays and is flagged\n", one.tenant);
+        text.push_str(&line);
+    }
+    for one in &findings.refused {
+        let why = one.refused.as_deref().unwrap_or_default();
+        let line = format!("{}: not compared, {why}\n", one.tenant);
         text.push_str(&line);
     }
     let corrected = if dry_run { "to correct" } else { "corrected" };

@@ -18,7 +18,7 @@ use crate::support::{Person, Server};
 
 /// What each writing route is sent: something that it would take, with the caller's or the other's
 /// ids where ids go.
-const BODIES: [(&str, &str); 10] = [
+const BODIES: [(&str, &str); 12] = [
     ("PATCH /orgs/{tenant}", r#"{"name":"x"}"#),
     ("PATCH /orgs/{tenant}/members/{user_id}", r#"{"role":"member"}"#),
     ("POST /orgs/{tenant}/invites", r#"{"email":"new@example.org","role":"member"}"#),
@@ -31,7 +31,9 @@ const BODIES: [(&str, &str); 10] = [
     ("PATCH /orgs/{tenant}/tasks/{task_id}", r#"{"title":"x","assigned_to":"{user_id}"}"#),
     ("POST /invites/accept", r#"{"token":"x"}"#),
     ("POST /orgs", r#"{"name":"x"}"#),
+    ("POST /orgs/{tenant}/billing/checkout", ""),
     ("POST /orgs/{tenant}/billing/customer", ""),
+    ("POST /orgs/{tenant}/billing/portal", ""),
 ];
 
 /// Every route of the server, as the checks take them.

@@ -72,7 +72,7 @@ async fn a_stranger_cannot_tell_an_org_from_nothing() {
             }
         }
     }
-    assert_eq!(compared, 21 * 7 * 2, "operations, bodies, people");
+    assert_eq!(compared, 23 * 7 * 2, "operations, bodies, people");
     assert_eq!(fingerprint(&server.db, tenant).await, stored, "nothing of it has changed anything");
     server.stop().await;
 }
