@@ -64,7 +64,9 @@ impl Background {
         let (bell, post) = (mailer.bell().clone(), Post::new(mailer, owners));
         let dispatcher = Dispatcher::new(app.system.clone(), post, MAIL).at(bell);
         let dispatcher = Arc::new(dispatcher);
-        for _ in 0..POSTMEN.min(connections) {
+        // Without a mail server there is nothing to wait for.
+        let postmen = if app.mailer.is_set_up() { POSTMEN } else { 1 };
+        for _ in 0..postmen.min(connections) {
             let (dispatcher, until) = (Arc::clone(&dispatcher), self::until(stopping.clone()));
             tasks.push(tokio::spawn(async move { dispatcher.run(POLL, until).await }));
         }
