@@ -138,6 +138,8 @@ impl Database {
             .acquire_timeout(acquire_timeout)
             // The default costs each transaction a round trip; a broken connection shows anyway.
             .test_before_acquire(false)
+            // What `warm_up` opened stays, but for its age.
+            .idle_timeout(None)
             .after_connect(move |conn, _| {
                 Box::pin(async move {
                     if let Some(login) = login {
@@ -160,6 +162,22 @@ impl Database {
         let database = Self { pool, statements };
         database.check_roles(privileged_login).await?;
         Ok(database)
+    }
+
+    /// Opens every connection that the pool may have, one after another, before somebody waits for
+    /// one. Stops at the first that cannot be had: what is missing is opened when it is needed.
+    ///
+    /// Logging in hashes the password 4096 times, and the driver gives way to the runtime's other
+    /// tasks eight hundred times meanwhile. Where those are busy a login can outlast
+    /// [`DatabaseOptions::acquire_timeout`], and its request is refused while connections are idle.
+    pub async fn warm_up(&self) {
+        let mut open = Vec::new();
+        while self.pool.size() < self.pool.options().get_max_connections() {
+            match self.pool.acquire().await {
+                Ok(connection) => open.push(connection),
+                Err(error) => return tracing::warn!(%error, "not every connection could be opened"),
+            }
+        }
     }
 
     /// Transactions in a tenant, for the application described by `M`.

@@ -34,3 +34,21 @@ async fn a_test_database_goes_when_its_thread_has_ended() {
     let name = tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
     assert!(!exists(&mut server, &name).await, "{name} was left behind");
 }
+
+/// A pool that has been warmed up makes nobody wait for a login.
+#[tokio::test]
+async fn a_warmed_up_pool_has_all_its_connections() {
+    let db = TestDatabase::create().await.unwrap();
+    let database = db.connect(5).await.unwrap();
+    let name = db.login().get_database().unwrap().to_owned();
+    let open = async || -> i64 {
+        sqlx::query_scalar("select count(*) from pg_stat_activity where usename = $1")
+            .bind(&name)
+            .fetch_one(db.admin())
+            .await
+            .unwrap()
+    };
+    assert!(open().await < 5);
+    database.warm_up().await;
+    assert_eq!(open().await, 5);
+}

@@ -36,6 +36,7 @@ pub async fn open(
     for finding in &report.findings {
         tracing::warn!("{finding}");
     }
+    database.warm_up().await;
     Ok((database, None))
 }
 
