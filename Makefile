@@ -22,6 +22,10 @@ demo: ## the whole flow over HTTP on an embedded Postgres; needs Rust and nothin
 run: ## the server on port 8000, on an embedded Postgres unless DATABASE_URL is set
 	$(SERVER) serve $(ARGS)
 
+.PHONY: seed
+seed: ## a known org, project, task and users, to sign in as; ARGS='--size small' adds many for load
+	$(SERVER) seed $(ARGS)
+
 .PHONY: test
 test: ## every test, on a Postgres and a Redis of their own; ARGS='-p mt-core' for some
 	scripts/tools cargo-nextest

@@ -17,6 +17,7 @@
 //! | [`product`] | projects and tasks, with their SQL |
 //! | [`routes`] | the API |
 //! | [`schema`] | the migrations |
+//! | [`seed`] | something to look at, or to put load on |
 //! | [`server`] | from settings to a service that is ready to be put on a socket |
 
 pub mod app;
@@ -38,4 +39,5 @@ pub mod product;
 mod refusals;
 pub mod routes;
 pub mod schema;
+pub mod seed;
 pub mod server;

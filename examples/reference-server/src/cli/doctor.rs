@@ -3,6 +3,8 @@
 use clap::Args;
 
 use super::CommandError;
+use super::output::{print, print_json};
+use super::table::{lines, table};
 use crate::config::Config;
 use crate::doctor::{Check, Health, examine};
 
@@ -14,7 +16,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "what was found is the command's data")]
 pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), CommandError> {
     let checks = examine(config).await;
     let failed: Vec<&str> = checks
@@ -23,22 +24,25 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
         .map(|check| check.name)
         .collect();
     if arguments.json {
-        println!("{}", serde_json::json!({ "ok": failed.is_empty(), "checks": checks }));
+        print_json(&serde_json::json!({ "ok": failed.is_empty(), "checks": checks }))?;
     } else {
-        checks.iter().for_each(print);
+        print(&as_text(&checks));
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", ")).into()) }
 }
 
-#[expect(clippy::print_stdout, reason = "what was found is the command's data")]
-fn print(check: &Check) {
-    let word = match check.health {
-        Health::Ok => "ok",
-        Health::Warning => "warning",
-        Health::Failed => "FAILED",
-    };
-    for (number, line) in check.details.iter().enumerate() {
-        let (word, name) = if number == 0 { (word, check.name) } else { ("", "") };
-        println!("{word:<8} {name:<10} {line}");
+fn as_text(checks: &[Check]) -> String {
+    let mut rows = table(&[]);
+    for check in checks {
+        let word = match check.health {
+            Health::Ok => "ok",
+            Health::Warning => "warning",
+            Health::Failed => "FAILED",
+        };
+        for (number, line) in check.details.iter().enumerate() {
+            let (word, name) = if number == 0 { (word, check.name) } else { ("", "") };
+            rows.add_row([word, name, line]);
+        }
     }
+    lines(rows)
 }

@@ -5,6 +5,7 @@ use mt_core::pg::ServerLogin;
 use sqlx::postgres::PgConnectOptions;
 
 use super::CommandError;
+use super::output::{print, print_json};
 use crate::config::Config;
 use crate::schema;
 
@@ -16,7 +17,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "what was done is the command's data")]
 pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), CommandError> {
     let database = &config.database;
     let (Some(url), Some(migrate_url)) = (&database.url, &database.migrate_url) else {
@@ -28,12 +28,12 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
     let pending = migration.pending(&connect).await?;
     migration.for_login(ServerLogin::Existing(login.get_username())).run(&connect).await?;
     if arguments.json {
-        println!("{}", serde_json::json!({ "applied": pending }));
+        print_json(&serde_json::json!({ "applied": pending }))?;
     } else if pending.is_empty() {
-        println!("nothing to apply");
+        print("nothing to apply\n");
     } else {
         for migration in pending {
-            println!("applied {migration}");
+            print(&format!("applied {migration}\n"));
         }
     }
     Ok(())

@@ -3,11 +3,14 @@
 //! Data goes to stdout and logs go to stderr. Exit codes: 0 fine, 1 failed, 2 wrong usage or settings.
 
 mod billing;
+mod completions;
 mod demo;
 mod doctor;
 mod migrate;
 mod output;
+mod seed;
 mod serve;
+mod settings;
 mod table;
 mod webhooks;
 
@@ -30,9 +33,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs the server in the foreground, on embedded Postgres unless `DATABASE_URL` is set.
-    Serve,
+    Serve(serve::Arguments),
     /// Makes the roles and brings the schema of `DATABASE_URL` up to date, as `MIGRATE_DATABASE_URL`.
     Migrate(migrate::Arguments),
+    /// Makes a known org with a project, a task and users, or many orgs for load. Not in production.
+    Seed(seed::Arguments),
     /// Runs the whole flow over HTTP and says at each step what it proves.
     Demo(demo::Arguments),
     /// Examines the settings, the database, what keeps tenants apart in it, and Redis.
@@ -43,6 +48,8 @@ enum Command {
     /// Lists, shows and replays what Stripe has told us.
     #[command(subcommand)]
     Webhooks(webhooks::Arguments),
+    /// Prints what a shell needs to complete these commands.
+    Completions(completions::Arguments),
 }
 
 /// Runs the command line.
@@ -59,6 +66,9 @@ pub fn run() -> ExitCode {
             };
         }
     };
+    if let Command::Completions(arguments) = &cli.command {
+        return finished(completions::run(arguments));
+    }
     // Before `.env`: the demo runs against another server only if it is told so outright.
     let base_url = std::env::var("BASE_URL").ok().filter(|url| !url.is_empty());
     // Absent is fine, and so is anything in it that the settings do not know.
@@ -67,7 +77,12 @@ pub fn run() -> ExitCode {
         Ok(config) => config,
         Err(errors) => return wrong_settings(&errors),
     };
-    if !matches!(cli.command, Command::Migrate(_) | Command::Serve)
+    if let Command::Serve(arguments) = &cli.command
+        && arguments.print_config
+    {
+        return finished(settings::print(&config, arguments.json));
+    }
+    if !matches!(cli.command, Command::Migrate(_) | Command::Serve(_))
         && std::env::var_os("RUST_LOG").is_none()
     {
         // They say on stdout whatever there is to be said.
@@ -82,14 +97,21 @@ pub fn run() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match cli.command {
-            Command::Serve => serve::run(config).await,
+            Command::Serve(_) => serve::run(config).await,
             Command::Migrate(arguments) => migrate::run(&config, arguments).await,
+            Command::Seed(arguments) => seed::run(&config, arguments).await,
             Command::Doctor(arguments) => doctor::run(&config, arguments).await,
             Command::Demo(arguments) => demo::run(config, arguments, base_url).await,
             Command::Billing(arguments) => billing::run(&config, arguments).await,
             Command::Webhooks(arguments) => webhooks::run(&config, arguments).await,
+            // It was run before the settings were read.
+            Command::Completions(arguments) => completions::run(&arguments),
         }
     });
+    finished(done)
+}
+
+fn finished(done: Result<(), CommandError>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&*error),

@@ -1,11 +1,23 @@
 //! `mt-server serve`.
 
+use clap::Args;
 use tokio::net::TcpListener;
 
 use super::CommandError;
 use crate::config::Config;
 use crate::http::service::{Patience, serve, shutdown_signal};
 use crate::server::{Embedded, Started, start};
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Prints the settings as they would be in force, secrets by their length alone, and ends.
+    #[arg(long)]
+    pub(super) print_config: bool,
+    /// Prints them as JSON.
+    #[arg(long, requires = "print_config")]
+    pub(super) json: bool,
+}
 
 pub(super) async fn run(config: Config) -> Result<(), CommandError> {
     let Started { service, readiness, behind } = start(&config, Embedded::Persistent).await?;

@@ -26,6 +26,7 @@ mod prod;
 mod reader;
 mod secret;
 mod sections;
+mod shown;
 mod values;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -40,6 +41,7 @@ pub use self::sections::{
     AuthConfig, DatabaseConfig, LogConfig, MailConfig, RateLimitConfig, RedisConfig, StripeConfig,
     WebhookConfig,
 };
+pub use self::shown::Setting;
 pub use self::values::{AppEnv, BaseUrl, LogFormat};
 
 /// The settings of a server.

@@ -60,6 +60,15 @@ impl LogFormat {
             _ => None,
         }
     }
+
+    /// The value of `LOG_FORMAT`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Pretty => "pretty",
+        }
+    }
 }
 
 /// The address under which clients reach the server: the host of links in mails. It is never taken

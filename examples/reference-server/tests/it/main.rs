@@ -27,6 +27,8 @@ mod refusals;
 #[expect(dead_code, reason = "npm has nothing that is needed here")]
 mod registry;
 mod round_trips;
+mod seed_cli;
+mod settings;
 mod shell;
 mod stripe;
 mod support;

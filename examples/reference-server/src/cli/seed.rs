@@ -1,0 +1,165 @@
+//! `mt-server seed`: something to look at, or something to put load on.
+//!
+//! Writes to the database of the settings, whether or not a server runs on it; may be run again. Not for
+//! production. Exit codes: 0 it is all there; 1 it is not; 2 wrong usage.
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use mt_core::billing::StandingPolicy;
+use mt_core::word::Word as _;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::CommandError;
+use super::output::{print, print_json};
+use super::table::{lines, table};
+use crate::config::Config;
+use crate::seed::{ACME, Ground, K6, Known, Size, load, seed};
+use crate::server::{Embedded, database};
+
+/// What `seed` takes.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Adds many orgs, and the one that load is put on: 100 orgs with a thousand tasks in all, 1 000 with
+    /// a hundred thousand, or 10 000 with ten million.
+    #[arg(long)]
+    size: Option<SizeName>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SizeName {
+    Small,
+    Medium,
+    Large,
+}
+
+impl From<SizeName> for Size {
+    fn from(name: SizeName) -> Self {
+        match name {
+            SizeName::Small => Self::SMALL,
+            SizeName::Medium => Self::MEDIUM,
+            SizeName::Large => Self::LARGE,
+        }
+    }
+}
+
+/// The most transactions at once: more only wait for each other's commits.
+const CONNECTIONS: usize = 8;
+
+pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), CommandError> {
+    if config.app_env.is_prod() {
+        return Err("`APP_ENV` is `prod`: users that everybody knows are for dev and test".into());
+    }
+    let (database, embedded) = database::open(config, Embedded::Persistent).await?;
+    let standing = StandingPolicy::default().with_grace(config.billing_grace);
+    let ground = Ground { system: database.system(), tenants: database.tenants(standing) };
+    let connections = match &embedded {
+        Some(_) => 1,
+        None => CONNECTIONS.min(config.database.max_connections.get() as usize),
+    };
+    let done = plant(&ground, arguments.size.map(Size::from), connections).await;
+    database.close().await;
+    if let Some(embedded) = embedded {
+        embedded.stop().await?;
+    }
+    let seeded = done?;
+    if arguments.json {
+        return print_json(&seeded);
+    }
+    print(&as_text(&seeded, config.base_url.as_str()));
+    Ok(())
+}
+
+async fn plant(
+    ground: &Ground,
+    size: Option<Size>,
+    connections: usize,
+) -> Result<Seeded, CommandError> {
+    seed(ground, &ACME).await?;
+    let Some(size) = size else { return Ok(Seeded { known: (&ACME).into(), load: None }) };
+    seed(ground, &K6).await?;
+    // Drawn on stderr, and only where that is a terminal.
+    let progress = ProgressBar::new(size.orgs.into());
+    progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} orgs, {eta} left")?);
+    let loaded = load(ground, size, connections, |orgs| progress.inc(orgs)).await;
+    progress.finish_and_clear();
+    loaded?;
+    let tasks = u64::from(size.orgs) * u64::from(size.tasks);
+    let load = Load { orgs: size.orgs, tasks, k6: (&K6).into() };
+    Ok(Seeded { known: (&ACME).into(), load: Some(load) })
+}
+
+/// What is there now.
+#[derive(Debug, Serialize)]
+struct Seeded {
+    #[serde(flatten)]
+    known: KnownView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load: Option<Load>,
+}
+
+#[derive(Debug, Serialize)]
+struct Load {
+    orgs: u32,
+    tasks: u64,
+    k6: KnownView,
+}
+
+#[derive(Debug, Serialize)]
+struct KnownView {
+    org_id: Uuid,
+    project_id: Uuid,
+    task_id: Uuid,
+    users: Vec<UserView>,
+}
+
+#[derive(Debug, Serialize)]
+struct UserView {
+    email: String,
+    role: &'static str,
+}
+
+impl From<&Known> for KnownView {
+    fn from(known: &Known) -> Self {
+        let users = known.users().map(|(email, role)| UserView { email, role: role.as_str() });
+        Self {
+            org_id: known.org,
+            project_id: known.project,
+            task_id: known.task,
+            users: users.collect(),
+        }
+    }
+}
+
+fn as_text(seeded: &Seeded, base_url: &str) -> String {
+    let mut text = of_known(&seeded.known);
+    if let Some(load) = &seeded.load {
+        text +=
+            &format!("\n{} more orgs with {} tasks, and one for k6:\n\n", load.orgs, load.tasks);
+        text += &of_known(&load.k6);
+    }
+    let somebody = seeded.known.users.first().map_or("", |user| user.email.as_str());
+    text + &format!(
+        "\nTo sign in, ask for a link. It is mailed where SMTP_URL is set, and here its token is in the \
+         answer too:\n\n\
+         curl -s {base_url}/auth/request-link -H 'content-type: application/json' \
+         -d '{{\"email\":\"{somebody}\"}}'\n\
+         curl -s {base_url}/auth/redeem -H 'content-type: application/json' -d '{{\"token\":\"…\"}}'\n"
+    )
+}
+
+fn of_known(known: &KnownView) -> String {
+    let mut ids = table(&[]);
+    for (name, id) in
+        [("org", known.org_id), ("project", known.project_id), ("task", known.task_id)]
+    {
+        ids.add_row([name.to_owned(), id.to_string()]);
+    }
+    for user in &known.users {
+        ids.add_row([user.role.to_owned(), user.email.clone()]);
+    }
+    lines(ids)
+}

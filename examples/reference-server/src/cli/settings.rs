@@ -1,0 +1,23 @@
+//! `mt-server serve --print-config`.
+
+use serde_json::{Map, Value};
+
+use super::CommandError;
+use super::output::{print as put, print_json};
+use super::table::{lines, table};
+use crate::config::Config;
+
+/// Prints the settings in force, secrets by their length alone.
+pub(super) fn print(config: &Config, json: bool) -> Result<(), CommandError> {
+    let settings = config.settings();
+    if json {
+        let members = settings.into_iter().map(|one| (one.name.to_owned(), one.value.into()));
+        return print_json(&Value::Object(members.collect::<Map<_, _>>()));
+    }
+    let mut rows = table(&[]);
+    for setting in settings {
+        rows.add_row([setting.name.to_owned(), setting.value.unwrap_or_else(|| "-".to_owned())]);
+    }
+    put(&lines(rows));
+    Ok(())
+}

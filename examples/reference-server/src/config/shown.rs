@@ -1,0 +1,209 @@
+//! The settings as they are in force, fit to be shown: `serve --print-config`.
+//!
+//! Each group is taken apart field by field, so that a setting which is not shown does not compile; a
+//! test compares the names with those that are read and with `.env.example`.
+
+use std::fmt::Display;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use super::{
+    AuthConfig, Config, DatabaseConfig, LogConfig, LogFormat, RateLimitConfig, RedisConfig, Secret,
+    StripeConfig, WebhookConfig,
+};
+
+/// A variable, and what it comes to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Setting {
+    /// The variable.
+    pub name: &'static str,
+    /// Its value, with what is secret left out; `None`: unset, and without a default.
+    pub value: Option<String>,
+}
+
+impl Setting {
+    fn new(name: &'static str, value: impl Display) -> Self {
+        Self { name, value: Some(value.to_string()) }
+    }
+
+    fn optional(name: &'static str, value: Option<impl Display>) -> Self {
+        Self { name, value: value.map(|value| value.to_string()) }
+    }
+
+    fn secret(name: &'static str, secret: Option<&Secret>) -> Self {
+        Self::optional(name, secret.map(length))
+    }
+
+    /// Where a URL leads, without who logs in there.
+    fn address(name: &'static str, url: Option<&Secret>) -> Self {
+        Self::optional(name, url.map(|url| address(url).unwrap_or_else(|| length(url))))
+    }
+
+    fn seconds(name: &'static str, duration: Duration) -> Self {
+        Self::new(name, duration.as_secs())
+    }
+
+    fn quota(name: &'static str, quota: Option<NonZeroU32>) -> Self {
+        Self::new(name, quota.map_or(0, NonZeroU32::get))
+    }
+
+    fn list(name: &'static str, items: impl IntoIterator<Item = impl Display>) -> Self {
+        let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+        Self::optional(name, (!items.is_empty()).then(|| items.join(",")))
+    }
+}
+
+fn length(secret: &Secret) -> String {
+    format!("({} bytes)", secret.reveal().len())
+}
+
+/// Scheme, host, port and path: a password can also be in a URL's query.
+fn address(url: &Secret) -> Option<String> {
+    let url = Url::parse(url.reveal()).ok()?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Some(format!("{}://…@{}{port}{}", url.scheme(), url.host_str()?, url.path()))
+}
+
+impl Config {
+    /// Every variable that is read, with what it comes to.
+    #[must_use]
+    pub fn settings(&self) -> Vec<Setting> {
+        let Self {
+            app_env,
+            listen,
+            base_url,
+            database,
+            redis,
+            auth,
+            billing_grace,
+            rate_limits,
+            stripe,
+            webhooks,
+            mail,
+            admin_token,
+            cors_origins,
+            metrics_addr,
+            log,
+            shutdown_grace,
+        } = self;
+        let origins = cors_origins.iter().map(|origin| String::from_utf8_lossy(origin.as_bytes()));
+        let mut shown = vec![
+            Setting::new("APP_ENV", app_env.as_str()),
+            Setting::new("APP_HOST", listen.ip()),
+            Setting::new("APP_PORT", listen.port()),
+            Setting::new("BASE_URL", base_url.as_str()),
+        ];
+        shown.extend(database.shown());
+        shown.extend(redis.shown());
+        shown.extend(auth.shown());
+        shown.push(Setting::seconds("BILLING_GRACE_SECONDS", *billing_grace));
+        shown.extend(rate_limits.shown());
+        shown.extend(stripe.shown());
+        shown.extend(webhooks.shown());
+        shown.extend([
+            Setting::address("SMTP_URL", mail.as_ref().map(|mail| &mail.smtp_url)),
+            Setting::optional("MAIL_FROM", mail.as_ref().map(|mail| &mail.from)),
+            Setting::secret("ADMIN_TOKEN", admin_token.as_ref()),
+            Setting::list("CORS_ORIGINS", origins),
+            Setting::optional("METRICS_ADDR", *metrics_addr),
+        ]);
+        shown.extend(log.shown());
+        shown.push(Setting::seconds("SHUTDOWN_GRACE_SECONDS", *shutdown_grace));
+        shown
+    }
+}
+
+impl DatabaseConfig {
+    fn shown(&self) -> [Setting; 4] {
+        let Self { url, migrate_url, max_connections, access_cache } = self;
+        [
+            Setting::address("DATABASE_URL", url.as_ref()),
+            Setting::address("MIGRATE_DATABASE_URL", migrate_url.as_ref()),
+            Setting::new("DATABASE_MAX_CONNECTIONS", max_connections),
+            Setting::seconds("ACCESS_CACHE_SECONDS", *access_cache),
+        ]
+    }
+}
+
+impl RedisConfig {
+    fn shown(&self) -> [Setting; 2] {
+        let Self { url, required_for_ready } = self;
+        [
+            Setting::address("REDIS_URL", url.as_ref()),
+            Setting::new("READY_REQUIRES_REDIS", required_for_ready),
+        ]
+    }
+}
+
+impl AuthConfig {
+    fn shown(&self) -> [Setting; 5] {
+        let Self { jwt_secret, jwt_secret_previous, jwt_ttl, magic_link_ttl, invite_ttl } = self;
+        [
+            Setting::secret("JWT_SECRET", Some(jwt_secret)),
+            Setting::secret("JWT_SECRET_PREVIOUS", jwt_secret_previous.as_ref()),
+            Setting::seconds("JWT_TTL_SECONDS", *jwt_ttl),
+            Setting::seconds("MAGIC_LINK_TTL_SECONDS", *magic_link_ttl),
+            Setting::seconds("INVITE_TTL_SECONDS", *invite_ttl),
+        ]
+    }
+}
+
+impl RateLimitConfig {
+    fn shown(&self) -> [Setting; 5] {
+        let Self {
+            auth_per_minute,
+            email_per_hour,
+            api_per_minute,
+            webhooks_per_minute,
+            trusted_proxies,
+        } = self;
+        [
+            Setting::quota("RATE_LIMIT_AUTH_PER_MIN", *auth_per_minute),
+            Setting::quota("RATE_LIMIT_EMAIL_PER_HOUR", *email_per_hour),
+            Setting::quota("RATE_LIMIT_API_PER_MIN", *api_per_minute),
+            Setting::quota("RATE_LIMIT_WEBHOOKS_PER_MIN", *webhooks_per_minute),
+            Setting::list("TRUSTED_PROXIES", trusted_proxies),
+        ]
+    }
+}
+
+impl StripeConfig {
+    fn shown(&self) -> [Setting; 6] {
+        let Self { webhook_secrets, livemode, accounts, secret_key, api_base, pro_prices } = self;
+        let livemode = livemode.map_or("any".to_owned(), |mode| mode.to_string());
+        [
+            Setting::list("STRIPE_WEBHOOK_SECRET", webhook_secrets.iter().map(length)),
+            Setting::new("STRIPE_LIVEMODE", livemode),
+            Setting::list("STRIPE_ACCOUNTS", accounts.iter().flatten()),
+            Setting::secret("STRIPE_SECRET_KEY", secret_key.as_ref()),
+            Setting::new("STRIPE_API_BASE", api_base),
+            Setting::list("STRIPE_PRICE_PRO", pro_prices),
+        ]
+    }
+}
+
+impl WebhookConfig {
+    fn shown(&self) -> [Setting; 5] {
+        let Self { max_attempts, backoff, lease, workers, retention } = self;
+        let days = retention.map_or(0, |retention| retention.as_secs() / (24 * 60 * 60));
+        [
+            Setting::new("WEBHOOK_MAX_ATTEMPTS", max_attempts),
+            Setting::new("WEBHOOK_BACKOFF_MS", backoff.as_millis()),
+            Setting::seconds("WEBHOOK_LEASE_SECONDS", *lease),
+            Setting::new("WEBHOOK_WORKERS", workers),
+            Setting::new("WEBHOOK_RETENTION_DAYS", days),
+        ]
+    }
+}
+
+impl LogConfig {
+    fn shown(&self) -> [Setting; 2] {
+        let Self { filter, format } = self;
+        [
+            Setting::new("RUST_LOG", filter),
+            Setting::optional("LOG_FORMAT", format.map(LogFormat::as_str)),
+        ]
+    }
+}

@@ -1,0 +1,154 @@
+//! The settings are the same everywhere: what is read, what is shown, what `.env.example` explains and
+//! what operators were promised.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use reference_server::config::Config;
+use serde_json::Value;
+use tokio::process::Command;
+
+/// What operators were promised. A name that goes from here goes from their scripts too.
+const PROMISED: &[&str] = &[
+    "ADMIN_TOKEN",
+    "APP_ENV",
+    "APP_HOST",
+    "APP_PORT",
+    "BASE_URL",
+    "BILLING_GRACE_SECONDS",
+    "CORS_ORIGINS",
+    "DATABASE_MAX_CONNECTIONS",
+    "DATABASE_URL",
+    "INVITE_TTL_SECONDS",
+    "JWT_SECRET",
+    "JWT_SECRET_PREVIOUS",
+    "JWT_TTL_SECONDS",
+    "LOG_FORMAT",
+    "MAGIC_LINK_TTL_SECONDS",
+    "MAIL_FROM",
+    "METRICS_ADDR",
+    "MIGRATE_DATABASE_URL",
+    "RATE_LIMIT_API_PER_MIN",
+    "RATE_LIMIT_AUTH_PER_MIN",
+    "RATE_LIMIT_EMAIL_PER_HOUR",
+    "RATE_LIMIT_WEBHOOKS_PER_MIN",
+    "READY_REQUIRES_REDIS",
+    "REDIS_URL",
+    "RUST_LOG",
+    "SHUTDOWN_GRACE_SECONDS",
+    "SMTP_URL",
+    "STRIPE_ACCOUNTS",
+    "STRIPE_LIVEMODE",
+    "STRIPE_PRICE_PRO",
+    "STRIPE_SECRET_KEY",
+    "STRIPE_WEBHOOK_SECRET",
+    "TRUSTED_PROXIES",
+    "WEBHOOK_BACKOFF_MS",
+    "WEBHOOK_LEASE_SECONDS",
+    "WEBHOOK_MAX_ATTEMPTS",
+];
+
+/// Names and values of `.env.example`.
+fn example() -> BTreeMap<String, String> {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.env.example");
+    dotenvy::from_path_iter(file).unwrap().map(Result::unwrap).collect()
+}
+
+fn names_shown(config: &Config) -> BTreeSet<String> {
+    config.settings().into_iter().map(|setting| setting.name.to_owned()).collect()
+}
+
+#[test]
+fn what_is_read_is_shown_and_explained() {
+    let asked = RefCell::new(BTreeSet::new());
+    let config = Config::from_vars(|name| {
+        asked.borrow_mut().insert(name.to_owned());
+        None
+    });
+    let asked = asked.into_inner();
+    assert_eq!(names_shown(&config.unwrap()), asked);
+    assert_eq!(example().into_keys().collect::<BTreeSet<_>>(), asked);
+    for name in PROMISED {
+        assert!(asked.contains(*name), "`{name}` was promised");
+    }
+}
+
+#[test]
+fn the_example_is_what_holds_without_it() {
+    let example = example();
+    let with = Config::from_vars(|name| example.get(name).cloned()).unwrap();
+    assert_eq!(with.settings(), Config::from_vars(|_| None).unwrap().settings());
+    // The control: a value that is no default shows.
+    let other = Config::from_vars(|name| (name == "APP_PORT").then(|| "1".to_owned())).unwrap();
+    assert_ne!(other.settings(), with.settings());
+}
+
+#[tokio::test]
+async fn settings_are_printed_without_their_secrets() {
+    let printed = |arguments: &'static [&str], env: &'static str| async move {
+        Command::new(env!("CARGO_BIN_EXE_mt-server"))
+            .arg("serve")
+            .args(arguments)
+            .env_clear()
+            .current_dir(std::env::temp_dir())
+            .envs([
+                ("APP_ENV", env),
+                ("DATABASE_URL", "postgres://mt_server:hunter2@db:5433/mt?password=hunter2"),
+                ("REDIS_URL", "redis://:hunter2@cache"),
+                ("SMTP_URL", "smtp://u:hunter2@mail"),
+                ("MAIL_FROM", "Teams <teams@example.org>"),
+                ("JWT_SECRET", "hunter2hunter2hunter2hunter2hunter2"),
+                ("STRIPE_WEBHOOK_SECRET", "whsec_hunter2,whsec_hunter2b"),
+                ("STRIPE_SECRET_KEY", "sk_hunter2"),
+                ("ADMIN_TOKEN", "hunter2"),
+            ])
+            .output()
+            .await
+            .unwrap()
+    };
+    let json = printed(&["--print-config", "--json"], "test").await;
+    assert!(json.status.success(), "{json:?}");
+    let settings: Value = serde_json::from_slice(&json.stdout).unwrap();
+    for (name, value) in [
+        ("APP_ENV", "test"),
+        ("APP_PORT", "8000"),
+        ("DATABASE_URL", "postgres://…@db:5433/mt"),
+        ("MIGRATE_DATABASE_URL", "postgres://…@db:5433/mt"),
+        ("REDIS_URL", "redis://…@cache"),
+        ("SMTP_URL", "smtp://…@mail"),
+        ("MAIL_FROM", "Teams <teams@example.org>"),
+        ("JWT_SECRET", "(35 bytes)"),
+        ("STRIPE_WEBHOOK_SECRET", "(13 bytes),(14 bytes)"),
+        ("STRIPE_LIVEMODE", "any"),
+        ("ADMIN_TOKEN", "(7 bytes)"),
+    ] {
+        assert_eq!(settings[name], value, "{name}");
+    }
+    assert_eq!(settings["METRICS_ADDR"], Value::Null);
+    let table = printed(&["--print-config"], "test").await;
+    assert!(String::from_utf8_lossy(&table.stdout).contains("APP_PORT "), "{table:?}");
+    for shown in [json.stdout, json.stderr, table.stdout, table.stderr] {
+        assert!(!String::from_utf8(shown).unwrap().contains("hunter2"));
+    }
+    // What would stop the server stops this, and JSON of what is not printed is wrong usage.
+    let refused = printed(&["--print-config"], "prod").await;
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(!String::from_utf8_lossy(&refused.stderr).contains("hunter2"), "{refused:?}");
+    assert_eq!(printed(&["--json"], "test").await.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn shells_complete_whatever_the_settings_are() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_mt-server"))
+            .args(["completions", shell])
+            .env_clear()
+            .env("APP_PORT", "not a port")
+            .output()
+            .await
+            .unwrap();
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && script.contains("completions"), "{shell}: {script}");
+        assert!(script.contains("print-config"), "{shell}");
+    }
+}
