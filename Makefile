@@ -7,8 +7,10 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 CARGO := cargo
 SERVER := $(CARGO) run --quiet --locked --package reference-server --
-SCRIPTS := .ci/run scripts/external-types scripts/fuzz-stripe scripts/instructions scripts/run-tests \
-	scripts/throughput scripts/tools scripts/with-services
+SCRIPTS := .ci/run ops/image/ready ops/postgres/logins scripts/external-types scripts/fuzz-stripe \
+	scripts/instructions scripts/native-stack scripts/run-tests scripts/smoke.sh scripts/throughput \
+	scripts/tools scripts/wait-ready scripts/with-services
+COMPOSE := docker compose --project-name $(or $(PROJECT_NAME),mt)
 
 .PHONY: help
 help: ## list the targets
@@ -25,6 +27,33 @@ run: ## the server on port 8000, on an embedded Postgres unless DATABASE_URL is 
 .PHONY: seed
 seed: ## a known org, project, task and users, to sign in as; ARGS='--size small' adds many for load
 	$(SERVER) seed $(ARGS)
+
+.PHONY: up
+up: ## the Compose stack: server, Postgres, Redis and a mail catcher; returns when it is ready
+	$(COMPOSE) up --detach --build
+	scripts/wait-ready http://localhost:$(or $(APP_PORT),8000)
+
+.PHONY: down
+down: ## stops the stack; its data stays
+	$(COMPOSE) down --remove-orphans
+
+.PHONY: reset
+reset: ## the stack with a clean slate: new database, migrated and seeded
+	$(COMPOSE) down --volumes --remove-orphans
+	$(MAKE) up
+	$(COMPOSE) exec -T api mt-server seed
+
+.PHONY: logs
+logs: ## what the stack's services say, as they say it
+	$(COMPOSE) logs --follow --tail 100
+
+.PHONY: smoke
+smoke: ## the stack from local binaries, with demo and smoke test against it; BASE_URL for a server that is up
+ifdef BASE_URL
+	scripts/smoke.sh
+else
+	scripts/native-stack sh -euc '"$$MT_SERVER" demo; "$$MT_SERVER" seed; scripts/smoke.sh'
+endif
 
 .PHONY: test
 test: ## every test, on a Postgres and a Redis of their own; ARGS='-p mt-core' for some
@@ -43,6 +72,12 @@ lint: ## format, clippy, features, documentation, public types, licences and dep
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
 	scripts/external-types
 	$(CARGO) deny --locked check bans licenses sources
+	@if docker compose version >/dev/null 2>&1; then \
+		for file in docker-compose.yml docker-compose.test.yml; do \
+			echo "docker compose config: $$file"; \
+			MT_TEST_PASSWORD=x docker compose --file $$file config --quiet || exit; \
+		done; \
+	else echo 'the Compose client is not installed: its files are not checked'; fi
 	@if command -v shellcheck >/dev/null; then echo shellcheck; shellcheck -x -a $(SCRIPTS); \
 	else echo 'shellcheck is not installed: scripts are not checked'; fi
 

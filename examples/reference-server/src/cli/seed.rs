@@ -84,7 +84,7 @@ async fn plant(
     // Drawn on stderr, and only where that is a terminal.
     let progress = ProgressBar::new(size.orgs.into());
     progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} orgs, {eta} left")?);
-    let loaded = load(ground, size, connections, |orgs| progress.inc(orgs)).await;
+    let loaded = load(ground, size, connections, || progress.inc(1)).await;
     progress.finish_and_clear();
     loaded?;
     let tasks = u64::from(size.orgs) * u64::from(size.tasks);
@@ -137,8 +137,8 @@ impl From<&Known> for KnownView {
 fn as_text(seeded: &Seeded, base_url: &str) -> String {
     let mut text = of_known(&seeded.known);
     if let Some(load) = &seeded.load {
-        text +=
-            &format!("\n{} more orgs with {} tasks, and one for k6:\n\n", load.orgs, load.tasks);
+        let (orgs, tasks) = (load.orgs, load.tasks);
+        text = format!("{text}\n{orgs} more orgs with {tasks} tasks, and one for k6:\n\n");
         text += &of_known(&load.k6);
     }
     let somebody = seeded.known.users.first().map_or("", |user| user.email.as_str());
