@@ -26,6 +26,7 @@ mod cap;
 mod database;
 mod decode;
 mod error;
+pub mod idempotency;
 pub mod invites;
 pub mod ledger;
 mod magic_links;

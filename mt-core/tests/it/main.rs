@@ -9,6 +9,7 @@ mod cancellation;
 mod caps;
 mod compile_fail;
 mod histories;
+mod idempotency;
 mod invites;
 mod isolation;
 mod isolation_checks;

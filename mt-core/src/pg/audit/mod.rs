@@ -92,6 +92,11 @@ impl Audit {
             .except(Rule::TenantMissing, "mt.webhook_attempts", "goes with the event")
             .except(Rule::TenantMissing, "mt.subscriptions", "as events tell of them")
             .except(Rule::TenantMissing, "mt.invoices", "as events tell of them")
+            .except(
+                Rule::TenantMissing,
+                "mt.principal_idempotency_keys",
+                "requests that are in no tenant",
+            )
             .except(Rule::TenantMissing, "mt.schema_migrations", "which versions are applied")
     }
 
