@@ -11,6 +11,7 @@ use salvo::Depot;
 
 use crate::billing::Billing;
 use crate::config::Secret;
+use crate::http::page::Cursors;
 use crate::limits::Limits;
 use crate::mail::Mailer;
 use crate::model::Product;
@@ -28,6 +29,8 @@ pub struct App {
     pub standing: StandingPolicy,
     /// Hashes of links and invites.
     pub hasher: TokenHasher,
+    /// Places in lists.
+    pub cursors: Cursors,
     /// Access tokens.
     pub tokens: Arc<JwtAuthenticator>,
     /// Mail, where it is set up.

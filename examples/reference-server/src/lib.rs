@@ -28,6 +28,7 @@ pub mod config;
 pub mod demo;
 pub mod doctor;
 pub mod embedded;
+mod housekeeping;
 pub mod http;
 pub mod layers;
 pub mod limits;

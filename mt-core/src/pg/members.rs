@@ -47,14 +47,15 @@ impl Row {
 }
 
 impl<R: crate::word::Word> Member<R> {
-    /// The tenant's members, newest user first, after the one named by `before`.
+    /// The tenant's members, whoever joined last first, after the one who joined at `before` and is named
+    /// there. Two may have joined at once; and it need not be there any more.
     ///
     /// # Errors
     ///
     /// [`PgError`].
     pub async fn list<P, L>(
         tx: &mut TenantTx<P, L>,
-        before: Option<PrincipalId>,
+        before: Option<(DateTime<Utc>, PrincipalId)>,
         limit: i64,
     ) -> Result<Vec<Self>, PgError>
     where
@@ -65,11 +66,13 @@ impl<R: crate::word::Word> Member<R> {
         let rows: Vec<Row> = sqlx::query_as(
             "select m.principal_id, u.email, m.role, m.created_at \
              from mt.memberships m join mt.users u on u.id = m.principal_id \
-             where m.tenant_id = $1 and ($2::uuid is null or m.principal_id < $2) \
-             order by m.principal_id desc limit $3",
+             where m.tenant_id = $1 \
+                 and ($2::timestamptz is null or (m.created_at, m.principal_id) < ($2, $3)) \
+             order by m.created_at desc, m.principal_id desc limit $4",
         )
         .bind(tenant)
-        .bind(before.map(PrincipalId::as_uuid))
+        .bind(before.map(|(joined_at, _)| joined_at))
+        .bind(before.map(|(_, principal)| principal.as_uuid()))
         .bind(limit)
         .fetch_all(tx.conn())
         .await?;

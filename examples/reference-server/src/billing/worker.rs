@@ -70,6 +70,8 @@ impl Background {
             let (dispatcher, until) = (Arc::clone(&dispatcher), self::until(stopping.clone()));
             tasks.push(tokio::spawn(async move { dispatcher.run(POLL, until).await }));
         }
+        let until = self::until(stopping);
+        tasks.push(tokio::spawn(crate::housekeeping::run(app.system.clone(), until)));
         Self { stop, tasks }
     }
 

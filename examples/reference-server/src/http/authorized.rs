@@ -1,4 +1,4 @@
-//! A permission as an argument of a handler.
+//! The caller, and a permission of theirs, as arguments of a handler.
 //!
 //! Salvo extracts the arguments of a handler in their order, and calls it with all of them or not at
 //! all. So a handler whose first argument is an [`Authorized`] does not run without the permission, and
@@ -7,11 +7,13 @@
 //! `#[handler]` takes names and no patterns: in a handler the grant is `grant.0`.
 
 use mt_core::access::{Grant, Permission};
+use mt_core::auth::Principal;
 use mt_tower::authorize::authorize;
 use salvo::extract::{Extractible, Metadata};
 use salvo::prelude::*;
 
 use super::problem::ApiError;
+use super::problems;
 
 /// A grant of `P` in the tenant of the request.
 ///
@@ -44,5 +46,28 @@ impl<'ex, P: Permission> Extractible<'ex> for Authorized<P> {
     )]
     async fn extract(req: &'ex mut Request, _: &'ex mut Depot) -> Result<Self, ApiError> {
         Ok(Self(authorize(req.extensions_mut()).await?))
+    }
+}
+
+/// Whoever has signed in, as the authentication layer left them: for what is in no tenant.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller(pub Principal);
+
+impl<'ex> Extractible<'ex> for Caller {
+    fn metadata() -> &'static Metadata {
+        static METADATA: Metadata = Metadata::new("Caller");
+        &METADATA
+    }
+
+    #[expect(
+        refining_impl_trait,
+        reason = "salvo asks for any error, and this is the server's one"
+    )]
+    async fn extract(req: &'ex mut Request, _: &'ex mut Depot) -> Result<Self, ApiError> {
+        // Absent means that the layers were put together wrongly: a failure, never a pass.
+        req.extensions().get().copied().map(Self).ok_or_else(|| {
+            tracing::error!("nobody has authenticated the caller of a route that needs one");
+            ApiError::new(&problems::INTERNAL)
+        })
     }
 }

@@ -1,8 +1,7 @@
 //! Reading request bodies, bounded in size and in time.
 //!
-//! A body is read by a call that the handler makes, never by an extractor: that is what keeps it behind
-//! the grant, which is one ([`Authorized`](super::authorized::Authorized)), so that a stranger sees 404
-//! whatever the body.
+//! A handler that takes JSON has it as an argument ([`Body`](super::json::Body)); one that takes bytes
+//! calls [`read`].
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use salvo::http::{Method, StatusCode};
 use salvo::{Request, Response};
 
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "authorization, content-type, idempotency-key, if-match, x-request-id",
+    "authorization, content-type, idempotency-key, if-match, if-none-match, x-request-id",
 );
 const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
     "etag, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-request-id",

@@ -118,6 +118,12 @@ impl Description {
 impl Email {
     /// The address.
     #[must_use]
+    pub const fn as_address(&self) -> &EmailAddress {
+        &self.0
+    }
+
+    /// The address.
+    #[must_use]
     pub fn into_address(self) -> EmailAddress {
         self.0
     }

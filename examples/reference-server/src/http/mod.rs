@@ -8,17 +8,21 @@
 //! | `head`, `method` | what is refused before routing: sizes, spellings of a path, methods |
 //! | [`problem`], [`problems`] | how the server says no, and every way it has of saying it |
 //! | [`json`], [`fields`], [`body`] | strict reading of bodies |
+//! | [`path_id`] | ids in paths |
+//! | [`answer`], [`etag`] | answers that tell where and in which state something is |
 //! | [`operations`] | what a router offers, for tests |
 //! | [`guard`] | `mt-tower`'s guards as salvo handlers |
 //! | [`authorized`] | a permission as an argument of a handler |
-//! | [`page`] | `limit` and `cursor` |
+//! | [`page`], [`query`] | `limit` and `cursor`, and other query parameters |
 //! | [`request_id`], [`headers`], `cors` | headers in and out |
 //!
 //! Nothing here knows the product or the database.
 
+pub mod answer;
 pub mod authorized;
 pub mod body;
 mod cors;
+pub mod etag;
 pub mod fields;
 pub mod guard;
 mod head;
@@ -28,8 +32,15 @@ mod listener;
 mod method;
 pub mod operations;
 pub mod page;
+pub mod path_id;
 pub mod problem;
 pub mod problems;
+pub mod query;
 pub mod request_id;
 pub mod service;
 mod shell;
+
+/// What `value` is as JSON.
+fn to_json<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("text, numbers and times serialize")
+}

@@ -80,7 +80,8 @@ impl ApiError {
     }
 
     /// A query parameter with a value that it does not take.
-    pub fn invalid_parameter(name: &str, detail: &'static str) -> Self {
+    pub fn invalid_parameter(name: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
         Self::invalid_request(format!("`{name}` {detail}"))
             .errors(vec![FieldError::new(format!("?{name}"), detail)])
     }

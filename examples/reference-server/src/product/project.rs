@@ -90,25 +90,31 @@ impl Project {
         .await?)
     }
 
-    /// Renames a project, if the org has it; with no name it only looks.
-    pub(crate) async fn update<P: Implies<ProjectsUpdate>>(
+    /// One project to be changed, if the org has it, held until the transaction ends so that what was
+    /// decided about it stays true.
+    pub(crate) async fn hold<P: Implies<ProjectsUpdate>>(
         tx: &mut TenantTx<P>,
         id: Uuid,
-        name: Option<&str>,
     ) -> Result<Option<Self>, PgError> {
         let tenant = tx.tenant().as_uuid();
-        let conn = tx.under::<ProjectsUpdate>();
-        let Some(name) = name else {
-            return Ok(sqlx::query_as(concat!(
-                "select ",
-                columns!(),
-                " from app.projects where tenant_id = $1 and id = $2"
-            ))
-            .bind(tenant)
-            .bind(id)
-            .fetch_optional(conn)
-            .await?);
-        };
+        Ok(sqlx::query_as(concat!(
+            "select ",
+            columns!(),
+            " from app.projects where tenant_id = $1 and id = $2 for no key update",
+        ))
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(tx.under::<ProjectsUpdate>())
+        .await?)
+    }
+
+    /// Renames a project that is held.
+    pub(crate) async fn rename<P: Implies<ProjectsUpdate>>(
+        tx: &mut TenantTx<P>,
+        id: Uuid,
+        name: &str,
+    ) -> Result<Self, PgError> {
+        let tenant = tx.tenant().as_uuid();
         Ok(sqlx::query_as(concat!(
             "update app.projects set name = $3, updated_at = now() \
                  where tenant_id = $1 and id = $2 returning ",
@@ -117,27 +123,29 @@ impl Project {
         .bind(tenant)
         .bind(id)
         .bind(name)
-        .fetch_optional(conn)
+        .fetch_one(tx.under::<ProjectsUpdate>())
         .await?)
     }
 
-    /// Deletes a project and its tasks. Says whether the org had it.
+    /// Deletes a project and its tasks, and returns what is gone, if the org had it.
     pub(crate) async fn delete<P: Implies<ProjectsDelete>>(
         tx: &mut TenantTx<P>,
         id: Uuid,
-    ) -> Result<bool, PgError> {
+    ) -> Result<Option<Self>, PgError> {
         let tenant = tx.tenant().as_uuid();
-        let deleted = sqlx::query("delete from app.projects where tenant_id = $1 and id = $2")
-            .bind(tenant)
-            .bind(id)
-            .execute(tx.under::<ProjectsDelete>())
-            .await?;
-        Ok(deleted.rows_affected() > 0)
+        Ok(sqlx::query_as(concat!(
+            "delete from app.projects where tenant_id = $1 and id = $2 returning ",
+            columns!(),
+        ))
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(tx.under::<ProjectsDelete>())
+        .await?)
     }
 
     /// Whether the org has the project that a task is to be made in, held until the transaction ends
     /// so that it cannot be deleted in between.
-    pub(crate) async fn hold<P: Implies<TasksCreate>>(
+    pub(crate) async fn keep<P: Implies<TasksCreate>>(
         tx: &mut TenantTx<P>,
         id: Uuid,
     ) -> Result<bool, PgError> {

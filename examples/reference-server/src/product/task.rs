@@ -98,14 +98,14 @@ pub fn may_update(
 }
 
 /// What a new task starts with.
-#[derive(Debug)]
-pub struct NewTask {
+#[derive(Clone, Copy, Debug)]
+pub struct NewTask<'a> {
     /// In which project.
     pub project_id: Uuid,
     /// What is to be done.
-    pub title: String,
+    pub title: &'a str,
     /// More about it.
-    pub description: Option<String>,
+    pub description: Option<&'a str>,
     /// Which member is to do it.
     pub assigned_to: Option<Uuid>,
 }
@@ -139,7 +139,7 @@ impl Task {
     pub(crate) async fn insert<P: Implies<TasksCreate>>(
         tx: &mut TenantTx<P>,
         _room: Room<Tasks>,
-        new: NewTask,
+        new: NewTask<'_>,
     ) -> Result<Self, PgError> {
         let (tenant, caller) = (tx.tenant().as_uuid(), tx.principal().id().as_uuid());
         Ok(sqlx::query_as(concat!(
@@ -263,18 +263,20 @@ impl Task {
         .await?)
     }
 
-    /// Deletes a task. Says whether the org had it.
+    /// Deletes a task, and returns what is gone, if the org had it.
     pub(crate) async fn delete<P: Implies<TasksDelete>>(
         tx: &mut TenantTx<P>,
         id: Uuid,
-    ) -> Result<bool, PgError> {
+    ) -> Result<Option<Self>, PgError> {
         let tenant = tx.tenant().as_uuid();
-        let deleted = sqlx::query("delete from app.tasks where tenant_id = $1 and id = $2")
-            .bind(tenant)
-            .bind(id)
-            .execute(tx.under::<TasksDelete>())
-            .await?;
-        Ok(deleted.rows_affected() > 0)
+        Ok(sqlx::query_as(concat!(
+            "delete from app.tasks where tenant_id = $1 and id = $2 returning ",
+            columns!(),
+        ))
+        .bind(tenant)
+        .bind(id)
+        .fetch_optional(tx.under::<TasksDelete>())
+        .await?)
     }
 }
 

@@ -1,15 +1,15 @@
 //! Stored events, for operators.
 
 use mt_core::pg::ledger::{EventStatus, Filter};
-use mt_core::word::Word as _;
 use mt_stripe::processor::{ReplayError, ReplayRequest};
 use salvo::prelude::*;
 
 use crate::app::App;
 use crate::billing::operations::{self, EventDetails, EventView};
-use crate::http::page::{Listing, Page};
+use crate::http::page::{Listing, PageQuery};
 use crate::http::problem::ApiError;
 use crate::http::problems;
+use crate::http::query::Choice;
 use crate::http::request_id::RequestId;
 
 /// `/admin/webhook-events`.
@@ -20,19 +20,14 @@ pub(super) fn routes() -> Router {
 }
 
 #[handler]
-async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<EventView>>, ApiError> {
+async fn list(
+    status: Choice<EventStatus>,
+    page: PageQuery,
+    depot: &mut Depot,
+) -> Result<Json<Listing<EventView>>, ApiError> {
     let app = App::of(depot);
-    let status = match req.query::<&str>("status") {
-        None => None,
-        Some(word) => Some(EventStatus::parse(word).map_err(|_| {
-            ApiError::invalid_parameter(
-                "status",
-                "takes `received`, `processing`, `processed`, `failed`, `dead` or `ignored`",
-            )
-        })?),
-    };
-    let filter = Filter { status, ..Filter::default() };
-    let page = Page::of(req, &operations::scope(&filter))?;
+    let filter = Filter { status: status.0, ..Filter::default() };
+    let page = page.of(&app.cursors, &operations::scope(&filter))?;
     Ok(Json(operations::page_of_events(&app.system, &filter, &page).await?))
 }
 

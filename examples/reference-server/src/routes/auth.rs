@@ -5,11 +5,12 @@ use mt_core::pg::{SystemReason, User};
 use salvo::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::request;
 use crate::app::App;
+use crate::http::answer::NoContent;
+use crate::http::authorized::Caller;
 use crate::http::fields::Email;
 use crate::http::guard::SalvoGuard;
-use crate::http::json;
+use crate::http::json::Body;
 use crate::http::problem::ApiError;
 use crate::layers::Layers;
 use crate::magic_page;
@@ -57,13 +58,12 @@ struct Sent {
 /// Answers the same for known and unknown addresses, and takes the same steps.
 #[handler]
 async fn request_link(
-    req: &mut Request,
+    wanted: Body<LinkRequest>,
     depot: &mut Depot,
     res: &mut Response,
 ) -> Result<Json<Sent>, ApiError> {
     let app = App::of(depot);
-    let LinkRequest { email } = json::read(req).await?;
-    let email = email.into_address();
+    let email = wanted.0.email.into_address();
     app.limits.email(&email).await?;
     let mut tx = app.system.begin(REQUEST_LINK).await?;
     let token = User::make_magic_link(&mut tx, &app.hasher, &email, app.magic_link_ttl).await?;
@@ -91,9 +91,12 @@ struct SignedIn {
 
 /// Consumes the link, commits that, and only then answers: an answer that is lost costs a new link.
 #[handler]
-async fn redeem(req: &mut Request, depot: &mut Depot) -> Result<Json<SignedIn>, ApiError> {
+async fn redeem(
+    redemption: Body<Redemption>,
+    depot: &mut Depot,
+) -> Result<Json<SignedIn>, ApiError> {
     let app = App::of(depot);
-    let Redemption { token } = json::read(req).await?;
+    let token = redemption.0.token;
     let mut tx = app.system.begin(REDEEM).await?;
     let user = User::redeem_magic_link(&mut tx, &app.hasher, &token).await?;
     tx.commit().await?;
@@ -107,12 +110,10 @@ async fn redeem(req: &mut Request, depot: &mut Depot) -> Result<Json<SignedIn>, 
 
 /// Ends all tokens of the caller.
 #[handler]
-async fn logout(req: &mut Request, depot: &mut Depot, res: &mut Response) -> Result<(), ApiError> {
+async fn logout(caller: Caller, depot: &mut Depot) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
-    let principal = request::principal(req)?;
-    let mut tx = app.system.begin_for(principal, LOGOUT).await?;
-    User::sign_out(&mut tx, principal.id()).await?;
+    let mut tx = app.system.begin_for(caller.0, LOGOUT).await?;
+    User::sign_out(&mut tx, caller.0.id()).await?;
     tx.commit().await?;
-    request::no_content(res);
-    Ok(())
+    Ok(NoContent)
 }

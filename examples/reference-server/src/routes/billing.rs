@@ -9,9 +9,9 @@ use mt_stripe::link::{self, LinkError};
 use salvo::prelude::*;
 use serde::Serialize;
 
-use super::request;
 use crate::app::App;
 use crate::billing::StripeApiError;
+use crate::http::answer::{Created, Made};
 use crate::http::authorized::Authorized;
 use crate::http::problem::ApiError;
 use crate::http::problems;
@@ -81,13 +81,14 @@ struct Session {
     url: String,
 }
 
+impl Made for Session {}
+
 /// Makes a page to buy on. It is noted before anybody is sent there.
 #[handler]
 async fn open_checkout(
     grant: Authorized<BillingManage>,
     depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<Session>, ApiError> {
+) -> Result<Created<Session>, ApiError> {
     let app = App::of(depot);
     let (customer, grant) = customer(&app, grant.0).await?;
     let page = app
@@ -99,7 +100,7 @@ async fn open_checkout(
     checkout::note(&mut tx, &page.id).await?;
     let location = format!("/orgs/{}/billing", tx.tenant());
     tx.commit().await?;
-    request::created(res, &location, Session { session_id: page.id, url: page.url })
+    Ok(Created::new(&location, &Session { session_id: page.id, url: page.url }))
 }
 
 #[derive(Serialize)]

@@ -10,12 +10,14 @@ use salvo::prelude::*;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::request;
+use super::once::Once;
 use crate::app::App;
-use crate::http::authorized::Authorized;
+use crate::http::answer::{Created, Made, NoContent};
+use crate::http::authorized::{Authorized, Caller};
 use crate::http::fields::{self, Email};
-use crate::http::json;
-use crate::http::page::{Listing, Page};
+use crate::http::json::Body;
+use crate::http::page::{Listing, PageQuery};
+use crate::http::path_id::PathId;
 use crate::http::problem::ApiError;
 use crate::mail::Letter;
 use crate::model::{InvitesCreate, InvitesRead, InvitesRevoke, Product, Role, Seats};
@@ -46,6 +48,8 @@ struct InviteView {
     token: Option<String>,
 }
 
+impl Made for InviteView {}
+
 impl From<Invite<Role>> for InviteView {
     fn from(invite: Invite<Role>) -> Self {
         Self {
@@ -70,36 +74,39 @@ struct NewInvite {
 #[handler]
 async fn create(
     grant: Authorized<InvitesCreate>,
-    req: &mut Request,
+    once: Once<NewInvite>,
     depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<InviteView>, ApiError> {
+) -> Result<Created<InviteView>, ApiError> {
     let app = App::of(depot);
-    let NewInvite { email, role } = json::read(req).await?;
-    let email = email.into_address();
     let (mut tx, room) = app.tenants.begin_exclusive_capped::<_, Seats>(grant.0).await?;
-    let made = invites::invite(&mut tx, room, &app.hasher, &email, role, app.invite_ttl).await?;
+    if let Some(earlier) = once.earlier(&mut tx).await? {
+        return Ok(earlier);
+    }
+    let (email, role) = (once.body.email.as_address(), once.body.role);
+    let made = invites::invite(&mut tx, room, &app.hasher, email, role, app.invite_ttl).await?;
     let org = Tenant::load(&mut tx).await?;
     let (ttl, now) = (app.invite_ttl, SystemClock.now());
     let letter = Letter::invite(&app.base_url, &made.token, &org.name, role.as_str(), ttl, now);
     let conn = tx.under::<InvitesCreate>();
-    app.mailer.enqueue(conn, Some(org.id), &email, letter).await?;
-    tx.commit().await?;
-    app.mailer.bell().ring();
-    let location = format!("/orgs/{}/invites/{}", org.id, made.invite.id);
+    app.mailer.enqueue(conn, Some(org.id), email, letter).await?;
+    let path = format!("/orgs/{}/invites/{}", org.id, made.invite.id);
     let mut view = InviteView::from(made.invite);
     view.token = app.reveal_tokens.then(|| made.token.reveal().to_owned());
-    request::created(res, &location, view)
+    let created = Created::new(&path, &view);
+    once.keep(&mut tx, &created).await?;
+    tx.commit().await?;
+    app.mailer.bell().ring();
+    Ok(created)
 }
 
 #[handler]
 async fn list(
     grant: Authorized<InvitesRead>,
-    req: &mut Request,
+    page: PageQuery,
     depot: &mut Depot,
 ) -> Result<Json<Listing<InviteView>>, ApiError> {
     let app = App::of(depot);
-    let page = Page::of(req, &format!("invites:{}", grant.0.tenant()))?;
+    let page = page.of(&app.cursors, &format!("invites:{}", grant.0.tenant()))?;
     let mut tx = app.tenants.begin(grant.0).await?;
     let before = page.after().map(InviteId::from_uuid);
     let invites = invites::list(&mut tx, before, page.fetch()).await?;
@@ -111,17 +118,14 @@ async fn list(
 #[handler]
 async fn revoke(
     grant: Authorized<InvitesRevoke>,
-    req: &mut Request,
+    invite_id: PathId,
     depot: &mut Depot,
-    res: &mut Response,
-) -> Result<(), ApiError> {
+) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
-    let invite = InviteId::from_uuid(request::id(req, "invite_id")?);
     let mut tx = app.tenants.begin_exclusive(grant.0).await?;
-    invites::revoke(&mut tx, invite).await?;
+    invites::revoke(&mut tx, InviteId::from_uuid(invite_id.0)).await?;
     tx.commit().await?;
-    request::no_content(res);
-    Ok(())
+    Ok(NoContent)
 }
 
 #[derive(Deserialize)]
@@ -137,13 +141,15 @@ struct Joined {
 }
 
 #[handler]
-async fn accept_invite(req: &mut Request, depot: &mut Depot) -> Result<Json<Joined>, ApiError> {
-    let app = App::of(depot);
-    let principal = request::principal(req)?;
-    let Acceptance { token } = json::read(req).await?;
-    let mut tx = app.system.begin_for(principal, ACCEPT).await?;
+async fn accept_invite(
+    caller: Caller,
+    acceptance: Body<Acceptance>,
+    depot: &mut Depot,
+) -> Result<Json<Joined>, ApiError> {
+    let (app, caller, token) = (App::of(depot), caller.0, acceptance.0.token);
+    let mut tx = app.system.begin_for(caller, ACCEPT).await?;
     let accepted =
-        invites::accept::<Product, Seats>(&mut tx, &app.hasher, &app.standing, principal, &token)
+        invites::accept::<Product, Seats>(&mut tx, &app.hasher, &app.standing, caller, &token)
             .await?;
     tx.commit().await?;
     Ok(Json(Joined { org_id: accepted.tenant.as_uuid(), role: accepted.role.as_str() }))

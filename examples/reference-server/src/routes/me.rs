@@ -6,8 +6,8 @@ use salvo::prelude::*;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::request;
 use crate::app::App;
+use crate::http::authorized::Caller;
 use crate::http::problem::ApiError;
 
 pub(super) fn routes() -> Router {
@@ -32,9 +32,9 @@ struct Membership {
 const BATCH: i64 = 100;
 
 #[handler]
-async fn me(req: &mut Request, depot: &mut Depot) -> Result<Json<Me>, ApiError> {
+async fn me(caller: Caller, depot: &mut Depot) -> Result<Json<Me>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.principals.begin(request::principal(req)?).await?;
+    let mut tx = app.principals.begin(caller.0).await?;
     let user = User::own(&mut tx).await?;
     let mut memberships = Vec::new();
     let mut last: Option<TenantId> = None;

@@ -8,12 +8,13 @@ use salvo::prelude::*;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::request;
 use crate::app::App;
+use crate::http::answer::NoContent;
 use crate::http::authorized::Authorized;
 use crate::http::fields;
-use crate::http::json;
-use crate::http::page::{Listing, Page};
+use crate::http::json::Body;
+use crate::http::page::{Listing, PageQuery};
+use crate::http::path_id::PathId;
 use crate::http::problem::ApiError;
 use crate::model::{MembersAssign, MembersRead, MembersRemove, Role};
 
@@ -45,17 +46,17 @@ impl From<Member<Role>> for MemberView {
 #[handler]
 async fn list(
     grant: Authorized<MembersRead>,
-    req: &mut Request,
+    page: PageQuery,
     depot: &mut Depot,
 ) -> Result<Json<Listing<MemberView>>, ApiError> {
     let app = App::of(depot);
-    let page = Page::of(req, &format!("members:{}", grant.0.tenant()))?;
+    let page = page.of(&app.cursors, &format!("members:{}", grant.0.tenant()))?;
     let mut tx = app.tenants.begin(grant.0).await?;
-    let before = page.after().map(PrincipalId::from_uuid);
+    let before = page.after().map(|(joined_at, id)| (joined_at, PrincipalId::from_uuid(id)));
     let members = Member::list(&mut tx, before, page.fetch()).await?;
     tx.commit().await?;
     let members = members.into_iter().map(MemberView::from).collect();
-    Ok(Json(page.answer(members, |member| member.user_id)))
+    Ok(Json(page.answer(members, |member| (member.joined_at, member.user_id))))
 }
 
 #[derive(Deserialize)]
@@ -74,14 +75,14 @@ fn present_role<'de, D: serde::Deserializer<'de>>(
 #[handler]
 async fn assign(
     grant: Authorized<MembersAssign>,
-    req: &mut Request,
+    change: Body<RoleChange>,
+    user_id: PathId,
     depot: &mut Depot,
 ) -> Result<Json<MemberView>, ApiError> {
     let app = App::of(depot);
-    let RoleChange { role } = json::read(req).await?;
-    let user = request::user_id(req)?;
+    let user = PrincipalId::from_uuid(user_id.0);
     let mut tx = app.tenants.begin_exclusive(grant.0).await?;
-    let member = match role {
+    let member = match change.0.role {
         Some(role) => tx.assign_role(user, role).await?,
         None => Member::find(&mut tx, user).await?.ok_or_else(ApiError::not_found)?,
     };
@@ -92,15 +93,12 @@ async fn assign(
 #[handler]
 async fn remove(
     grant: Authorized<MembersRemove>,
-    req: &mut Request,
+    user_id: PathId,
     depot: &mut Depot,
-    res: &mut Response,
-) -> Result<(), ApiError> {
+) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
-    let user = request::user_id(req)?;
     let mut tx = app.tenants.begin_exclusive(grant.0).await?;
-    tx.remove_member(user).await?;
+    tx.remove_member(PrincipalId::from_uuid(user_id.0)).await?;
     tx.commit().await?;
-    request::no_content(res);
-    Ok(())
+    Ok(NoContent)
 }

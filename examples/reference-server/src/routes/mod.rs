@@ -15,10 +15,10 @@ pub mod health;
 mod invites;
 mod me;
 mod members;
+mod once;
 mod orgs;
 pub mod problems;
 mod projects;
-mod request;
 mod tasks;
 pub(crate) mod webhooks;
 

@@ -10,12 +10,13 @@ use salvo::prelude::*;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::request;
+use super::once::Once;
 use crate::app::App;
-use crate::http::authorized::Authorized;
+use crate::http::answer::{Created, Made, NoContent};
+use crate::http::authorized::{Authorized, Caller};
 use crate::http::fields::{self, Name};
-use crate::http::json;
-use crate::http::page::{Listing, Page};
+use crate::http::json::Body;
+use crate::http::page::{Listing, PageQuery};
 use crate::http::problem::ApiError;
 use crate::model::{OrgDelete, OrgRead, OrgUpdate, Plan, Product, Role};
 use crate::product::{Overview, Usage};
@@ -43,6 +44,8 @@ struct Org {
     usage: Usage,
     created_at: DateTime<Utc>,
 }
+
+impl Made for Org {}
 
 impl Org {
     async fn of<P>(tx: &mut TenantTx<P>) -> Result<Self, ApiError>
@@ -72,16 +75,16 @@ struct NewOrg {
 
 #[handler]
 async fn create(
-    req: &mut Request,
+    caller: Caller,
+    once: Once<NewOrg>,
     depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<Org>, ApiError> {
-    let app = App::of(depot);
-    let principal = request::principal(req)?;
-    let NewOrg { name } = json::read(req).await?;
-    let mut tx = app.system.begin_for(principal, CREATE).await?;
-    let tenant = Tenant::create::<Product>(&mut tx, name.as_str(), principal.id()).await?;
-    tx.commit().await?;
+) -> Result<Created<Org>, ApiError> {
+    let (app, caller) = (App::of(depot), caller.0);
+    let mut tx = app.system.begin_for(caller, CREATE).await?;
+    if let Some(earlier) = once.earlier_of(&mut tx, caller).await? {
+        return Ok(earlier);
+    }
+    let tenant = Tenant::create::<Product>(&mut tx, once.body.name.as_str(), caller.id()).await?;
     let plan = Plan::Free;
     let org = Org {
         id: tenant.id.as_uuid(),
@@ -93,16 +96,22 @@ async fn create(
         usage: Usage::of_new(plan),
         created_at: tenant.created_at,
     };
-    request::created(res, &format!("/orgs/{}", tenant.id), org)
+    let created = Created::new(&format!("/orgs/{}", tenant.id), &org);
+    once.keep_of(&mut tx, caller, &created).await?;
+    tx.commit().await?;
+    Ok(created)
 }
 
 /// The caller's orgs. What is in each is counted in a transaction of that org: row-level security
 /// shows one org at a time.
 #[handler]
-async fn list(req: &mut Request, depot: &mut Depot) -> Result<Json<Listing<Org>>, ApiError> {
-    let app = App::of(depot);
-    let principal = request::principal(req)?;
-    let page = Page::of(req, &format!("orgs:{}", principal.id()))?;
+async fn list(
+    caller: Caller,
+    page: PageQuery,
+    depot: &mut Depot,
+) -> Result<Json<Listing<Org>>, ApiError> {
+    let (app, principal) = (App::of(depot), caller.0);
+    let page = page.of(&app.cursors, &format!("orgs:{}", principal.id()))?;
     let mut tx = app.principals.begin(principal).await?;
     let before = page.after().map(TenantId::from_uuid);
     let summaries = Tenant::of_principal(&mut tx, before, page.fetch()).await?;
@@ -153,13 +162,12 @@ struct OrgChange {
 #[handler]
 async fn update(
     grant: Authorized<OrgUpdate>,
-    req: &mut Request,
+    change: Body<OrgChange>,
     depot: &mut Depot,
 ) -> Result<Json<Org>, ApiError> {
     let app = App::of(depot);
-    let OrgChange { name } = json::read(req).await?;
     let mut tx = app.tenants.begin(grant.0).await?;
-    if let Some(name) = name {
+    if let Some(name) = change.0.name {
         Tenant::rename(&mut tx, name.as_str()).await?;
     }
     let org = Org::of(&mut tx).await?;
@@ -168,15 +176,10 @@ async fn update(
 }
 
 #[handler]
-async fn delete(
-    grant: Authorized<OrgDelete>,
-    depot: &mut Depot,
-    res: &mut Response,
-) -> Result<(), ApiError> {
+async fn delete(grant: Authorized<OrgDelete>, depot: &mut Depot) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
     let mut tx = app.tenants.begin_exclusive(grant.0).await?;
     Tenant::delete(&mut tx).await?;
     tx.commit().await?;
-    request::no_content(res);
-    Ok(())
+    Ok(NoContent)
 }

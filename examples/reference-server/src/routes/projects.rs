@@ -3,12 +3,16 @@
 use salvo::prelude::*;
 use serde::Deserialize;
 
-use super::{request, tasks};
+use super::once::Once;
+use super::tasks;
 use crate::app::App;
+use crate::http::answer::{Created, Made, NoContent};
 use crate::http::authorized::Authorized;
+use crate::http::etag::{ETag, IfMatch, IfNoneMatch, Tagged};
 use crate::http::fields::{self, Name};
-use crate::http::json;
-use crate::http::page::{Listing, Page};
+use crate::http::json::Body;
+use crate::http::page::{Listing, PageQuery};
+use crate::http::path_id::PathId;
 use crate::http::problem::ApiError;
 use crate::model::{Projects, ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate};
 use crate::product::Project;
@@ -23,6 +27,10 @@ pub(super) fn routes() -> Router {
     )
 }
 
+impl Made for Project {
+    const TAGGED: bool = true;
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewProject {
@@ -32,27 +40,30 @@ struct NewProject {
 #[handler]
 async fn create(
     grant: Authorized<ProjectsCreate>,
-    req: &mut Request,
+    once: Once<NewProject>,
     depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<Project>, ApiError> {
+) -> Result<Created<Project>, ApiError> {
     let app = App::of(depot);
-    let NewProject { name } = json::read(req).await?;
     let (mut tx, room) = app.tenants.begin_capped::<_, Projects>(grant.0).await?;
-    let project = Project::insert(&mut tx, room?, name.as_str()).await?;
+    if let Some(earlier) = once.earlier(&mut tx).await? {
+        return Ok(earlier);
+    }
+    let project = Project::insert(&mut tx, room?, once.body.name.as_str()).await?;
+    let path = format!("/orgs/{}/projects/{}", project.org_id, project.id);
+    let created = Created::new(&path, &project);
+    once.keep(&mut tx, &created).await?;
     tx.commit().await?;
-    let location = format!("/orgs/{}/projects/{}", project.org_id, project.id);
-    request::created(res, &location, project)
+    Ok(created)
 }
 
 #[handler]
 async fn list(
     grant: Authorized<ProjectsRead>,
-    req: &mut Request,
+    page: PageQuery,
     depot: &mut Depot,
 ) -> Result<Json<Listing<Project>>, ApiError> {
     let app = App::of(depot);
-    let page = Page::of(req, &format!("projects:{}", grant.0.tenant()))?;
+    let page = page.of(&app.cursors, &format!("projects:{}", grant.0.tenant()))?;
     let mut tx = app.tenants.begin(grant.0).await?;
     let projects = Project::list(&mut tx, page.after(), page.fetch()).await?;
     tx.commit().await?;
@@ -62,15 +73,15 @@ async fn list(
 #[handler]
 async fn show(
     grant: Authorized<ProjectsRead>,
-    req: &mut Request,
+    project_id: PathId,
+    known: IfNoneMatch,
     depot: &mut Depot,
-) -> Result<Json<Project>, ApiError> {
+) -> Result<Tagged<Project>, ApiError> {
     let app = App::of(depot);
-    let id = request::id(req, "project_id")?;
     let mut tx = app.tenants.begin(grant.0).await?;
-    let project = Project::find(&mut tx, id).await?;
+    let project = Project::find(&mut tx, project_id.0).await?;
     tx.commit().await?;
-    project.map(Json).ok_or_else(ApiError::not_found)
+    Ok(Tagged::unless(&known, &project.ok_or_else(ApiError::not_found)?))
 }
 
 #[derive(Deserialize)]
@@ -83,33 +94,35 @@ struct ProjectChange {
 #[handler]
 async fn update(
     grant: Authorized<ProjectsUpdate>,
-    req: &mut Request,
+    change: Body<ProjectChange>,
+    project_id: PathId,
+    seen: IfMatch,
     depot: &mut Depot,
-) -> Result<Json<Project>, ApiError> {
+) -> Result<Tagged<Project>, ApiError> {
     let app = App::of(depot);
-    let ProjectChange { name } = json::read(req).await?;
-    let id = request::id(req, "project_id")?;
     let mut tx = app.tenants.begin(grant.0).await?;
-    let project = Project::update(&mut tx, id, name.as_ref().map(Name::as_str)).await?;
+    let held = Project::hold(&mut tx, project_id.0).await?.ok_or_else(ApiError::not_found)?;
+    seen.check(&ETag::of(&held))?;
+    let project = match change.0.name {
+        Some(name) => Project::rename(&mut tx, held.id, name.as_str()).await?,
+        None => held,
+    };
     tx.commit().await?;
-    project.map(Json).ok_or_else(ApiError::not_found)
+    Ok(Tagged::new(&project))
 }
 
 #[handler]
 async fn delete(
     grant: Authorized<ProjectsDelete>,
-    req: &mut Request,
+    project_id: PathId,
+    seen: IfMatch,
     depot: &mut Depot,
-    res: &mut Response,
-) -> Result<(), ApiError> {
+) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
-    let id = request::id(req, "project_id")?;
     let mut tx = app.tenants.begin(grant.0).await?;
-    let had = Project::delete(&mut tx, id).await?;
+    let gone = Project::delete(&mut tx, project_id.0).await?.ok_or_else(ApiError::not_found)?;
+    // The row is held by then. Refused, it comes back: the transaction is not committed.
+    seen.check(&ETag::of(&gone))?;
     tx.commit().await?;
-    if !had {
-        return Err(ApiError::not_found());
-    }
-    request::no_content(res);
-    Ok(())
+    Ok(NoContent)
 }

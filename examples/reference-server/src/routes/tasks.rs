@@ -7,14 +7,18 @@ use salvo::prelude::*;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::request;
+use super::once::Once;
 use crate::app::App;
+use crate::http::answer::{Created, Made, NoContent};
 use crate::http::authorized::Authorized;
+use crate::http::etag::{ETag, IfMatch, IfNoneMatch, Tagged};
 use crate::http::fields::{self, Description, Patch, Title};
-use crate::http::json;
-use crate::http::page::{Listing, Page};
+use crate::http::json::Body;
+use crate::http::page::{Listing, PageQuery};
+use crate::http::path_id::PathId;
 use crate::http::problem::{ApiError, FieldError};
 use crate::http::problems;
+use crate::http::query::Choice;
 use crate::model::{Tasks, TasksCreate, TasksDelete, TasksRead, TasksUpdate};
 use crate::product::{NewTask, Project, Status, Task, TaskChange, may_update};
 
@@ -26,6 +30,10 @@ pub(super) fn of_project() -> Router {
 /// `/orgs/{org_id}/tasks/{task_id}`.
 pub(super) fn routes() -> Router {
     Router::with_path("tasks/{task_id}").get(show).patch(update).delete(delete)
+}
+
+impl Made for Task {
+    const TAGGED: bool = true;
 }
 
 #[derive(Deserialize)]
@@ -52,48 +60,47 @@ impl<'de> Deserialize<'de> for UserRef {
 #[handler]
 async fn create(
     grant: Authorized<TasksCreate>,
-    req: &mut Request,
+    once: Once<NewTaskBody>,
+    project_id: PathId,
     depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<Task>, ApiError> {
+) -> Result<Created<Task>, ApiError> {
     let app = App::of(depot);
-    let body: NewTaskBody = json::read(req).await?;
-    let project_id = request::id(req, "project_id")?;
     let (mut tx, room) = app.tenants.begin_capped::<_, Tasks>(grant.0).await?;
-    if !Project::hold(&mut tx, project_id).await? {
+    if let Some(earlier) = once.earlier(&mut tx).await? {
+        return Ok(earlier);
+    }
+    if !Project::keep(&mut tx, project_id.0).await? {
         return Err(ApiError::not_found());
     }
-    let assigned_to = body.assigned_to.map(|user| user.0);
+    let assigned_to = once.body.assigned_to.map(|user| user.0);
     check_assignee(&mut tx, assigned_to).await?;
     let new = NewTask {
-        project_id,
-        title: body.title.into_string(),
-        description: body.description.map(Description::into_string),
+        project_id: project_id.0,
+        title: once.body.title.as_str(),
+        description: once.body.description.as_ref().map(Description::as_str),
         assigned_to,
     };
     let task = Task::insert(&mut tx, room?, new).await.map_err(assignee_gone)?;
+    let created = Created::new(&format!("/orgs/{}/tasks/{}", task.org_id, task.id), &task);
+    once.keep(&mut tx, &created).await?;
     tx.commit().await?;
-    request::created(res, &format!("/orgs/{}/tasks/{}", task.org_id, task.id), task)
+    Ok(created)
 }
 
 #[handler]
 async fn list(
     grant: Authorized<TasksRead>,
-    req: &mut Request,
+    status: Choice<Status>,
+    page: PageQuery,
+    project_id: PathId,
     depot: &mut Depot,
 ) -> Result<Json<Listing<Task>>, ApiError> {
     let app = App::of(depot);
-    let status = match req.query::<&str>("status") {
-        None => None,
-        Some(word) => Some(Status::parse(word).map_err(|_| {
-            ApiError::invalid_parameter("status", "takes `todo`, `doing` or `done`")
-        })?),
-    };
-    let project_id = request::id(req, "project_id")?;
-    let scope = format!("tasks:{project_id}:{}", status.map_or("", Status::as_str));
-    let page = Page::of(req, &scope)?;
+    let (status, project) = (status.0, project_id.0);
+    let scope = format!("tasks:{project}:{}", status.map_or("", Status::as_str));
+    let page = page.of(&app.cursors, &scope)?;
     let mut tx = app.tenants.begin(grant.0).await?;
-    let tasks = Task::list(&mut tx, project_id, status, page.after(), page.fetch()).await?;
+    let tasks = Task::list(&mut tx, project, status, page.after(), page.fetch()).await?;
     tx.commit().await?;
     let tasks = tasks.ok_or_else(ApiError::not_found)?;
     Ok(Json(page.answer(tasks, |task| task.id)))
@@ -102,15 +109,15 @@ async fn list(
 #[handler]
 async fn show(
     grant: Authorized<TasksRead>,
-    req: &mut Request,
+    task_id: PathId,
+    known: IfNoneMatch,
     depot: &mut Depot,
-) -> Result<Json<Task>, ApiError> {
+) -> Result<Tagged<Task>, ApiError> {
     let app = App::of(depot);
-    let id = request::id(req, "task_id")?;
     let mut tx = app.tenants.begin(grant.0).await?;
-    let task = Task::find(&mut tx, id).await?;
+    let task = Task::find(&mut tx, task_id.0).await?;
     tx.commit().await?;
-    task.map(Json).ok_or_else(ApiError::not_found)
+    Ok(Tagged::unless(&known, &task.ok_or_else(ApiError::not_found)?))
 }
 
 #[derive(Deserialize)]
@@ -136,51 +143,56 @@ where
 #[handler]
 async fn update(
     grant: Authorized<TasksUpdate>,
-    req: &mut Request,
+    change: Body<TaskChangeBody>,
+    task_id: PathId,
+    seen: IfMatch,
     depot: &mut Depot,
-) -> Result<Json<Task>, ApiError> {
+) -> Result<Tagged<Task>, ApiError> {
     let app = App::of(depot);
-    let body: TaskChangeBody = json::read(req).await?;
-    let id = request::id(req, "task_id")?;
-    let change = TaskChange {
-        title: body.title.map(Title::into_string),
-        description: body.description.into_option().map(|text| text.map(Description::into_string)),
-        status: body.status,
-        assigned_to: body.assigned_to.into_option().map(|user| user.map(|user| user.0)),
-    };
+    let change = TaskChange::from(change.0);
     let mut tx = app.tenants.begin(grant.0).await?;
-    let task = Task::hold(&mut tx, id).await?.ok_or_else(ApiError::not_found)?;
+    let held = Task::hold(&mut tx, task_id.0).await?.ok_or_else(ApiError::not_found)?;
     let (role, caller) = (tx.access().role(), tx.principal().id());
-    if !may_update(role, caller, task.created_by, task.assigned_to) {
+    if !may_update(role, caller, held.created_by, held.assigned_to) {
         return Err(ApiError::new(&problems::FORBIDDEN));
     }
+    seen.check(&ETag::of(&held))?;
     check_assignee(&mut tx, change.assigned_to.flatten()).await?;
     let task = if change.is_empty() {
-        task
+        held
     } else {
-        Task::update(&mut tx, id, change).await.map_err(assignee_gone)?
+        Task::update(&mut tx, held.id, change).await.map_err(assignee_gone)?
     };
     tx.commit().await?;
-    Ok(Json(task))
+    Ok(Tagged::new(&task))
 }
 
 #[handler]
 async fn delete(
     grant: Authorized<TasksDelete>,
-    req: &mut Request,
+    task_id: PathId,
+    seen: IfMatch,
     depot: &mut Depot,
-    res: &mut Response,
-) -> Result<(), ApiError> {
+) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
-    let id = request::id(req, "task_id")?;
     let mut tx = app.tenants.begin(grant.0).await?;
-    let had = Task::delete(&mut tx, id).await?;
+    let gone = Task::delete(&mut tx, task_id.0).await?.ok_or_else(ApiError::not_found)?;
+    // The row is held by then. Refused, it comes back: the transaction is not committed.
+    seen.check(&ETag::of(&gone))?;
     tx.commit().await?;
-    if !had {
-        return Err(ApiError::not_found());
+    Ok(NoContent)
+}
+
+impl From<TaskChangeBody> for TaskChange {
+    fn from(body: TaskChangeBody) -> Self {
+        let description = body.description.into_option();
+        Self {
+            title: body.title.map(Title::into_string),
+            description: description.map(|text| text.map(Description::into_string)),
+            status: body.status,
+            assigned_to: body.assigned_to.into_option().map(|user| user.map(|user| user.0)),
+        }
     }
-    request::no_content(res);
-    Ok(())
 }
 
 /// Whoever is to do a task is a member. Someone who is not, here or anywhere, is refused alike.

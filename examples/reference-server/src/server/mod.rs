@@ -19,6 +19,7 @@ use crate::billing::{Background, Billing};
 use crate::config::{AppEnv, AuthConfig, Config};
 use crate::embedded::EmbeddedPostgres;
 use crate::http::body::BodyLimits;
+use crate::http::page::Cursors;
 use crate::http::service::{ShellOptions, service};
 use crate::layers::Layers;
 use crate::limits::{Limiter, Limits};
@@ -152,12 +153,14 @@ fn app(
     if let Some(previous) = &auth.jwt_secret_previous {
         hasher = hasher.with_previous(previous.reveal().as_bytes());
     }
+    let cursors = cursors(auth);
     Ok(App {
         tenants: database.tenants(standing.clone()),
         principals: database.principals(),
         system: database.system(),
         standing,
         hasher,
+        cursors,
         tokens: Arc::new(tokens(config.app_env, auth)?),
         mailer,
         billing: Billing::new(database.system(), config)?,
@@ -168,6 +171,16 @@ fn app(
         invite_ttl: auth.invite_ttl,
         reveal_tokens: !config.app_env.is_prod(),
     })
+}
+
+/// The cursors of a server, or of a command beside it, with these settings.
+#[must_use]
+pub fn cursors(auth: &AuthConfig) -> Cursors {
+    let cursors = Cursors::new(auth.jwt_secret.reveal().as_bytes());
+    match &auth.jwt_secret_previous {
+        Some(previous) => cursors.with_previous(previous.reveal().as_bytes()),
+        None => cursors,
+    }
 }
 
 fn tokens(env: AppEnv, auth: &AuthConfig) -> Result<JwtAuthenticator, StartError> {

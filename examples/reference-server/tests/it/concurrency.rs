@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::support::{Server, problem};
 
 /// Runs `work` in `crowd` tasks that start at the same moment.
-async fn at_once<F, Fut, T>(crowd: usize, work: F) -> Vec<T>
+pub(crate) async fn at_once<F, Fut, T>(crowd: usize, work: F) -> Vec<T>
 where
     F: Fn(usize) -> Fut,
     Fut: Future<Output = T> + Send + 'static,

@@ -6,14 +6,17 @@ mod admin;
 mod caps;
 mod checkout;
 mod concurrency;
+mod conditions;
 mod config;
 mod doctor;
 #[cfg(all(feature = "embedded", unix))]
 mod embedded;
 mod flow;
 mod hangups;
+mod idempotency;
 mod isolation;
 mod limits;
+mod lists;
 mod mail;
 mod mail_outbox;
 mod matrix;

@@ -32,7 +32,7 @@ struct Form {
 
 #[handler]
 async fn read_form(req: &mut Request) -> Result<String, ApiError> {
-    let Form { name, email, note } = json::read(req).await?;
+    let Form { name, email, note } = json::from_slice(&json::bytes(req).await?)?;
     Ok(format!("{} {} {}", name.as_str(), email.is_some(), note.into_option().is_some()))
 }
 

@@ -129,6 +129,24 @@ impl Server {
         answer(request.send().await.unwrap()).await
     }
 
+    /// The same with headers of one's own.
+    pub(crate) async fn send_with(
+        &self,
+        (method, path): (Method, &str),
+        who: &Person,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.base_url()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        answer(request.bearer_auth(&who.token).send().await.unwrap()).await
+    }
+
     pub(crate) async fn get(&self, path: &str, who: &Person) -> Answer {
         self.send(Method::GET, path, Some(&who.token), None).await
     }
@@ -207,6 +225,11 @@ impl Answer {
     /// The status and, of a problem, its code.
     pub(crate) fn outcome(&self) -> (u16, String) {
         (self.status, self.json()["code"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The value of a header; empty if there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// The body without the id of the request.

@@ -19,9 +19,8 @@ use crate::billing::Billing;
 use crate::billing::operations::{self, EventView};
 use crate::causes::with_causes;
 use crate::config::Config;
-use crate::http::page::{MAX_LIMIT, Page};
-use crate::server::Embedded;
-use crate::server::database;
+use crate::http::page::{Cursors, MAX_LIMIT, Page};
+use crate::server::{Embedded, cursors, database};
 
 /// What `webhooks` takes.
 #[derive(Debug, Subcommand)]
@@ -104,11 +103,11 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
     let (database, embedded) = database::open(config, Embedded::Persistent).await?;
     let system = database.system();
     let done = match arguments {
-        Arguments::List(arguments) => list(&system, arguments).await,
+        Arguments::List(arguments) => list(&system, &cursors(&config.auth), arguments).await,
         Arguments::Show(arguments) => show(&system, &arguments).await,
         Arguments::Replay(arguments) => {
             let billing = Billing::new(system, config)?;
-            replay(&billing, arguments).await
+            replay(&billing, &cursors(&config.auth), arguments).await
         }
     };
     database.close().await;
@@ -118,9 +117,14 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
     done
 }
 
-async fn list(system: &SystemPool, arguments: ListArguments) -> Result<(), CommandError> {
+async fn list(
+    system: &SystemPool,
+    cursors: &Cursors,
+    arguments: ListArguments,
+) -> Result<(), CommandError> {
     let filter = Filter::from(arguments.filter);
-    let page = Page::at(arguments.limit, arguments.cursor.as_deref(), &operations::scope(&filter))
+    let cursors = cursors.list(&operations::scope(&filter));
+    let page = Page::at(arguments.limit, arguments.cursor.as_deref(), cursors)
         .ok_or("`--cursor` takes the `next_cursor` of this very list")?;
     let listing = operations::page_of_events(system, &filter, &page).await?;
     if arguments.json {
@@ -164,13 +168,17 @@ struct Replayed {
     error: Option<String>,
 }
 
-async fn replay(billing: &Billing, arguments: ReplayArguments) -> Result<(), CommandError> {
+async fn replay(
+    billing: &Billing,
+    cursors: &Cursors,
+    arguments: ReplayArguments,
+) -> Result<(), CommandError> {
     let mut request = ReplayRequest::by(format!("mt-server, {}", arguments.actor));
     if arguments.force {
         request = request.force();
     }
     let ids = if arguments.event_ids.is_empty() {
-        all_of(billing, &arguments.filter.into()).await?
+        all_of(billing, cursors, &arguments.filter.into()).await?
     } else {
         arguments.event_ids
     };
@@ -202,11 +210,16 @@ const fn is_done_with(event: &LedgerEvent) -> bool {
 }
 
 /// The names of all events that there are of `filter`, oldest first: the order in which they came.
-async fn all_of(billing: &Billing, filter: &Filter) -> Result<Vec<String>, CommandError> {
-    let (scope, mut ids, mut cursor) = (operations::scope(filter), Vec::new(), None);
+async fn all_of(
+    billing: &Billing,
+    cursors: &Cursors,
+    filter: &Filter,
+) -> Result<Vec<String>, CommandError> {
+    let cursors = cursors.list(&operations::scope(filter));
+    let (mut ids, mut cursor) = (Vec::new(), None);
     loop {
-        let page =
-            Page::at(MAX_LIMIT, cursor.as_deref(), &scope).ok_or("the list was cut short")?;
+        let page = Page::at(MAX_LIMIT, cursor.as_deref(), cursors.clone())
+            .ok_or("the list was cut short")?;
         let system = billing.processor().ledger().system();
         let listing = operations::page_of_events(system, filter, &page).await?;
         ids.extend(listing.items.into_iter().map(|event| event.event_id));

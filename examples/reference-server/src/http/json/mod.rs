@@ -3,58 +3,81 @@
 //! First failure answers: content type or encoding (415), length (413), what is not JSON (400
 //! `invalid-request`), what is JSON but not what was asked for (422 `invalid-fields`).
 //!
-//! ```no_run
-//! use reference_server::http::fields::{Email, Name};
-//! use reference_server::http::json;
-//! use reference_server::http::problem::ApiError;
+//! [`Body`] is an argument of handlers. They are read in their order, so a body stands behind the grant
+//! ([`Authorized`](super::authorized::Authorized)): a stranger sees 404 whatever the body.
+//!
+//! ```
+//! use reference_server::http::authorized::Authorized;
+//! use reference_server::http::fields::Name;
+//! use reference_server::http::json::Body;
+//! use reference_server::model::ProjectsCreate;
 //! use salvo::prelude::*;
 //!
 //! #[derive(serde::Deserialize)]
 //! #[serde(deny_unknown_fields)]
-//! struct NewOrg {
+//! struct NewProject {
 //!     name: Name,
 //! }
 //!
 //! #[handler]
-//! async fn create(req: &mut Request) -> Result<String, ApiError> {
-//!     // … authorise first …
-//!     let new: NewOrg = json::read(req).await?;
-//!     Ok(new.name.into_string())
+//! async fn create(_grant: Authorized<ProjectsCreate>, body: Body<NewProject>) -> String {
+//!     body.0.name.into_string()
 //! }
 //! ```
 
 mod document;
 mod shape;
 
-use salvo::Request;
+use bytes::Bytes;
+use salvo::extract::{Extractible, Metadata};
 use salvo::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use salvo::{Depot, Request};
 use serde::de::DeserializeOwned;
 
 use super::body::{self, DEFAULT_LIMIT};
 use super::problem::ApiError;
 use super::problems;
 
-/// Reads the body of `req` as a JSON object of the shape of `T`.
+/// The body of a request, a JSON object of the shape of `T`.
 ///
 /// `T` should say `deny_unknown_fields`; members that are missing, unknown or of a wrong type are
 /// named by pointer. Where several values are wrong, all are listed.
 ///
-/// # Errors
+/// # When it refuses
 ///
 /// See the [module docs](self) for the order.
-pub async fn read<T: DeserializeOwned>(req: &mut Request) -> Result<T, ApiError> {
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<'ex, T: DeserializeOwned + Send> Extractible<'ex> for Body<T> {
+    fn metadata() -> &'static Metadata {
+        static METADATA: Metadata = Metadata::new("Body");
+        &METADATA
+    }
+
+    #[expect(refining_impl_trait, reason = "the server has one kind of error")]
+    async fn extract(req: &'ex mut Request, _: &'ex mut Depot) -> Result<Self, ApiError> {
+        Ok(Self(from_slice(&bytes(req).await?)?))
+    }
+}
+
+/// Reads the body of `req`, which has to say that it is JSON.
+///
+/// # Errors
+///
+/// The first two of the [module docs](self).
+pub async fn bytes(req: &mut Request) -> Result<Bytes, ApiError> {
     if !is_plain_json(req.headers()) {
         return Err(ApiError::new(&problems::UNSUPPORTED_MEDIA_TYPE));
     }
-    let bytes = body::read(req, DEFAULT_LIMIT).await?;
-    from_slice(&bytes)
+    body::read(req, DEFAULT_LIMIT).await
 }
 
-/// Reads `bytes` as [`read`] does.
+/// Reads `bytes` as a JSON object of the shape of `T`.
 ///
 /// # Errors
 ///
-/// As of [`read`], from the third on.
+/// The others of the [module docs](self).
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     shape::fit(document::parse(bytes)?)
 }

@@ -34,7 +34,7 @@ async fn create(
     res: &mut Response,
 ) -> Result<String, ApiError> {
     res.headers_mut().insert("x-of-the-handler", "it ran".parse().expect("plain text"));
-    let Form { name, .. } = json::read(req).await?;
+    let Form { name, .. } = json::from_slice(&json::bytes(req).await?)?;
     Ok(format!("{} {}", grant.0.access().role() == Role::Owner, name.as_str()))
 }
 

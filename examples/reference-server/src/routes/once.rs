@@ -1,0 +1,183 @@
+//! Creates that a client may send again: `Idempotency-Key`.
+//!
+//! The key is the client's name for a request. The first answer is kept with the change that it tells of,
+//! and given to whoever sends the same body to the same path under the same key, to the byte. Another
+//! body is refused. What failed or was refused is not remembered.
+
+use bytes::Bytes;
+use mt_core::access::Permission;
+use mt_core::auth::Principal;
+use mt_core::pg::idempotency::{KeptAnswer, RepeatError, Repeatable};
+use mt_core::pg::{SystemTx, TenantTx};
+use salvo::extract::{Extractible, Metadata};
+use salvo::http::header::{HeaderMap, HeaderName, HeaderValue};
+use salvo::prelude::*;
+use serde::de::DeserializeOwned;
+
+use crate::http::answer::Created;
+use crate::http::json;
+use crate::http::problem::ApiError;
+use crate::http::problems;
+use crate::refusals::internal;
+
+/// The header that carries the key.
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The most characters in a key.
+pub(super) const MAX_KEY: usize = 255;
+
+/// The body of a create, and the name that the client has given to the request, if any.
+#[derive(Debug)]
+pub(super) struct Once<T> {
+    /// The body.
+    pub(super) body: T,
+    request: Option<Repeatable>,
+}
+
+impl<T> Once<T> {
+    /// The answer to the first request of this name. Ask when the transaction is open, before anything
+    /// is decided that the first request may have changed.
+    pub(super) async fn earlier<P: Permission, L, A>(
+        &self,
+        tx: &mut TenantTx<P, L>,
+    ) -> Result<Option<Created<A>>, ApiError> {
+        let Some(request) = &self.request else { return Ok(None) };
+        request.earlier(tx).await?.map(again).transpose()
+    }
+
+    /// Keeps the answer. Do it last: what commits with it is what it tells of.
+    pub(super) async fn keep<P: Permission, L, A>(
+        &self,
+        tx: &mut TenantTx<P, L>,
+        answer: &Created<A>,
+    ) -> Result<(), ApiError> {
+        let Some(request) = &self.request else { return Ok(()) };
+        Ok(request.keep(tx, &kept(answer)?).await?)
+    }
+
+    /// [`earlier`](Self::earlier), outside of every org.
+    pub(super) async fn earlier_of<A>(
+        &self,
+        tx: &mut SystemTx,
+        caller: Principal,
+    ) -> Result<Option<Created<A>>, ApiError> {
+        let Some(request) = &self.request else { return Ok(None) };
+        request.earlier_of(tx, caller.id()).await?.map(again).transpose()
+    }
+
+    /// [`keep`](Self::keep), outside of every org.
+    pub(super) async fn keep_of<A>(
+        &self,
+        tx: &mut SystemTx,
+        caller: Principal,
+        answer: &Created<A>,
+    ) -> Result<(), ApiError> {
+        let Some(request) = &self.request else { return Ok(()) };
+        Ok(request.keep_of(tx, caller.id(), &kept(answer)?).await?)
+    }
+}
+
+fn kept<A>(answer: &Created<A>) -> Result<KeptAnswer, ApiError> {
+    let (headers, json) = answer.parts();
+    let headers = headers.iter().map(|(name, value)| {
+        let value = value.to_str().map_err(|error| internal(&error))?;
+        Ok((name.as_str().to_owned(), value.to_owned()))
+    });
+    Ok(KeptAnswer {
+        status: StatusCode::CREATED.as_u16(),
+        headers: headers.collect::<Result<_, ApiError>>()?,
+        body: json.to_vec(),
+    })
+}
+
+fn again<A>(answer: KeptAnswer) -> Result<Created<A>, ApiError> {
+    let headers = answer.headers.iter().map(|(name, value)| {
+        let name = HeaderName::try_from(name).map_err(|error| internal(&error))?;
+        let value = HeaderValue::try_from(value).map_err(|error| internal(&error))?;
+        Ok((name, value))
+    });
+    Ok(Created::again(headers.collect::<Result<_, ApiError>>()?, answer.body))
+}
+
+impl<'ex, T: DeserializeOwned + Send> Extractible<'ex> for Once<T> {
+    fn metadata() -> &'static Metadata {
+        static METADATA: Metadata = Metadata::new("Once");
+        &METADATA
+    }
+
+    #[expect(refining_impl_trait, reason = "the server has one kind of error")]
+    async fn extract(req: &'ex mut Request, _: &'ex mut Depot) -> Result<Self, ApiError> {
+        let bytes = json::bytes(req).await?;
+        let request = named(req, &bytes)?;
+        Ok(Self { body: json::from_slice(&bytes)?, request })
+    }
+}
+
+fn named(req: &Request, body: &Bytes) -> Result<Option<Repeatable>, ApiError> {
+    let Some(key) = key(req.headers())? else { return Ok(None) };
+    // Ids are taken in either case, and nothing else in a path has capitals.
+    let path = req.uri().path().to_ascii_lowercase();
+    Ok(Some(Repeatable::new(&path, key, body)))
+}
+
+/// The one key of a request, if it has one.
+fn key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let (Some(key), rest) = (keys.next(), keys.next()) else { return Ok(None) };
+    let is_name = |key: &str| {
+        (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    match key.to_str() {
+        Ok(key) if rest.is_none() && is_name(key) => Ok(Some(key)),
+        _ => Err(ApiError::invalid_request(
+            "`idempotency-key` takes 1 to 255 visible ASCII characters, once",
+        )),
+    }
+}
+
+impl From<RepeatError> for ApiError {
+    fn from(error: RepeatError) -> Self {
+        match error {
+            RepeatError::Mismatch => Self::new(&problems::IDEMPOTENCY_MISMATCH),
+            RepeatError::Pg(error) => error.into(),
+            other => internal(&other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(keys: &[&[u8]]) -> Option<Option<String>> {
+        let mut headers = HeaderMap::new();
+        for key in keys {
+            headers.append(IDEMPOTENCY_KEY, HeaderValue::from_bytes(key).unwrap());
+        }
+        key(&headers).ok().map(|key| key.map(str::to_owned))
+    }
+
+    #[test]
+    fn keys_are_visible_ascii() {
+        assert_eq!(read(&[]), Some(None));
+        let longest = [b'~'; MAX_KEY];
+        for key in [b"a".as_slice(), b"\"8e03978e-40d5\"", b"!", &longest] {
+            let text = String::from_utf8(key.to_vec()).unwrap();
+            assert_eq!(read(&[key]), Some(Some(text)));
+        }
+        let too_long = [b'~'; MAX_KEY + 1];
+        for keys in
+            [&[b"".as_slice()][..], &[b"a b"], &[b"\xe9"], &[b"a\tb"], &[&too_long], &[b"a", b"a"]]
+        {
+            assert_eq!(read(keys), None, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_comes_back_as_it_was_kept() {
+        let headers = vec![(HeaderName::from_static("etag"), HeaderValue::from_static("\"x\""))];
+        let answer = Created::<()>::again(headers, b"{}".to_vec());
+        let back: Created<()> = again(kept(&answer).unwrap()).unwrap();
+        assert_eq!(back.parts(), answer.parts());
+    }
+}
