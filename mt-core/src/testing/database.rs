@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
@@ -17,6 +18,8 @@ const URL: &str = "MT_TEST_DATABASE_URL";
 const POOLER_URL: &str = "MT_TEST_PGBOUNCER_URL";
 /// The variable that, when set, has [`TestDatabase::connect`] go through the pooler.
 const POOLED: &str = "MT_TEST_POOLED";
+/// How long a test waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A migrated database of a test's own, with a plain login. Gone from the server once the thread ends
 /// that has dropped the value.
@@ -120,7 +123,9 @@ impl TestDatabase {
         } else {
             self.login()
         };
-        Database::connect(DatabaseOptions::new(login).max_connections(connections)).await
+        let options = DatabaseOptions::new(login).max_connections(connections);
+        // Tests share a machine: that a connection takes its time says nothing about what they try.
+        Database::connect(options.acquire_timeout(PATIENCE)).await
     }
 
     /// A superuser's pool: row-level security does not apply to it. For setting up, and for seeing

@@ -1,6 +1,7 @@
 //! A request that is repeated is carried out once, and each time is given the answer of the first.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mt_core::auth::Principal;
 use mt_core::billing::StandingPolicy;
@@ -85,8 +86,10 @@ async fn without_the_lock_several_of_a_crowd_are_carried_out() {
     };
     let relay = Relay::rewriting(&world.db.login(), unlocked).await.unwrap();
     let login = relay.through(world.db.login());
-    world.database =
-        Database::connect(DatabaseOptions::new(login).max_connections(12)).await.unwrap();
+    let options = DatabaseOptions::new(login).max_connections(12);
+    let patient = options.acquire_timeout(Duration::from_secs(30));
+    world.database = Database::connect(patient).await.unwrap();
+    world.database.warm_up().await;
     world.tenants = world.database.tenants(StandingPolicy::default());
     let (notes, _) = crowd(world).await;
     assert!(notes > 1, "{notes} notes");
