@@ -78,6 +78,9 @@ lint: ## format, clippy, features, documentation, public types, licences and dep
 			MT_TEST_PASSWORD=x docker compose --file $$file config --quiet || exit; \
 		done; \
 	else echo 'the Compose client is not installed: its files are not checked'; fi
+	@if command -v promtool >/dev/null; then \
+		promtool check rules ops/prometheus/alerts.yml && promtool test rules ops/prometheus/alerts_test.yml; \
+	else echo 'promtool is not installed: the alerts are not checked'; fi
 	@if command -v shellcheck >/dev/null; then echo shellcheck; shellcheck -x -a $(SCRIPTS); \
 	else echo 'shellcheck is not installed: scripts are not checked'; fi
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! rate limit (by address) → authenticate → resolve org → load access (404) → rate limit (by caller and org)
+//!     → a seat of the org (503)
 //! ```
 //!
 //! Role and billing are decided where the handler gets its grant, and again in the transaction.
@@ -16,12 +17,15 @@ use mt_core::pg::TenantPool;
 use mt_tower::Guard;
 use mt_tower::authenticate::Authenticate;
 use mt_tower::load_access::LoadAccess;
+use mt_tower::observe::{Decision, Observed, Observer};
 use mt_tower::rate_limit::{ByPrincipalAndTenant, Class, ClientAddress, QuotaByAccess, RateLimit};
 use mt_tower::resolve_tenant::{PathParam, ResolveTenant};
 
 use crate::app::App;
+use crate::bulkhead::Bulkhead;
 use crate::config::RateLimitConfig;
 use crate::limits::Limiter;
+use crate::metrics::{GuardMetrics, LimitMetrics, Metrics};
 use crate::model::{Plan, Product};
 
 /// How many times the free plan's share the paying ones get.
@@ -34,17 +38,40 @@ pub struct Layers {
     tenants: TenantPool<Product>,
     limiter: Limiter,
     limits: RateLimitConfig,
+    bulkhead: Bulkhead,
+    decisions: GuardMetrics,
+    limited: LimitMetrics,
 }
 
 impl Layers {
-    /// The guards of `app`.
+    /// The guards of `app`, whose decisions `metrics` counts.
     #[must_use]
-    pub fn new(app: &App, limiter: Limiter, limits: RateLimitConfig) -> Self {
-        Self { tokens: Arc::clone(&app.tokens), tenants: app.tenants.clone(), limiter, limits }
+    pub fn new(
+        app: &App,
+        limiter: Limiter,
+        limits: RateLimitConfig,
+        seats: Option<NonZeroU32>,
+        metrics: &Metrics,
+    ) -> Self {
+        Self {
+            tokens: Arc::clone(&app.tokens),
+            tenants: app.tenants.clone(),
+            limiter,
+            limits,
+            bulkhead: Bulkhead::new(seats, metrics.org_share_refusals.clone()),
+            decisions: metrics.guards.clone(),
+            limited: metrics.limits.clone(),
+        }
     }
 
     pub(crate) fn authenticate(&self) -> impl Guard {
-        Authenticate::new(Arc::clone(&self.tokens))
+        let guard = Authenticate::new(Arc::clone(&self.tokens));
+        Observed::new("authenticate", guard, self.decisions.clone())
+    }
+
+    /// The seats of the org that access was loaded for.
+    pub(crate) fn bulkhead(&self) -> Bulkhead {
+        self.bulkhead.clone()
     }
 
     pub(crate) fn resolve_org() -> impl Guard {
@@ -52,19 +79,22 @@ impl Layers {
     }
 
     pub(crate) fn load_access(&self) -> impl Guard {
-        LoadAccess::<Product, _>::new(self.tenants.clone())
+        let guard = LoadAccess::<Product, _>::new(self.tenants.clone());
+        Observed::new("load_access", guard, self.decisions.clone())
     }
 
     /// Per client address, for each auth endpoint by itself.
     pub(crate) fn limit_auth(&self, endpoint: &'static str) -> impl Guard {
         let quota = self.limits.auth_per_minute.map(Quota::per_minute);
-        RateLimit::new("auth", self.limiter.clone(), Class(endpoint, self.client()), quota)
+        let key = Class(endpoint, self.client());
+        self.watched("auth", RateLimit::new("auth", self.limiter.clone(), key, quota), quota)
     }
 
     /// Per client address.
     pub(crate) fn limit_webhooks(&self) -> impl Guard {
         let quota = self.limits.webhooks_per_minute.map(Quota::per_minute);
-        RateLimit::new("webhooks", self.limiter.clone(), self.client(), quota)
+        let guard = RateLimit::new("webhooks", self.limiter.clone(), self.client(), quota);
+        self.watched("webhooks", guard, quota)
     }
 
     /// Per caller and org, by the org's plan.
@@ -73,7 +103,23 @@ impl Layers {
         let quota = QuotaByAccess::new(move |access: &Access<Product>| {
             free.map(|free| Quota::per_minute(share(free, access.plan())))
         });
-        RateLimit::new("api", self.limiter.clone(), ByPrincipalAndTenant, quota)
+        let guard = RateLimit::new("api", self.limiter.clone(), ByPrincipalAndTenant, quota);
+        self.watched("api", guard, free.map(Quota::per_minute))
+    }
+
+    /// A limit whose decisions are counted, if it is one.
+    fn watched<G: Guard>(
+        &self,
+        name: &'static str,
+        guard: G,
+        quota: Option<Quota>,
+    ) -> impl Guard + use<G> {
+        let metrics = quota.map(|_| self.limited.clone());
+        Observed::new(name, guard, move |decision: &Decision<'_>| {
+            if let Some(metrics) = &metrics {
+                Observer::decided(metrics, decision);
+            }
+        })
     }
 
     fn client(&self) -> ClientAddress {

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`app`] | what handlers work with |
 //! | [`billing`] | the server's side of Stripe |
+//! | [`bulkhead`] | no org gets the whole server |
 //! | [`cli`] | the commands of `mt-server` |
 //! | [`demo`] | the whole flow, as a client sees it |
 //! | [`doctor`] | whether a server with these settings could serve, and would keep tenants apart |
@@ -11,8 +12,9 @@
 //! | [`embedded`] | Postgres inside the process, for a machine that has none |
 //! | [`http`] | what all routes share: problems, strict bodies, pages, the shell around the router |
 //! | [`layers`] | which of `mt-tower`'s guards stand where |
-//! | [`logging`] | the log, on stderr |
+//! | [`logging`] | the log, on stderr, and traces |
 //! | [`mail`] | magic links and invites by SMTP |
+//! | [`metrics`] | what Prometheus reads |
 //! | [`model`] | roles, plans, permissions and caps: everything that decides |
 //! | [`product`] | projects and tasks, with their SQL |
 //! | [`routes`] | the API |
@@ -22,6 +24,7 @@
 
 pub mod app;
 pub mod billing;
+pub mod bulkhead;
 mod causes;
 pub mod cli;
 pub mod config;
@@ -35,6 +38,7 @@ pub mod limits;
 pub mod logging;
 mod magic_page;
 pub mod mail;
+pub mod metrics;
 pub mod model;
 pub mod product;
 mod refusals;

@@ -11,6 +11,7 @@ use salvo::http::header::RETRY_AFTER;
 
 use crate::http::problem::ApiError;
 use crate::http::problems;
+use crate::metrics::LimitMetrics;
 
 /// Counts in Redis, and while that is away in this process; or without a Redis in this process alone.
 #[derive(Clone)]
@@ -71,13 +72,18 @@ impl std::fmt::Debug for Limiter {
 pub struct Limits {
     limiter: Limiter,
     emails_per_hour: Option<NonZeroU32>,
+    decisions: LimitMetrics,
 }
 
 impl Limits {
-    /// At most `emails_per_hour` links to one address; `None` for no limit.
+    /// At most `emails_per_hour` links to one address; `None` for no limit. `decisions` counts them.
     #[must_use]
-    pub const fn new(limiter: Limiter, emails_per_hour: Option<NonZeroU32>) -> Self {
-        Self { limiter, emails_per_hour }
+    pub const fn new(
+        limiter: Limiter,
+        emails_per_hour: Option<NonZeroU32>,
+        decisions: LimitMetrics,
+    ) -> Self {
+        Self { limiter, emails_per_hour, decisions }
     }
 
     /// Counts a link to `email`.
@@ -90,6 +96,7 @@ impl Limits {
             .check(&key, Quota::per_hour(limit))
             .await
             .map_err(|NotCounted| ApiError::new(&problems::UNAVAILABLE))?;
+        self.decisions.decided("email", verdict.allowed);
         if verdict.allowed {
             return Ok(());
         }

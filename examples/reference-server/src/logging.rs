@@ -1,37 +1,115 @@
-//! The log: to stderr, because stdout is for data.
+//! The log, to stderr because stdout is for data, and traces for a collector where one is named.
+//!
+//! Both are told the same: the span of a request (`http/span.rs`) and what happens in it. Neither holds
+//! tokens, bodies or whole addresses, because nobody says them there.
 
 use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::EnvFilter;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogConfig, LogFormat};
 
-/// Starts logging for the whole process.
+/// Starts logging for the whole process, until what it returns is dropped.
 ///
-/// Without a configured format it is for people on a terminal and JSON lines elsewhere.
+/// Without a configured format it is for people on a terminal and JSON lines elsewhere. Not to be called
+/// within a runtime: the exporter makes a thread of its own.
 ///
 /// # Errors
 ///
 /// [`LoggingError`], also when logging was started before.
-pub fn init(config: &LogConfig) -> Result<(), LoggingError> {
+pub fn init(config: &LogConfig) -> Result<Logging, LoggingError> {
     let filter = EnvFilter::try_new(&config.filter)?;
+    let provider = exporter(config)?;
+    let traces = provider.as_ref().map(|provider| {
+        let tracer = opentelemetry::trace::TracerProvider::tracer(provider, "mt-server");
+        tracing_opentelemetry::layer().with_tracer(tracer)
+    });
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines(config))
+        .with(traces)
+        .try_init()
+        .map_err(|error| LoggingError::Started(error.into()))?;
+    Ok(Logging { provider })
+}
+
+fn lines<S>(config: &LogConfig) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+{
     let is_terminal = io::stderr().is_terminal();
     let format = config.format.unwrap_or(match is_terminal {
         true => LogFormat::Pretty,
         false => LogFormat::Json,
     });
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     match format {
         // Escape codes in a pipe or a file help nobody.
-        LogFormat::Pretty => log.with_ansi(is_terminal).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).with_current_span(true).try_init(),
+        LogFormat::Pretty => lines.with_ansi(is_terminal).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).boxed(),
     }
-    .map_err(LoggingError::Started)
+}
+
+/// What sends spans to the collector: in batches, from a thread of its own, given up when it does not take
+/// them. Headers, sampling and the service's name are read from OpenTelemetry's own variables.
+#[cfg(feature = "otlp")]
+fn exporter(config: &LogConfig) -> Result<Option<SdkTracerProvider>, LoggingError> {
+    use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
+    use opentelemetry_sdk::Resource;
+
+    let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
+    let endpoint = format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/'));
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(endpoint)
+        .build()
+        .map_err(|error| LoggingError::Exporter(error.into()))?;
+    let mut resource = Resource::builder();
+    if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
+        resource = resource.with_service_name("mt-server");
+    }
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(resource.build())
+        .build();
+    Ok(Some(provider))
+}
+
+#[cfg(not(feature = "otlp"))]
+fn exporter(config: &LogConfig) -> Result<Option<SdkTracerProvider>, LoggingError> {
+    match config.otlp_endpoint {
+        None => Ok(None),
+        Some(_) => Err(LoggingError::Exporter("built without the feature `otlp`".into())),
+    }
+}
+
+/// The log, while it runs. Dropped, it sends the spans that are left.
+#[derive(Debug)]
+#[must_use = "what was not exported yet is when this is dropped"]
+pub struct Logging {
+    provider: Option<SdkTracerProvider>,
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        if let Some(provider) = &self.provider {
+            // A collector that is away must not keep the process: they are gone then.
+            let _ = provider.shutdown_with_timeout(std::time::Duration::from_secs(2));
+        }
+    }
 }
 
 /// Why the log did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
+    /// Traces cannot be sent where they should be.
+    #[error("`OTEL_EXPORTER_OTLP_ENDPOINT` cannot be used")]
+    Exporter(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// `RUST_LOG` is not a filter.
     #[error("`RUST_LOG` is not a list of directives")]
     Filter(#[from] tracing_subscriber::filter::ParseError),

@@ -1,6 +1,7 @@
 //! The one pool of connections, and what is refused at its door.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -8,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres, Row as _};
 
 use super::open_tx::{End, OpenTx};
+use super::pool_stats::{PoolStats, Waits};
 use super::{PgError, PrincipalPool, SystemPool, TenantPool, session};
 use crate::access::AccessModel;
 use crate::billing::StandingPolicy;
@@ -108,6 +110,7 @@ impl DatabaseOptions {
 pub struct Database {
     pool: PgPool,
     statements: Statements,
+    waits: Arc<Waits>,
 }
 
 impl Database {
@@ -159,7 +162,7 @@ impl Database {
             })
             .connect_with(connect)
             .await?;
-        let database = Self { pool, statements };
+        let database = Self { pool, statements, waits: Arc::default() };
         database.check_roles(privileged_login).await?;
         Ok(database)
     }
@@ -232,7 +235,17 @@ impl Database {
     }
 
     pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, PgError> {
-        Ok(self.pool.acquire().await?)
+        let wait = self.waits.begin();
+        let connection = self.pool.acquire().await?;
+        wait.got_one();
+        Ok(connection)
+    }
+
+    /// How the pool is doing.
+    #[must_use]
+    pub fn pool_stats(&self) -> PoolStats {
+        let max = self.pool.options().get_max_connections();
+        self.waits.stats(max, self.pool.size(), self.pool.num_idle())
     }
 
     /// Whether statements are prepared under names: as asked for, or as it was found out.

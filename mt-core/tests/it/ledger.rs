@@ -6,6 +6,7 @@ mod outbox;
 mod replay;
 mod retries;
 mod standard;
+mod stats;
 mod wake;
 mod workers;
 

@@ -45,7 +45,8 @@ async fn play_to_own_server(mut config: Config) -> Result<(), CommandError> {
     config.database.url = None;
     config.redis.url = None;
     config.mail = None;
-    let Started { service, readiness, behind } = start(&config, Embedded::Temporary).await?;
+    config.metrics_addr = None;
+    let Started { service, readiness, behind, .. } = start(&config, Embedded::Temporary).await?;
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
     let base_url = format!("http://{}", listener.local_addr()?);
     let (stop, stopped) = oneshot::channel::<()>();

@@ -88,9 +88,10 @@ pub fn run() -> ExitCode {
         // They say on stdout whatever there is to be said.
         "error".clone_into(&mut config.log.filter);
     }
-    if let Err(error) = logging::init(&config.log) {
-        return failed(&error);
-    }
+    let _logging = match logging::init(&config.log) {
+        Ok(logging) => logging,
+        Err(error) => return failed(&error),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),

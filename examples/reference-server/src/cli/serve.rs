@@ -1,7 +1,14 @@
 //! `mt-server serve`.
 
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use clap::Args;
+use salvo::Service;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::CommandError;
 use crate::config::Config;
@@ -20,13 +27,18 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(config: Config) -> Result<(), CommandError> {
-    let Started { service, readiness, behind } = start(&config, Embedded::Persistent).await?;
+    let Started { service, readiness, behind, metrics } =
+        start(&config, Embedded::Persistent).await?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
     let address = listener.local_addr()?;
     let database = if behind.is_embedded() { "embedded Postgres" } else { "DATABASE_URL" };
     tracing::info!(%address, database, "listening on http://{address}, with {database}");
+    let metrics = match config.metrics_addr.zip(metrics) {
+        Some((address, service)) => Some(Metrics::serve(address, service).await?),
+        None => None,
+    };
     let patience = Patience { stop: config.shutdown_grace, ..Patience::default() };
     let shutdown = async move {
         if let Err(error) = shutdown_signal().await {
@@ -36,5 +48,38 @@ pub(super) async fn run(config: Config) -> Result<(), CommandError> {
         tracing::info!("stopping");
     };
     serve(listener, service, shutdown, patience).await?;
+    // The last to go: somebody may want to know how it ends.
+    if let Some(metrics) = metrics {
+        metrics.stop().await?;
+    }
     behind.stop().await
+}
+
+/// The page at `METRICS_ADDR`, while it is served.
+struct Metrics {
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<io::Result<()>>,
+}
+
+impl Metrics {
+    async fn serve(address: SocketAddr, service: Service) -> Result<Self, CommandError> {
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| format!("cannot listen on METRICS_ADDR, {address}: {error}"))?;
+        let address = listener.local_addr()?;
+        tracing::info!(%address, "metrics at http://{address}/metrics");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let shutdown = async move {
+            let _ = stopped.await;
+        };
+        let patience = Patience { stop: Duration::from_secs(1), ..Patience::default() };
+        let served = tokio::spawn(serve(listener, service, shutdown, patience));
+        Ok(Self { stop, served })
+    }
+
+    async fn stop(self) -> Result<(), CommandError> {
+        // Nobody listens if it has ended by itself.
+        let _ = self.stop.send(());
+        Ok(self.served.await??)
+    }
 }

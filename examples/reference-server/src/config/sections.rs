@@ -32,6 +32,8 @@ pub struct DatabaseConfig {
     pub max_connections: NonZeroU32,
     /// `ACCESS_CACHE_SECONDS`: how long a membership is remembered; zero: not at all.
     pub access_cache: Duration,
+    /// `ORG_MAX_IN_FLIGHT`: how many requests of one org are worked on at once; `None`: any number.
+    pub org_max_in_flight: Option<NonZeroU32>,
 }
 
 impl DatabaseConfig {
@@ -39,10 +41,17 @@ impl DatabaseConfig {
         let takes = "a URL such as `postgres://user:password@host:5432/database`";
         let url = r.secret("DATABASE_URL", takes, is_postgres);
         let migrate_url = r.secret("MIGRATE_DATABASE_URL", takes, is_postgres);
+        let max_connections = r.count("DATABASE_MAX_CONNECTIONS", 16, 10_000);
+        let most_of_them = (max_connections.get() * 3).div_ceil(4);
         Self {
             migrate_url: migrate_url.or_else(|| url.clone()),
             url,
-            max_connections: r.count("DATABASE_MAX_CONNECTIONS", 16, 10_000),
+            max_connections,
+            org_max_in_flight: NonZeroU32::new(r.number(
+                "ORG_MAX_IN_FLIGHT",
+                most_of_them,
+                0..=10_000,
+            )),
             access_cache: r.seconds("ACCESS_CACHE_SECONDS", 0, 0..=3600),
         }
     }
@@ -253,6 +262,8 @@ pub struct LogConfig {
     pub filter: String,
     /// `LOG_FORMAT`; `None`: pretty on a terminal, else JSON.
     pub format: Option<LogFormat>,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: where traces go; `None`: nowhere.
+    pub otlp_endpoint: Option<Url>,
 }
 
 impl LogConfig {
@@ -264,6 +275,11 @@ impl LogConfig {
         Self {
             filter: filter.unwrap_or_else(|| "info".to_owned()),
             format: r.optional("LOG_FORMAT", "`json` or `pretty`", LogFormat::parse),
+            otlp_endpoint: r.optional(
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                "an http or https URL without user or query",
+                values::plain_url,
+            ),
         }
     }
 }

@@ -116,13 +116,14 @@ impl Config {
 }
 
 impl DatabaseConfig {
-    fn shown(&self) -> [Setting; 4] {
-        let Self { url, migrate_url, max_connections, access_cache } = self;
+    fn shown(&self) -> [Setting; 5] {
+        let Self { url, migrate_url, max_connections, access_cache, org_max_in_flight } = self;
         [
             Setting::address("DATABASE_URL", url.as_ref()),
             Setting::address("MIGRATE_DATABASE_URL", migrate_url.as_ref()),
             Setting::new("DATABASE_MAX_CONNECTIONS", max_connections),
             Setting::seconds("ACCESS_CACHE_SECONDS", *access_cache),
+            Setting::quota("ORG_MAX_IN_FLIGHT", *org_max_in_flight),
         ]
     }
 }
@@ -199,11 +200,12 @@ impl WebhookConfig {
 }
 
 impl LogConfig {
-    fn shown(&self) -> [Setting; 2] {
-        let Self { filter, format } = self;
+    fn shown(&self) -> [Setting; 3] {
+        let Self { filter, format, otlp_endpoint } = self;
         [
             Setting::new("RUST_LOG", filter),
             Setting::optional("LOG_FORMAT", format.map(LogFormat::as_str)),
+            Setting::optional("OTEL_EXPORTER_OTLP_ENDPOINT", otlp_endpoint.as_ref()),
         ]
     }
 }

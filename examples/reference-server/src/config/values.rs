@@ -78,14 +78,7 @@ pub struct BaseUrl(Url);
 
 impl BaseUrl {
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let url = Url::parse(text).ok()?;
-        let is_plain = matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none();
-        is_plain.then_some(Self(url))
+        plain_url(text).map(Self)
     }
 
     /// The address without a slash at its end, so that a path can follow.
@@ -120,6 +113,18 @@ pub(super) fn origin(text: &str) -> Option<HeaderValue> {
     let is_origin =
         matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text;
     is_origin.then(|| HeaderValue::try_from(text).ok())?
+}
+
+/// An http or https URL without user, query or fragment.
+pub(super) fn plain_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let is_plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    is_plain.then_some(url)
 }
 
 /// Whether `text` is a URL of one of `schemes` with a host.

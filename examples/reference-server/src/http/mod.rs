@@ -10,6 +10,7 @@
 //! | [`json`], [`fields`], [`body`] | strict reading of bodies |
 //! | [`path_id`] | ids in paths |
 //! | [`answer`], [`etag`] | answers that tell where and in which state something is |
+//! | [`observe`], `span` | who is told of requests: metrics, log and traces |
 //! | [`operations`] | what a router offers, for tests |
 //! | [`guard`] | `mt-tower`'s guards as salvo handlers |
 //! | [`authorized`] | a permission as an argument of a handler |
@@ -30,6 +31,7 @@ pub mod headers;
 pub mod json;
 mod listener;
 mod method;
+pub mod observe;
 pub mod operations;
 pub mod page;
 pub mod path_id;
@@ -39,6 +41,7 @@ pub mod query;
 pub mod request_id;
 pub mod service;
 mod shell;
+mod span;
 
 /// What `value` is as JSON.
 fn to_json<T: serde::Serialize>(value: &T) -> Vec<u8> {

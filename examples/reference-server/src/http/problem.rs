@@ -149,6 +149,7 @@ impl ApiError {
         };
         let json = serde_json::to_vec(&document).expect("text, numbers and JSON values serialize");
         res.status_code(kind.status);
+        res.extensions.insert(kind);
         let answer = res.headers_mut();
         answer.remove(CONTENT_ENCODING);
         answer.remove(CONTENT_LENGTH);

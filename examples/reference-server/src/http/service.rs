@@ -14,6 +14,7 @@ use super::body::BodyLimits;
 use super::cors::Cors;
 use super::listener::Listener;
 use super::method::HeadAsGet;
+use super::observe::Observers;
 use super::shell::Shell;
 
 /// What the shell wants to know.
@@ -23,6 +24,8 @@ pub struct ShellOptions {
     pub body_limits: BodyLimits,
     /// Origins whose scripts may read answers.
     pub cors_origins: Vec<HeaderValue>,
+    /// Who is told of requests.
+    pub observers: Observers,
 }
 
 /// Puts `router` in its shell.
@@ -36,6 +39,7 @@ pub fn service(router: Router, options: ShellOptions) -> Service {
         router: Arc::clone(&router),
         body_limits: options.body_limits,
         cors: Cors::new(options.cors_origins),
+        observers: options.observers,
     };
     Service::new(router).hoop(shell)
 }

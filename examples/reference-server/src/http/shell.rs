@@ -15,14 +15,15 @@ use salvo::http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use salvo::http::{HeaderValue, Method, ResBody, StatusCode, Version};
 use salvo::routing::{FlowCtrl, Router};
 use salvo::{Depot, Handler, Request, Response, async_trait};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::body::BodyLimits;
 use super::cors::Cors;
+use super::observe::{Answered, Exchange, Observers};
 use super::problem::ApiError;
 use super::problems::{self, Kind};
 use super::request_id::{RequestId, X_REQUEST_ID};
-use super::{head, headers, method};
+use super::{head, headers, method, span};
 
 /// See the [module docs](self).
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub(super) struct Shell {
     pub(super) router: Arc<Router>,
     pub(super) body_limits: BodyLimits,
     pub(super) cors: Cors,
+    pub(super) observers: Observers,
 }
 
 /// What to do with a request whose head has been looked at.
@@ -51,20 +53,14 @@ impl Handler for Shell {
         let id = RequestId::choose(req.headers());
         let is_head = method::take_head(req);
         req.extensions_mut().insert(id.clone());
-        let span = tracing::info_span!(
-            "request",
-            request_id = %id,
-            method = %if is_head { &Method::HEAD } else { req.method() },
-            // Never the query: it is where tokens end up by mistake.
-            path = req.uri().path(),
-        );
+        let asked = if is_head { Method::HEAD } else { req.method().clone() };
+        let span = span::of(req, &id, &asked);
+        let exchange = Exchange::begin(&self.observers);
         async {
             self.answer(&id, req, depot, res, ctrl).await;
-            if is_head {
-                *req.method_mut() = Method::HEAD;
-            }
+            *req.method_mut() = asked;
             self.finish(&id, req, res);
-            tracing::debug!(status = res.status_code.map(|status| status.as_u16()), "answered");
+            tell(exchange, req, res);
         }
         .instrument(span)
         .await;
@@ -139,6 +135,23 @@ impl Shell {
             res.replace_body(ResBody::None);
         }
     }
+}
+
+/// Writes the answer into the span and the log, and tells who wants to know.
+fn tell(exchange: Exchange, req: &Request, res: &Response) {
+    let route = req.matched_path();
+    let answered = Answered {
+        method: req.method(),
+        route: (!route.is_empty()).then_some(route),
+        // salvo answers so where nobody has said anything.
+        status: res.status_code.unwrap_or(StatusCode::NOT_FOUND),
+        problem: res.extensions.get::<&'static Kind>().map(|kind| kind.code),
+        took: exchange.took(),
+        extensions: req.extensions(),
+    };
+    span::record(&Span::current(), &answered);
+    tracing::info!(took_ms = answered.took.as_secs_f64() * 1000.0, "answered");
+    exchange.answered(&answered);
 }
 
 /// Whether a handler has said its error in JSON of its own, as `/ready` does, or as a problem.

@@ -15,6 +15,7 @@ pub mod health;
 mod invites;
 mod me;
 mod members;
+pub mod metrics;
 mod once;
 mod orgs;
 pub mod problems;
@@ -37,6 +38,7 @@ pub fn router(app: Arc<App>, layers: &Layers, readiness: health::Readiness) -> R
         .hoop(SalvoGuard::new(Layers::resolve_org()))
         .hoop(SalvoGuard::new(layers.load_access()))
         .hoop(SalvoGuard::new(layers.limit_api()))
+        .hoop(layers.bulkhead())
         .push(orgs::one())
         .push(members::routes())
         .push(invites::of_org())

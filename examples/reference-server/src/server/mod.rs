@@ -11,19 +11,20 @@ use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::pg::Database;
 use mt_core::token::TokenHasher;
-use salvo::Service;
-use salvo::async_trait;
+use salvo::{Router, Service, async_trait};
 
 use crate::app::App;
 use crate::billing::{Background, Billing};
 use crate::config::{AppEnv, AuthConfig, Config};
 use crate::embedded::EmbeddedPostgres;
 use crate::http::body::BodyLimits;
+use crate::http::observe::Observers;
 use crate::http::page::Cursors;
 use crate::http::service::{ShellOptions, service};
 use crate::layers::Layers;
 use crate::limits::{Limiter, Limits};
 use crate::mail::{Mailer, Seal};
+use crate::metrics::{Metrics, Sources};
 use crate::routes::health::{Checks, Readiness};
 use crate::routes::{self, webhooks};
 
@@ -45,6 +46,8 @@ pub struct Started {
     pub readiness: Readiness,
     /// What is to be stopped when it has answered for the last time.
     pub behind: Behind,
+    /// What answers at `METRICS_ADDR`, where there is one.
+    pub metrics: Option<Service>,
 }
 
 /// What stands behind the service, and outlives its last request.
@@ -107,7 +110,16 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
         Some(url) => Limiter::redis(url.reveal())?,
         None => Limiter::in_process(),
     };
-    let mut app = app(config, &database, limiter.clone(), mailer(config)?)?;
+    let billing = Billing::new(database.system(), config)?;
+    let sources = Sources {
+        database: database.clone(),
+        limiter: limiter.clone(),
+        ledger: billing.processor().ledger().clone(),
+    };
+    let metrics = Arc::new(Metrics::new(sources, config.metrics_addr.is_some()));
+    let limits =
+        Limits::new(limiter.clone(), config.rate_limits.email_per_hour, metrics.limits.clone());
+    let mut app = app(config, &database, limits, mailer(config)?, billing)?;
     let access_changes = match config.database.access_cache {
         Duration::ZERO => None,
         ttl => {
@@ -120,17 +132,28 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     let app = Arc::new(app);
     let checks = Dependencies { database: database.clone(), limiter: limiter.clone() };
     let readiness = Readiness::new(checks, config.redis.required_for_ready);
-    let layers = Layers::new(&app, limiter, config.rate_limits.clone());
+    let seats = config.database.org_max_in_flight;
+    let layers = Layers::new(&app, limiter, config.rate_limits.clone(), seats, &metrics);
     // The embedded engine has one, and two who wait for it would be one too many.
     let connections = if embedded.is_some() { 1 } else { usize::MAX };
     let background = Background::start(&app, config, connections);
-    let router = routes::router(app, &layers, readiness.clone());
+    let mut router = routes::router(app, &layers, readiness.clone());
+    let observers = Observers::one(Arc::clone(&metrics.requests) as _);
+    let page = routes::metrics::routes(metrics);
+    let metrics = match config.metrics_addr {
+        Some(_) => Some(service(Router::new().push(page), ShellOptions::default())),
+        None => {
+            router = router.push(page);
+            None
+        }
+    };
     let options = ShellOptions {
         body_limits: BodyLimits::default().with(webhooks::PATH, webhooks::MAX_BYTES),
         cors_origins: config.cors_origins.clone(),
+        observers,
     };
     let behind = Behind { database, embedded, background, access_changes };
-    Ok(Started { service: service(router, options), readiness, behind })
+    Ok(Started { service: service(router, options), readiness, behind, metrics })
 }
 
 fn mailer(config: &Config) -> Result<Mailer, StartError> {
@@ -144,8 +167,9 @@ fn mailer(config: &Config) -> Result<Mailer, StartError> {
 fn app(
     config: &Config,
     database: &Database,
-    limiter: Limiter,
+    limits: Limits,
     mailer: Mailer,
+    billing: Billing,
 ) -> Result<App, StartError> {
     let standing = StandingPolicy::default().with_grace(config.billing_grace);
     let auth = &config.auth;
@@ -163,8 +187,8 @@ fn app(
         cursors,
         tokens: Arc::new(tokens(config.app_env, auth)?),
         mailer,
-        billing: Billing::new(database.system(), config)?,
-        limits: Limits::new(limiter, config.rate_limits.email_per_hour),
+        billing,
+        limits,
         admin_token: config.admin_token.clone(),
         base_url: config.base_url.as_str().to_owned(),
         magic_link_ttl: auth.magic_link_ttl,

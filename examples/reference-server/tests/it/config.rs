@@ -27,6 +27,7 @@ fn nothing_set_is_a_server_on_this_machine() {
     assert!(config.database.url.is_none() && config.database.migrate_url.is_none());
     assert_eq!(config.database.max_connections.get(), 16);
     assert_eq!(config.database.access_cache, Duration::ZERO);
+    assert_eq!(config.database.org_max_in_flight.map(u32::from), Some(12));
     assert!(config.redis.url.is_none() && config.redis.required_for_ready);
     assert!(config.auth.jwt_secret.reveal().len() >= 32);
     assert!(config.auth.jwt_secret_previous.is_none());
@@ -79,6 +80,7 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
     ("MIGRATE_DATABASE_URL", &["postgres://u:p@h/d"], &["u:p@h/d"]),
     ("DATABASE_MAX_CONNECTIONS", &["1", "10000"], &["0", "10001", "many"]),
     ("ACCESS_CACHE_SECONDS", &["0", "3600"], &["3601", "-1", "1s"]),
+    ("ORG_MAX_IN_FLIGHT", &["0", "10000"], &["10001", "-1", "many"]),
     ("REDIS_URL", &["redis://h", "rediss://:p@h:6380/1"], &["h:6379", "http://h", "redis://"]),
     ("READY_REQUIRES_REDIS", &["true", "false"], &["1", "yes", "True"]),
     ("JWT_SECRET", &["short", "é"], &[]),
@@ -132,6 +134,11 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
     ("METRICS_ADDR", &["127.0.0.1:9000", "[::]:9000"], &["9000", "127.0.0.1", "localhost:9000"]),
     ("RUST_LOG", &["debug", "info,sqlx=warn"], &["loud=very", "a=b=c"]),
     ("LOG_FORMAT", &["json", "pretty"], &["xml", "JSON"]),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        &["http://localhost:4318", "https://otel.example/x"],
+        &["localhost:4318", "grpc://x", "http://u:p@x"],
+    ),
     ("SHUTDOWN_GRACE_SECONDS", &["0", "3600"], &["3601", "10s"]),
 ];
 

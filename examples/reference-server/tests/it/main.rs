@@ -3,6 +3,7 @@
 
 mod access_cache;
 mod admin;
+mod bulkhead;
 mod caps;
 mod checkout;
 mod concurrency;
@@ -17,12 +18,15 @@ mod idempotency;
 mod isolation;
 mod limits;
 mod lists;
+mod logs;
 mod mail;
 mod mail_outbox;
 mod matrix;
+mod metrics;
 mod policy;
 mod pooler;
 mod problems;
+mod process_log;
 mod processes;
 mod reconcile_cli;
 mod refusals;

@@ -71,7 +71,7 @@ impl Server {
             vars.insert((*name).to_owned(), (*value).to_owned());
         }
         let config = Config::from_vars(|name| vars.get(name).cloned()).unwrap();
-        let Started { service, readiness, behind } =
+        let Started { service, readiness, behind, .. } =
             start(&config, Embedded::Temporary).await.unwrap();
         let operations = operations(&service.router);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

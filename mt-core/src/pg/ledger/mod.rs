@@ -88,6 +88,7 @@ mod provider;
 mod replay;
 mod retention;
 mod settle;
+mod stats;
 mod steps;
 mod stop;
 mod store;
@@ -102,6 +103,7 @@ pub use self::policy::RetryPolicy;
 pub use self::protocol::{Ledger, Receipt};
 pub use self::provider::{Outcome, Provider, Setback};
 pub use self::replay::{ReplayError, ReplayRequest};
+pub use self::stats::{Backlog, LedgerStats};
 #[cfg(feature = "testing")]
 pub use self::steps::Step;
 pub use self::wake::{wake, wake_held};

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, Semaphore};
 use super::claim::claim;
 use super::intake::Intake;
 use super::settle::{Verdict, hold, settle, undo};
+use super::stats::Tally;
 use super::steps::{Step, Watcher};
 use super::store::Stored;
 use super::{Claimed, Delivery, EventStatus, Outcome, Provider, RetryPolicy, Setback};
@@ -38,6 +39,7 @@ pub(super) struct Shared<P> {
     intake: Intake,
     at_once: Semaphore,
     watcher: Watcher,
+    pub(super) tally: Tally,
 }
 
 /// What became of a delivery.
@@ -71,9 +73,9 @@ impl<P: Provider> Ledger<P> {
     fn with(system: SystemPool, provider: P, policy: RetryPolicy, watcher: Watcher) -> Self {
         let intake = Intake::new(system.clone(), P::NAME, policy.lease);
         let (due, at_once) = (Notify::new(), Semaphore::new(AT_ONCE));
-        Self {
-            shared: Arc::new(Shared { provider, system, policy, due, intake, at_once, watcher }),
-        }
+        let tally = Tally::default();
+        let shared = Shared { provider, system, policy, due, intake, at_once, watcher, tally };
+        Self { shared: Arc::new(shared) }
     }
 
     /// At most `count` events are applied at once by those who bring them, instead of four. With 0 all are
@@ -146,6 +148,7 @@ impl<P: Provider> Shared<P> {
         let stored = self.intake.take(delivery, permit.is_ok()).await?;
         self.watcher.reached(Step::Recorded);
         let duplicate = matches!(stored, Stored::Known(_));
+        self.tally.stored(duplicate);
         let mut status = stored.status();
         match stored {
             Stored::Claimed(claimed) => match self.work_on(&claimed).await {
@@ -169,7 +172,10 @@ impl<P: Provider> Shared<P> {
         self.watcher.reached(Step::Claimed);
         // The provider's code may panic: that is a failure like others, and runs out of attempts.
         let failure = match AssertUnwindSafe(self.attempt(claimed)).catch_unwind().await {
-            Ok(Ok(status)) => return Ok(status),
+            Ok(Ok(status)) => {
+                self.tally.attempted(status);
+                return Ok(status);
+            }
             Ok(Err(error)) => {
                 tracing::warn!(
                     event = claimed.event.event_id,
@@ -185,7 +191,9 @@ impl<P: Provider> Shared<P> {
                 Outcome::Failed(Setback::new("panic", "the log says where"))
             }
         };
-        self.mark(claimed, &failure).await
+        let status = self.mark(claimed, &failure).await?;
+        self.tally.attempted(status);
+        Ok(status)
     }
 
     /// Effect and mark, in one transaction.

@@ -1,0 +1,89 @@
+//! Who is told of requests, for metrics.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::Extensions;
+use salvo::http::{Method, StatusCode};
+
+/// Is told of every request. It is called in the middle of one, so it must not wait.
+pub trait RequestObserver: Send + Sync + 'static {
+    /// A request has come.
+    fn begun(&self);
+
+    /// A request has been answered.
+    fn answered(&self, answered: &Answered<'_>);
+
+    /// A request has ended without an answer: its client has gone.
+    fn gone(&self, after: Duration);
+}
+
+/// A request, and what was answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path's template; `None` where no route has the path.
+    pub route: Option<&'a str>,
+    /// The status.
+    pub status: StatusCode,
+    /// Of a problem, its code.
+    pub problem: Option<&'static str>,
+    /// How long it took until there was an answer.
+    pub took: Duration,
+    /// The request's extensions, where principal and access are.
+    pub extensions: &'a Extensions,
+}
+
+/// Somebody to be told, or nobody.
+#[derive(Clone, Default)]
+pub struct Observers(Option<Arc<dyn RequestObserver>>);
+
+impl Observers {
+    /// Tells `observer`.
+    #[must_use]
+    pub fn one(observer: Arc<dyn RequestObserver>) -> Self {
+        Self(Some(observer))
+    }
+}
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Observers").field(&self.0.is_some()).finish()
+    }
+}
+
+/// A request under way. Dropped before it is answered, it is told as gone.
+pub(super) struct Exchange {
+    observer: Option<Arc<dyn RequestObserver>>,
+    since: Instant,
+}
+
+impl Exchange {
+    pub(super) fn begin(observers: &Observers) -> Self {
+        let observer = observers.0.clone();
+        if let Some(observer) = &observer {
+            observer.begun();
+        }
+        Self { observer, since: Instant::now() }
+    }
+
+    pub(super) fn took(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    pub(super) fn answered(mut self, answered: &Answered<'_>) {
+        if let Some(observer) = self.observer.take() {
+            observer.answered(answered);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(observer) = self.observer.take() {
+            observer.gone(self.since.elapsed());
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The span of a request: what every line of the log about it says.
+//!
+//! | field | |
+//! | --- | --- |
+//! | `request_id` | also in the answer |
+//! | `trace_id`, `span_id` | the request's place in a trace: the caller's by `traceparent` (W3C Trace Context), or its own |
+//! | `method`, `path` | without the query, which is where tokens end up by mistake |
+//! | `principal.id`, `tenant.id` | once they are somebody's, written by the guards |
+//! | `route`, `status`, `problem.code` | with the answer |
+//!
+//! With an exporter ([`logging`](crate::logging)) the ids are those of the exported span.
+
+use std::sync::LazyLock;
+
+use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
+use salvo::Request;
+use salvo::http::{HeaderMap, Method};
+use tracing::Span;
+use tracing::field::{Empty, display};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::observe::Answered;
+use super::request_id::RequestId;
+
+static PROPAGATOR: LazyLock<TraceContextPropagator> = LazyLock::new(TraceContextPropagator::new);
+
+/// The span of `req`, in the caller's trace if it names one.
+pub(super) fn of(req: &Request, id: &RequestId, method: &Method) -> Span {
+    let span = tracing::info_span!(
+        "request",
+        otel.kind = "server",
+        otel.name = Empty,
+        request_id = %id,
+        trace_id = Empty,
+        span_id = Empty,
+        method = %method,
+        path = req.uri().path(),
+        principal.id = Empty,
+        tenant.id = Empty,
+        route = Empty,
+        status = Empty,
+        problem.code = Empty,
+    );
+    if !span.is_disabled() {
+        place(&span, req.headers());
+    }
+    span
+}
+
+/// Writes down what became of it.
+pub(super) fn record(span: &Span, answered: &Answered<'_>) {
+    span.record("status", answered.status.as_u16());
+    if let Some(route) = answered.route {
+        span.record("route", route);
+        span.record("otel.name", display(format_args!("{} {route}", answered.method)));
+    }
+    if let Some(code) = answered.problem {
+        span.record("problem.code", code);
+    }
+}
+
+fn place(span: &Span, headers: &HeaderMap) {
+    let parent = PROPAGATOR.extract(&Headers(headers));
+    // Nobody exports: then there is no other span to be the child of, and the ids are made here.
+    let _ = span.set_parent(parent.clone());
+    let exported = span.context();
+    let exported = exported.span().span_context().clone();
+    let (trace, own) = if exported.is_valid() && exported != *parent.span().span_context() {
+        (exported.trace_id(), exported.span_id())
+    } else {
+        let ids = RandomIdGenerator::default();
+        let remote = parent.span().span_context().clone();
+        let trace = if remote.is_valid() { remote.trace_id() } else { ids.new_trace_id() };
+        (trace, ids.new_span_id())
+    };
+    span.record("trace_id", display(trace));
+    span.record("span_id", display(own));
+}
+
+/// A header that was sent twice says nothing.
+struct Headers<'h>(&'h HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        let mut values = self.0.get_all(key).iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().ok(),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(|name| name.as_str()).collect()
+    }
+}

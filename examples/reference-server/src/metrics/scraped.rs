@@ -1,0 +1,203 @@
+//! What is not counted as it happens, but asked for when somebody reads the page.
+
+use std::fmt::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use mt_core::pg::Database;
+use mt_core::pg::ledger::{Backlog, Ledger};
+use mt_stripe::processor::Stripe;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::limits::Limiter;
+
+/// What there is to ask.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The pool of connections.
+    pub database: Database,
+    /// The limiter.
+    pub limiter: Limiter,
+    /// Stripe's ledger.
+    pub ledger: Ledger<Stripe>,
+}
+
+/// How often the database is asked about the ledger, and for how long.
+const EVERY: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What waits in the ledger, as it was a few seconds ago. The page may be open to everybody, so reading it
+/// over and over must not be a way to the database.
+#[derive(Debug)]
+pub(super) struct Backlogs {
+    ledger: Ledger<Stripe>,
+    last: Mutex<Last>,
+}
+
+#[derive(Debug, Default)]
+struct Last {
+    asked: Option<Instant>,
+    found: Option<Backlog>,
+}
+
+impl Backlogs {
+    pub(super) fn new(ledger: Ledger<Stripe>) -> Self {
+        Self { ledger, last: Mutex::default() }
+    }
+
+    fn last(&self) -> std::sync::MutexGuard<'_, Last> {
+        // Nothing is done under it that may panic.
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn refresh(&self) {
+        {
+            let mut last = self.last();
+            if last.asked.is_some_and(|asked| asked.elapsed() < EVERY) {
+                return;
+            }
+            // Said first, so that of those who read at once one asks.
+            last.asked = Some(Instant::now());
+        }
+        let found = tokio::time::timeout(PATIENCE, self.ledger.backlog()).await;
+        let found = match found {
+            Ok(Ok(backlog)) => Some(backlog),
+            Ok(Err(error)) => {
+                tracing::warn!(cause = std::error::Error::source(&error), "the ledger: {error}");
+                None
+            }
+            Err(_elapsed) => None,
+        };
+        self.last().found = found;
+    }
+}
+
+/// See the [module docs](self).
+#[derive(Debug)]
+pub(super) struct Scraped {
+    sources: Sources,
+    backlogs: Arc<Backlogs>,
+}
+
+impl Scraped {
+    pub(super) const fn new(sources: Sources, backlogs: Arc<Backlogs>) -> Self {
+        Self { sources, backlogs }
+    }
+
+    fn pool(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let stats = self.sources.database.pool_stats();
+        let used = stats.size.saturating_sub(stats.idle);
+        let states = [("idle", stats.idle.into()), ("used", used.into())];
+        gauges(encoder, "db_pool_connections", "Connections to Postgres", "state", &states)?;
+        gauge(encoder, "db_pool_max_connections", "The most there may be", stats.max.into())?;
+        gauge(encoder, "db_pool_waiting", "Requests that wait for a connection", stats.waiting)?;
+        count(encoder, "db_pool_acquired", "Connections that were handed out", stats.acquired)?;
+        count(encoder, "db_pool_failed", "Waits that ended without a connection", stats.failed)?;
+        let waited = ConstCounter::new(stats.waited.as_secs_f64());
+        let help = "How long all requests have waited for connections";
+        let waits =
+            encoder.encode_descriptor("db_pool_wait_seconds", help, None, MetricType::Counter)?;
+        waited.encode(waits)
+    }
+
+    fn limiter(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let (failures, fallback) = match &self.sources.limiter {
+            Limiter::Redis(limiter) => (limiter.store_failures(), limiter.decided_without_store()),
+            Limiter::InProcess(_) => (0, 0),
+        };
+        let help = "Calls to Redis that have failed or taken too long";
+        count(encoder, "limiter_store_failures", help, failures)?;
+        let help = "Requests that were counted in the process because Redis was away";
+        count(encoder, "limiter_fallback", help, fallback)
+    }
+
+    fn ledger(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let stats = self.sources.ledger.stats();
+        let fresh = stats.deliveries.saturating_sub(stats.duplicates);
+        let kinds = [("new", fresh), ("duplicate", stats.duplicates)];
+        let help = "Webhooks that were stored";
+        counts(encoder, "webhook_deliveries", help, "kind", &kinds)?;
+        let outcomes = [
+            ("processed", stats.processed),
+            ("ignored", stats.ignored),
+            ("failed", stats.failed),
+            ("dead", stats.dead),
+            ("lost", stats.lost),
+        ];
+        let help = "Attempts at webhook events, by what came of them";
+        counts(encoder, "webhook_attempts", help, "outcome", &outcomes)?;
+        let found = self.backlogs.last().found;
+        let help = "Whether the database told what waits in the ledger";
+        gauge(encoder, "webhook_backlog_known", help, found.is_some().into())?;
+        // What is not known is left out: a nought would say that all is well.
+        let Some(backlog) = found else { return Ok(()) };
+        gauge(encoder, "webhook_due", "Events that are due, up to 10 000", backlog.due)?;
+        gauge(encoder, "webhook_dead", "Events that were given up, up to 10 000", backlog.dead)?;
+        let help = "How long the first of the events that are due has been";
+        let overdue =
+            encoder.encode_descriptor("webhook_overdue_seconds", help, None, MetricType::Gauge)?;
+        ConstGauge::new(backlog.overdue.as_secs_f64()).encode(overdue)
+    }
+}
+
+impl Collector for Scraped {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        self.pool(&mut encoder)?;
+        self.limiter(&mut encoder)?;
+        self.ledger(&mut encoder)
+    }
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: u64,
+) -> Result<(), Error> {
+    let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(value).encode(encoder)
+}
+
+fn count(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: u64,
+) -> Result<(), Error> {
+    let encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    ConstCounter::new(value).encode(encoder)
+}
+
+fn gauges(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &[(&str, u64)],
+) -> Result<(), Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (word, value) in values {
+        let labels = [(label, *word)];
+        ConstGauge::new(*value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn counts(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &[(&str, u64)],
+) -> Result<(), Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (word, value) in values {
+        let labels = [(label, *word)];
+        ConstCounter::new(*value).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,218 @@
+//! What the log says of a request, and what it never says.
+
+use std::sync::Arc;
+
+use mt_core::testing::TestDatabase;
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
+use reference_server::schema;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::process_log::Logged;
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PARENT: &str = "00f067aa0ba902b7";
+
+/// The lines about requests that were answered, by the id of the request.
+fn answered<'l>(lines: &'l [Value], request_id: &str) -> &'l Value {
+    lines
+        .iter()
+        .find(|line| line["message"] == "answered" && line["span"]["request_id"] == request_id)
+        .unwrap_or_else(|| panic!("no answer to `{request_id}`: {lines:#?}"))
+}
+
+fn parsed(lines: &[String]) -> Vec<Value> {
+    lines.iter().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+async fn database() -> Arc<TestDatabase> {
+    Arc::new(TestDatabase::create_with(&[schema::product()]).await.unwrap())
+}
+
+/// Signs in, and returns link and access token.
+async fn sign_in(server: &Logged, email: &str) -> (String, String) {
+    let body = Some(json!({"email": email}));
+    let sent = server.send(Method::POST, "/auth/request-link", &[], body).await;
+    let link = sent.json()["token"].as_str().unwrap().to_owned();
+    let redeemed =
+        server.send(Method::POST, "/auth/redeem", &[], Some(json!({"token": link}))).await;
+    let token = redeemed.json()["access_token"].as_str().unwrap().to_owned();
+    (link, token)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_says_who_asked_what_where_and_in_which_trace() {
+    let db = database().await;
+    let server = Logged::start(&db.login_url(), &[]).await;
+    let (_, token) = sign_in(&server, "ada@example.org").await;
+    let bearer = format!("Bearer {token}");
+    let authorization = ("authorization", bearer.as_str());
+    let me = server.send(Method::GET, "/me", &[authorization], None).await;
+    let made =
+        server.send(Method::POST, "/orgs", &[authorization], Some(json!({"name": "An org"}))).await;
+    let org = made.json()["id"].as_str().unwrap().to_owned();
+    let parent = format!("00-{TRACE}-{PARENT}-01");
+    let ask = async |id: &str, path: &str, more: &[(&str, &str)]| {
+        let headers = [&[authorization, ("x-request-id", id)], more].concat();
+        server.send(Method::GET, path, &headers, None).await
+    };
+    ask("in-a-trace", &format!("/orgs/{org}?q=1"), &[("traceparent", &parent)]).await;
+    ask("not-in-one", &format!("/orgs/{org}"), &[]).await;
+    for (id, bad) in
+        [("bad-1", "00-00000000000000000000000000000000-00f067aa0ba902b7-01"), ("bad-2", "ff")]
+    {
+        ask(id, "/me", &[("traceparent", bad)]).await;
+    }
+    ask("twice", "/me", &[("traceparent", &parent), ("traceparent", &parent)]).await;
+    let stranger = "/orgs/01900000-0000-7000-8000-000000000000";
+    assert_eq!(ask("stranger", stranger, &[]).await.status, 404);
+    let (status, lines) = server.stop();
+    assert!(status.success(), "{status}");
+    let lines = parsed(&lines);
+
+    let line = answered(&lines, "in-a-trace");
+    let span = &line["span"];
+    assert_eq!(span["trace_id"], TRACE);
+    assert_ne!(span["span_id"], PARENT, "a span of its own");
+    assert_eq!(span["span_id"].as_str().unwrap().len(), 16);
+    assert_eq!((&span["method"], &span["status"]), (&json!("GET"), &json!(200)));
+    assert_eq!(span["path"], format!("/orgs/{org}"), "without the query");
+    assert!(span["route"].as_str().unwrap().ends_with("orgs/{org_id}"), "{span}");
+    assert_eq!(span["tenant.id"], org);
+    assert_eq!(span["principal.id"], me.json()["id"]);
+    assert!(line["took_ms"].as_f64().unwrap() > 0.0);
+    for id in ["not-in-one", "bad-1", "bad-2", "twice"] {
+        let span = &answered(&lines, id)["span"];
+        let trace = span["trace_id"].as_str().unwrap();
+        assert!(trace.len() == 32 && trace != TRACE, "{id}: {span}");
+    }
+    let span = &answered(&lines, "stranger")["span"];
+    assert_eq!(span["problem.code"], "not-found");
+    assert!(span["tenant.id"].is_null(), "an id that is nobody's: {span}");
+}
+
+/// Everything that must not be said is said to the server once, in every place that there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_do_not_reach_the_log_whatever_its_level() {
+    let db = database().await;
+    let secrets = [
+        ("JWT_SECRET", "planted-jwt-secret-0123456789abcdef"),
+        ("ADMIN_TOKEN", "planted-admin-token-0123456789abcdef"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_planted"),
+    ];
+    for level in ["info", "debug"] {
+        let settings = [secrets.as_slice(), &[("RUST_LOG", level)]].concat();
+        let server = Logged::start(&db.login_url(), &settings).await;
+        let (link, token) = sign_in(&server, "planted-mailbox@example.org").await;
+        let bearer = format!("Bearer {token}");
+        let authorization = ("authorization", bearer.as_str());
+        let body = Some(json!({"name": "planted-name"}));
+        let made = server.send(Method::POST, "/orgs", &[authorization], body).await;
+        let org = made.json()["id"].as_str().unwrap().to_owned();
+        let invite = Some(json!({"email": "planted-guest@example.org", "role": "member"}));
+        let path = format!("/orgs/{org}/invites");
+        let invited = server.send(Method::POST, &path, &[authorization], invite).await;
+        let invite = invited.json()["token"].as_str().unwrap().to_owned();
+        // In the query, twice in the header, used again, not JSON, too deep, not signed, not the token.
+        let path = format!("/me?access_token={token}");
+        server.send(Method::GET, &path, &[], None).await;
+        server.send(Method::GET, "/me", &[authorization, authorization], None).await;
+        server.send(Method::GET, "/me", &[("authorization", "Bearer planted-bearer")], None).await;
+        server.send(Method::GET, "/me", &[("cookie", "planted-cookie")], None).await;
+        let used = Some(json!({"token": link}));
+        server.send(Method::POST, "/auth/redeem", &[], used).await;
+        let odd = Some(json!({"name": ["planted-body"]}));
+        server.send(Method::POST, "/orgs", &[authorization], odd).await;
+        let event = Some(json!({"id": "evt_1", "type": "x", "planted": "planted-event"}));
+        let signature = ("stripe-signature", "t=1,v1=planted-signature");
+        server.send(Method::POST, "/webhooks/stripe", &[signature], event).await;
+        let admin = ("authorization", "Bearer planted-admin-guess");
+        server.send(Method::GET, "/admin/webhook-events", &[admin], None).await;
+        let (status, lines) = server.stop();
+        assert!(status.success(), "{status}");
+        let log = lines.join("\n");
+        assert!(log.contains(&org), "the log is of these requests");
+        let url = reqwest::Url::parse(&db.login_url()).unwrap();
+        let password = url.password().expect("the login has one");
+        for secret in [&*link, &*token, &*invite, password, "planted", "whsec_"] {
+            let found = lines.iter().find(|line| line.contains(secret));
+            assert_eq!(found, None, "at {level}");
+        }
+    }
+}
+
+/// Enough of a collector to see what comes: the body of one request, and 200.
+async fn collector() -> (String, tokio::sync::mpsc::UnboundedReceiver<(String, Vec<u8>)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, received) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = Vec::new();
+            let (head, length) = loop {
+                assert!(stream.read_buf(&mut bytes).await.unwrap() > 0);
+                let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+                    continue;
+                };
+                let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+                let length = head.to_lowercase();
+                let length = length.split("content-length: ").nth(1).unwrap();
+                let length: usize = length.lines().next().unwrap().trim().parse().unwrap();
+                break (head, end + 4 + length);
+            };
+            while bytes.len() < length {
+                assert!(stream.read_buf(&mut bytes).await.unwrap() > 0);
+            }
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                .await;
+            sender.send((head, bytes)).unwrap();
+        }
+    });
+    (url, received)
+}
+
+#[cfg(feature = "otlp")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spans_reach_a_collector_with_the_ids_of_the_log() {
+    let (url, mut received) = collector().await;
+    let db = database().await;
+    let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str())];
+    let server = Logged::start(&db.login_url(), &settings).await;
+    let trace = RandomIdGenerator::default().new_trace_id().to_string();
+    let parent = format!("00-{trace}-{PARENT}-01");
+    let headers = [("traceparent", parent.as_str()), ("x-request-id", "exported")];
+    assert_eq!(server.send(Method::GET, "/me", &headers, None).await.status, 401);
+    // What is not exported yet is when it stops.
+    let (status, lines) = server.stop();
+    assert!(status.success(), "{status}");
+    let lines = parsed(&lines);
+    let span = &answered(&lines, "exported")["span"];
+    assert_eq!(span["trace_id"], trace);
+    let own = span["span_id"].as_str().unwrap();
+    let mut found = false;
+    while let Ok((head, body)) = received.try_recv() {
+        assert!(head.starts_with("POST /v1/traces "), "{head}");
+        let has = |bytes: &[u8]| body.windows(bytes.len()).any(|window| window == bytes);
+        found |= has(&hex::decode(&trace).unwrap())
+            && has(&hex::decode(own).unwrap())
+            && has(&hex::decode(PARENT).unwrap())
+            && has(b"mt-server");
+    }
+    assert!(found, "the span has arrived");
+}
+
+/// A collector that is away costs traces and nothing else.
+#[cfg(feature = "otlp")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_collector_the_server_serves_and_stops() {
+    let db = database().await;
+    let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")];
+    let server = Logged::start(&db.login_url(), &settings).await;
+    assert_eq!(server.send(Method::GET, "/health", &[], None).await.status, 200);
+    let (status, _) = server.stop();
+    assert!(status.success(), "{status}");
+}

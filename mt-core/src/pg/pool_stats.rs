@@ -1,0 +1,97 @@
+//! How the pool of connections is doing, for metrics.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// The pool at one moment, and what was asked of it since the start.
+///
+/// `waited` over `acquired`, as rates, is how long a request waits for a connection; a pool that is too
+/// small, or a database that is too slow, shows there first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// The most connections that there may be.
+    pub max: u32,
+    /// How many there are.
+    pub size: u32,
+    /// How many of them nobody uses.
+    pub idle: u32,
+    /// How many requests are waiting for one at this moment.
+    pub waiting: u64,
+    /// How often somebody got one.
+    pub acquired: u64,
+    /// How often somebody got none: they gave up, or there was none in time.
+    pub failed: u64,
+    /// How long all of them have waited together.
+    pub waited: Duration,
+}
+
+/// What is counted where connections are handed out.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    begun: AtomicU64,
+    acquired: AtomicU64,
+    failed: AtomicU64,
+    nanoseconds: AtomicU64,
+}
+
+impl Waits {
+    /// Somebody begins to wait.
+    pub(super) fn begin(&self) -> Wait<'_> {
+        self.begun.fetch_add(1, Relaxed);
+        Wait { waits: self, since: Instant::now(), got_one: false }
+    }
+
+    pub(super) fn stats(&self, max: u32, size: u32, idle: usize) -> PoolStats {
+        // Those who have ended before those who have begun: what ends in between is not waiting.
+        let (acquired, failed) = (self.acquired.load(Relaxed), self.failed.load(Relaxed));
+        PoolStats {
+            max,
+            size,
+            idle: u32::try_from(idle).unwrap_or(u32::MAX),
+            waiting: self.begun.load(Relaxed).saturating_sub(acquired + failed),
+            acquired,
+            failed,
+            waited: Duration::from_nanos(self.nanoseconds.load(Relaxed)),
+        }
+    }
+}
+
+/// Somebody who waits for a connection. Dropped before they got one, they got none.
+pub(super) struct Wait<'w> {
+    waits: &'w Waits,
+    since: Instant,
+    got_one: bool,
+}
+
+impl Wait<'_> {
+    pub(super) fn got_one(mut self) {
+        self.got_one = true;
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let waited = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.waits.nanoseconds.fetch_add(waited, Relaxed);
+        let ended = if self.got_one { &self.waits.acquired } else { &self.waits.failed };
+        ended.fetch_add(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_gives_up_got_none() {
+        let waits = Waits::default();
+        let (patient, hasty) = (waits.begin(), waits.begin());
+        let stats = waits.stats(16, 1, 1);
+        assert_eq!((stats.waiting, stats.acquired, stats.failed), (2, 0, 0));
+        drop(hasty);
+        patient.got_one();
+        let stats = waits.stats(16, 1, 0);
+        assert_eq!((stats.waiting, stats.acquired, stats.failed), (0, 1, 1));
+    }
+}
