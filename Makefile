@@ -93,6 +93,12 @@ audit: ## known vulnerabilities of dependencies; fetches the advisory database
 tools: ## install what the tests and the linter need into .tools/ where it is missing
 	scripts/tools
 
+.PHONY: fuzz
+fuzz: ## the server against Schemathesis, which makes requests out of its document; SECONDS=600; needs Python
+	scripts/tools cargo-nextest
+	MT_FUZZ_SECONDS=$(or $(SECONDS),600) MT_REQUIRE_PACKAGES=1 \
+		scripts/with-services $(CARGO) nextest run --locked --package reference-server --no-capture fuzz::
+
 .PHONY: fuzz-stripe
 fuzz-stripe: ## signature headers and events from a fuzzer, SECONDS=60 each; needs nightly Rust
 	scripts/fuzz-stripe $(SECONDS)

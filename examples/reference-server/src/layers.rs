@@ -14,16 +14,19 @@ use mt_core::access::Access;
 use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::limit::Quota;
 use mt_core::pg::TenantPool;
-use mt_tower::Guard;
 use mt_tower::authenticate::Authenticate;
 use mt_tower::load_access::LoadAccess;
 use mt_tower::observe::{Decision, Observed, Observer};
+use mt_tower::problem::Problem;
 use mt_tower::rate_limit::{ByPrincipalAndTenant, Class, ClientAddress, QuotaByAccess, RateLimit};
 use mt_tower::resolve_tenant::{PathParam, ResolveTenant};
+use mt_tower::{Guard, View};
+use prometheus_client::metrics::counter::Counter;
 
 use crate::app::App;
 use crate::bulkhead::Bulkhead;
 use crate::config::RateLimitConfig;
+use crate::http::authorized::ORG_ID;
 use crate::limits::Limiter;
 use crate::metrics::{GuardMetrics, LimitMetrics, Metrics};
 use crate::model::{Plan, Product};
@@ -33,7 +36,10 @@ const PRO_FACTOR: u32 = 10;
 
 /// The guards, ready to be put before routes.
 #[derive(Clone, Debug)]
-pub struct Layers {
+pub struct Layers(Option<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
     tokens: Arc<JwtAuthenticator>,
     tenants: TenantPool<Product>,
     limiter: Limiter,
@@ -53,7 +59,7 @@ impl Layers {
         seats: Option<NonZeroU32>,
         metrics: &Metrics,
     ) -> Self {
-        Self {
+        Self(Some(Parts {
             tokens: Arc::clone(&app.tokens),
             tenants: app.tenants.clone(),
             limiter,
@@ -61,50 +67,78 @@ impl Layers {
             bulkhead: Bulkhead::new(seats, metrics.org_share_refusals.clone()),
             decisions: metrics.guards.clone(),
             limited: metrics.limits.clone(),
-        }
+        }))
+    }
+
+    /// Guards that let nobody through, for routes that are only looked at.
+    #[must_use]
+    pub const fn closed() -> Self {
+        Self(None)
     }
 
     pub(crate) fn authenticate(&self) -> impl Guard {
-        let guard = Authenticate::new(Arc::clone(&self.tokens));
-        Observed::new("authenticate", guard, self.decisions.clone())
+        self.guard(|parts| {
+            let guard = Authenticate::new(Arc::clone(&parts.tokens));
+            Observed::new("authenticate", guard, parts.decisions.clone())
+        })
     }
 
     /// The seats of the org that access was loaded for.
     pub(crate) fn bulkhead(&self) -> Bulkhead {
-        self.bulkhead.clone()
+        let open = || Bulkhead::new(None, Counter::default());
+        self.0.as_ref().map_or_else(open, |parts| parts.bulkhead.clone())
     }
 
     pub(crate) fn resolve_org() -> impl Guard {
-        ResolveTenant::new(PathParam("org_id"))
+        ResolveTenant::new(PathParam(ORG_ID))
     }
 
     pub(crate) fn load_access(&self) -> impl Guard {
-        let guard = LoadAccess::<Product, _>::new(self.tenants.clone());
-        Observed::new("load_access", guard, self.decisions.clone())
+        self.guard(|parts| {
+            let guard = LoadAccess::<Product, _>::new(parts.tenants.clone());
+            Observed::new("load_access", guard, parts.decisions.clone())
+        })
     }
 
     /// Per client address, for each auth endpoint by itself.
     pub(crate) fn limit_auth(&self, endpoint: &'static str) -> impl Guard {
-        let quota = self.limits.auth_per_minute.map(Quota::per_minute);
-        let key = Class(endpoint, self.client());
-        self.watched("auth", RateLimit::new("auth", self.limiter.clone(), key, quota), quota)
+        self.guard(move |parts| {
+            let quota = parts.limits.auth_per_minute.map(Quota::per_minute);
+            let key = Class(endpoint, parts.client());
+            let guard = RateLimit::new("auth", parts.limiter.clone(), key, quota);
+            parts.watched("auth", guard, quota)
+        })
     }
 
     /// Per client address.
     pub(crate) fn limit_webhooks(&self) -> impl Guard {
-        let quota = self.limits.webhooks_per_minute.map(Quota::per_minute);
-        let guard = RateLimit::new("webhooks", self.limiter.clone(), self.client(), quota);
-        self.watched("webhooks", guard, quota)
+        self.guard(|parts| {
+            let quota = parts.limits.webhooks_per_minute.map(Quota::per_minute);
+            let guard = RateLimit::new("webhooks", parts.limiter.clone(), parts.client(), quota);
+            parts.watched("webhooks", guard, quota)
+        })
     }
 
     /// Per caller and org, by the org's plan.
     pub(crate) fn limit_api(&self) -> impl Guard {
-        let free = self.limits.api_per_minute;
-        let quota = QuotaByAccess::new(move |access: &Access<Product>| {
-            free.map(|free| Quota::per_minute(share(free, access.plan())))
-        });
-        let guard = RateLimit::new("api", self.limiter.clone(), ByPrincipalAndTenant, quota);
-        self.watched("api", guard, free.map(Quota::per_minute))
+        self.guard(|parts| {
+            let free = parts.limits.api_per_minute;
+            let quota = QuotaByAccess::new(move |access: &Access<Product>| {
+                free.map(|free| Quota::per_minute(share(free, access.plan())))
+            });
+            let guard = RateLimit::new("api", parts.limiter.clone(), ByPrincipalAndTenant, quota);
+            parts.watched("api", guard, free.map(Quota::per_minute))
+        })
+    }
+
+    fn guard<G: Guard>(&self, make: impl FnOnce(&Parts) -> G) -> Door<G> {
+        self.0.as_ref().map_or(Door::Closed, |parts| Door::Guarded(make(parts)))
+    }
+}
+
+impl Parts {
+    fn client(&self) -> ClientAddress {
+        ClientAddress::behind(self.limits.trusted_proxies.iter().copied())
     }
 
     /// A limit whose decisions are counted, if it is one.
@@ -121,9 +155,22 @@ impl Layers {
             }
         })
     }
+}
 
-    fn client(&self) -> ClientAddress {
-        ClientAddress::behind(self.limits.trusted_proxies.iter().copied())
+/// Where there is no guard, nobody gets through.
+enum Door<G> {
+    Guarded(G),
+    Closed,
+}
+
+impl<G: Guard> Guard for Door<G> {
+    const NEVER_WAITS: bool = G::NEVER_WAITS;
+
+    async fn check(&self, view: View<'_>) -> Result<(), Problem> {
+        match self {
+            Self::Guarded(guard) => guard.check(view).await,
+            Self::Closed => Err(Problem::unavailable()),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use salvo::http::HeaderValue;
 use salvo::http::header::CONTENT_SECURITY_POLICY;
 use salvo::prelude::*;
+use salvo_oapi::endpoint;
 use sha2::{Digest as _, Sha256};
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:4rem auto;padding:0 1rem}\
@@ -64,7 +65,8 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::from_str(&policy).expect("base64 and words")
 });
 
-#[handler]
+/// The page behind a mailed link. It signs in when its button is pressed.
+#[endpoint(tags("auth"), responses((status_code = 200, description = "A page.", content_type = "text/html", body = String)))]
 pub(crate) async fn show(res: &mut Response) {
     res.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY.clone());
     res.render(Text::Html(PAGE.as_str()));

@@ -5,10 +5,12 @@ use mt_core::pg::ledger::{self, EventStatus, Filter, HistoryEntry, LedgerEvent, 
 use mt_core::pg::{PgError, SystemPool, SystemReason};
 use mt_core::word::Word as _;
 use mt_stripe::PROVIDER;
+use salvo_oapi::ToSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::http::page::{Listing, Page};
+use crate::http::words::Said;
 
 const LIST: SystemReason = SystemReason::new("list webhook events for an operator");
 const SHOW: SystemReason = SystemReason::new("show a webhook event to an operator");
@@ -17,35 +19,39 @@ const SHOW: SystemReason = SystemReason::new("show a webhook event to an operato
 const HISTORY: i64 = 1000;
 
 /// An event.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct EventView {
     /// Stripe's name for it.
     pub event_id: String,
     /// Stripe's type.
     pub r#type: String,
     /// How far it has come.
-    pub status: &'static str,
+    pub status: Said<EventStatus>,
     /// How often an attempt was begun since somebody last asked for one.
     pub attempts: i32,
     /// How often it was delivered.
     pub deliveries: i32,
     /// Why it was not applied. Begins with a word for it.
+    #[salvo(schema(required = true))]
     pub last_error: Option<String>,
     /// When it was stored.
     pub received_at: DateTime<Utc>,
     /// When its effect was committed.
+    #[salvo(schema(required = true))]
     pub processed_at: Option<DateTime<Utc>>,
     /// When it is due; `null` if nothing more happens by itself.
+    #[salvo(schema(required = true))]
     pub next_attempt_at: Option<DateTime<Utc>>,
 }
 
 /// An event with what was delivered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct EventDetails {
     /// The event.
     #[serde(flatten)]
     pub event: EventView,
     /// The body as it came; `null` once it was purged.
+    #[salvo(schema(value_type = Option<Object>, required = true))]
     pub payload: Option<Box<RawValue>>,
 }
 
@@ -71,7 +77,7 @@ impl From<LedgerEvent> for EventView {
         Self {
             event_id: event.event_id,
             r#type: event.kind,
-            status: event.status.as_str(),
+            status: Said(event.status),
             attempts: event.attempts,
             deliveries: event.deliveries,
             last_error: event.last_error,

@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod migrate;
+mod openapi;
 mod output;
 mod seed;
 mod serve;
@@ -42,6 +43,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Examines the settings, the database, what keeps tenants apart in it, and Redis.
     Doctor(doctor::Arguments),
+    /// Prints the OpenAPI document.
+    Openapi,
     /// Compares billing with Stripe.
     #[command(subcommand)]
     Billing(billing::Arguments),
@@ -103,6 +106,7 @@ pub fn run() -> ExitCode {
             Command::Seed(arguments) => seed::run(&config, arguments).await,
             Command::Doctor(arguments) => doctor::run(&config, arguments).await,
             Command::Demo(arguments) => demo::run(config, arguments, base_url).await,
+            Command::Openapi => openapi::run(),
             Command::Billing(arguments) => billing::run(&config, arguments).await,
             Command::Webhooks(arguments) => webhooks::run(&config, arguments).await,
             // It was run before the settings were read.

@@ -5,9 +5,11 @@ use std::marker::PhantomData;
 use salvo::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
 use salvo::http::{ResBody, StatusCode};
 use salvo::prelude::*;
+use salvo_oapi::{Components, EndpointOutRegister, Operation, ToSchema};
 use serde::Serialize;
 
-use super::etag::ETag;
+use super::etag::{self, ETag};
+use super::openapi::describe::{gives, gives_json};
 
 /// What a POST makes.
 pub trait Made: Serialize {
@@ -56,6 +58,15 @@ impl<T> Created<T> {
     }
 }
 
+impl<T: Made + ToSchema> EndpointOutRegister for Created<T> {
+    fn register(components: &mut Components, operation: &mut Operation) {
+        let location = ("location", "The path of what was made.");
+        let headers = [location, etag::ETAG];
+        let headers = if T::TAGGED { &headers[..] } else { &headers[..1] };
+        gives_json::<T>(components, operation, "201", "It was made.", headers);
+    }
+}
+
 impl<T> Scribe for Created<T> {
     fn render(self, res: &mut Response) {
         res.status_code(StatusCode::CREATED);
@@ -64,9 +75,32 @@ impl<T> Scribe for Created<T> {
     }
 }
 
+/// 202: it will be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted<T>(pub T);
+
+impl<T: ToSchema> EndpointOutRegister for Accepted<T> {
+    fn register(components: &mut Components, operation: &mut Operation) {
+        gives_json::<T>(components, operation, "202", "It will be done.", &[]);
+    }
+}
+
+impl<T: Serialize> Scribe for Accepted<T> {
+    fn render(self, res: &mut Response) {
+        res.status_code(StatusCode::ACCEPTED);
+        json(res, super::to_json(&self.0));
+    }
+}
+
 /// 204: it is done, and there is nothing to say.
 #[derive(Clone, Copy, Debug)]
 pub struct NoContent;
+
+impl EndpointOutRegister for NoContent {
+    fn register(_: &mut Components, operation: &mut Operation) {
+        gives(operation, "204", salvo_oapi::Response::new("It is done."), &[]);
+    }
+}
 
 impl Scribe for NoContent {
     fn render(self, res: &mut Response) {

@@ -6,14 +6,20 @@
 //!
 //! `#[handler]` takes names and no patterns: in a handler the grant is `grant.0`.
 
-use mt_core::access::{Grant, Permission};
+use mt_core::access::{Billing, Grant, Permission};
 use mt_core::auth::Principal;
 use mt_tower::authorize::authorize;
 use salvo::extract::{Extractible, Metadata};
 use salvo::prelude::*;
+use salvo_oapi::{Components, EndpointArgRegister, Operation, ParameterIn};
 
+use super::openapi::BEARER;
+use super::openapi::describe::{id, may, needs, takes};
 use super::problem::ApiError;
 use super::problems;
+
+/// What the org's id is called in paths.
+pub const ORG_ID: &str = "org_id";
 
 /// A grant of `P` in the tenant of the request.
 ///
@@ -69,5 +75,32 @@ impl<'ex> Extractible<'ex> for Caller {
             tracing::error!("nobody has authenticated the caller of a route that needs one");
             ApiError::new(&problems::INTERNAL)
         })
+    }
+}
+
+impl<P: Permission> EndpointArgRegister for Authorized<P> {
+    fn register(_: &mut Components, operation: &mut Operation, _: &str) {
+        needs(operation, BEARER);
+        takes(operation, ParameterIn::Path, ORG_ID, "Which org.", id());
+        may(
+            operation,
+            &[
+                &problems::UNAUTHENTICATED,
+                &problems::FORBIDDEN,
+                &problems::ORG_SUSPENDED,
+                &problems::NOT_FOUND,
+                &problems::RATE_LIMITED,
+            ],
+        );
+        if !matches!(P::BILLING, Billing::Exempt) {
+            may(operation, &[&problems::BILLING_REQUIRED]);
+        }
+    }
+}
+
+impl EndpointArgRegister for Caller {
+    fn register(_: &mut Components, operation: &mut Operation, _: &str) {
+        needs(operation, BEARER);
+        may(operation, &[&problems::UNAUTHENTICATED]);
     }
 }

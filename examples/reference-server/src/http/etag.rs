@@ -12,9 +12,13 @@ use salvo::extract::{Extractible, Metadata};
 use salvo::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use salvo::http::{HeaderValue, header};
 use salvo::prelude::*;
+use salvo_oapi::{
+    Components, EndpointArgRegister, EndpointOutRegister, Operation, ParameterIn, ToSchema,
+};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::openapi::describe::{gives, gives_json, may, takes, text};
 use super::problem::ApiError;
 use super::problems;
 
@@ -151,6 +155,25 @@ macro_rules! from_header {
 from_header!(IfMatch, IF_MATCH);
 from_header!(IfNoneMatch, IF_NONE_MATCH);
 
+impl EndpointArgRegister for IfMatch {
+    fn register(_: &mut Components, operation: &mut Operation, _: &str) {
+        let description = "Go on only if this is the present entity tag.";
+        takes(operation, ParameterIn::Header, "if-match", description, text());
+        may(operation, &[&problems::PRECONDITION_FAILED]);
+    }
+}
+
+impl EndpointArgRegister for IfNoneMatch {
+    fn register(_: &mut Components, operation: &mut Operation, _: &str) {
+        let description = "Answer 304 if this is still the entity tag.";
+        takes(operation, ParameterIn::Header, "if-none-match", description, text());
+        gives(operation, "304", salvo_oapi::Response::new("The client has it already."), &[ETAG]);
+    }
+}
+
+/// What answers say of the header.
+pub(super) const ETAG: (&str, &str) = ("etag", "Tells this state from any other.");
+
 /// 200 with what `T` shows and its entity tag, or 304 where the client has it.
 #[derive(Debug)]
 pub struct Tagged<T> {
@@ -171,6 +194,12 @@ impl<T: Serialize> Tagged<T> {
     pub fn unless(known: &IfNoneMatch, shown: &T) -> Self {
         let new = Self::new(shown);
         Self { known: known.knows(&new.tag), ..new }
+    }
+}
+
+impl<T: ToSchema> EndpointOutRegister for Tagged<T> {
+    fn register(components: &mut Components, operation: &mut Operation) {
+        gives_json::<T>(components, operation, "200", "Here it is.", &[ETAG]);
     }
 }
 

@@ -5,8 +5,13 @@ use std::fmt;
 
 use mt_core::email::EmailAddress;
 use mt_core::word::Word;
+use salvo_oapi::schema::{AnyOf, BasicType, Object};
+use salvo_oapi::{Components, ComposeSchema, RefOr, Schema, ToSchema};
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
+
+use super::openapi::describe::pattern;
+use crate::inline_schema;
 
 macro_rules! one_line_text {
     ($(#[$doc:meta])* $name:ident) => {
@@ -46,6 +51,8 @@ macro_rules! one_line_text {
                 deserializer.deserialize_str(Text(Self::parse))
             }
         }
+
+        inline_schema!($name => pattern(LINE).min_length(1).max_length(MAX_LINE_CHARS));
     };
 }
 
@@ -57,6 +64,20 @@ one_line_text! {
     /// The title of a task.
     Title
 }
+
+/// Control characters nowhere, and something else than white space somewhere, as a regular expression of
+/// JSON Schema.
+const LINE: &str = concat!(
+    r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*",
+    r"[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
+    r"[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$",
+);
+/// Control characters nowhere but where lines end.
+const LINES: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u2028\u2029]*$";
+/// One `@`, with something on either side.
+const ADDRESS: &str = r"^[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000@]+@[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000@]+$";
+/// The most bytes in an address, which for almost all are its characters.
+const MAX_ADDRESS: usize = 254;
 
 /// The most characters in a name or a title.
 pub const MAX_LINE_CHARS: usize = 200;
@@ -78,6 +99,10 @@ fn one_line(text: &str) -> Result<String, TextError> {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Description(String);
+
+/// The token of a mail. Anything is one, until it is looked for.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Token(String);
 
 /// An e-mail address in its canonical form.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -112,6 +137,20 @@ impl Description {
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
+    }
+}
+
+impl Token {
+    /// The text as it was sent.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
     }
 }
 
@@ -180,6 +219,23 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
     }
 }
 
+inline_schema!(Description => pattern(LINES).max_length(Description::MAX_CHARS));
+inline_schema!(Token => pattern(r"^[^\u0000]*$"));
+inline_schema!(Email => pattern(ADDRESS).max_length(MAX_ADDRESS));
+
+impl<T: ToSchema> ToSchema for Patch<T> {
+    fn to_schema(components: &mut Components) -> RefOr<Schema> {
+        let null = Object::with_type(BasicType::Null);
+        AnyOf::new().item(T::to_schema(components)).item(null).into()
+    }
+}
+
+impl<T: ToSchema> ComposeSchema for Patch<T> {
+    fn compose(components: &mut Components, _: Vec<RefOr<Schema>>) -> RefOr<Schema> {
+        Self::to_schema(components)
+    }
+}
+
 /// For `#[serde(default, deserialize_with = "fields::present")]` on an `Option`: a member that may
 /// be absent but not `null`.
 ///
@@ -234,6 +290,12 @@ where
 impl<'de> Deserialize<'de> for Description {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(Text(Self::parse))
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
     }
 }
 

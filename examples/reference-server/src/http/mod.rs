@@ -8,9 +8,11 @@
 //! | `head`, `method` | what is refused before routing: sizes, spellings of a path, methods |
 //! | [`problem`], [`problems`] | how the server says no, and every way it has of saying it |
 //! | [`json`], [`fields`], [`body`] | strict reading of bodies |
-//! | [`path_id`] | ids in paths |
+//! | [`path`] | ids and names in paths |
+//! | [`words`] | words of closed sets, in answers |
 //! | [`answer`], [`etag`] | answers that tell where and in which state something is |
 //! | [`observe`], `span` | who is told of requests: metrics, log and traces |
+//! | [`openapi`] | the document of what a router offers |
 //! | [`operations`] | what a router offers, for tests |
 //! | [`guard`] | `mt-tower`'s guards as salvo handlers |
 //! | [`authorized`] | a permission as an argument of a handler |
@@ -32,9 +34,10 @@ pub mod json;
 mod listener;
 mod method;
 pub mod observe;
+pub mod openapi;
 pub mod operations;
 pub mod page;
-pub mod path_id;
+pub mod path;
 pub mod problem;
 pub mod problems;
 pub mod query;
@@ -42,6 +45,7 @@ pub mod request_id;
 pub mod service;
 mod shell;
 mod span;
+pub mod words;
 
 /// What `value` is as JSON.
 fn to_json<T: serde::Serialize>(value: &T) -> Vec<u8> {

@@ -16,11 +16,15 @@ use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use salvo::extract::{Extractible, Metadata};
 use salvo::{Depot, Request};
+use salvo_oapi::schema::{BasicType, Object};
+use salvo_oapi::{Components, EndpointArgRegister, Operation, ParameterIn, ToSchema};
 use serde::Serialize;
 use sha2::Sha256;
 use uuid::Uuid;
 
+use super::openapi::describe::{may, pattern, takes};
 use super::problem::ApiError;
+use super::problems;
 use super::query::single;
 
 /// Items on a page where the client does not say.
@@ -106,6 +110,20 @@ impl<'ex> Extractible<'ex> for PageQuery {
     #[expect(refining_impl_trait, reason = "the server has one kind of error")]
     async fn extract(req: &'ex mut Request, _: &'ex mut Depot) -> Result<Self, ApiError> {
         Self::read(req)
+    }
+}
+
+impl EndpointArgRegister for PageQuery {
+    fn register(_: &mut Components, operation: &mut Operation, _: &str) {
+        let limit = Object::with_type(BasicType::Integer)
+            .minimum(1)
+            .maximum(u32::from(MAX_LIMIT))
+            .default_value(DEFAULT_LIMIT.into());
+        takes(operation, ParameterIn::Query, "limit", "How many at most.", limit);
+        let cursor = pattern("^[A-Za-z0-9_-]+$").max_length(MAX_CURSOR);
+        let from = "The `next_cursor` of the page before. Good for this very list.";
+        takes(operation, ParameterIn::Query, "cursor", from, cursor);
+        may(operation, &[&problems::INVALID_REQUEST]);
     }
 }
 
@@ -218,11 +236,12 @@ impl<K: Place> Page<K> {
 }
 
 /// One page, as it is sent.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, ToSchema)]
 pub struct Listing<T> {
     /// The items, newest first.
     pub items: Vec<T>,
     /// What to send as `cursor` for the next page; `null` on the last.
+    #[salvo(schema(required = true))]
     pub next_cursor: Option<String>,
 }
 

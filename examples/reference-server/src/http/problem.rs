@@ -6,9 +6,11 @@ use salvo::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_
 use salvo::http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use salvo::http::{ResBody, StatusCode};
 use salvo::{Depot, Request, Response, Writer, async_trait};
+use salvo_oapi::{Components, EndpointOutRegister, Operation};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::openapi::describe::may;
 use super::problems::{self, Kind};
 use super::request_id::RequestId;
 
@@ -138,7 +140,7 @@ impl ApiError {
     pub fn write_to(self, res: &mut Response, request_id: Option<&RequestId>) {
         let Inner { kind, detail, errors, members, headers } = *self.0;
         let document = Document {
-            r#type: format!("/problems/{}", kind.code),
+            r#type: kind.uri(),
             title: kind.title,
             status: kind.status.as_u16(),
             detail: detail.as_deref(),
@@ -179,5 +181,12 @@ struct Document<'a> {
 impl Writer for ApiError {
     async fn write(self, req: &mut Request, _depot: &mut Depot, res: &mut Response) {
         self.write_to(res, req.extensions().get());
+    }
+}
+
+/// What a handler that can fail may always say. What else it says comes with its arguments, or is named.
+impl EndpointOutRegister for ApiError {
+    fn register(_: &mut Components, operation: &mut Operation) {
+        may(operation, &[&problems::INTERNAL, &problems::UNAVAILABLE]);
     }
 }

@@ -1,12 +1,20 @@
 //! Every kind of problem that the server answers with: the catalogue behind `/problems/{code}`.
+//!
+//! Each is a static to answer with, and a type to say in a handler's description that it may be answered
+//! with: `responses(LastOwner)`.
 
 use salvo::http::StatusCode;
+use salvo_oapi::{Components, Responses, ToResponses};
+
+use super::openapi::describe::noted;
 
 /// One kind of problem: what all its occurrences have in common.
 #[derive(Debug)]
 pub struct Kind {
     /// The last segment of the problem's `type`, stable for ever.
     pub code: &'static str,
+    /// What its schema is called.
+    pub name: &'static str,
     /// The status of the answer.
     pub status: StatusCode,
     /// A few words, the same for every occurrence (RFC 9457 §3.1.3).
@@ -16,6 +24,12 @@ pub struct Kind {
 }
 
 impl Kind {
+    /// The `type` of its occurrences.
+    #[must_use]
+    pub fn uri(&self) -> String {
+        format!("/problems/{}", self.code)
+    }
+
     /// The kind whose code is `code`.
     #[must_use]
     pub fn find(code: &str) -> Option<&'static Self> {
@@ -24,15 +38,26 @@ impl Kind {
 }
 
 macro_rules! catalogue {
-    ($($name:ident = $code:literal, $status:ident, $title:literal, $explanation:literal;)*) => {
+    ($($name:ident $type:ident = $code:literal, $status:ident, $title:literal, $explanation:literal;)*) => {
         $(
             #[doc = concat!("`", $code, "`: ", $explanation)]
             pub static $name: Kind = Kind {
                 code: $code,
+                name: stringify!($type),
                 status: StatusCode::$status,
                 title: $title,
                 explanation: $explanation,
             };
+
+            #[doc = concat!("Says of a handler that it may answer `", $code, "`.")]
+            #[derive(Clone, Copy, Debug)]
+            pub struct $type;
+
+            impl ToResponses for $type {
+                fn to_responses(_: &mut Components) -> Responses {
+                    noted(&[&$name])
+                }
+            }
         )*
 
         /// Every kind, by status and then by code.
@@ -41,55 +66,55 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    INVALID_REQUEST = "invalid-request", BAD_REQUEST, "The request cannot be read",
+    INVALID_REQUEST InvalidRequest = "invalid-request", BAD_REQUEST, "The request cannot be read",
         "The body is empty, not UTF-8 or not JSON, or a query parameter has a value that it does not take. `detail` and `errors` say where. Correct the request before sending it again.";
-    INVALID_SIGNATURE = "invalid-signature", BAD_REQUEST, "The signature does not match",
+    INVALID_SIGNATURE InvalidSignature = "invalid-signature", BAD_REQUEST, "The signature does not match",
         "The signature header of a webhook is missing, malformed, too old, or was made with another secret or over other bytes. Check the endpoint's secret and the sender's clock.";
-    INVITE_INVALID = "invite-invalid", BAD_REQUEST, "The invite cannot be used",
+    INVITE_INVALID InviteInvalid = "invite-invalid", BAD_REQUEST, "The invite cannot be used",
         "The invite is unknown, expired, revoked or already used, or whoever sent it may no longer give that role. Ask for a new one.";
-    MAGIC_LINK_EXPIRED = "magic-link-expired", BAD_REQUEST, "The sign-in link has expired",
+    MAGIC_LINK_EXPIRED MagicLinkExpired = "magic-link-expired", BAD_REQUEST, "The sign-in link has expired",
         "Sign-in links live for a few minutes. Ask for a new one.";
-    MAGIC_LINK_INVALID = "magic-link-invalid", BAD_REQUEST, "The sign-in link is not valid",
+    MAGIC_LINK_INVALID MagicLinkInvalid = "magic-link-invalid", BAD_REQUEST, "The sign-in link is not valid",
         "The token is unknown, or another link of the same address has been used since. Ask for a new one.";
-    MAGIC_LINK_USED = "magic-link-used", BAD_REQUEST, "The sign-in link was already used",
+    MAGIC_LINK_USED MagicLinkUsed = "magic-link-used", BAD_REQUEST, "The sign-in link was already used",
         "A sign-in link works once. Ask for a new one.";
-    UNAUTHENTICATED = "unauthenticated", UNAUTHORIZED, "Sign in first",
+    UNAUTHENTICATED Unauthenticated = "unauthenticated", UNAUTHORIZED, "Sign in first",
         "The request has no bearer token, or one that is malformed, expired or ended by a logout. `WWW-Authenticate` says which. Sign in and send the new token.";
-    BILLING_REQUIRED = "billing-required", PAYMENT_REQUIRED, "The subscription does not allow changes",
+    BILLING_REQUIRED BillingRequired = "billing-required", PAYMENT_REQUIRED, "The subscription does not allow changes",
         "The org's payment has lapsed. Reading, leaving, shrinking and paying still work; an owner can settle the payment under billing.";
-    CAP_REACHED = "cap-reached", PAYMENT_REQUIRED, "The plan allows no more of these",
+    CAP_REACHED CapReached = "cap-reached", PAYMENT_REQUIRED, "The plan allows no more of these",
         "The org has as many of `resource` as its plan allows, which is `cap`. Remove some, or let an owner upgrade the plan.";
-    FORBIDDEN = "forbidden", FORBIDDEN, "Not allowed",
+    FORBIDDEN Forbidden = "forbidden", FORBIDDEN, "Not allowed",
         "The caller's role in the org does not include this action, or the row belongs to somebody else.";
-    ORG_SUSPENDED = "org-suspended", FORBIDDEN, "The org is suspended",
+    ORG_SUSPENDED OrgSuspended = "org-suspended", FORBIDDEN, "The org is suspended",
         "An operator has suspended the org, wholly or for writes. Contact support.";
-    NOT_FOUND = "not-found", NOT_FOUND, "Not found",
+    NOT_FOUND NotFound = "not-found", NOT_FOUND, "Not found",
         "There is nothing at this address, or nothing that the caller may know of. Paths have one spelling: no trailing slash, no empty segment, no percent-encoding.";
-    METHOD_NOT_ALLOWED = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed",
+    METHOD_NOT_ALLOWED MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed",
         "The path exists but not with this method. `Allow` lists the methods it has.";
-    ALREADY_MEMBER = "already-member", CONFLICT, "Already a member",
+    ALREADY_MEMBER AlreadyMember = "already-member", CONFLICT, "Already a member",
         "The caller is a member of the org already and keeps the role they have.";
-    CONFLICT = "conflict", CONFLICT, "Not possible in the present state",
+    CONFLICT Conflict = "conflict", CONFLICT, "Not possible in the present state",
         "The target is in a state that does not allow this action. Read it again before deciding what to do.";
-    IDEMPOTENCY_MISMATCH = "idempotency-mismatch", CONFLICT, "The idempotency key was used for another request",
+    IDEMPOTENCY_MISMATCH IdempotencyMismatch = "idempotency-mismatch", CONFLICT, "The idempotency key was used for another request",
         "The same `Idempotency-Key` was sent before with a different body. Use a fresh key for a new request.";
-    LAST_OWNER = "last-owner", CONFLICT, "An org needs an owner",
+    LAST_OWNER LastOwner = "last-owner", CONFLICT, "An org needs an owner",
         "The change would leave the org without an owner. Make somebody else an owner first.";
-    PRECONDITION_FAILED = "precondition-failed", PRECONDITION_FAILED, "It has changed since it was read",
+    PRECONDITION_FAILED PreconditionFailed = "precondition-failed", PRECONDITION_FAILED, "It has changed since it was read",
         "The entity tag in `If-Match` is not the present one. Read the resource again and repeat the change on what it is now.";
-    TOO_LARGE = "too-large", PAYLOAD_TOO_LARGE, "The body is too large",
+    TOO_LARGE TooLarge = "too-large", PAYLOAD_TOO_LARGE, "The body is too large",
         "The body is longer than this address takes: 64 KiB, or 2 MiB for webhooks.";
-    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "Not a supported content type",
+    UNSUPPORTED_MEDIA_TYPE UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "Not a supported content type",
         "Bodies are `application/json` in UTF-8, without a `Content-Encoding`.";
-    INVALID_FIELDS = "invalid-fields", UNPROCESSABLE_ENTITY, "Some fields are not valid",
+    INVALID_FIELDS InvalidFields = "invalid-fields", UNPROCESSABLE_ENTITY, "Some fields are not valid",
         "The body is JSON, but not what this address takes: a member is missing, unknown, repeated, or has a value that it does not take. `errors` names each by JSON Pointer (RFC 6901).";
-    RATE_LIMITED = "rate-limited", TOO_MANY_REQUESTS, "Too many requests",
+    RATE_LIMITED RateLimited = "rate-limited", TOO_MANY_REQUESTS, "Too many requests",
         "The quota of this address, caller or org is used up. Wait as many seconds as `Retry-After` says.";
-    HEADERS_TOO_LARGE = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too large",
+    HEADERS_TOO_LARGE HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too large",
         "A request has at most 64 header fields, and at most 16 KiB from its request line to the empty line.";
-    INTERNAL = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here",
+    INTERNAL Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here",
         "The server failed. Quote `request_id` when you report it; the cause is in the log under that id.";
-    UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE, "Not available at the moment",
+    UNAVAILABLE Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Not available at the moment",
         "Something that the server depends on is away or overloaded. Try again after as many seconds as `Retry-After` says.";
 }
 

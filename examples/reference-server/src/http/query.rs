@@ -3,8 +3,11 @@
 use mt_core::word::Word;
 use salvo::extract::{Extractible, Metadata};
 use salvo::prelude::*;
+use salvo_oapi::{Components, EndpointArgRegister, Operation, ParameterIn};
 
+use super::openapi::describe::{may, takes, words};
 use super::problem::ApiError;
+use super::problems;
 
 /// The value of a query parameter.
 ///
@@ -51,5 +54,12 @@ impl<'ex, W: Word> Extractible<'ex> for Choice<W> {
         name: &str,
     ) -> Result<Self, ApiError> {
         Self::read(req, name)
+    }
+}
+
+impl<W: Word> EndpointArgRegister for Choice<W> {
+    fn register(_: &mut Components, operation: &mut Operation, name: &str) {
+        takes(operation, ParameterIn::Query, name, "Only these.", words::<W>());
+        may(operation, &[&problems::INVALID_REQUEST]);
     }
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use mt_core::access::Implies;
 use mt_core::pg::{PgError, Resource, TenantTx, invites};
+use salvo_oapi::ToSchema;
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, Row as _};
 
@@ -53,7 +54,7 @@ impl Overview {
 }
 
 /// How many of each capped resource an org has, and how many its plan allows.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Usage {
     /// Projects.
     pub projects: Level,
@@ -64,11 +65,12 @@ pub struct Usage {
 }
 
 /// How full one resource is.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct Level {
     /// How many there are.
     pub used: i64,
     /// The most that the plan allows; `null` for no cap.
+    #[salvo(schema(required = true))]
     pub cap: Option<u32>,
 }
 

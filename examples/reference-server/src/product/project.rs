@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use mt_core::access::Implies;
 use mt_core::pg::{PgError, Room, TenantTx};
+use salvo_oapi::ToSchema;
 use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -19,7 +20,7 @@ macro_rules! columns {
 }
 
 /// A project of an org, as stored and as shown.
-#[derive(Clone, Debug, FromRow, Serialize)]
+#[derive(Clone, Debug, FromRow, Serialize, ToSchema)]
 pub struct Project {
     /// Which one.
     pub id: Uuid,

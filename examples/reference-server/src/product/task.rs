@@ -5,10 +5,13 @@ use mt_core::access::Implies;
 use mt_core::id::PrincipalId;
 use mt_core::pg::{PgError, Room, TenantTx};
 use mt_core::word::Word;
+use salvo_oapi::ToSchema;
 use serde::{Serialize, Serializer};
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
+use crate::http::openapi::describe::words;
+use crate::inline_schema;
 use crate::model::{Role, Tasks, TasksCreate, TasksDelete, TasksRead, TasksUpdate};
 
 /// What a [`Task`] is read from.
@@ -20,7 +23,7 @@ macro_rules! columns {
 }
 
 /// A task of a project, as stored and as shown.
-#[derive(Clone, Debug, FromRow, Serialize)]
+#[derive(Clone, Debug, FromRow, Serialize, ToSchema)]
 pub struct Task {
     /// Which one.
     pub id: Uuid,
@@ -32,6 +35,7 @@ pub struct Task {
     /// What is to be done.
     pub title: String,
     /// More about it.
+    #[salvo(schema(required = true))]
     pub description: Option<String>,
     /// How far it is.
     #[sqlx(try_from = "String")]
@@ -39,6 +43,7 @@ pub struct Task {
     /// Who made it, member still or not.
     pub created_by: Uuid,
     /// Which member is to do it.
+    #[salvo(schema(required = true))]
     pub assigned_to: Option<Uuid>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
@@ -68,6 +73,8 @@ impl Word for Status {
         }
     }
 }
+
+inline_schema!(Status => words::<Status>());
 
 impl TryFrom<String> for Status {
     type Error = mt_core::word::UnknownWord;

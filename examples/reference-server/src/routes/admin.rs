@@ -4,7 +4,9 @@ use mt_core::auth::{AuthError, Authenticator, Principal};
 use mt_core::id::PrincipalId;
 use mt_tower::Guard;
 use mt_tower::authenticate::Authenticate;
-use salvo::Router;
+use salvo::extract::{Extractible, Metadata};
+use salvo::{Depot, Request, Router};
+use salvo_oapi::{Components, EndpointArgRegister, Operation};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
@@ -12,6 +14,10 @@ use uuid::Uuid;
 use super::admin_webhooks;
 use crate::config::Secret;
 use crate::http::guard::SalvoGuard;
+use crate::http::openapi::OPERATOR;
+use crate::http::openapi::describe::{may, needs};
+use crate::http::problem::ApiError;
+use crate::http::problems;
 
 /// The routes of this module, if there is a token.
 pub(super) fn routes(token: Option<&Secret>) -> Option<Router> {
@@ -22,6 +28,41 @@ pub(super) fn routes(token: Option<&Secret>) -> Option<Router> {
 /// Lets the holder of `token` pass. A user's token is none of it, whatever their role.
 fn operators_only(token: &Secret) -> impl Guard + use<> {
     Authenticate::new(AdminToken { digest: digest(token.reveal()) })
+}
+
+/// Whoever holds the token, as the guard left them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Operator;
+
+impl<'ex> Extractible<'ex> for Operator {
+    fn metadata() -> &'static Metadata {
+        static METADATA: Metadata = Metadata::new("Operator");
+        &METADATA
+    }
+
+    #[expect(refining_impl_trait, reason = "the server has one kind of error")]
+    async fn extract(req: &'ex mut Request, _: &'ex mut Depot) -> Result<Self, ApiError> {
+        // Absent means that a route was put beside the guard: a failure, never a pass.
+        match req.extensions().get::<Principal>() {
+            Some(principal) if principal.id() == nobody() => Ok(Self),
+            _ => {
+                tracing::error!("nobody has asked for the token of operators");
+                Err(ApiError::new(&problems::INTERNAL))
+            }
+        }
+    }
+}
+
+impl EndpointArgRegister for Operator {
+    fn register(_: &mut Components, operation: &mut Operation, _: &str) {
+        needs(operation, OPERATOR);
+        may(operation, &[&problems::UNAUTHENTICATED]);
+    }
+}
+
+/// Nobody's own id: it is a member of nothing.
+const fn nobody() -> PrincipalId {
+    PrincipalId::from_uuid(Uuid::nil())
 }
 
 /// The one token. Its digest is kept, so that what is compared has one length, whatever was sent.
@@ -38,8 +79,7 @@ impl Authenticator for AdminToken {
 
     async fn authenticate(&self, credential: &str) -> Result<Principal, AuthError> {
         if bool::from(self.digest.ct_eq(&digest(credential))) {
-            // Nobody's own: it is a member of nothing.
-            Ok(Principal::new(PrincipalId::from_uuid(Uuid::nil())))
+            Ok(Principal::new(nobody()))
         } else {
             Err(AuthError::Invalid("not the admin token".to_owned()))
         }

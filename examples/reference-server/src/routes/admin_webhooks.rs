@@ -3,12 +3,15 @@
 use mt_core::pg::ledger::{EventStatus, Filter};
 use mt_stripe::processor::{ReplayError, ReplayRequest};
 use salvo::prelude::*;
+use salvo_oapi::endpoint;
 
+use super::admin::Operator;
 use crate::app::App;
 use crate::billing::operations::{self, EventDetails, EventView};
 use crate::http::page::{Listing, PageQuery};
+use crate::http::path::PathText;
 use crate::http::problem::ApiError;
-use crate::http::problems;
+use crate::http::problems::{self, Conflict};
 use crate::http::query::Choice;
 use crate::http::request_id::RequestId;
 
@@ -19,8 +22,10 @@ pub(super) fn routes() -> Router {
     )
 }
 
-#[handler]
+/// Lists stored events.
+#[endpoint(tags("admin"))]
 async fn list(
+    _operator: Operator,
     status: Choice<EventStatus>,
     page: PageQuery,
     depot: &mut Depot,
@@ -31,26 +36,32 @@ async fn list(
     Ok(Json(operations::page_of_events(&app.system, &filter, &page).await?))
 }
 
-#[handler]
-async fn show(req: &mut Request, depot: &mut Depot) -> Result<Json<EventDetails>, ApiError> {
+/// Shows a stored event and what was delivered.
+#[endpoint(tags("admin"))]
+async fn show(
+    _operator: Operator,
+    event_id: PathText,
+    depot: &mut Depot,
+) -> Result<Json<EventDetails>, ApiError> {
     let app = App::of(depot);
-    let found = operations::details(&app.system, event_id(req)?).await?;
+    let found = operations::details(&app.system, &event_id.0).await?;
     found.map(|(details, _history)| Json(details)).ok_or_else(ApiError::not_found)
 }
 
-/// Tries it again at once. Who asked is kept, as far as a shared token tells: the request's id leads to
-/// the log.
-#[handler]
-async fn replay(req: &mut Request, depot: &mut Depot) -> Result<Json<EventView>, ApiError> {
+/// Tries an event again at once.
+#[endpoint(tags("admin"), responses(Conflict))]
+async fn replay(
+    _operator: Operator,
+    event_id: PathText,
+    req: &mut Request,
+    depot: &mut Depot,
+) -> Result<Json<EventView>, ApiError> {
     let app = App::of(depot);
+    // Who asked is kept, as far as a shared token tells: the request's id leads to the log.
     let id = req.extensions().get().map_or("unknown", RequestId::as_str);
     let request = ReplayRequest::by(format!("admin token, request {id}"));
-    let event = app.billing.processor().replay(event_id(req)?, &request).await?;
+    let event = app.billing.processor().replay(&event_id.0, &request).await?;
     Ok(Json(event.into()))
-}
-
-fn event_id(req: &Request) -> Result<&str, ApiError> {
-    req.params().get("event_id").map(String::as_str).ok_or_else(ApiError::not_found)
 }
 
 impl From<ReplayError> for ApiError {

@@ -3,15 +3,17 @@
 use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::pg::{SystemReason, User};
 use salvo::prelude::*;
+use salvo_oapi::{ToSchema, endpoint};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::http::answer::NoContent;
+use crate::http::answer::{Accepted, NoContent};
 use crate::http::authorized::Caller;
-use crate::http::fields::Email;
+use crate::http::fields::{Email, Token};
 use crate::http::guard::SalvoGuard;
 use crate::http::json::Body;
 use crate::http::problem::ApiError;
+use crate::http::problems::{MagicLinkExpired, MagicLinkInvalid, MagicLinkUsed, RateLimited};
 use crate::layers::Layers;
 use crate::magic_page;
 use crate::mail::Letter;
@@ -42,26 +44,28 @@ pub(super) fn signed_in() -> Router {
     Router::with_path("auth/logout").post(logout)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct LinkRequest {
     email: Email,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Sent {
     sent: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[salvo(schema(value_type = String, required = false))]
     token: Option<String>,
 }
 
-/// Answers the same for known and unknown addresses, and takes the same steps.
-#[handler]
+/// Mails a sign-in link.
+///
+/// Answers the same for known and unknown addresses.
+#[endpoint(tags("auth"), responses(RateLimited))]
 async fn request_link(
     wanted: Body<LinkRequest>,
     depot: &mut Depot,
-    res: &mut Response,
-) -> Result<Json<Sent>, ApiError> {
+) -> Result<Accepted<Sent>, ApiError> {
     let app = App::of(depot);
     let email = wanted.0.email.into_address();
     app.limits.email(&email).await?;
@@ -72,31 +76,31 @@ async fn request_link(
     app.mailer.enqueue(tx.conn(), None, &email, letter).await?;
     tx.commit().await?;
     app.mailer.bell().ring();
-    res.status_code(StatusCode::ACCEPTED);
-    Ok(Json(Sent { sent: true, token: app.reveal_tokens.then(|| token.reveal().to_owned()) }))
+    Ok(Accepted(Sent { sent: true, token: app.reveal_tokens.then(|| token.reveal().to_owned()) }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Redemption {
-    token: String,
+    token: Token,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SignedIn {
     access_token: String,
     token_type: &'static str,
     expires_in: u64,
 }
 
-/// Consumes the link, commits that, and only then answers: an answer that is lost costs a new link.
-#[handler]
+/// Signs in by a link, which is used up.
+#[endpoint(tags("auth"), responses(MagicLinkExpired, MagicLinkInvalid, MagicLinkUsed, RateLimited))]
 async fn redeem(
     redemption: Body<Redemption>,
     depot: &mut Depot,
 ) -> Result<Json<SignedIn>, ApiError> {
+    // The link is used up and that committed before the answer: one that is lost costs a new link.
     let app = App::of(depot);
-    let token = redemption.0.token;
+    let token = redemption.0.token.into_string();
     let mut tx = app.system.begin(REDEEM).await?;
     let user = User::redeem_magic_link(&mut tx, &app.hasher, &token).await?;
     tx.commit().await?;
@@ -109,7 +113,7 @@ async fn redeem(
 }
 
 /// Ends all tokens of the caller.
-#[handler]
+#[endpoint(tags("auth"))]
 async fn logout(caller: Caller, depot: &mut Depot) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
     let mut tx = app.system.begin_for(caller.0, LOGOUT).await?;

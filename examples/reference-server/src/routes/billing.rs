@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use mt_core::access::Grant;
+use mt_core::billing::Standing;
 use mt_core::pg::SystemReason;
-use mt_core::word::Word as _;
 use mt_stripe::checkout;
 use mt_stripe::link::{self, LinkError};
 use salvo::prelude::*;
+use salvo_oapi::{ToSchema, endpoint};
 use serde::Serialize;
 
 use crate::app::App;
@@ -14,8 +15,9 @@ use crate::billing::StripeApiError;
 use crate::http::answer::{Created, Made};
 use crate::http::authorized::Authorized;
 use crate::http::problem::ApiError;
-use crate::http::problems;
-use crate::model::{BillingManage, BillingRead};
+use crate::http::problems::{self, Conflict};
+use crate::http::words::Said;
+use crate::model::{BillingManage, BillingRead, Plan};
 use crate::product::Subscription;
 
 const WAKE: SystemReason = SystemReason::new("wake the events of a customer that was linked");
@@ -28,18 +30,22 @@ pub(super) fn routes() -> Router {
         .push(Router::with_path("portal").post(open_portal))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct BillingView {
-    plan: &'static str,
+    plan: Said<Plan>,
     subscription_status: String,
-    standing: &'static str,
+    standing: Said<Standing>,
+    #[salvo(schema(required = true))]
     current_period_end: Option<DateTime<Utc>>,
     cancel_at_period_end: bool,
+    #[salvo(schema(required = true))]
     past_due_since: Option<DateTime<Utc>>,
+    #[salvo(schema(required = true))]
     customer_id: Option<String>,
 }
 
-#[handler]
+/// Shows the org's subscription.
+#[endpoint(tags("billing"))]
 async fn show(
     grant: Authorized<BillingRead>,
     depot: &mut Depot,
@@ -48,9 +54,9 @@ async fn show(
     let mut tx = app.tenants.begin(grant.0).await?;
     let subscription = Subscription::load(&mut tx).await?;
     let view = BillingView {
-        plan: tx.access().plan().as_str(),
+        plan: Said(tx.access().plan()),
         subscription_status: subscription.subscription_status,
-        standing: tx.access().standing().as_str(),
+        standing: Said(tx.access().standing()),
         current_period_end: subscription.current_period_end,
         cancel_at_period_end: subscription.cancel_at_period_end,
         past_due_since: subscription.past_due_since,
@@ -60,13 +66,13 @@ async fn show(
     Ok(Json(view))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Customer {
     customer_id: String,
 }
 
-/// Makes the customer once.
-#[handler]
+/// Makes the customer that pays for the org, once.
+#[endpoint(tags("billing"), responses(Conflict))]
 async fn make_customer(
     grant: Authorized<BillingManage>,
     depot: &mut Depot,
@@ -75,7 +81,7 @@ async fn make_customer(
     Ok(Json(Customer { customer_id }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Session {
     session_id: String,
     url: String,
@@ -83,8 +89,8 @@ struct Session {
 
 impl Made for Session {}
 
-/// Makes a page to buy on. It is noted before anybody is sent there.
-#[handler]
+/// Makes a page to buy on.
+#[endpoint(tags("billing"), responses(Conflict))]
 async fn open_checkout(
     grant: Authorized<BillingManage>,
     depot: &mut Depot,
@@ -96,6 +102,7 @@ async fn open_checkout(
         .open_checkout(grant.tenant(), &customer)
         .await
         .map_err(|error| unavailable(&error))?;
+    // Noted before anybody is sent there.
     let mut tx = app.tenants.begin(grant).await?;
     checkout::note(&mut tx, &page.id).await?;
     let location = format!("/orgs/{}/billing", tx.tenant());
@@ -103,13 +110,13 @@ async fn open_checkout(
     Ok(Created::new(&location, &Session { session_id: page.id, url: page.url }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Portal {
     url: String,
 }
 
-/// The page on which what was bought is looked after.
-#[handler]
+/// Makes a page on which what was bought is looked after.
+#[endpoint(tags("billing"), responses(Conflict))]
 async fn open_portal(
     grant: Authorized<BillingManage>,
     depot: &mut Depot,

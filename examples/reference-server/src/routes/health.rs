@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use salvo::http::StatusCode;
 use salvo::writing::Json;
-use salvo::{Depot, FlowCtrl, Handler, Request, Response, Router, async_trait, handler};
+use salvo::{Response, Router, async_trait};
+use salvo_oapi::{ToSchema, endpoint};
 use serde::Serialize;
 
 /// How long a check may take. Longer is a no.
@@ -24,6 +25,21 @@ pub trait Checks: Send + Sync + 'static {
 
     /// Whether Redis answers; `true` where none is configured.
     async fn redis(&self) -> bool;
+}
+
+/// Depends on nothing that is ever there: for routes that are only looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Never;
+
+#[async_trait]
+impl Checks for Never {
+    async fn database(&self) -> bool {
+        false
+    }
+
+    async fn redis(&self) -> bool {
+        false
+    }
 }
 
 /// Whether this replica should be sent requests. Clones share one state.
@@ -71,7 +87,7 @@ impl fmt::Debug for Readiness {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Report {
     status: &'static str,
     checks: Outcomes,
@@ -79,7 +95,7 @@ struct Report {
     is_ready: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Outcomes {
     db: bool,
     redis: bool,
@@ -93,25 +109,28 @@ pub fn routes(readiness: Readiness) -> Router {
         .push(Router::with_path("ready").get(readiness))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Health {
     status: &'static str,
 }
 
-#[handler]
+/// Says that the process is up.
+#[endpoint(tags("meta"))]
 async fn health() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-#[async_trait]
-impl Handler for Readiness {
-    async fn handle(
-        &self,
-        _req: &mut Request,
-        _depot: &mut Depot,
-        res: &mut Response,
-        _ctrl: &mut FlowCtrl,
-    ) {
+/// Says whether to send requests.
+#[endpoint(
+    operation_id = "health.ready",
+    tags("meta"),
+    responses(
+        (status_code = 200, description = "Send them.", body = Report),
+        (status_code = 503, description = "Try another replica, or later.", body = Report),
+    )
+)]
+impl Readiness {
+    async fn handle(&self, res: &mut Response) {
         let report = self.report().await;
         if !report.is_ready {
             res.status_code(StatusCode::SERVICE_UNAVAILABLE);

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::id::InviteId;
-use mt_core::pg::invites::{self, Invite};
+use mt_core::pg::invites::{self, Invite, InviteStatus};
 use mt_core::pg::{SystemReason, Tenant};
 use mt_core::word::Word as _;
 use salvo::prelude::*;
+use salvo_oapi::{ToSchema, endpoint};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -14,11 +15,16 @@ use super::once::Once;
 use crate::app::App;
 use crate::http::answer::{Created, Made, NoContent};
 use crate::http::authorized::{Authorized, Caller};
-use crate::http::fields::{self, Email};
+use crate::http::fields::{self, Email, Token};
 use crate::http::json::Body;
 use crate::http::page::{Listing, PageQuery};
-use crate::http::path_id::PathId;
+use crate::http::path::PathId;
 use crate::http::problem::ApiError;
+use crate::http::problems::{
+    AlreadyMember, BillingRequired, CapReached, Conflict, Forbidden, InviteInvalid, OrgSuspended,
+    RateLimited,
+};
+use crate::http::words::Said;
 use crate::mail::Letter;
 use crate::model::{InvitesCreate, InvitesRead, InvitesRevoke, Product, Role, Seats};
 
@@ -37,14 +43,15 @@ pub(super) fn accept() -> Router {
     Router::new().post(accept_invite)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct InviteView {
     id: Uuid,
     email: String,
-    role: &'static str,
-    status: &'static str,
+    role: Said<Role>,
+    status: Said<InviteStatus>,
     expires_at: DateTime<Utc>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[salvo(schema(value_type = String, required = false))]
     token: Option<String>,
 }
 
@@ -55,23 +62,25 @@ impl From<Invite<Role>> for InviteView {
         Self {
             id: invite.id.as_uuid(),
             email: invite.email,
-            role: invite.role.as_str(),
-            status: invite.status.as_str(),
+            role: Said(invite.role),
+            status: Said(invite.status),
             expires_at: invite.expires_at,
             token: None,
         }
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewInvite {
     email: Email,
     #[serde(deserialize_with = "fields::word")]
+    #[salvo(schema(value_type = Said<Role>))]
     role: Role,
 }
 
-#[handler]
+/// Invites somebody, by mail. Asking again for the same address turns the token.
+#[endpoint(tags("invites"), responses(AlreadyMember, CapReached))]
 async fn create(
     grant: Authorized<InvitesCreate>,
     once: Once<NewInvite>,
@@ -99,7 +108,8 @@ async fn create(
     Ok(created)
 }
 
-#[handler]
+/// Lists the invites of the org.
+#[endpoint(tags("invites"))]
 async fn list(
     grant: Authorized<InvitesRead>,
     page: PageQuery,
@@ -115,7 +125,8 @@ async fn list(
     Ok(Json(page.answer(invites, |invite| invite.id)))
 }
 
-#[handler]
+/// Takes an invite back.
+#[endpoint(tags("invites"), responses(Conflict))]
 async fn revoke(
     grant: Authorized<InvitesRevoke>,
     invite_id: PathId,
@@ -128,29 +139,41 @@ async fn revoke(
     Ok(NoContent)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Acceptance {
-    token: String,
+    token: Token,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Joined {
     org_id: Uuid,
-    role: &'static str,
+    role: Said<Role>,
 }
 
-#[handler]
+/// Joins an org by an invite.
+#[endpoint(
+    tags("invites"),
+    responses(
+        InviteInvalid,
+        BillingRequired,
+        CapReached,
+        Forbidden,
+        OrgSuspended,
+        AlreadyMember,
+        RateLimited
+    )
+)]
 async fn accept_invite(
     caller: Caller,
     acceptance: Body<Acceptance>,
     depot: &mut Depot,
 ) -> Result<Json<Joined>, ApiError> {
-    let (app, caller, token) = (App::of(depot), caller.0, acceptance.0.token);
+    let (app, caller, token) = (App::of(depot), caller.0, acceptance.0.token.into_string());
     let mut tx = app.system.begin_for(caller, ACCEPT).await?;
     let accepted =
         invites::accept::<Product, Seats>(&mut tx, &app.hasher, &app.standing, caller, &token)
             .await?;
     tx.commit().await?;
-    Ok(Json(Joined { org_id: accepted.tenant.as_uuid(), role: accepted.role.as_str() }))
+    Ok(Json(Joined { org_id: accepted.tenant.as_uuid(), role: Said(accepted.role) }))
 }

@@ -3,6 +3,7 @@
 use mt_core::id::TenantId;
 use mt_core::pg::{Tenant, User};
 use salvo::prelude::*;
+use salvo_oapi::{ToSchema, endpoint};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -14,14 +15,14 @@ pub(super) fn routes() -> Router {
     Router::with_path("me").get(me)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Me {
     id: Uuid,
     email: String,
     memberships: Vec<Membership>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Membership {
     org_id: Uuid,
     org_name: String,
@@ -31,7 +32,8 @@ struct Membership {
 /// Rows asked for at once. The answer has no pages, so it is put together from several.
 const BATCH: i64 = 100;
 
-#[handler]
+/// Shows the caller and their memberships.
+#[endpoint(tags("auth"))]
 async fn me(caller: Caller, depot: &mut Depot) -> Result<Json<Me>, ApiError> {
     let app = App::of(depot);
     let mut tx = app.principals.begin(caller.0).await?;

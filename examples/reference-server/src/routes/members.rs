@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use mt_core::id::PrincipalId;
 use mt_core::pg::Member;
-use mt_core::word::Word as _;
 use salvo::prelude::*;
+use salvo_oapi::{ToSchema, endpoint};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -14,8 +14,10 @@ use crate::http::authorized::Authorized;
 use crate::http::fields;
 use crate::http::json::Body;
 use crate::http::page::{Listing, PageQuery};
-use crate::http::path_id::PathId;
+use crate::http::path::PathId;
 use crate::http::problem::ApiError;
+use crate::http::problems::LastOwner;
+use crate::http::words::Said;
 use crate::model::{MembersAssign, MembersRead, MembersRemove, Role};
 
 pub(super) fn routes() -> Router {
@@ -24,11 +26,11 @@ pub(super) fn routes() -> Router {
         .push(Router::with_path("{user_id}").patch(assign).delete(remove))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct MemberView {
     user_id: Uuid,
     email: String,
-    role: &'static str,
+    role: Said<Role>,
     joined_at: DateTime<Utc>,
 }
 
@@ -37,13 +39,14 @@ impl From<Member<Role>> for MemberView {
         Self {
             user_id: member.principal.as_uuid(),
             email: member.email,
-            role: member.role.as_str(),
+            role: Said(member.role),
             joined_at: member.joined_at,
         }
     }
 }
 
-#[handler]
+/// Lists the members of the org.
+#[endpoint(tags("members"))]
 async fn list(
     grant: Authorized<MembersRead>,
     page: PageQuery,
@@ -59,10 +62,11 @@ async fn list(
     Ok(Json(page.answer(members, |member| (member.joined_at, member.user_id))))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RoleChange {
     #[serde(default, deserialize_with = "present_role")]
+    #[salvo(schema(value_type = Said<Role>, required = false))]
     role: Option<Role>,
 }
 
@@ -72,7 +76,8 @@ fn present_role<'de, D: serde::Deserializer<'de>>(
     fields::word(deserializer).map(Some)
 }
 
-#[handler]
+/// Gives a member another role.
+#[endpoint(tags("members"), responses(LastOwner))]
 async fn assign(
     grant: Authorized<MembersAssign>,
     change: Body<RoleChange>,
@@ -90,7 +95,8 @@ async fn assign(
     Ok(Json(member.into()))
 }
 
-#[handler]
+/// Removes a member, or leaves.
+#[endpoint(tags("members"), responses(LastOwner))]
 async fn remove(
     grant: Authorized<MembersRemove>,
     user_id: PathId,

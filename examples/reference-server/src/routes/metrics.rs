@@ -4,25 +4,31 @@ use std::sync::Arc;
 
 use salvo::http::HeaderValue;
 use salvo::http::header::CONTENT_TYPE;
-use salvo::routing::FlowCtrl;
-use salvo::{Depot, Handler, Request, Response, Router, async_trait};
+use salvo::{Depot, Response, Router, affix_state};
+use salvo_oapi::endpoint;
 
 use crate::metrics::{self, Metrics};
 
 /// The route of this module.
 #[must_use]
 pub fn routes(metrics: Arc<Metrics>) -> Router {
-    Router::with_path("metrics").get(Page(metrics))
+    page_alone().hoop(affix_state::inject(metrics))
 }
 
-struct Page(Arc<Metrics>);
+/// The same without anything to show, to be looked at.
+pub(super) fn page_alone() -> Router {
+    Router::with_path("metrics").get(page)
+}
 
-#[async_trait]
-impl Handler for Page {
-    async fn handle(&self, _: &mut Request, _: &mut Depot, res: &mut Response, _: &mut FlowCtrl) {
-        let page = self.0.render().await;
-        res.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
-        // It is text: there is nothing about it that could fail.
-        let _ = res.write_body(page);
-    }
+/// Shows what the server measures, to Prometheus.
+#[endpoint(
+    tags("meta"),
+    responses((status_code = 200, description = "Metrics.", content_type = "text/plain", body = String))
+)]
+async fn page(depot: &mut Depot, res: &mut Response) {
+    let metrics: &Arc<Metrics> = depot.get_typed().expect("injected with the route");
+    let text = metrics.render().await;
+    res.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+    // It is text: there is nothing about it that could fail.
+    let _ = res.write_body(text);
 }

@@ -11,6 +11,7 @@ mod admin_webhooks;
 mod auth;
 mod billing;
 mod dev;
+mod docs;
 pub mod health;
 mod invites;
 mod me;
@@ -26,14 +27,43 @@ pub(crate) mod webhooks;
 use std::sync::Arc;
 
 use salvo::{Router, affix_state};
+use serde_json::Value;
 
 use crate::app::App;
+use crate::config::Secret;
 use crate::http::guard::{SalvoGuard, bridge};
 use crate::layers::Layers;
+use crate::metrics::Metrics;
 
-/// Every route of the server, inside the layers that it needs.
+/// Every route of the server, inside the layers that it needs. Without `metrics` there is no page for them.
 #[must_use]
-pub fn router(app: Arc<App>, layers: &Layers, readiness: health::Readiness) -> Router {
+pub fn router(
+    app: Arc<App>,
+    layers: &Layers,
+    readiness: health::Readiness,
+    metrics: Option<Arc<Metrics>>,
+) -> Router {
+    let admin = admin::routes(app.admin_token.as_ref());
+    let dev = app.reveal_tokens.then(dev::routes);
+    let routes = routes(layers, readiness, [admin, dev, metrics.map(metrics::routes)]);
+    let document = docs::Document::of(&routes);
+    Router::new()
+        .hoop(affix_state::inject(app))
+        .hoop(affix_state::inject(document))
+        .hoop(bridge)
+        .push(routes)
+}
+
+/// The OpenAPI document of every route that there can be, as JSON.
+#[must_use]
+pub fn document() -> Value {
+    let readiness = health::Readiness::new(health::Never, true);
+    let admin = admin::routes(Some(&Secret::new("there is one")));
+    let optional = [admin, Some(dev::routes()), Some(metrics::page_alone())];
+    docs::json_of(&routes(&Layers::closed(), readiness, optional))
+}
+
+fn routes(layers: &Layers, readiness: health::Readiness, optional: [Option<Router>; 3]) -> Router {
     let members_only = Router::with_path("{org_id}")
         .hoop(SalvoGuard::new(Layers::resolve_org()))
         .hoop(SalvoGuard::new(layers.load_access()))
@@ -54,18 +84,13 @@ pub fn router(app: Arc<App>, layers: &Layers, readiness: health::Readiness) -> R
         .hoop(SalvoGuard::new(layers.limit_auth("invites-accept")))
         .hoop(SalvoGuard::new(layers.authenticate()))
         .push(invites::accept());
-    let (admin, dev) = (admin::routes(app.admin_token.as_ref()), dev::routes(&app));
-    let mut root = Router::new()
-        .hoop(affix_state::inject(app))
-        .hoop(bridge)
+    let open = Router::new()
         .push(health::routes(readiness))
         .push(problems::routes())
+        .push(docs::routes())
         .push(auth::open(layers))
         .push(accepting)
         .push(signed_in)
         .push(webhooks::routes(layers));
-    for optional in [admin, dev].into_iter().flatten() {
-        root = root.push(optional);
-    }
-    root
+    optional.into_iter().flatten().fold(open, Router::push)
 }

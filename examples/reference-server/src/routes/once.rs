@@ -12,10 +12,12 @@ use mt_core::pg::{SystemTx, TenantTx};
 use salvo::extract::{Extractible, Metadata};
 use salvo::http::header::{HeaderMap, HeaderName, HeaderValue};
 use salvo::prelude::*;
+use salvo_oapi::{Components, EndpointArgRegister, Operation, ParameterIn, ToSchema};
 use serde::de::DeserializeOwned;
 
 use crate::http::answer::Created;
-use crate::http::json;
+use crate::http::json::{self, Body};
+use crate::http::openapi::describe::{may, pattern, takes};
 use crate::http::problem::ApiError;
 use crate::http::problems;
 use crate::refusals::internal;
@@ -113,6 +115,17 @@ impl<'ex, T: DeserializeOwned + Send> Extractible<'ex> for Once<T> {
     }
 }
 
+impl<T: ToSchema> EndpointArgRegister for Once<T> {
+    fn register(components: &mut Components, operation: &mut Operation, name: &str) {
+        Body::<T>::register(components, operation, name);
+        let key = pattern("^[!-~]+$").min_length(1).max_length(MAX_KEY);
+        let description = "The client's name for this request. Sent again under it, with the same body \
+            and within a day, the request is answered as it was the first time and not carried out.";
+        takes(operation, ParameterIn::Header, IDEMPOTENCY_KEY.as_str(), description, key);
+        may(operation, &[&problems::IDEMPOTENCY_MISMATCH]);
+    }
+}
+
 fn named(req: &Request, body: &Bytes) -> Result<Option<Repeatable>, ApiError> {
     let Some(key) = key(req.headers())? else { return Ok(None) };
     // Ids are taken in either case, and nothing else in a path has capitals.
@@ -149,27 +162,27 @@ impl From<RepeatError> for ApiError {
 mod tests {
     use super::*;
 
-    fn read(keys: &[&[u8]]) -> Option<Option<String>> {
+    fn read(keys: &[&[u8]]) -> Result<Option<String>, ()> {
         let mut headers = HeaderMap::new();
         for key in keys {
             headers.append(IDEMPOTENCY_KEY, HeaderValue::from_bytes(key).unwrap());
         }
-        key(&headers).ok().map(|key| key.map(str::to_owned))
+        key(&headers).map(|key| key.map(str::to_owned)).map_err(|_| ())
     }
 
     #[test]
     fn keys_are_visible_ascii() {
-        assert_eq!(read(&[]), Some(None));
+        assert_eq!(read(&[]), Ok(None));
         let longest = [b'~'; MAX_KEY];
         for key in [b"a".as_slice(), b"\"8e03978e-40d5\"", b"!", &longest] {
             let text = String::from_utf8(key.to_vec()).unwrap();
-            assert_eq!(read(&[key]), Some(Some(text)));
+            assert_eq!(read(&[key]), Ok(Some(text)));
         }
         let too_long = [b'~'; MAX_KEY + 1];
         for keys in
             [&[b"".as_slice()][..], &[b"a b"], &[b"\xe9"], &[b"a\tb"], &[&too_long], &[b"a", b"a"]]
         {
-            assert_eq!(read(keys), None, "{keys:?}");
+            assert_eq!(read(keys), Err(()), "{keys:?}");
         }
     }
 

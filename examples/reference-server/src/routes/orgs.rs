@@ -5,8 +5,8 @@ use mt_core::access::{Denied, Permission};
 use mt_core::billing::Standing;
 use mt_core::id::TenantId;
 use mt_core::pg::{BeginError, SystemReason, Tenant, TenantTx};
-use mt_core::word::Word as _;
 use salvo::prelude::*;
+use salvo_oapi::{ToSchema, endpoint};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ use crate::http::fields::{self, Name};
 use crate::http::json::Body;
 use crate::http::page::{Listing, PageQuery};
 use crate::http::problem::ApiError;
+use crate::http::words::Said;
 use crate::model::{OrgDelete, OrgRead, OrgUpdate, Plan, Product, Role};
 use crate::product::{Overview, Usage};
 
@@ -33,14 +34,14 @@ pub(super) fn one() -> Router {
     Router::new().get(show).patch(update).delete(delete)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Org {
     id: Uuid,
     name: String,
-    role: &'static str,
-    plan: &'static str,
+    role: Said<Role>,
+    plan: Said<Plan>,
     subscription_status: String,
-    standing: &'static str,
+    standing: Said<Standing>,
     usage: Usage,
     created_at: DateTime<Utc>,
 }
@@ -57,23 +58,24 @@ impl Org {
         Ok(Self {
             id: access.tenant().as_uuid(),
             name,
-            role: access.role().as_str(),
-            plan: access.plan().as_str(),
+            role: Said(access.role()),
+            plan: Said(access.plan()),
             subscription_status,
-            standing: access.standing().as_str(),
+            standing: Said(access.standing()),
             usage,
             created_at,
         })
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewOrg {
     name: Name,
 }
 
-#[handler]
+/// Makes an org, with the caller as its owner.
+#[endpoint(tags("orgs"))]
 async fn create(
     caller: Caller,
     once: Once<NewOrg>,
@@ -89,10 +91,10 @@ async fn create(
     let org = Org {
         id: tenant.id.as_uuid(),
         name: tenant.name,
-        role: Role::Owner.as_str(),
-        plan: plan.as_str(),
+        role: Said(Role::Owner),
+        plan: Said(plan),
         subscription_status: tenant.subscription_status.to_string(),
-        standing: Standing::Good.as_str(),
+        standing: Said(Standing::Good),
         usage: Usage::of_new(plan),
         created_at: tenant.created_at,
     };
@@ -102,14 +104,14 @@ async fn create(
     Ok(created)
 }
 
-/// The caller's orgs. What is in each is counted in a transaction of that org: row-level security
-/// shows one org at a time.
-#[handler]
+/// Lists the caller's orgs.
+#[endpoint(tags("orgs"))]
 async fn list(
     caller: Caller,
     page: PageQuery,
     depot: &mut Depot,
 ) -> Result<Json<Listing<Org>>, ApiError> {
+    // What is in each is counted in a transaction of that org: row-level security shows one at a time.
     let (app, principal) = (App::of(depot), caller.0);
     let page = page.of(&app.cursors, &format!("orgs:{}", principal.id()))?;
     let mut tx = app.principals.begin(principal).await?;
@@ -143,7 +145,8 @@ async fn list(
     Ok(Json(Listing { items, next_cursor: listing.next_cursor }))
 }
 
-#[handler]
+/// Shows an org.
+#[endpoint(tags("orgs"))]
 async fn show(grant: Authorized<OrgRead>, depot: &mut Depot) -> Result<Json<Org>, ApiError> {
     let app = App::of(depot);
     let mut tx = app.tenants.begin(grant.0).await?;
@@ -152,14 +155,16 @@ async fn show(grant: Authorized<OrgRead>, depot: &mut Depot) -> Result<Json<Org>
     Ok(Json(org))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct OrgChange {
     #[serde(default, deserialize_with = "fields::present")]
+    #[salvo(schema(value_type = Name, required = false))]
     name: Option<Name>,
 }
 
-#[handler]
+/// Renames an org.
+#[endpoint(tags("orgs"))]
 async fn update(
     grant: Authorized<OrgUpdate>,
     change: Body<OrgChange>,
@@ -175,7 +180,8 @@ async fn update(
     Ok(Json(org))
 }
 
-#[handler]
+/// Deletes an org and everything in it.
+#[endpoint(tags("orgs"))]
 async fn delete(grant: Authorized<OrgDelete>, depot: &mut Depot) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
     let mut tx = app.tenants.begin_exclusive(grant.0).await?;

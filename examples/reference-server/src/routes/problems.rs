@@ -1,9 +1,11 @@
 //! `/problems/{code}`: what a problem's `type` points to.
 
-use salvo::writing::Json;
-use salvo::{Request, Router, handler};
+use salvo::Router;
+use salvo::writing::{Json, Writer as _};
+use salvo_oapi::{ToSchema, endpoint};
 use serde::Serialize;
 
+use crate::http::path::PathText;
 use crate::http::problem::ApiError;
 use crate::http::problems::Kind;
 
@@ -13,7 +15,7 @@ pub fn routes() -> Router {
     Router::with_path("problems/{code}").get(explain)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Explanation {
     code: &'static str,
     status: u16,
@@ -22,10 +24,10 @@ struct Explanation {
     text: &'static str,
 }
 
-#[handler]
-async fn explain(req: &mut Request) -> Result<Json<Explanation>, ApiError> {
-    let code = req.params().get("code").map(String::as_str);
-    let kind = code.and_then(Kind::find).ok_or_else(ApiError::not_found)?;
+/// Explains a kind of problem.
+#[endpoint(tags("meta"))]
+async fn explain(code: PathText) -> Result<Json<Explanation>, ApiError> {
+    let kind = Kind::find(&code.0).ok_or_else(ApiError::not_found)?;
     Ok(Json(Explanation {
         code: kind.code,
         status: kind.status.as_u16(),

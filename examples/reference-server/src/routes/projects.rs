@@ -1,6 +1,7 @@
 //! Projects of an org, and the tasks of one project.
 
 use salvo::prelude::*;
+use salvo_oapi::{ToSchema, endpoint};
 use serde::Deserialize;
 
 use super::once::Once;
@@ -12,8 +13,9 @@ use crate::http::etag::{ETag, IfMatch, IfNoneMatch, Tagged};
 use crate::http::fields::{self, Name};
 use crate::http::json::Body;
 use crate::http::page::{Listing, PageQuery};
-use crate::http::path_id::PathId;
+use crate::http::path::PathId;
 use crate::http::problem::ApiError;
+use crate::http::problems::CapReached;
 use crate::model::{Projects, ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate};
 use crate::product::Project;
 
@@ -31,13 +33,14 @@ impl Made for Project {
     const TAGGED: bool = true;
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewProject {
     name: Name,
 }
 
-#[handler]
+/// Makes a project.
+#[endpoint(tags("projects"), responses(CapReached))]
 async fn create(
     grant: Authorized<ProjectsCreate>,
     once: Once<NewProject>,
@@ -56,7 +59,8 @@ async fn create(
     Ok(created)
 }
 
-#[handler]
+/// Lists the projects of the org.
+#[endpoint(tags("projects"))]
 async fn list(
     grant: Authorized<ProjectsRead>,
     page: PageQuery,
@@ -70,7 +74,8 @@ async fn list(
     Ok(Json(page.answer(projects, |project| project.id)))
 }
 
-#[handler]
+/// Shows a project.
+#[endpoint(tags("projects"))]
 async fn show(
     grant: Authorized<ProjectsRead>,
     project_id: PathId,
@@ -84,14 +89,16 @@ async fn show(
     Ok(Tagged::unless(&known, &project.ok_or_else(ApiError::not_found)?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ProjectChange {
     #[serde(default, deserialize_with = "fields::present")]
+    #[salvo(schema(value_type = Name, required = false))]
     name: Option<Name>,
 }
 
-#[handler]
+/// Renames a project.
+#[endpoint(tags("projects"))]
 async fn update(
     grant: Authorized<ProjectsUpdate>,
     change: Body<ProjectChange>,
@@ -111,7 +118,8 @@ async fn update(
     Ok(Tagged::new(&project))
 }
 
-#[handler]
+/// Deletes a project and its tasks.
+#[endpoint(tags("projects"))]
 async fn delete(
     grant: Authorized<ProjectsDelete>,
     project_id: PathId,

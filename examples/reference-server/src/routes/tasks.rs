@@ -4,6 +4,8 @@ use mt_core::id::PrincipalId;
 use mt_core::pg::{Member, TenantTx};
 use mt_core::word::Word as _;
 use salvo::prelude::*;
+use salvo_oapi::schema::{KnownFormat, SchemaFormat};
+use salvo_oapi::{ToSchema, endpoint};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -14,11 +16,13 @@ use crate::http::authorized::Authorized;
 use crate::http::etag::{ETag, IfMatch, IfNoneMatch, Tagged};
 use crate::http::fields::{self, Description, Patch, Title};
 use crate::http::json::Body;
+use crate::http::openapi::describe::text;
 use crate::http::page::{Listing, PageQuery};
-use crate::http::path_id::PathId;
+use crate::http::path::PathId;
 use crate::http::problem::{ApiError, FieldError};
-use crate::http::problems;
+use crate::http::problems::{self, CapReached};
 use crate::http::query::Choice;
+use crate::inline_schema;
 use crate::model::{Tasks, TasksCreate, TasksDelete, TasksRead, TasksUpdate};
 use crate::product::{NewTask, Project, Status, Task, TaskChange, may_update};
 
@@ -36,7 +40,7 @@ impl Made for Task {
     const TAGGED: bool = true;
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewTaskBody {
     title: Title,
@@ -48,6 +52,8 @@ struct NewTaskBody {
 #[derive(Clone, Copy)]
 struct UserRef(Uuid);
 
+inline_schema!(UserRef => text().format(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+
 impl<'de> Deserialize<'de> for UserRef {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -57,7 +63,8 @@ impl<'de> Deserialize<'de> for UserRef {
     }
 }
 
-#[handler]
+/// Makes a task in a project.
+#[endpoint(tags("tasks"), responses(CapReached))]
 async fn create(
     grant: Authorized<TasksCreate>,
     once: Once<NewTaskBody>,
@@ -87,7 +94,8 @@ async fn create(
     Ok(created)
 }
 
-#[handler]
+/// Lists the tasks of a project.
+#[endpoint(tags("tasks"))]
 async fn list(
     grant: Authorized<TasksRead>,
     status: Choice<Status>,
@@ -106,7 +114,8 @@ async fn list(
     Ok(Json(page.answer(tasks, |task| task.id)))
 }
 
-#[handler]
+/// Shows a task.
+#[endpoint(tags("tasks"))]
 async fn show(
     grant: Authorized<TasksRead>,
     task_id: PathId,
@@ -120,14 +129,16 @@ async fn show(
     Ok(Tagged::unless(&known, &task.ok_or_else(ApiError::not_found)?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct TaskChangeBody {
     #[serde(default, deserialize_with = "fields::present")]
+    #[salvo(schema(value_type = Title, required = false))]
     title: Option<Title>,
     #[serde(default)]
     description: Patch<Description>,
     #[serde(default, deserialize_with = "present_status")]
+    #[salvo(schema(value_type = Status, required = false))]
     status: Option<Status>,
     #[serde(default)]
     assigned_to: Patch<UserRef>,
@@ -140,7 +151,8 @@ where
     fields::word(deserializer).map(Some)
 }
 
-#[handler]
+/// Changes a task: any, or for a member their own.
+#[endpoint(tags("tasks"))]
 async fn update(
     grant: Authorized<TasksUpdate>,
     change: Body<TaskChangeBody>,
@@ -167,7 +179,8 @@ async fn update(
     Ok(Tagged::new(&task))
 }
 
-#[handler]
+/// Deletes a task.
+#[endpoint(tags("tasks"))]
 async fn delete(
     grant: Authorized<TasksDelete>,
     task_id: PathId,

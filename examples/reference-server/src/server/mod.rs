@@ -137,16 +137,15 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     // The embedded engine has one, and two who wait for it would be one too many.
     let connections = if embedded.is_some() { 1 } else { usize::MAX };
     let background = Background::start(&app, config, connections);
-    let mut router = routes::router(app, &layers, readiness.clone());
     let observers = Observers::one(Arc::clone(&metrics.requests) as _);
-    let page = routes::metrics::routes(metrics);
-    let metrics = match config.metrics_addr {
-        Some(_) => Some(service(Router::new().push(page), ShellOptions::default())),
-        None => {
-            router = router.push(page);
-            None
-        }
+    let (here, apart) = match config.metrics_addr {
+        Some(_) => (None, Some(metrics)),
+        None => (Some(metrics), None),
     };
+    let router = routes::router(app, &layers, readiness.clone(), here);
+    let metrics = apart.map(|metrics| {
+        service(Router::new().push(routes::metrics::routes(metrics)), ShellOptions::default())
+    });
     let options = ShellOptions {
         body_limits: BodyLimits::default().with(webhooks::PATH, webhooks::MAX_BYTES),
         cors_origins: config.cors_origins.clone(),

@@ -16,6 +16,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::conformance::document;
+
 pub(crate) const SECRET: &str = "whsec_of_the_tests";
 
 /// A running server.
@@ -28,6 +30,14 @@ pub(crate) struct Server {
     stop: oneshot::Sender<()>,
     served: JoinHandle<std::io::Result<()>>,
     behind: Behind,
+}
+
+/// `answer`, which is one that the OpenAPI document tells of.
+fn conforming(method: &Method, path: &str, answer: Answer) -> Answer {
+    if let Some(objection) = document().objection(method, path, &answer) {
+        panic!("{objection}");
+    }
+    answer
 }
 
 /// What came back.
@@ -103,14 +113,14 @@ impl Server {
         token: Option<&str>,
         body: Option<Value>,
     ) -> Answer {
-        let mut request = self.http.request(method, format!("{}{path}", self.base_url()));
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base_url()));
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
         if let Some(body) = body {
             request = request.json(&body);
         }
-        answer(request.send().await.unwrap()).await
+        conforming(&method, path, answer(request.send().await.unwrap()).await)
     }
 
     /// The same with any bytes, which say that they are JSON.
@@ -121,12 +131,12 @@ impl Server {
         token: Option<&str>,
         body: Vec<u8>,
     ) -> Answer {
-        let mut request = self.http.request(method, format!("{}{path}", self.base_url()));
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.base_url()));
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
         let request = request.header("content-type", "application/json").body(body);
-        answer(request.send().await.unwrap()).await
+        conforming(&method, path, answer(request.send().await.unwrap()).await)
     }
 
     /// The same with headers of one's own.

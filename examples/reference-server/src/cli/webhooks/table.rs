@@ -11,7 +11,7 @@ pub(super) fn of_events(events: &[EventView]) -> String {
         table.add_row([
             event.event_id.clone(),
             event.r#type.clone(),
-            event.status.to_owned(),
+            event.status.to_string(),
             event.attempts.to_string(),
             event.deliveries.to_string(),
             time(Some(event.received_at)),
@@ -27,7 +27,7 @@ pub(super) fn of_event(event: &EventView) -> String {
     for (name, value) in [
         ("event", event.event_id.clone()),
         ("type", event.r#type.clone()),
-        ("status", event.status.to_owned()),
+        ("status", event.status.to_string()),
         ("attempts", event.attempts.to_string()),
         ("deliveries", event.deliveries.to_string()),
         ("received", time(Some(event.received_at))),
@@ -61,7 +61,7 @@ pub(super) fn of_replays(replayed: &[Replayed]) -> String {
         let error = one.error.clone().or_else(|| event?.last_error.clone());
         table.add_row([
             one.event_id.clone(),
-            event.map_or("-", |event| event.status).to_owned(),
+            event.map_or_else(|| "-".to_owned(), |event| event.status.to_string()),
             error.unwrap_or_default(),
         ]);
     }

@@ -32,9 +32,11 @@ use bytes::Bytes;
 use salvo::extract::{Extractible, Metadata};
 use salvo::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use salvo::{Depot, Request};
+use salvo_oapi::{Components, EndpointArgRegister, Operation, ToSchema};
 use serde::de::DeserializeOwned;
 
 use super::body::{self, DEFAULT_LIMIT};
+use super::openapi::describe::{may, takes_json};
 use super::problem::ApiError;
 use super::problems;
 
@@ -58,6 +60,21 @@ impl<'ex, T: DeserializeOwned + Send> Extractible<'ex> for Body<T> {
     #[expect(refining_impl_trait, reason = "the server has one kind of error")]
     async fn extract(req: &'ex mut Request, _: &'ex mut Depot) -> Result<Self, ApiError> {
         Ok(Self(from_slice(&bytes(req).await?)?))
+    }
+}
+
+impl<T: ToSchema> EndpointArgRegister for Body<T> {
+    fn register(components: &mut Components, operation: &mut Operation, _: &str) {
+        takes_json::<T>(components, operation);
+        may(
+            operation,
+            &[
+                &problems::INVALID_REQUEST,
+                &problems::TOO_LARGE,
+                &problems::UNSUPPORTED_MEDIA_TYPE,
+                &problems::INVALID_FIELDS,
+            ],
+        );
     }
 }
 
