@@ -9,7 +9,7 @@
 //! | [`auth`] | who is calling: `Authenticator`, JSON Web Tokens (feature `jwt`) |
 //! | [`billing`] | subscription status, standing, grace |
 //! | [`limit`] | rate limits: in the process, or shared through Redis (features `redis`, `redis-cluster`) |
-//! | `pg` | Postgres: tenant transactions, members, invites, the webhook ledger (feature `postgres`) |
+//! | `pg` | Postgres: tenant transactions, members, invites, the audit log, the webhook ledger (feature `postgres`) |
 //! | [`roster`] | who may hand out, change and take away which role |
 //!
 //! The crate knows no HTTP, no `tower` and no framework. Time is an argument wherever a decision

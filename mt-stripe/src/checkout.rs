@@ -9,11 +9,16 @@
 //! link that was made by a claim falls when another contradicts it; one that the server made stays.
 
 use mt_core::access::Permission;
+use mt_core::id::TenantId;
+use mt_core::pg::audit_log::{Action, Fact};
 use mt_core::pg::ledger::{self, Outcome};
 use mt_core::pg::{PgError, SystemTx, TenantTx};
 use uuid::Uuid;
 
 use crate::PROVIDER;
+use crate::audit::{
+    CHECKOUT_COMPLETED, CHECKOUT_STARTED, CUSTOMER_LINKED, CUSTOMER_UNLINKED,
+};
 use crate::claim::{CheckoutSession, Claims, Link};
 use crate::projection::PriceTable;
 use crate::state::{self, Realm};
@@ -35,7 +40,7 @@ where
     .bind(tenant)
     .bind(PROVIDER)
     .bind(session)
-    .execute(tx.under::<P>())
+    .execute(tx.change::<P>(CHECKOUT_STARTED.on(tenant)))
     .await?;
     Ok(())
 }
@@ -77,19 +82,23 @@ struct Linked {
 impl Realm<'_> {
     /// Notes who completed the session. Returns the tenant that it was made for, if it was made here.
     async fn record_claim(self, tx: &mut SystemTx, session: &str) -> Result<Option<Uuid>, PgError> {
-        Ok(sqlx::query_scalar(
+        let noted: Option<(Uuid, bool)> = sqlx::query_as(
             "update mt.checkout_sessions set customer_id = $4, \
                  completed_at = coalesce(completed_at, now()) \
              where provider = $1 and account = $2 and session_id = $3 \
                  and coalesce(customer_id, $4) = $4 \
-             returning tenant_id",
+             returning tenant_id, completed_at = now()",
         )
         .bind(PROVIDER)
         .bind(self.account)
         .bind(session)
         .bind(self.customer)
         .fetch_optional(tx.conn())
-        .await?)
+        .await?;
+        if let Some((tenant, true)) = noted {
+            self.record(tx, tenant, CHECKOUT_COMPLETED);
+        }
+        Ok(noted.map(|(tenant, _)| tenant))
     }
 
     async fn claims(self, tx: &mut SystemTx) -> Result<Claims, PgError> {
@@ -134,7 +143,11 @@ impl Realm<'_> {
         .execute(tx.conn())
         .await?;
         ledger::wake_held(tx, PROVIDER, self.account, self.customer).await?;
-        Ok(made.rows_affected() == 1)
+        let made = made.rows_affected() == 1;
+        if made {
+            self.record(tx, tenant, CUSTOMER_LINKED);
+        }
+        Ok(made)
     }
 
     /// Takes the link away, and what was paid through it.
@@ -147,7 +160,7 @@ impl Realm<'_> {
         if state::hold_tenant(tx, tenant).await? {
             self.project_nothing(tx, tenant, prices).await?;
         }
-        sqlx::query(
+        let unlinked = sqlx::query(
             "delete from mt.billing_customers \
              where tenant_id = $1 and provider = $2 and account = $3 and customer_id = $4 and claimed",
         )
@@ -157,6 +170,14 @@ impl Realm<'_> {
         .bind(self.customer)
         .execute(tx.conn())
         .await?;
+        if unlinked.rows_affected() > 0 {
+            self.record(tx, tenant, CUSTOMER_UNLINKED);
+        }
         Ok(())
+    }
+
+    fn record(self, tx: &mut SystemTx, tenant: Uuid, action: Action) {
+        let entry = action.on(tenant).with("customer", Fact::of_word(self.customer));
+        tx.record(TenantId::from_uuid(tenant), entry);
     }
 }

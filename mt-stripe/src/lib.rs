@@ -19,12 +19,14 @@
 //! | [`link`] | which customer pays for which tenant |
 //! | [`fetch`], [`refetch`] | asking Stripe where events cannot tell, and writing down the answer |
 //! | [`reconcile`] | comparing every tenant with Stripe, each night for instance |
+//! | [`audit`] | what is recorded in the log of a tenant |
 //! | [`reproject`](mod@reproject) | projecting tenants again when the price table has changed |
 //!
 //! Everything that decides is pure, with time as an argument. [`processor`], [`link`], [`checkout`],
 //! [`refetch`], [`reconcile`] and [`reproject`](mod@reproject) are what says SQL; only a [`fetch::SubscriptionFetcher`] calls Stripe,
 //! and without one nothing does.
 
+pub mod audit;
 pub mod checkout;
 pub mod claim;
 pub mod event;

@@ -5,10 +5,13 @@
 //! opens a payment link. A customer that is linked stays linked.
 
 use mt_core::access::Permission;
+use mt_core::pg::audit_log::Fact;
 use mt_core::pg::ledger;
-use mt_core::pg::{Exclusive, PgError, SystemTx, TenantTx};
+use mt_core::id::TenantId;
+use mt_core::pg::{Exclusive, PgError, SystemTx, TenantTx, TxConn};
 
 use crate::PROVIDER;
+use crate::audit::CUSTOMER_LINKED;
 
 /// The account of links that are made here: the platform's own.
 const OWN_ACCOUNT: &str = "";
@@ -23,13 +26,16 @@ where
     Q: Permission,
     P: mt_core::access::Implies<Q>,
 {
-    let tenant = tx.tenant().as_uuid();
+    linked_in(tx.tenant(), tx.under::<Q>()).await
+}
+
+async fn linked_in(tenant: TenantId, conn: TxConn<'_>) -> Result<Option<String>, PgError> {
     Ok(sqlx::query_scalar(
         "select customer_id from mt.billing_customers where tenant_id = $1 and provider = $2",
     )
-    .bind(tenant)
+    .bind(tenant.as_uuid())
     .bind(PROVIDER)
-    .fetch_optional(tx.under::<Q>())
+    .fetch_optional(conn)
     .await?)
 }
 
@@ -43,18 +49,20 @@ pub async fn link<P>(tx: &mut TenantTx<P, Exclusive>, customer: &str) -> Result<
 where
     P: Permission,
 {
-    let tenant = tx.tenant().as_uuid();
+    let tenant = tx.tenant();
+    let linked =
+        CUSTOMER_LINKED.on(tenant.as_uuid()).with("customer", Fact::of_word(customer));
     sqlx::query(
         "insert into mt.billing_customers (tenant_id, provider, customer_id) values ($1, $2, $3) \
          on conflict do nothing",
     )
-    .bind(tenant)
+    .bind(tenant.as_uuid())
     .bind(PROVIDER)
     .bind(customer)
-    .execute(tx.under::<P>())
+    .execute(tx.change::<P>(linked))
     .await
     .map_err(PgError::from)?;
-    customer_of::<P, P, _>(tx).await?.ok_or(LinkError::Taken)
+    linked_in(tenant, tx.unrecorded::<P>()).await?.ok_or(LinkError::Taken)
 }
 
 /// Makes the events that were waiting for this customer's link due at once. Call it once the link is

@@ -14,6 +14,10 @@ pub trait AccessModel: Send + Sync + 'static {
     /// The closed list of permissions, for tables and messages.
     type Permission: Word;
 
+    /// Whether whatever changes a tenant says what to record of it. Then a statement that writes and names
+    /// no entry does not compile: see `pg::audit_log`.
+    const AUDITED: bool = false;
+
     /// Whether `role` carries `permission`.
     fn role_grants(role: Self::Role, permission: Self::Permission) -> bool;
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, FromRow};
 
+use super::audit_log::{MEMBER_LEFT, MEMBER_REMOVED, MEMBER_ROLE_CHANGED};
 use super::decode::word;
 use super::{Exclusive, PgError, TenantTx, opening};
 use crate::access::{AccessModel, Permission};
@@ -139,7 +140,9 @@ where
         .bind(member.as_uuid())
         .bind(role.as_str())
         .bind(role == <P::Model as Roster>::OWNER)
-        .execute(self.conn())
+        .execute(self.changing(
+            MEMBER_ROLE_CHANGED.on(member.as_uuid()).with("from", found.role).with("to", role),
+        ))
         .await
         .map_err(PgError::from)?;
         found.role = role;
@@ -161,10 +164,11 @@ where
         self.keep_an_owner(found.role, None).await?;
         self.close_gate(member).await?;
         let tenant = self.tenant().as_uuid();
+        let action = if leaving { MEMBER_LEFT } else { MEMBER_REMOVED };
         sqlx::query("delete from mt.memberships where tenant_id = $1 and principal_id = $2")
             .bind(tenant)
             .bind(member.as_uuid())
-            .execute(self.conn())
+            .execute(self.changing(action.on(member.as_uuid()).with("role", found.role)))
             .await
             .map_err(PgError::from)?;
         Ok(())

@@ -22,6 +22,7 @@
 
 mod access_changes;
 pub mod audit;
+pub mod audit_log;
 mod cap;
 mod database;
 mod decode;
@@ -37,6 +38,7 @@ mod opening;
 mod pool_stats;
 mod principal;
 mod session;
+mod suspension;
 mod system;
 mod tenant;
 mod tenant_tx;

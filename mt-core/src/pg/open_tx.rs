@@ -17,9 +17,10 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{
     PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres,
 };
-use sqlx::{AssertSqlSafe, Execute, Executor, PgPool, SqlStr};
+use sqlx::{AssertSqlSafe, Execute, Executor, PgPool, SqlSafeStr as _, SqlStr};
 
 use super::PgError;
+use super::audit_log::{Journal, Line};
 use super::database::{Database, Statements};
 
 /// How long a rollback that nobody waits for may take before the connection is closed instead.
@@ -36,6 +37,7 @@ pub(super) struct OpenTx {
     statements: Statements,
     /// Whether a statement was sent whose answer has not been read to its end.
     busy: bool,
+    journal: Journal,
 }
 
 impl OpenTx {
@@ -46,7 +48,8 @@ impl OpenTx {
         begin: String,
     ) -> Result<(Self, Vec<PgRow>), PgError> {
         let (conn, statements) = (database.acquire().await?, database.statements());
-        let mut tx = Self { conn: Some(conn), pool: database.pool(), statements, busy: true };
+        let (conn, pool) = (Some(conn), database.pool());
+        let mut tx = Self { conn, pool, statements, busy: true, journal: Journal::default() };
         let rows = sqlx::raw_sql(AssertSqlSafe(begin)).fetch_all(tx.connection()).await;
         // Also after an error: the answer was read to its end.
         tx.busy = false;
@@ -56,15 +59,36 @@ impl OpenTx {
     /// A place to run one statement.
     pub(super) fn conn(&mut self) -> TxConn<'_> {
         let Self { conn, statements, busy, .. } = self;
-        TxConn { conn: conn.as_mut().expect(OPEN), statements: *statements, busy }
+        TxConn { conn: conn.as_mut().expect(OPEN), statements: *statements, busy, records: None }
     }
 
-    /// Ends the transaction and gives the connection back.
+    /// A place to run one statement that is recorded if it has touched a row.
+    pub(super) fn changing(&mut self, line: Line) -> TxConn<'_> {
+        let Self { conn, statements, busy, journal, .. } = self;
+        let records = Some((journal, line));
+        TxConn { conn: conn.as_mut().expect(OPEN), statements: *statements, busy, records }
+    }
+
+    /// What is to be recorded when this commits.
+    pub(super) fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
+    }
+
+    /// Ends the transaction and gives the connection back. What it has to record goes along with the
+    /// commit, in one message: if it cannot be written, nothing is committed.
     pub(super) async fn end(mut self, how: End) -> Result<(), PgError> {
         self.busy = true;
-        sqlx::raw_sql(how.sql()).execute(self.connection()).await?;
+        let sql = match (how, self.journal.statement()) {
+            (End::Commit, Some(record)) => AssertSqlSafe(format!("{record}; commit")).into_sql_str(),
+            (End::Commit, None) => "commit".into_sql_str(),
+            (End::Rollback, _) => "rollback".into_sql_str(),
+        };
+        sqlx::raw_sql(sql).execute(self.connection()).await?;
         self.busy = false;
         drop(self.conn.take());
+        if matches!(how, End::Commit) {
+            self.journal.tell();
+        }
         Ok(())
     }
 
@@ -82,15 +106,6 @@ pub(super) enum End {
     Rollback,
 }
 
-impl End {
-    const fn sql(self) -> &'static str {
-        match self {
-            Self::Commit => "commit",
-            Self::Rollback => "rollback",
-        }
-    }
-}
-
 impl Drop for OpenTx {
     fn drop(&mut self) {
         let Some(mut conn) = self.conn.take() else { return };
@@ -105,7 +120,9 @@ impl Drop for OpenTx {
             // them. So somebody who does not hang up makes the next one.
             runtime.spawn(async move { drop(pool.acquire().await) });
         } else {
-            let rollback = Self { conn: Some(conn), pool, statements: self.statements, busy: true };
+            let (conn, statements) = (Some(conn), self.statements);
+            let rollback =
+                Self { conn, pool, statements, busy: true, journal: Journal::default() };
             runtime.spawn(async move {
                 // Late or failed, the inner drop finds it busy and closes the connection.
                 let _ = tokio::time::timeout(ROLLBACK_WITHIN, rollback.end(End::Rollback)).await;
@@ -123,6 +140,8 @@ pub struct TxConn<'t> {
     conn: &'t mut PgConnection,
     statements: Statements,
     busy: &'t mut bool,
+    /// What is recorded, and where, if the statement touches a row.
+    records: Option<(&'t mut Journal, Line)>,
 }
 
 impl std::fmt::Debug for TxConn<'_> {
@@ -142,9 +161,15 @@ impl<'c> Executor<'c> for TxConn<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        let Self { conn, statements, busy } = self;
+        let Self { conn, statements, busy, mut records } = self;
         *busy = true;
         let answer = conn.fetch_many(Following { query, statements });
+        let answer = answer.inspect(move |step| {
+            let touched = matches!(step, Ok(Either::Left(done)) if done.rows_affected() > 0);
+            if touched && let Some((journal, line)) = records.take() {
+                journal.add(line);
+            }
+        });
         // The last thing the stream does is to note that nothing is left to read.
         let at_end = stream::once(async move {
             *busy = false;

@@ -5,10 +5,12 @@ use std::fmt;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::audit_log::{Actor, Entry, Line};
 use super::open_tx::{End, OpenTx, TxConn};
 use super::{BeginError, Database, PgError, opening};
 use crate::access::Denied;
 use crate::auth::Principal;
+use crate::id::TenantId;
 
 /// Gives out transactions that see every tenant, each with a reason.
 ///
@@ -72,7 +74,8 @@ impl SystemPool {
             opening::of_system(),
             principal.id()
         );
-        let (tx, rows) = self.begin_with(reason, begin).await?;
+        let (mut tx, rows) = self.begin_with(reason, begin).await?;
+        tx.act_as(Actor::user(principal.id()));
         let generation = match rows.last() {
             Some(row) => row.try_get("generation").map_err(PgError::from)?,
             None => None,
@@ -93,7 +96,7 @@ impl SystemPool {
     ) -> Result<(SystemTx, Vec<PgRow>), PgError> {
         tracing::debug!(%reason, "system transaction: {reason}");
         let (tx, rows) = OpenTx::begin(&self.database, begin).await?;
-        Ok((SystemTx { tx, reason }, rows))
+        Ok((SystemTx { tx, reason, actor: Actor::system(reason) }, rows))
     }
 }
 
@@ -101,6 +104,7 @@ impl SystemPool {
 pub struct SystemTx {
     tx: OpenTx,
     reason: SystemReason,
+    actor: Actor,
 }
 
 impl SystemTx {
@@ -109,7 +113,24 @@ impl SystemTx {
         self.tx.conn()
     }
 
-    /// Makes the changes permanent.
+    /// Says who makes the changes from here on. Without it, it is the principal that the transaction was
+    /// opened for, or the reason that it was opened for.
+    pub fn act_as(&mut self, actor: Actor) {
+        self.actor = actor;
+    }
+
+    /// Has this transaction record that something was done in `tenant`.
+    pub fn record(&mut self, tenant: TenantId, entry: Entry) {
+        let line = Line::new(tenant, &self.actor, entry);
+        self.tx.journal().add(line);
+    }
+
+    /// Takes back what was to be recorded, with what was done.
+    pub(super) fn record_nothing(&mut self) {
+        self.tx.journal().forget();
+    }
+
+    /// Makes the changes permanent, and what is recorded of them with them.
     ///
     /// # Errors
     ///

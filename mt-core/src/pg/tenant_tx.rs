@@ -4,8 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::PgError;
+use super::audit_log::{Actor, Entry, Line};
 use super::open_tx::{End, OpenTx, TxConn};
-use crate::access::{Access, Billing, Effect, Implies, Permission};
+use crate::access::{Access, AccessModel, Billing, Effect, Implies, Permission};
 use crate::auth::Principal;
 use crate::id::TenantId;
 
@@ -40,24 +41,73 @@ impl<P: Permission, L> TenantTx<P, L> {
     /// A place to run one statement that needs permission `Q`.
     ///
     /// The permission is named at the query (`tx.under::<ProjectsRead>()`), next to the SQL that
-    /// needs it.
+    /// needs it. In a model that is [`AUDITED`](AccessModel::AUDITED) it is one that reads; what changes
+    /// something goes by [`change`](Self::change).
     pub fn under<Q: Permission>(&mut self) -> TxConn<'_>
     where
         P: Implies<Q>,
     {
-        // A declared implication must not be a way around billing or a read-only transaction.
         const {
             assert!(
-                matches!(P::BILLING, Billing::Required) || matches!(Q::BILLING, Billing::Exempt)
+                !<P::Model as AccessModel>::AUDITED || matches!(Q::EFFECT, Effect::Read),
+                "a statement that changes something says what to record: `change`, not `under`"
             );
-            assert!(matches!(P::EFFECT, Effect::Write) || matches!(Q::EFFECT, Effect::Read));
         }
+        self.unrecorded::<Q>()
+    }
+
+    /// A place to run one statement that needs permission `Q` and changes something. `entry` is recorded
+    /// in this transaction if the statement touches a row.
+    pub fn change<Q: Permission>(&mut self, entry: Entry) -> TxConn<'_>
+    where
+        P: Implies<Q>,
+    {
+        const { Self::assert_covers::<Q>() }
+        self.changing(entry)
+    }
+
+    /// A place to run one statement under a permission that writes, of which nothing is recorded: it
+    /// holds a row, or keeps books that are nobody's business. Named so that it can be found.
+    pub fn unrecorded<Q: Permission>(&mut self) -> TxConn<'_>
+    where
+        P: Implies<Q>,
+    {
+        const { Self::assert_covers::<Q>() }
         self.tx.conn()
+    }
+
+    /// A declared implication must not be a way around billing or a read-only transaction.
+    const fn assert_covers<Q: Permission>() {
+        assert!(matches!(P::BILLING, Billing::Required) || matches!(Q::BILLING, Billing::Exempt));
+        assert!(matches!(P::EFFECT, Effect::Write) || matches!(Q::EFFECT, Effect::Read));
+    }
+
+    /// Has this transaction record that the caller has done something, for changes whose target is
+    /// known only once they are made.
+    pub fn record(&mut self, entry: Entry) {
+        let line = self.line(entry);
+        self.tx.journal().add(line);
     }
 
     /// For the library's own statements, whose permission is `P` itself.
     pub(super) fn conn(&mut self) -> TxConn<'_> {
         self.tx.conn()
+    }
+
+    /// The same, for one that changes something.
+    pub(super) fn changing(&mut self, entry: Entry) -> TxConn<'_> {
+        let line = self.line(entry);
+        self.tx.changing(line)
+    }
+
+    /// Has the log of the process say it, once it is committed: for what the tenant's own does not outlive.
+    pub(super) fn tell(&mut self, entry: Entry) {
+        let line = self.line(entry);
+        self.tx.journal().add_told(line);
+    }
+
+    fn line(&self, entry: Entry) -> Line {
+        Line::new(self.tenant(), &Actor::user(self.principal().id()), entry)
     }
 
     /// The facts that hold in this transaction.
@@ -78,7 +128,7 @@ impl<P: Permission, L> TenantTx<P, L> {
         self.access.principal()
     }
 
-    /// Makes the changes permanent.
+    /// Makes the changes permanent, and what is recorded of them with them.
     ///
     /// # Errors
     ///

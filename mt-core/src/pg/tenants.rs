@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, FromRow};
 
+use super::audit_log::{TENANT_CREATED, TENANT_DELETED, TENANT_RENAMED};
+use super::decode::word;
 use super::{Exclusive, PgError, PrincipalTx, SystemTx, TenantTx, opening};
-use crate::access::Permission;
+use crate::access::{Permission, Suspension};
 use crate::billing::SubscriptionStatus;
 use crate::id::{PrincipalId, TenantId};
 use crate::roster::Roster;
@@ -27,6 +29,8 @@ pub struct Tenant {
     pub current_period_end: Option<DateTime<Utc>>,
     /// Whether the subscription ends then.
     pub cancel_at_period_end: bool,
+    /// Whether an operator has stopped it.
+    pub suspension: Suspension,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// The database's clock when this was read, for deciding on grace.
@@ -51,6 +55,7 @@ struct Row {
     past_due_since: Option<DateTime<Utc>>,
     current_period_end: Option<DateTime<Utc>>,
     cancel_at_period_end: bool,
+    suspension: String,
     created_at: DateTime<Utc>,
     read_at: DateTime<Utc>,
 }
@@ -62,9 +67,11 @@ struct SummaryRow {
     role: String,
 }
 
-impl From<Row> for Tenant {
-    fn from(row: Row) -> Self {
-        Self {
+impl TryFrom<Row> for Tenant {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
             id: TenantId::from_uuid(row.id),
             name: row.name,
             plan: row.plan,
@@ -72,9 +79,10 @@ impl From<Row> for Tenant {
             past_due_since: row.past_due_since,
             current_period_end: row.current_period_end,
             cancel_at_period_end: row.cancel_at_period_end,
+            suspension: word("suspension", &row.suspension)?,
             created_at: row.created_at,
             read_at: row.read_at,
-        }
+        })
     }
 }
 
@@ -93,7 +101,7 @@ impl Tenant {
         let row: Row = sqlx::query_as(
             "insert into mt.tenants (id, name) values ($1, $2) \
              returning id, name, plan, subscription_status, past_due_since, current_period_end, \
-                 cancel_at_period_end, created_at, now() as read_at",
+                 cancel_at_period_end, suspension, created_at, now() as read_at",
         )
         .bind(id.as_uuid())
         .bind(name)
@@ -108,7 +116,8 @@ impl Tenant {
         .bind(M::OWNER.as_str())
         .execute(tx.conn())
         .await?;
-        Ok(row.into())
+        tx.record(id, TENANT_CREATED.on(id.as_uuid()).with("owner", owner.as_uuid()));
+        Ok(row.try_into()?)
     }
 
     /// The transaction's tenant.
@@ -120,13 +129,13 @@ impl Tenant {
         let id = tx.tenant().as_uuid();
         let row: Row = sqlx::query_as(
             "select id, name, plan, subscription_status, past_due_since, current_period_end, \
-                 cancel_at_period_end, created_at, now() as read_at \
+                 cancel_at_period_end, suspension, created_at, now() as read_at \
              from mt.tenants where id = $1",
         )
         .bind(id)
         .fetch_one(tx.conn())
         .await?;
-        Ok(row.into())
+        Ok(row.try_into()?)
     }
 
     /// Gives the transaction's tenant another name.
@@ -142,17 +151,19 @@ impl Tenant {
         let row: Row = sqlx::query_as(
             "update mt.tenants set name = $2, updated_at = now() where id = $1 \
              returning id, name, plan, subscription_status, past_due_since, current_period_end, \
-                 cancel_at_period_end, created_at, now() as read_at",
+                 cancel_at_period_end, suspension, created_at, now() as read_at",
         )
         .bind(id)
         .bind(name)
-        .fetch_one(tx.conn())
+        .fetch_one(tx.changing(TENANT_RENAMED.on(id)))
         .await?;
-        Ok(row.into())
+        Ok(row.try_into()?)
     }
 
     /// Deletes the transaction's tenant and, by its foreign keys, everything in it. Waits for its
     /// members' writes that are under way; those to come find no membership.
+    ///
+    /// Its own log goes too. The log of the process says who did it.
     ///
     /// # Errors
     ///
@@ -167,6 +178,7 @@ impl Tenant {
         .execute(tx.conn())
         .await?;
         sqlx::query("delete from mt.tenants where id = $1").bind(id).execute(tx.conn()).await?;
+        tx.tell(TENANT_DELETED.on(id));
         Ok(())
     }
 
@@ -185,7 +197,8 @@ impl Tenant {
         let bound_to = tx.principal().tenant().map(TenantId::as_uuid);
         let rows: Vec<SummaryRow> = sqlx::query_as(
             "select t.id, t.name, t.plan, t.subscription_status, t.past_due_since, \
-                 t.current_period_end, t.cancel_at_period_end, t.created_at, now() as read_at, m.role \
+                 t.current_period_end, t.cancel_at_period_end, t.suspension, t.created_at, \
+                 now() as read_at, m.role \
              from mt.memberships m join mt.tenants t on t.id = m.tenant_id \
              where m.principal_id = $1 and ($2::uuid is null or m.tenant_id < $2) \
                  and ($4::uuid is null or m.tenant_id = $4) \
@@ -197,9 +210,9 @@ impl Tenant {
         .bind(bound_to)
         .fetch_all(tx.conn())
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| TenantSummary { tenant: row.tenant.into(), role: row.role })
-            .collect())
+        let summary = |row: SummaryRow| {
+            Ok(TenantSummary { tenant: row.tenant.try_into()?, role: row.role })
+        };
+        rows.into_iter().map(summary).collect()
     }
 }

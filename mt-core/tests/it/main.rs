@@ -4,6 +4,7 @@
 mod access_cache;
 mod accounts;
 mod audit;
+mod audit_log;
 mod bound;
 mod cancellation;
 mod caps;
@@ -22,5 +23,6 @@ mod policy;
 mod roster;
 mod round_trips;
 mod storm;
+mod suspension;
 mod test_database;
 mod tidy;

@@ -1,5 +1,6 @@
 //! Stripe as a provider of the ledger.
 
+use mt_core::pg::audit_log::Actor;
 use mt_core::pg::ledger::{Claimed, Outcome, Provider, Setback};
 use mt_core::pg::{PgError, SystemTx};
 
@@ -53,6 +54,7 @@ impl Provider for Stripe {
     ) -> Result<Outcome, PgError> {
         let Some(customer) = event.customer() else { return Ok(Outcome::Ignored("no_customer")) };
         let Some(created) = event.created() else { return Ok(Outcome::Ignored("no_created")) };
+        tx.act_as(Actor::provider(PROVIDER, event.id()));
         let account = event.account().unwrap_or_default();
         let realm = Realm { account, livemode: event.livemode(), customer };
         // The ledger holds the customer that was read when the event came, by an older version perhaps.

@@ -1,5 +1,7 @@
 //! From what is known of a customer to what its tenant has paid for.
 
+use mt_core::id::TenantId;
+use mt_core::pg::audit_log::Fact;
 use mt_core::pg::{PgError, SystemTx};
 use sqlx::Row as _;
 use sqlx::types::Json;
@@ -7,6 +9,7 @@ use uuid::Uuid;
 
 use super::Realm;
 use crate::PROVIDER;
+use crate::audit::SUBSCRIPTION_CHANGED;
 use crate::invoice::InvoiceState;
 use crate::known::{Fetched, KnownSubscription};
 use crate::order::SubscriptionState;
@@ -28,7 +31,8 @@ const KNOWN: &str = "\
                 and (i.subscription_id is null or s.subscription_id = i.subscription_id)) \
     order by 1, 4";
 
-/// What can be seen without reading states, for operators and for whoever asks Stripe.
+/// What can be seen without reading states, for operators and for whoever asks Stripe. Returns what the
+/// tenant had, if it has something else now.
 const WRITE: &str = "\
     with told as ( \
         update mt.subscriptions s \
@@ -44,12 +48,17 @@ const WRITE: &str = "\
         update mt.billing_customers set flags = $9, projected_with = $10 \
         where tenant_id = $8 and provider = $1 \
             and (flags, projected_with) is distinct from ($9::text[], $10::text) \
+    ), before as ( \
+        select plan, subscription_status from mt.tenants where id = $8 \
+    ), changed as ( \
+        update mt.tenants set plan = $11, subscription_status = $12, past_due_since = $13, \
+            current_period_end = $14, cancel_at_period_end = $15, updated_at = now() \
+        where id = $8 and (plan, subscription_status, past_due_since, current_period_end, \
+                cancel_at_period_end) \
+            is distinct from ($11::text, $12::text, $13::timestamptz, $14::timestamptz, $15::boolean) \
+        returning 1 \
     ) \
-    update mt.tenants set plan = $11, subscription_status = $12, past_due_since = $13, \
-        current_period_end = $14, cancel_at_period_end = $15, updated_at = now() \
-    where id = $8 and (plan, subscription_status, past_due_since, current_period_end, \
-            cancel_at_period_end) \
-        is distinct from ($11::text, $12::text, $13::timestamptz, $14::timestamptz, $15::boolean)";
+    select before.* from before, changed";
 
 impl Realm<'_> {
     /// Computes what `tenant` has paid for from all that is known of this customer, and writes down
@@ -117,7 +126,7 @@ impl Realm<'_> {
         let refetch: Vec<bool> = currents.iter().map(|c| c.needs_refetch).collect();
         let paused: Vec<bool> = currents.iter().map(|c| c.subscription.collection_paused).collect();
         let flags: Vec<&str> = billing.flags.iter().copied().map(Flag::as_str).collect();
-        sqlx::query(WRITE)
+        let before: Option<(String, String)> = sqlx::query_as(WRITE)
             .bind(PROVIDER)
             .bind(self.account)
             .bind(self.customer)
@@ -133,8 +142,25 @@ impl Realm<'_> {
             .bind(billing.past_due_since)
             .bind(billing.current_period_end)
             .bind(billing.cancel_at_period_end)
-            .execute(tx.conn())
+            .fetch_optional(tx.conn())
             .await?;
+        if let Some(before) = before {
+            record(tx, tenant, &before, (&billing.plan, billing.status.as_str()));
+        }
         Ok(())
+    }
+}
+
+/// Records another plan or status. Dates of a subscription move all the time.
+fn record(tx: &mut SystemTx, tenant: Uuid, before: &(String, String), now: (&str, &str)) {
+    let (plan, status) = before;
+    if (plan.as_str(), status.as_str()) != now {
+        let changed = SUBSCRIPTION_CHANGED
+            .on(tenant)
+            .with("plan_before", Fact::of_word(plan))
+            .with("plan", Fact::of_word(now.0))
+            .with("status_before", Fact::of_word(status))
+            .with("status", Fact::of_word(now.1));
+        tx.record(TenantId::from_uuid(tenant), changed);
     }
 }

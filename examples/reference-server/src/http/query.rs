@@ -14,7 +14,7 @@ use super::problems;
 /// # Errors
 ///
 /// `invalid-request` when it is given twice.
-pub(super) fn single<'a>(req: &'a Request, name: &str) -> Result<Option<&'a str>, ApiError> {
+pub fn single<'a>(req: &'a Request, name: &str) -> Result<Option<&'a str>, ApiError> {
     match req.queries().get_vec(name).map(Vec::as_slice) {
         None | Some([]) => Ok(None),
         Some([value]) => Ok(Some(value)),

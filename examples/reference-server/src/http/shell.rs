@@ -11,6 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use mt_core::pg::audit_log;
 use salvo::http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use salvo::http::{HeaderValue, Method, ResBody, StatusCode, Version};
 use salvo::routing::{FlowCtrl, Router};
@@ -57,7 +58,7 @@ impl Handler for Shell {
         let span = span::of(req, &id, &asked);
         let exchange = Exchange::begin(&self.observers);
         async {
-            self.answer(&id, req, depot, res, ctrl).await;
+            audit_log::in_request(id.as_str(), self.answer(&id, req, depot, res, ctrl)).await;
             *req.method_mut() = asked;
             self.finish(&id, req, res);
             tell(exchange, req, res);

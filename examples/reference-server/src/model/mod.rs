@@ -24,6 +24,7 @@ impl AccessModel for Product {
     type Role = Role;
     type Plan = Plan;
     type Permission = Perm;
+    const AUDITED: bool = true;
 
     fn role_grants(role: Role, permission: Perm) -> bool {
         use Role::{Admin, Member, Owner};
@@ -37,16 +38,18 @@ impl AccessModel for Product {
             | Perm::TasksCreate
             | Perm::TasksRead
             | Perm::TasksUpdate => matches!(role, Owner | Admin | Member),
-            Perm::InvitesCreate
+            Perm::AuditRead
+            | Perm::InvitesCreate
             | Perm::InvitesRead
             | Perm::InvitesRevoke
             | Perm::ProjectsCreate
             | Perm::ProjectsDelete
             | Perm::ProjectsUpdate
             | Perm::TasksDelete => matches!(role, Owner | Admin),
-            Perm::BillingManage | Perm::MembersAssign | Perm::OrgDelete | Perm::OrgUpdate => {
-                matches!(role, Owner)
-            }
+            Perm::BillingManage
+            | Perm::MembersAssign
+            | Perm::OrgDelete
+            | Perm::OrgUpdate => matches!(role, Owner),
         }
     }
 

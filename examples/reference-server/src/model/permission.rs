@@ -57,6 +57,8 @@ macro_rules! permissions {
 }
 
 permissions! {
+    /// Reading who did what.
+    AuditRead = "audit.read", Exempt, Read;
     /// Making the Stripe customer, subscribing, the portal.
     BillingManage = "billing.manage", Exempt, Write;
     /// Plan, status and period of the subscription.
@@ -97,5 +99,7 @@ permissions! {
     TasksUpdate = "tasks.update", Required, Write;
 }
 
+/// Whoever manages payment sees who pays.
+impl Implies<BillingRead> for BillingManage {}
 /// Whoever renames an org is shown it.
 impl Implies<OrgRead> for OrgUpdate {}

@@ -8,6 +8,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::audit::{PROJECT_CREATED, PROJECT_DELETED, PROJECT_RENAMED};
 use crate::model::{
     Projects, ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate, TasksCreate,
 };
@@ -42,15 +43,15 @@ impl Project {
         _room: Room<Projects>,
         name: &str,
     ) -> Result<Self, PgError> {
-        let tenant = tx.tenant().as_uuid();
+        let (tenant, id) = (tx.tenant().as_uuid(), Uuid::now_v7());
         Ok(sqlx::query_as(concat!(
             "insert into app.projects (tenant_id, id, name) values ($1, $2, $3) returning ",
             columns!(),
         ))
         .bind(tenant)
-        .bind(Uuid::now_v7())
+        .bind(id)
         .bind(name)
-        .fetch_one(tx.under::<ProjectsCreate>())
+        .fetch_one(tx.change::<ProjectsCreate>(PROJECT_CREATED.on(id)))
         .await?)
     }
 
@@ -105,7 +106,7 @@ impl Project {
         ))
         .bind(tenant)
         .bind(id)
-        .fetch_optional(tx.under::<ProjectsUpdate>())
+        .fetch_optional(tx.unrecorded::<ProjectsUpdate>())
         .await?)
     }
 
@@ -124,7 +125,7 @@ impl Project {
         .bind(tenant)
         .bind(id)
         .bind(name)
-        .fetch_one(tx.under::<ProjectsUpdate>())
+        .fetch_one(tx.change::<ProjectsUpdate>(PROJECT_RENAMED.on(id)))
         .await?)
     }
 
@@ -140,7 +141,7 @@ impl Project {
         ))
         .bind(tenant)
         .bind(id)
-        .fetch_optional(tx.under::<ProjectsDelete>())
+        .fetch_optional(tx.change::<ProjectsDelete>(PROJECT_DELETED.on(id)))
         .await?)
     }
 
@@ -156,7 +157,7 @@ impl Project {
         )
         .bind(tenant)
         .bind(id)
-        .fetch_optional(tx.under::<TasksCreate>())
+        .fetch_optional(tx.unrecorded::<TasksCreate>())
         .await?;
         Ok(found.is_some())
     }

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
+use super::audit::{TASK_CREATED, TASK_DELETED, TASK_UPDATED};
 use crate::http::openapi::describe::words;
 use crate::inline_schema;
 use crate::model::{Role, Tasks, TasksCreate, TasksDelete, TasksRead, TasksUpdate};
@@ -133,11 +134,20 @@ pub struct TaskChange {
 impl TaskChange {
     /// Whether it changes nothing.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.title.is_none()
-            && self.description.is_none()
-            && self.status.is_none()
-            && self.assigned_to.is_none()
+    pub fn is_empty(&self) -> bool {
+        self.names().is_empty()
+    }
+
+    /// What it is that it changes.
+    fn names(&self) -> Vec<&'static str> {
+        let Self { title, description, status, assigned_to } = self;
+        let changes = [
+            ("title", title.is_some()),
+            ("description", description.is_some()),
+            ("status", status.is_some()),
+            ("assigned_to", assigned_to.is_some()),
+        ];
+        changes.into_iter().filter(|(_, changes)| *changes).map(|(name, _)| name).collect()
     }
 }
 
@@ -149,6 +159,8 @@ impl Task {
         new: NewTask<'_>,
     ) -> Result<Self, PgError> {
         let (tenant, caller) = (tx.tenant().as_uuid(), tx.principal().id().as_uuid());
+        let id = Uuid::now_v7();
+        let created = TASK_CREATED.on(id).with("project", new.project_id);
         Ok(sqlx::query_as(concat!(
             "insert into app.tasks \
                      (tenant_id, id, project_id, title, description, created_by, assigned_to) \
@@ -156,13 +168,13 @@ impl Task {
             columns!(),
         ))
         .bind(tenant)
-        .bind(Uuid::now_v7())
+        .bind(id)
         .bind(new.project_id)
         .bind(new.title)
         .bind(new.description)
         .bind(caller)
         .bind(new.assigned_to)
-        .fetch_one(tx.under::<TasksCreate>())
+        .fetch_one(tx.change::<TasksCreate>(created))
         .await?)
     }
 
@@ -238,7 +250,7 @@ impl Task {
         ))
         .bind(tenant)
         .bind(id)
-        .fetch_optional(tx.under::<TasksUpdate>())
+        .fetch_optional(tx.unrecorded::<TasksUpdate>())
         .await?)
     }
 
@@ -249,6 +261,7 @@ impl Task {
         change: TaskChange,
     ) -> Result<Self, PgError> {
         let tenant = tx.tenant().as_uuid();
+        let updated = TASK_UPDATED.on(id).with("changed", change.names());
         Ok(sqlx::query_as(concat!(
             "update app.tasks set title = coalesce($3, title), \
                  description = case when $4 then $5 else description end, \
@@ -266,7 +279,7 @@ impl Task {
         .bind(change.status.map(Status::as_str))
         .bind(change.assigned_to.is_some())
         .bind(change.assigned_to.flatten())
-        .fetch_one(tx.under::<TasksUpdate>())
+        .fetch_one(tx.change::<TasksUpdate>(updated))
         .await?)
     }
 
@@ -282,7 +295,7 @@ impl Task {
         ))
         .bind(tenant)
         .bind(id)
-        .fetch_optional(tx.under::<TasksDelete>())
+        .fetch_optional(tx.change::<TasksDelete>(TASK_DELETED.on(id)))
         .await?)
     }
 }

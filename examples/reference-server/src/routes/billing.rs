@@ -138,7 +138,7 @@ async fn customer(
     grant: Grant<BillingManage>,
 ) -> Result<(String, Grant<BillingManage>), ApiError> {
     let mut tx = app.tenants.begin(grant).await?;
-    let known = link::customer_of::<BillingManage, _, _>(&mut tx).await?;
+    let known = link::customer_of::<BillingRead, _, _>(&mut tx).await?;
     let org = tx.tenant();
     let mut again = tx.access().authorize::<BillingManage>()?;
     tx.commit().await?;

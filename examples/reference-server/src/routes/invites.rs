@@ -96,7 +96,7 @@ async fn create(
     let org = Tenant::load(&mut tx).await?;
     let (ttl, now) = (app.invite_ttl, SystemClock.now());
     let letter = Letter::invite(&app.base_url, &made.token, &org.name, role.as_str(), ttl, now);
-    let conn = tx.under::<InvitesCreate>();
+    let conn = tx.unrecorded::<InvitesCreate>();
     app.mailer.enqueue(conn, Some(org.id), email, letter).await?;
     let path = format!("/orgs/{}/invites/{}", org.id, made.invite.id);
     let mut view = InviteView::from(made.invite);

@@ -7,7 +7,9 @@
 //! [`Authorized`]: crate::http::authorized::Authorized
 
 mod admin;
+mod admin_orgs;
 mod admin_webhooks;
+mod audit;
 mod auth;
 mod billing;
 mod dev;
@@ -74,7 +76,8 @@ fn routes(layers: &Layers, readiness: health::Readiness, optional: [Option<Route
         .push(invites::of_org())
         .push(projects::routes())
         .push(tasks::routes())
-        .push(billing::routes());
+        .push(billing::routes())
+        .push(audit::routes());
     let signed_in = Router::new()
         .hoop(SalvoGuard::new(layers.authenticate()))
         .push(auth::signed_in())

@@ -1,10 +1,10 @@
 //! Orgs: what the library calls tenants.
 
 use chrono::{DateTime, Utc};
-use mt_core::access::{Denied, Permission};
+use mt_core::access::{Access, Denied, Permission, Suspension};
 use mt_core::billing::Standing;
 use mt_core::id::TenantId;
-use mt_core::pg::{BeginError, SystemReason, Tenant, TenantTx};
+use mt_core::pg::{BeginError, SystemReason, Tenant, TenantSummary, TenantTx};
 use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,10 @@ struct Org {
     plan: Said<Plan>,
     subscription_status: String,
     standing: Said<Standing>,
-    usage: Usage,
+    suspension: Said<Suspension>,
+    /// Of an org that is wholly suspended nothing more is read.
+    #[salvo(schema(required = true))]
+    usage: Option<Usage>,
     created_at: DateTime<Utc>,
 }
 
@@ -62,9 +65,26 @@ impl Org {
             plan: Said(access.plan()),
             subscription_status,
             standing: Said(access.standing()),
-            usage,
+            suspension: Said(access.suspension()),
+            usage: Some(usage),
             created_at,
         })
+    }
+
+    /// What its member's list knows of an org that no transaction may be opened in.
+    fn suspended(summary: TenantSummary, access: &Access<Product>) -> Self {
+        let TenantSummary { tenant, role: _ } = summary;
+        Self {
+            id: tenant.id.as_uuid(),
+            name: tenant.name,
+            role: Said(access.role()),
+            plan: Said(access.plan()),
+            subscription_status: tenant.subscription_status.to_string(),
+            standing: Said(access.standing()),
+            suspension: Said(Suspension::Full),
+            usage: None,
+            created_at: tenant.created_at,
+        }
     }
 }
 
@@ -95,7 +115,8 @@ async fn create(
         plan: Said(plan),
         subscription_status: tenant.subscription_status.to_string(),
         standing: Said(Standing::Good),
-        usage: Usage::of_new(plan),
+        suspension: Said(tenant.suspension),
+        usage: Some(Usage::of_new(plan)),
         created_at: tenant.created_at,
     };
     let created = Created::new(&format!("/orgs/{}", tenant.id), &org);
@@ -137,8 +158,11 @@ async fn list(
                 items.push(Org::of(&mut tx).await?);
                 tx.commit().await?;
             }
-            // A suspended org answers for itself, at its own address.
-            Err(BeginError::NotAMember | BeginError::Denied(Denied::Suspended)) => {}
+            // It answers nothing at its own address, and is still one of the caller's.
+            Err(BeginError::Denied(Denied::Suspended)) => {
+                items.push(Org::suspended(summary, &access));
+            }
+            Err(BeginError::NotAMember) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -3,6 +3,7 @@
 
 mod access_cache;
 mod admin;
+mod audit_log;
 mod bulkhead;
 mod caps;
 mod checkout;
@@ -18,6 +19,7 @@ mod fuzz;
 mod hangups;
 mod idempotency;
 mod isolation;
+mod lifecycle;
 mod limits;
 mod lists;
 mod logs;

@@ -8,7 +8,7 @@ use mt_core::pg::Resource;
 use mt_core::roster::Roster as _;
 use mt_core::word::Word;
 use reference_server::model::{
-    OrgRead, OrgUpdate, Perm, Plan, Product, Projects, Role, Seats, Tasks,
+    BillingManage, BillingRead, OrgRead, OrgUpdate, Perm, Plan, Product, Projects, Role, Seats, Tasks,
 };
 
 /// Where the committed table is. `MT_BLESS=1` writes it anew.
@@ -88,6 +88,7 @@ fn implications_are_true_of_the_table() {
             assert!(!p || q, "{role:?} has {:?} and not {:?}", P::KEY, Q::KEY);
         }
     }
+    holds::<BillingManage, BillingRead>();
     holds::<OrgUpdate, OrgRead>();
 }
 

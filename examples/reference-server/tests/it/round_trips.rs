@@ -58,7 +58,7 @@ fn without_the_worker(trips: Vec<String>, org: &str) -> Vec<String> {
     let mut of_the_worker = true;
     let mut ours = Vec::new();
     for trip in trips {
-        let ends = trip == "commit" || trip == "rollback";
+        let ends = trip.ends_with("commit") || trip == "rollback";
         if trip.contains(org) {
             of_the_worker = false;
         } else if trip.contains("'mt_system'") {

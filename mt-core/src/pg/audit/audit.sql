@@ -43,7 +43,8 @@ with roles as (
         ('mt.checkout_sessions', 'system'), ('mt.outbox', 'tenant'), ('mt.subscriptions', 'system'),
         ('mt.invoices', 'system'), ('mt.webhook_attempts', 'system'), ('mt.outbox', 'system'),
         ('mt.idempotency_keys', 'own'), ('mt.idempotency_keys', 'system'),
-        ('mt.principal_idempotency_keys', 'system')
+        ('mt.principal_idempotency_keys', 'system'),
+        ('mt.audit_log', 'tenant'), ('mt.audit_log', 'system')
 ), views as (
     select c.oid, c.relkind, c.reloptions, format('%I.%I', n.nspname, c.relname) as name
     from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -7,6 +7,7 @@ use crate::access::{Denied, Suspension};
 use crate::auth::Principal;
 use crate::billing::{Standing, StandingPolicy, SubscriptionStatus};
 use crate::id::TenantId;
+use crate::pg::audit_log::MEMBER_JOINED;
 use crate::pg::decode::word;
 use crate::pg::{CapReached, PgError, Resource, SystemTx};
 use crate::roster::Roster;
@@ -134,7 +135,10 @@ where
     .execute(tx.conn())
     .await
     .map_err(PgError::from)?;
-    Ok(Accepted { tenant: TenantId::from_uuid(tenant), role })
+    let tenant = TenantId::from_uuid(tenant);
+    let joined = MEMBER_JOINED.on(principal.id().as_uuid());
+    tx.record(tenant, joined.with("role", role).with("invite", invite.id));
+    Ok(Accepted { tenant, role })
 }
 
 /// The invite as it stands under the tenant's lock, with its maker's role held until the end.

@@ -9,6 +9,7 @@ use super::{Invite, InviteStatus};
 use crate::access::{AccessModel, Permission};
 use crate::email::EmailAddress;
 use crate::id::InviteId;
+use crate::pg::audit_log::{INVITE_CREATED, INVITE_RENEWED, INVITE_REVOKED};
 use crate::pg::decode::word;
 use crate::pg::{CapReached, Exclusive, PgError, Resource, Room, TenantTx};
 use crate::roster::Roster;
@@ -111,21 +112,23 @@ where
     .await
     .map_err(PgError::from)?;
     if let Some(row) = turned {
+        tx.record(INVITE_RENEWED.on(row.id).with("role", role));
         return Ok(NewInvite { invite: row.into_invite()?, token });
     }
+    let id = InviteId::generate().as_uuid();
     let row: Row = sqlx::query_as(
         "insert into mt.invites (tenant_id, id, email, role, token_hash, invited_by, expires_at) \
          values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7)) \
          returning id, email, role, 'pending' as status, expires_at",
     )
     .bind(tenant)
-    .bind(InviteId::generate().as_uuid())
+    .bind(id)
     .bind(email.as_str())
     .bind(role.as_str())
     .bind(hasher.hash(token.reveal()).as_bytes())
     .bind(inviter)
     .bind(ttl.as_secs_f64())
-    .fetch_one(tx.conn())
+    .fetch_one(tx.changing(INVITE_CREATED.on(id).with("role", role)))
     .await
     .map_err(PgError::from)?;
     Ok(NewInvite { invite: row.into_invite()?, token })
@@ -183,12 +186,12 @@ pub async fn revoke<P: Permission>(
         Some(false) => {}
     }
     sqlx::query(
-        "update mt.invites set revoked_at = coalesce(revoked_at, now()) \
-         where tenant_id = $1 and id = $2",
+        "update mt.invites set revoked_at = now() \
+         where tenant_id = $1 and id = $2 and revoked_at is null",
     )
     .bind(tenant)
     .bind(invite.as_uuid())
-    .execute(tx.conn())
+    .execute(tx.changing(INVITE_REVOKED.on(invite.as_uuid())))
     .await
     .map_err(PgError::from)?;
     Ok(())

@@ -15,6 +15,7 @@ use super::stats::Tally;
 use super::steps::{Step, Watcher};
 use super::store::Stored;
 use super::{Claimed, Delivery, EventStatus, Outcome, Provider, RetryPolicy, Setback};
+use crate::pg::audit_log::same_request;
 use crate::pg::{PgError, SystemPool, SystemReason, SystemTx};
 
 const MARK: SystemReason = SystemReason::new("mark a webhook event");
@@ -116,7 +117,7 @@ impl<P: Provider> Ledger<P> {
     /// [`PgError`]: it is not stored. Let the sender try again.
     pub async fn receive(&self, delivery: Delivery) -> Result<Receipt, PgError> {
         let shared = Arc::clone(&self.shared);
-        let task = tokio::spawn(async move { shared.receive(delivery).await });
+        let task = tokio::spawn(same_request(async move { shared.receive(delivery).await }));
         task.await.unwrap_or(Err(PgError::Unavailable(sqlx::Error::WorkerCrashed)))
     }
 

@@ -41,6 +41,7 @@ pub(super) async fn hold(
 /// Takes back what the effect has written, and keeps the locks.
 pub(super) async fn undo(tx: &mut SystemTx) -> Result<(), PgError> {
     sqlx::query("rollback to savepoint effect").execute(tx.conn()).await?;
+    tx.record_nothing();
     Ok(())
 }
 

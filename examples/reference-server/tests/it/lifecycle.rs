@@ -1,0 +1,3 @@
+//! An org is stopped, let go on, read out, made again elsewhere and deleted.
+
+mod suspension;

@@ -1,0 +1,76 @@
+//! What can be done, as words.
+
+use uuid::Uuid;
+
+use super::Entry;
+
+/// Something that can be done, and the kind of thing that it is done to.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Action {
+    word: &'static str,
+    target: &'static str,
+}
+
+impl Action {
+    /// Names an action: `note.deleted`, done to a `note`.
+    #[must_use]
+    pub const fn new(word: &'static str, target: &'static str) -> Self {
+        Self { word, target }
+    }
+
+    /// The word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        self.word
+    }
+
+    /// The kind of thing that it is done to.
+    #[must_use]
+    pub const fn target(self) -> &'static str {
+        self.target
+    }
+
+    /// That it was done to the one with this id.
+    #[must_use]
+    pub fn on(self, id: Uuid) -> Entry {
+        Entry::new(self, id)
+    }
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $word:literal, $target:literal;)*) => {
+        $($(#[$doc])* pub const $name: Action = Action::new($word, $target);)*
+
+        /// All that the library itself records.
+        pub const ACTIONS: &[Action] = &[$($name,)*];
+    };
+}
+
+actions! {
+    /// Somebody was invited.
+    INVITE_CREATED = "invite.created", "invite";
+    /// An open invite was sent again, and the token of before is dead.
+    INVITE_RENEWED = "invite.renewed", "invite";
+    /// An invite was taken back.
+    INVITE_REVOKED = "invite.revoked", "invite";
+    /// Somebody has become a member.
+    MEMBER_JOINED = "member.joined", "member";
+    /// A member has left.
+    MEMBER_LEFT = "member.left", "member";
+    /// A member was removed by another.
+    MEMBER_REMOVED = "member.removed", "member";
+    /// A member was given another role.
+    MEMBER_ROLE_CHANGED = "member.role_changed", "member";
+    /// The tenant was made.
+    TENANT_CREATED = "tenant.created", "tenant";
+    /// The tenant was deleted: in the log of the process, for the tenant's own is gone.
+    TENANT_DELETED = "tenant.deleted", "tenant";
+    /// All that the tenant has was read out.
+    TENANT_EXPORTED = "tenant.exported", "tenant";
+    /// The tenant was made from what another has been.
+    TENANT_IMPORTED = "tenant.imported", "tenant";
+    /// The tenant was given another name.
+    TENANT_RENAMED = "tenant.renamed", "tenant";
+    /// An operator has stopped the tenant, or let it go on.
+    TENANT_SUSPENSION_CHANGED = "tenant.suspension_changed", "tenant";
+}

@@ -1,0 +1,85 @@
+//! Reading the log of a tenant.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::ActorKind;
+use crate::access::Permission;
+use crate::id::PrincipalId;
+use crate::pg::{PgError, TenantTx};
+use crate::word::Word as _;
+
+/// A line of the log.
+#[derive(Clone, Debug, FromRow)]
+pub struct Recorded {
+    /// Which one. Newer lines have greater ids.
+    pub id: Uuid,
+    /// When the transaction that wrote it began.
+    pub at: DateTime<Utc>,
+    /// What sort of somebody did it, as stored: a word of [`ActorKind`].
+    pub actor_kind: String,
+    /// Which user.
+    pub actor_id: Option<Uuid>,
+    /// What anybody else goes by.
+    pub actor_name: Option<String>,
+    /// The user's address, while they are a member: what any member sees.
+    pub actor_email: Option<String>,
+    /// What was done.
+    pub action: String,
+    /// The kind of thing that it was done to.
+    pub target_kind: String,
+    /// Which one. It may be gone.
+    pub target_id: Option<Uuid>,
+    /// Facts about it, as an object.
+    #[sqlx(json)]
+    pub detail: Value,
+    /// The request that it was done for.
+    pub request_id: Option<String>,
+}
+
+/// Which lines.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Filter<'f> {
+    /// Of this action, by its word.
+    pub action: Option<&'f str>,
+    /// Of this sort of somebody.
+    pub actor_kind: Option<ActorKind>,
+    /// Of this user.
+    pub actor: Option<PrincipalId>,
+}
+
+/// The lines of the transaction's tenant, newest first, after the one named by `before`.
+///
+/// # Errors
+///
+/// [`PgError`].
+pub async fn list<P: Permission, L>(
+    tx: &mut TenantTx<P, L>,
+    filter: &Filter<'_>,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Recorded>, PgError> {
+    let tenant = tx.tenant().as_uuid();
+    Ok(sqlx::query_as(
+        "select e.id, e.at, e.actor_kind, e.actor_id, e.actor_name, u.email as actor_email, \
+             e.action, e.target_kind, e.target_id, e.detail, e.request_id \
+         from mt.audit_log e \
+         left join mt.memberships m on m.tenant_id = $1 and m.principal_id = e.actor_id \
+         left join mt.users u on u.id = m.principal_id \
+         where e.tenant_id = $1 and ($2::uuid is null or e.id < $2) \
+             and ($3::text is null or e.action = $3) \
+             and ($4::text is null or e.actor_kind = $4) \
+             and ($5::uuid is null or e.actor_id = $5) \
+         order by e.id desc limit $6",
+    )
+    .bind(tenant)
+    .bind(before)
+    .bind(filter.action)
+    .bind(filter.actor_kind.map(ActorKind::as_str))
+    .bind(filter.actor.map(PrincipalId::as_uuid))
+    .bind(limit)
+    .fetch_all(tx.conn())
+    .await?)
+}

@@ -1,0 +1,58 @@
+//! Where changes are recorded: what reads, what changes with its entry, and what says that it has none.
+
+#[path = "../ui/model/mod.rs"]
+mod model;
+
+use model::{Perm, Plan, Role};
+use mt_core::access::{AccessModel, Billing, Effect, Implies, Permission};
+use mt_core::pg::TenantTx;
+use mt_core::pg::audit_log::Action;
+
+struct Audited;
+
+impl AccessModel for Audited {
+    type Role = Role;
+    type Plan = Plan;
+    type Permission = Perm;
+    const AUDITED: bool = true;
+
+    fn role_grants(_: Role, _: Perm) -> bool {
+        true
+    }
+
+    fn plan_includes(_: Plan, _: Perm) -> bool {
+        true
+    }
+}
+
+struct Read;
+
+impl Permission for Read {
+    type Model = Audited;
+    const KEY: Perm = Perm::ProjectsRead;
+    const BILLING: Billing = Billing::Exempt;
+    const EFFECT: Effect = Effect::Read;
+}
+
+struct Write;
+
+impl Permission for Write {
+    type Model = Audited;
+    const KEY: Perm = Perm::ProjectsWrite;
+    const BILLING: Billing = Billing::Required;
+    const EFFECT: Effect = Effect::Write;
+}
+
+impl Implies<Read> for Write {}
+
+const WRITTEN: Action = Action::new("project.written", "project");
+
+fn writes(tx: &mut TenantTx<Write>) {
+    let _ = tx.under::<Read>();
+    let _ = tx.change::<Write>(WRITTEN.on(uuid::Uuid::nil()));
+    let _ = tx.unrecorded::<Write>();
+}
+
+fn main() {
+    let _ = writes;
+}

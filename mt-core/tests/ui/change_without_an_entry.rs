@@ -1,0 +1,42 @@
+//! Where changes are recorded, a statement that writes names its entry.
+
+#[path = "model/mod.rs"]
+mod model;
+
+use model::{Perm, Plan, Role};
+use mt_core::access::{AccessModel, Billing, Effect, Permission};
+use mt_core::pg::{TenantTx, TxConn};
+
+struct Audited;
+
+impl AccessModel for Audited {
+    type Role = Role;
+    type Plan = Plan;
+    type Permission = Perm;
+    const AUDITED: bool = true;
+
+    fn role_grants(_: Role, _: Perm) -> bool {
+        true
+    }
+
+    fn plan_includes(_: Plan, _: Perm) -> bool {
+        true
+    }
+}
+
+struct Write;
+
+impl Permission for Write {
+    type Model = Audited;
+    const KEY: Perm = Perm::ProjectsWrite;
+    const BILLING: Billing = Billing::Required;
+    const EFFECT: Effect = Effect::Write;
+}
+
+fn writes(tx: &mut TenantTx<Write>) -> TxConn<'_> {
+    tx.under::<Write>()
+}
+
+fn main() {
+    let _ = writes;
+}
