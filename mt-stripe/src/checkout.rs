@@ -16,9 +16,7 @@ use mt_core::pg::{PgError, SystemTx, TenantTx};
 use uuid::Uuid;
 
 use crate::PROVIDER;
-use crate::audit::{
-    CHECKOUT_COMPLETED, CHECKOUT_STARTED, CUSTOMER_LINKED, CUSTOMER_UNLINKED,
-};
+use crate::audit::{CHECKOUT_COMPLETED, CHECKOUT_STARTED, CUSTOMER_LINKED, CUSTOMER_UNLINKED};
 use crate::claim::{CheckoutSession, Claims, Link};
 use crate::projection::PriceTable;
 use crate::state::{self, Realm};

@@ -5,9 +5,9 @@
 //! opens a payment link. A customer that is linked stays linked.
 
 use mt_core::access::Permission;
+use mt_core::id::TenantId;
 use mt_core::pg::audit_log::Fact;
 use mt_core::pg::ledger;
-use mt_core::id::TenantId;
 use mt_core::pg::{Exclusive, PgError, SystemTx, TenantTx, TxConn};
 
 use crate::PROVIDER;
@@ -50,8 +50,7 @@ where
     P: Permission,
 {
     let tenant = tx.tenant();
-    let linked =
-        CUSTOMER_LINKED.on(tenant.as_uuid()).with("customer", Fact::of_word(customer));
+    let linked = CUSTOMER_LINKED.on(tenant.as_uuid()).with("customer", Fact::of_word(customer));
     sqlx::query(
         "insert into mt.billing_customers (tenant_id, provider, customer_id) values ($1, $2, $3) \
          on conflict do nothing",

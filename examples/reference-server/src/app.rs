@@ -9,6 +9,7 @@ use mt_core::pg::{PrincipalPool, SystemPool, TenantPool};
 use mt_core::token::TokenHasher;
 use salvo::Depot;
 
+use crate::archive::Exports;
 use crate::billing::Billing;
 use crate::config::Secret;
 use crate::http::page::Cursors;
@@ -37,6 +38,8 @@ pub struct App {
     pub mailer: Mailer,
     /// Stripe.
     pub billing: Billing,
+    /// How many orgs are read out at once, and what of each.
+    pub exports: Exports,
     /// Limits that a handler asks for itself.
     pub limits: Limits,
     /// What operators show; none: there are no routes for them.

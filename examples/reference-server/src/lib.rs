@@ -3,6 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`app`] | what handlers work with |
+//! | [`archive`] | an org as a file, and a new org from one |
 //! | [`billing`] | the server's side of Stripe |
 //! | [`bulkhead`] | no org gets the whole server |
 //! | [`cli`] | the commands of `mt-server` |
@@ -23,6 +24,7 @@
 //! | [`server`] | from settings to a service that is ready to be put on a socket |
 
 pub mod app;
+pub mod archive;
 pub mod billing;
 pub mod bulkhead;
 mod causes;

@@ -36,6 +36,7 @@ mod migrate;
 mod open_tx;
 mod opening;
 mod pool_stats;
+pub mod portable;
 mod principal;
 mod session;
 mod suspension;

@@ -79,7 +79,9 @@ impl OpenTx {
     pub(super) async fn end(mut self, how: End) -> Result<(), PgError> {
         self.busy = true;
         let sql = match (how, self.journal.statement()) {
-            (End::Commit, Some(record)) => AssertSqlSafe(format!("{record}; commit")).into_sql_str(),
+            (End::Commit, Some(record)) => {
+                AssertSqlSafe(format!("{record}; commit")).into_sql_str()
+            }
             (End::Commit, None) => "commit".into_sql_str(),
             (End::Rollback, _) => "rollback".into_sql_str(),
         };
@@ -121,8 +123,7 @@ impl Drop for OpenTx {
             runtime.spawn(async move { drop(pool.acquire().await) });
         } else {
             let (conn, statements) = (Some(conn), self.statements);
-            let rollback =
-                Self { conn, pool, statements, busy: true, journal: Journal::default() };
+            let rollback = Self { conn, pool, statements, busy: true, journal: Journal::default() };
             runtime.spawn(async move {
                 // Late or failed, the inner drop finds it busy and closes the connection.
                 let _ = tokio::time::timeout(ROLLBACK_WITHIN, rollback.end(End::Rollback)).await;

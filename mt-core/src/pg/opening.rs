@@ -69,6 +69,35 @@ pub(super) fn of_tenant(
     sql
 }
 
+/// Bounds on a transaction that reads a whole tenant out, to somebody who may be slow.
+const SNAPSHOT_LIMITS: &str = "set_config('statement_timeout', '10min', true), \
+     set_config('lock_timeout', '2s', true), \
+     set_config('idle_in_transaction_session_timeout', '1min', true), \
+     set_config('TimeZone', 'UTC', true)";
+
+/// The opening of a snapshot of `tenant`, for `principal`. Its last row holds the facts.
+pub(super) fn of_snapshot(tenant: TenantId, principal: Principal) -> String {
+    let principal = principal.id();
+    format!(
+        "begin isolation level repeatable read read only; \
+         select set_config('role', '{APP_ROLE}', true), \
+             set_config('mt.tenant_id', '{tenant}', true), \
+             set_config('mt.principal_id', '{principal}', true), {SNAPSHOT_LIMITS}; {}",
+        facts(tenant, principal, None)
+    )
+}
+
+/// The opening of a snapshot of `tenant`, for nobody in it. Its last row says whether there is one.
+pub(super) fn of_system_snapshot(tenant: TenantId) -> String {
+    format!(
+        "begin isolation level repeatable read read only; \
+         select set_config('role', '{APP_ROLE}', true), \
+             set_config('mt.tenant_id', '{tenant}', true), \
+             set_config('mt.principal_id', '', true), {SNAPSHOT_LIMITS}; \
+         select exists (select 1 from mt.tenants where id = '{tenant}') as found"
+    )
+}
+
 /// The key of a membership's gate, as SQL over SQL: an advisory lock in front of the row's own.
 ///
 /// Whoever shares a row lock does not queue behind somebody who waits to change the row, so a member who
@@ -114,6 +143,11 @@ pub(super) fn of_system() -> String {
              set_config('mt.tenant_id', '', true), \
              set_config('mt.principal_id', '', true), {LIMITS}"
     )
+}
+
+/// The opening of a transaction that deletes a whole tenant: others wait for none of its rows.
+pub(super) fn of_erasure() -> String {
+    format!("{}; select set_config('statement_timeout', '10min', true)", of_system())
 }
 
 /// A count of rows up to a bound, taken in the statement after the lock: an earlier snapshot would

@@ -40,13 +40,11 @@ impl Tenant {
             .bind(id)
             .execute(tx.conn())
             .await?;
-            sqlx::query(
-                "update mt.tenants set suspension = $2, updated_at = now() where id = $1",
-            )
-            .bind(id)
-            .bind(suspension.as_str())
-            .execute(tx.conn())
-            .await?;
+            sqlx::query("update mt.tenants set suspension = $2, updated_at = now() where id = $1")
+                .bind(id)
+                .bind(suspension.as_str())
+                .execute(tx.conn())
+                .await?;
             let changed = TENANT_SUSPENSION_CHANGED.on(id);
             tx.record(tenant, changed.with("from", before).with("to", suspension));
         }

@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 
 use super::audit_log::{Actor, Entry, Line};
 use super::open_tx::{End, OpenTx, TxConn};
-use super::{BeginError, Database, PgError, opening};
+use super::{APP_ROLE, BeginError, Database, PgError, SYSTEM_ROLE, opening};
 use crate::access::Denied;
 use crate::auth::Principal;
 use crate::id::TenantId;
@@ -94,9 +94,18 @@ impl SystemPool {
         reason: SystemReason,
         begin: String,
     ) -> Result<(SystemTx, Vec<PgRow>), PgError> {
-        tracing::debug!(%reason, "system transaction: {reason}");
-        let (tx, rows) = OpenTx::begin(&self.database, begin).await?;
+        let (tx, rows) = self.open_with(reason, begin).await?;
         Ok((SystemTx { tx, reason, actor: Actor::system(reason) }, rows))
+    }
+
+    /// Opens a transaction by `begin`, whatever it is, and logs why.
+    pub(super) async fn open_with(
+        &self,
+        reason: SystemReason,
+        begin: String,
+    ) -> Result<(OpenTx, Vec<PgRow>), PgError> {
+        tracing::debug!(%reason, "system transaction: {reason}");
+        OpenTx::begin(&self.database, begin).await
     }
 }
 
@@ -123,6 +132,25 @@ impl SystemTx {
     pub fn record(&mut self, tenant: TenantId, entry: Entry) {
         let line = Line::new(tenant, &self.actor, entry);
         self.tx.journal().add(line);
+    }
+
+    /// Has the log of the process say it, once it is committed: for what the tenant's own does not outlive.
+    pub(super) fn tell(&mut self, tenant: TenantId, entry: Entry) {
+        let line = Line::new(tenant, &self.actor, entry);
+        self.tx.journal().add_told(line);
+    }
+
+    /// Goes on as the role of `tenant`'s own transactions, or across tenants again: an application's tables
+    /// are none of this role's business.
+    pub(super) async fn go_on_in(&mut self, tenant: Option<TenantId>) -> Result<(), PgError> {
+        let role = if tenant.is_some() { APP_ROLE } else { SYSTEM_ROLE };
+        let tenant = tenant.map_or_else(String::new, |tenant| tenant.to_string());
+        sqlx::query("select set_config('role', $1, true), set_config('mt.tenant_id', $2, true)")
+            .bind(role)
+            .bind(tenant)
+            .execute(self.conn())
+            .await?;
+        Ok(())
     }
 
     /// Takes back what was to be recorded, with what was done.

@@ -160,17 +160,27 @@ impl<M: AccessModel> TenantPool<M> {
     where
         P: Permission<Model = M>,
     {
+        let begin = opening::of_tenant(grant.tenant(), grant.principal(), P::EFFECT, locks, count);
+        let (tx, access, used) = self.open_by(grant, begin).await?;
+        Ok((TenantTx::new(tx, access), used))
+    }
+
+    /// Opens a transaction of the grant's by `begin`, whose last row holds the facts, and decides on them.
+    pub(super) async fn open_by<P: Permission<Model = M>>(
+        &self,
+        grant: Grant<P>,
+        begin: String,
+    ) -> Result<(OpenTx, Access<M>, Option<u32>), BeginError> {
         let (tenant, principal) = (grant.tenant(), grant.principal());
         // No grant says otherwise. But from here on the tenant's name is all that Postgres goes by.
         if !principal.may_act_in(tenant) {
             return Err(BeginError::NotAMember);
         }
-        let begin = opening::of_tenant(tenant, principal, P::EFFECT, locks, count);
         let ticket = self.ticket();
         let (tx, rows) = OpenTx::begin(&self.database, begin).await?;
         let found = self.read(&rows, principal, tenant, ticket).map_err(PgError::from);
         match found.map_err(BeginError::from).and_then(decide::<P>) {
-            Ok((access, used)) => Ok((TenantTx::new(tx, access), used)),
+            Ok((access, used)) => Ok((tx, access, used)),
             Err(error) => {
                 tx.end(End::Rollback).await?;
                 Err(error)

@@ -210,9 +210,8 @@ impl Tenant {
         .bind(bound_to)
         .fetch_all(tx.conn())
         .await?;
-        let summary = |row: SummaryRow| {
-            Ok(TenantSummary { tenant: row.tenant.try_into()?, role: row.role })
-        };
+        let summary =
+            |row: SummaryRow| Ok(TenantSummary { tenant: row.tenant.try_into()?, role: row.role });
         rows.into_iter().map(summary).collect()
     }
 }

@@ -14,9 +14,7 @@ use mt_core::token::TokenHasher;
 use sqlx::{AssertSqlSafe, Executor as _};
 use uuid::Uuid;
 
-use crate::model::{
-    Acme, Leave, Manage, NotesRead, NotesWrite, Role, SETUP, Seats, World, email,
-};
+use crate::model::{Acme, Leave, Manage, NotesRead, NotesWrite, Role, SETUP, Seats, World, email};
 
 const NOTE_CHANGED: Action = Action::new("note.changed", "note");
 
@@ -68,7 +66,8 @@ async fn the_librarys_own_changes_say_who_what_and_whom() {
         let (mut tx, room) =
             world.tenants.begin_exclusive_capped::<_, Seats>(grant().await).await.unwrap();
         let ttl = Duration::from_secs(60);
-        let made = invites::invite(&mut tx, room, &hasher, &email("guest"), role, ttl).await.unwrap();
+        let made =
+            invites::invite(&mut tx, room, &hasher, &email("guest"), role, ttl).await.unwrap();
         tx.commit().await.unwrap();
         invite_ids.push(made.invite.id.as_uuid());
         if role == Role::Editor {

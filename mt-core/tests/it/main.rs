@@ -20,6 +20,7 @@ mod limit;
 mod migrations;
 mod model;
 mod policy;
+mod portable;
 mod roster;
 mod round_trips;
 mod storm;

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod migrate;
 mod openapi;
+mod orgs;
 mod output;
 mod seed;
 mod serve;
@@ -48,6 +49,9 @@ enum Command {
     /// Compares billing with Stripe.
     #[command(subcommand)]
     Billing(billing::Arguments),
+    /// Exports, imports and deletes whole orgs.
+    #[command(subcommand)]
+    Orgs(orgs::Arguments),
     /// Lists, shows and replays what Stripe has told us.
     #[command(subcommand)]
     Webhooks(webhooks::Arguments),
@@ -108,6 +112,7 @@ pub fn run() -> ExitCode {
             Command::Demo(arguments) => demo::run(config, arguments, base_url).await,
             Command::Openapi => openapi::run(),
             Command::Billing(arguments) => billing::run(&config, arguments).await,
+            Command::Orgs(arguments) => orgs::run(&config, arguments).await,
             Command::Webhooks(arguments) => webhooks::run(&config, arguments).await,
             // It was run before the settings were read.
             Command::Completions(arguments) => completions::run(&arguments),

@@ -87,7 +87,7 @@ catalogue! {
     FORBIDDEN Forbidden = "forbidden", FORBIDDEN, "Not allowed",
         "The caller's role in the org does not include this action, or the row belongs to somebody else.";
     ORG_SUSPENDED OrgSuspended = "org-suspended", FORBIDDEN, "The org is suspended",
-        "An operator has suspended the org: for everything, or for whatever changes it. In the second case it can still be read. Contact support.";
+        "An operator has suspended the org: for everything, or for whatever changes it. In the second case it can still be read, and exported by an owner. Contact support.";
     NOT_FOUND NotFound = "not-found", NOT_FOUND, "Not found",
         "There is nothing at this address, or nothing that the caller may know of. Paths have one spelling: no trailing slash, no empty segment, no percent-encoding.";
     METHOD_NOT_ALLOWED MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed",

@@ -49,6 +49,7 @@ impl AccessModel for Product {
             Perm::BillingManage
             | Perm::MembersAssign
             | Perm::OrgDelete
+            | Perm::OrgExport
             | Perm::OrgUpdate => matches!(role, Owner),
         }
     }

@@ -77,6 +77,8 @@ permissions! {
     MembersRemove = "members.remove", Exempt, Write;
     /// Deleting the org.
     OrgDelete = "org.delete", Exempt, Write;
+    /// Taking along all that the org has.
+    OrgExport = "org.export", Exempt, Read;
     /// Seeing the org.
     OrgRead = "org.read", Exempt, Read;
     /// Renaming the org.

@@ -2,12 +2,12 @@
 
 use mt_core::pg::audit_log::{self, Action};
 
-pub(super) const PROJECT_CREATED: Action = Action::new("project.created", "project");
-pub(super) const PROJECT_DELETED: Action = Action::new("project.deleted", "project");
-pub(super) const PROJECT_RENAMED: Action = Action::new("project.renamed", "project");
-pub(super) const TASK_CREATED: Action = Action::new("task.created", "task");
-pub(super) const TASK_DELETED: Action = Action::new("task.deleted", "task");
-pub(super) const TASK_UPDATED: Action = Action::new("task.updated", "task");
+pub(crate) const PROJECT_CREATED: Action = Action::new("project.created", "project");
+pub(crate) const PROJECT_DELETED: Action = Action::new("project.deleted", "project");
+pub(crate) const PROJECT_RENAMED: Action = Action::new("project.renamed", "project");
+pub(crate) const TASK_CREATED: Action = Action::new("task.created", "task");
+pub(crate) const TASK_DELETED: Action = Action::new("task.deleted", "task");
+pub(crate) const TASK_UPDATED: Action = Action::new("task.updated", "task");
 
 const ACTIONS: &[Action] =
     &[PROJECT_CREATED, PROJECT_DELETED, PROJECT_RENAMED, TASK_CREATED, TASK_DELETED, TASK_UPDATED];

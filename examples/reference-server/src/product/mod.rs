@@ -4,7 +4,7 @@
 //! needs, and names its tenant: row-level security is the line behind it. Whatever changes something says
 //! what the org's log is to hold of it.
 
-mod audit;
+pub(crate) mod audit;
 mod billing;
 mod org;
 mod project;

@@ -22,7 +22,12 @@ use crate::http::problems;
 /// The routes of this module, if there is a token.
 pub(super) fn routes(token: Option<&Secret>) -> Option<Router> {
     let guard = SalvoGuard::new(operators_only(token?));
-    Some(Router::with_path("admin").hoop(guard).push(admin_orgs::routes()).push(admin_webhooks::routes()))
+    Some(
+        Router::with_path("admin")
+            .hoop(guard)
+            .push(admin_orgs::routes())
+            .push(admin_webhooks::routes()),
+    )
 }
 
 /// Lets the holder of `token` pass. A user's token is none of it, whatever their role.

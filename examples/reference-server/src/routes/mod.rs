@@ -14,6 +14,7 @@ mod auth;
 mod billing;
 mod dev;
 mod docs;
+mod export;
 pub mod health;
 mod invites;
 mod me;
@@ -77,7 +78,8 @@ fn routes(layers: &Layers, readiness: health::Readiness, optional: [Option<Route
         .push(projects::routes())
         .push(tasks::routes())
         .push(billing::routes())
-        .push(audit::routes());
+        .push(audit::routes())
+        .push(export::routes());
     let signed_in = Router::new()
         .hoop(SalvoGuard::new(layers.authenticate()))
         .push(auth::signed_in())

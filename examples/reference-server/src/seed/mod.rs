@@ -15,12 +15,14 @@ use mt_core::access::{AccessError, Denied, Permission};
 use mt_core::auth::Principal;
 use mt_core::email::EmailAddress;
 use mt_core::id::{PrincipalId, TenantId};
+use mt_core::pg::audit_log::TENANT_CREATED;
 use mt_core::pg::{BeginError, PgError, SystemPool, SystemReason, TenantPool, TenantTx, User};
 use mt_core::word::Word as _;
 use uuid::Uuid;
 
 pub use self::load::{Size, load};
 use crate::model::{Plan, Product, ProjectsCreate, Role, TasksCreate};
+use crate::product::audit::{PROJECT_CREATED, TASK_CREATED};
 
 const SEED: SystemReason = SystemReason::new("seed an org");
 
@@ -93,7 +95,7 @@ pub async fn seed(ground: &Ground, known: &Known) -> Result<(), SeedError> {
     )
     .bind(known.org)
     .bind(known.project)
-    .execute(tx.under::<ProjectsCreate>())
+    .execute(tx.change::<ProjectsCreate>(PROJECT_CREATED.on(known.project)))
     .await
     .map_err(PgError::from)?;
     tx.commit().await?;
@@ -106,7 +108,7 @@ pub async fn seed(ground: &Ground, known: &Known) -> Result<(), SeedError> {
     .bind(known.task)
     .bind(known.project)
     .bind(owner.id().as_uuid())
-    .execute(tx.under::<TasksCreate>())
+    .execute(tx.change::<TasksCreate>(TASK_CREATED.on(known.task)))
     .await
     .map_err(PgError::from)?;
     tx.commit().await?;
@@ -116,7 +118,7 @@ pub async fn seed(ground: &Ground, known: &Known) -> Result<(), SeedError> {
 /// The org and its users. Returns its owner.
 async fn people(system: &SystemPool, known: &Known) -> Result<Principal, SeedError> {
     let mut tx = system.begin(SEED).await?;
-    sqlx::query(
+    let made = sqlx::query(
         "insert into mt.tenants (id, name, plan, subscription_status) values ($1, $2, $3, $4) \
          on conflict (id) do nothing",
     )
@@ -146,6 +148,9 @@ async fn people(system: &SystemPool, known: &Known) -> Result<Principal, SeedErr
         if role == Role::Owner {
             owner = Some(user.id);
         }
+    }
+    if made.rows_affected() > 0 {
+        tx.record(TenantId::from_uuid(known.org), TENANT_CREATED.on(known.org));
     }
     tx.commit().await?;
     owner.map(Principal::new).ok_or(SeedError::NoOwner)

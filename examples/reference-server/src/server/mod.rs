@@ -14,6 +14,7 @@ use mt_core::token::TokenHasher;
 use salvo::{Router, Service, async_trait};
 
 use crate::app::App;
+use crate::archive::Exports;
 use crate::billing::{Background, Billing};
 use crate::config::{AppEnv, AuthConfig, Config};
 use crate::embedded::EmbeddedPostgres;
@@ -187,6 +188,7 @@ fn app(
         tokens: Arc::new(tokens(config.app_env, auth)?),
         mailer,
         billing,
+        exports: Exports::of(database.clone()),
         limits,
         admin_token: config.admin_token.clone(),
         base_url: config.base_url.as_str().to_owned(),

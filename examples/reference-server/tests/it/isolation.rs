@@ -18,7 +18,7 @@ use crate::support::{Person, Server};
 
 /// What each writing route is sent: something that it would take, with the caller's or the other's
 /// ids where ids go.
-const BODIES: [(&str, &str); 12] = [
+const BODIES: [(&str, &str); 13] = [
     ("PATCH /orgs/{tenant}", r#"{"name":"x"}"#),
     ("PATCH /orgs/{tenant}/members/{user_id}", r#"{"role":"member"}"#),
     ("POST /orgs/{tenant}/invites", r#"{"email":"new@example.org","role":"member"}"#),
@@ -34,6 +34,7 @@ const BODIES: [(&str, &str); 12] = [
     ("POST /orgs/{tenant}/billing/checkout", ""),
     ("POST /orgs/{tenant}/billing/customer", ""),
     ("POST /orgs/{tenant}/billing/portal", ""),
+    ("POST /orgs/{tenant}/export", ""),
 ];
 
 /// Every route of the server, as the checks take them.

@@ -1,3 +1,7 @@
 //! An org is stopped, let go on, read out, made again elsewhere and deleted.
 
+mod archive;
+mod deletion;
+mod scene;
 mod suspension;
+mod tampering;

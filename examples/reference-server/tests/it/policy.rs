@@ -8,7 +8,8 @@ use mt_core::pg::Resource;
 use mt_core::roster::Roster as _;
 use mt_core::word::Word;
 use reference_server::model::{
-    BillingManage, BillingRead, OrgRead, OrgUpdate, Perm, Plan, Product, Projects, Role, Seats, Tasks,
+    BillingManage, BillingRead, OrgRead, OrgUpdate, Perm, Plan, Product, Projects, Role, Seats,
+    Tasks,
 };
 
 /// Where the committed table is. `MT_BLESS=1` writes it anew.

@@ -65,7 +65,9 @@ impl Journal {
 
     /// Tells what is to be told, after the commit.
     pub(in crate::pg) fn tell(&self) {
-        for Line { action, tenant_id, actor_kind, actor_id, actor_name, request_id, .. } in &self.told {
+        for Line { action, tenant_id, actor_kind, actor_id, actor_name, request_id, .. } in
+            &self.told
+        {
             let actor = actor_id.map(|id| id.to_string()).or_else(|| actor_name.clone());
             let (actor, request) = (actor.as_deref(), request_id.as_deref());
             tracing::info!(%tenant_id, actor_kind, actor, request, "audit: {action}");

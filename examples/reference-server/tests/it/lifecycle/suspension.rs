@@ -65,9 +65,14 @@ async fn a_suspended_org_is_still_among_its_members_orgs() {
     for (mode, usage) in [("none", true), ("read_only", true), ("full", false)] {
         assert_eq!(suspend(&server, &org, mode).await.status, 200);
         let listing = server.get("/orgs", &owner).await.json();
-        let [second, first] = &listing["items"].as_array().unwrap()[..] else { panic!("{listing}") };
+        let [second, first] = &listing["items"].as_array().unwrap()[..] else {
+            panic!("{listing}")
+        };
         assert!(other.ends_with(second["id"].as_str().unwrap()));
-        assert_eq!((&second["suspension"], &second["usage"]["members"]["used"]), (&json!("none"), &json!(1)));
+        assert_eq!(
+            (&second["suspension"], &second["usage"]["members"]["used"]),
+            (&json!("none"), &json!(1))
+        );
         assert_eq!((&first["name"], &first["suspension"]), (&json!("An org"), &json!(mode)));
         assert_eq!((&first["role"], &first["plan"]), (&json!("owner"), &json!("free")));
         assert_eq!(first["usage"].is_object(), usage, "{first}");
@@ -110,7 +115,8 @@ async fn only_operators_may_and_the_log_says_that_they_did() {
         .map(|entry| (&entry["actor"]["name"], &entry["action"], &entry["detail"]))
         .collect();
     let (by, action) = (json!("admin token"), json!("org.suspension_changed"));
-    let changes = [json!({"from": "read_only", "to": "none"}), json!({"from": "none", "to": "read_only"})];
+    let changes =
+        [json!({"from": "read_only", "to": "none"}), json!({"from": "none", "to": "read_only"})];
     let expected: Vec<(&Value, &Value, &Value)> =
         changes.iter().map(|change| (&by, &action, change)).collect();
     assert_eq!(told, expected);

@@ -1,0 +1,236 @@
+//! `mt-server orgs`: an org as a file, a new org from one, and an org without a rest.
+//!
+//! Works on the database, whether or not a server runs on it. Each is one transaction, and stops before it
+//! begins if there is a table of which nobody has said what becomes of it. Exit codes: 0 done; 1 not done, and
+//! nothing is changed; 2 wrong usage.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use mt_core::id::TenantId;
+use mt_core::pg::audit_log::{Actor, TENANT_EXPORTED};
+use mt_core::pg::portable::{Contents, delete};
+use mt_core::pg::{SystemPool, SystemReason};
+use serde_json::{Map, Value, json};
+use tempfile::NamedTempFile;
+use tokio::task::spawn_blocking;
+
+use super::CommandError;
+use super::output::{print, print_json};
+use super::table::{lines, table};
+use crate::archive::import::import;
+use crate::archive::inventory;
+use crate::archive::read::{CheckedArchive, ReadError};
+use crate::archive::write::Archive;
+use crate::config::Config;
+use crate::http::fields::Name;
+use crate::server::Embedded;
+use crate::server::database;
+
+const DELETE: SystemReason = SystemReason::new("delete an org for an operator");
+const EXPORT: SystemReason = SystemReason::new("export an org for an operator");
+
+/// What `orgs` takes.
+#[derive(Debug, Subcommand)]
+pub(super) enum Arguments {
+    /// Deletes an org and everything that is its own.
+    Delete(DeleteArguments),
+    /// Writes everything that an org has into a tar archive.
+    Export(ExportArguments),
+    /// Makes a new org of an archive. Members are whoever reads their addresses here.
+    Import(ImportArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DeleteArguments {
+    /// The org's id.
+    #[arg(value_name = "ORG", value_parser = org)]
+    org: TenantId,
+    /// Says that it is meant. There is no way back but an export.
+    #[arg(long, required = true)]
+    yes: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArguments {
+    /// The org's id.
+    #[arg(value_name = "ORG", value_parser = org)]
+    org: TenantId,
+    /// Where to; `-` for stdout. Nothing is overwritten. Without it: `org-ORG.tar`, here.
+    #[arg(long, short)]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArguments {
+    /// The archive.
+    file: PathBuf,
+    /// What the new org is called. Without it: as the old one was.
+    #[arg(long, value_parser = name)]
+    name: Option<Name>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Who does it, for the org's log.
+    #[arg(long, env = "USER", default_value = "somebody")]
+    actor: String,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Common {
+    fn actor(&self) -> Actor {
+        Actor::operator(&format!("mt-server, {}", self.actor))
+    }
+}
+
+fn org(text: &str) -> Result<TenantId, &'static str> {
+    TenantId::parse(text).ok_or("takes an org's id")
+}
+
+fn name(text: &str) -> Result<Name, String> {
+    Name::parse(text).map_err(|error| error.to_string())
+}
+
+pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), CommandError> {
+    let (database, embedded) = database::open(config, Embedded::Persistent).await?;
+    let system = database.system();
+    let done = match inventory().take(&database).await {
+        Err(error) => Err(error.into()),
+        Ok(contents) => match arguments {
+            Arguments::Delete(arguments) => delete_org(&system, &contents, &arguments).await,
+            Arguments::Export(arguments) => export_org(&system, &contents, &arguments).await,
+            Arguments::Import(arguments) => import_org(&system, &contents, arguments).await,
+        },
+    };
+    database.close().await;
+    if let Some(embedded) = embedded {
+        embedded.stop().await?;
+    }
+    done
+}
+
+fn no_such(org: TenantId) -> CommandError {
+    format!("there is no org `{org}`").into()
+}
+
+async fn delete_org(
+    system: &SystemPool,
+    contents: &Contents,
+    DeleteArguments { org, yes: _, common }: &DeleteArguments,
+) -> Result<(), CommandError> {
+    let deleted = delete(system, DELETE, common.actor(), contents, *org).await?;
+    let deleted = deleted.ok_or_else(|| no_such(*org))?;
+    if common.json {
+        let rows = deleted.rows.into_iter().map(|(name, rows)| (name, Value::from(rows)));
+        let rows: Map<String, Value> = rows.collect();
+        return print_json(&json!({"org_id": org.to_string(), "deleted": rows}));
+    }
+    let mut shown = table(&["TABLE", "ROWS"]);
+    for (name, rows) in &deleted.rows {
+        shown.add_row([name.clone(), rows.to_string()]);
+    }
+    print(&lines(shown));
+    Ok(())
+}
+
+async fn export_org(
+    system: &SystemPool,
+    contents: &Contents,
+    ExportArguments { org, output, common }: &ExportArguments,
+) -> Result<(), CommandError> {
+    let to_stdout = output.as_deref() == Some(Path::new("-"));
+    if to_stdout && common.json {
+        return Err("`--json` and an archive cannot both be on stdout".into());
+    }
+    // Looked at, said, and then done: an embedded engine has one connection, and no room for two at once.
+    let found = system.snapshot(EXPORT, *org).await?.ok_or_else(|| no_such(*org))?;
+    found.close().await?;
+    let mut tx = system.begin(EXPORT).await?;
+    tx.act_as(common.actor());
+    tx.record(*org, TENANT_EXPORTED.on(org.as_uuid()));
+    tx.commit().await?;
+    let snapshot = system.snapshot(EXPORT, *org).await?.ok_or_else(|| no_such(*org))?;
+    let mut archive = Archive::new(snapshot, contents).await?;
+    if to_stdout {
+        return write(&mut archive, &mut std::io::stdout().lock()).await;
+    }
+    let path = output.clone().unwrap_or_else(|| PathBuf::from(format!("org-{org}.tar")));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    // Under its name once it is whole.
+    let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    write(&mut archive, file.as_file_mut()).await?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(&path).map_err(|error| error.error)?;
+    let rows: u64 = archive.manifest().tables.iter().map(|table| table.rows).sum();
+    if common.json {
+        return print_json(&json!({
+            "org_id": org.to_string(), "file": path, "bytes": archive.length(), "rows": rows,
+        }));
+    }
+    print(&format!("{}: {rows} rows, {} bytes\n", path.display(), archive.length()));
+    Ok(())
+}
+
+async fn write(archive: &mut Archive, to: &mut impl std::io::Write) -> Result<(), CommandError> {
+    let progress = progress(archive.length(), "{bytes}/{total_bytes}")?;
+    let written = async {
+        while let Some(bytes) = archive.next().await? {
+            to.write_all(&bytes)?;
+            progress.inc(u64::try_from(bytes.len())?);
+        }
+        Ok(to.flush()?)
+    };
+    let written = written.await;
+    progress.finish_and_clear();
+    written
+}
+
+/// Drawn on stderr, and only where that is a terminal.
+fn progress(length: u64, done: &str) -> Result<ProgressBar, CommandError> {
+    let progress = ProgressBar::new(length);
+    let template = format!("{{bar:40}} {done}, {{eta}} left");
+    progress.set_style(ProgressStyle::with_template(&template)?);
+    Ok(progress)
+}
+
+async fn import_org(
+    system: &SystemPool,
+    contents: &Contents,
+    ImportArguments { file, name, common }: ImportArguments,
+) -> Result<(), CommandError> {
+    let name = name.map(Name::into_string);
+    let shown = file.display().to_string();
+    let archive = spawn_blocking(move || CheckedArchive::open(&file)).await?;
+    let archive = archive.map_err(|error| NotRead { file: shown, error })?;
+    let rows = archive.manifest().tables.iter().map(|table| table.rows).sum();
+    let progress = progress(rows, "{pos}/{len} rows")?;
+    let seen = |rows| progress.inc(rows);
+    let imported = import(system, contents, archive, name, common.actor(), seen).await;
+    progress.finish_and_clear();
+    let imported = imported?;
+    let org = imported.tenant.to_string();
+    if common.json {
+        return print_json(&json!({"org_id": org, "rows": imported.rows}));
+    }
+    print(&format!("{org}: {} rows\n", imported.rows));
+    Ok(())
+}
+
+/// An archive that is none, by its name.
+#[derive(Debug, thiserror::Error)]
+#[error("`{file}` is not imported")]
+struct NotRead {
+    file: String,
+    #[source]
+    error: ReadError,
+}

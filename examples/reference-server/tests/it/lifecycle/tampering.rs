@@ -1,0 +1,155 @@
+//! What an archive is refused for, and that nothing is made then.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::scene::{Scene, files_of, orgs_json, orgs_refused};
+use crate::support::Server;
+
+type Files = Vec<(String, Vec<u8>)>;
+
+fn write(path: &Path, files: &Files) {
+    let mut archive = tar::Builder::new(std::fs::File::create(path).unwrap());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(u64::try_from(bytes.len()).unwrap());
+        header.set_mode(0o600);
+        archive.append_data(&mut header, name, &bytes[..]).unwrap();
+    }
+    archive.finish().unwrap();
+}
+
+fn file<'f>(files: &'f mut Files, name: &str) -> &'f mut Vec<u8> {
+    &mut files.iter_mut().find(|(found, _)| found == name).unwrap().1
+}
+
+/// Changes the text of a file.
+fn replace(files: &mut Files, name: &str, from: &str, to: &str) {
+    let text = String::from_utf8(file(files, name).clone()).unwrap();
+    let changed = text.replacen(from, to, 1);
+    assert_ne!(text, changed, "`{from}` is not in {name}");
+    *file(files, name) = changed.into_bytes();
+}
+
+/// Makes the manifest true of the files again.
+fn seal(files: &mut Files) {
+    let mut manifest: Value = serde_json::from_slice(file(files, "manifest.json")).unwrap();
+    for table in manifest["tables"].as_array_mut().unwrap() {
+        let name = format!("{}.jsonl", table["name"].as_str().unwrap());
+        let bytes = file(files, &name);
+        table["bytes"] = json!(bytes.len());
+        table["rows"] = json!(bytes.iter().filter(|byte| **byte == b'\n').count());
+        table["sha256"] = json!(hex::encode(Sha256::digest(&bytes)));
+    }
+    *file(files, "manifest.json") = serde_json::to_vec(&manifest).unwrap();
+}
+
+/// What is done to an archive, whether its manifest is made true afterwards, and what is said of it.
+type Tampering = (fn(&mut Files), bool, &'static str);
+
+const TASKS: &str = "app.tasks.jsonl";
+const MEMBERS: &str = "mt.memberships.jsonl";
+const MANIFEST: &str = "manifest.json";
+
+const TAMPERINGS: [Tampering; 18] = [
+    (
+        |files| replace(files, TASKS, "Last", "Lost"),
+        false,
+        "`app.tasks.jsonl` is not what the manifest says",
+    ),
+    (|files| file(files, TASKS).clear(), false, "`app.tasks.jsonl` is not what the manifest says"),
+    (|files| files.retain(|(name, _)| name != TASKS), false, "lacks `app.tasks.jsonl`"),
+    (|files| files.retain(|(name, _)| name != MANIFEST), false, "has no `manifest.json`"),
+    (|files| files.push(("more.jsonl".to_owned(), Vec::new())), false, "does not belong there"),
+    (|files| files.push(files[0].clone()), false, "does not belong there"),
+    (|files| *file(files, MANIFEST) = b"{}".to_vec(), false, "not as the format says"),
+    (|files| replace(files, MANIFEST, "mt-tenant", "mt-other"), false, "the archive's format is"),
+    (|files| replace(files, MANIFEST, "\"mt\": ", "\"mt\": 99"), false, "migrate first"),
+    (|files| replace(files, MANIFEST, "\"app\": ", "\"apq\": "), false, "schema `apq`"),
+    (
+        |files| replace(files, MANIFEST, "\"title\"", "\"tytle\""),
+        false,
+        "a column `app.tasks.tytle`",
+    ),
+    (|files| replace(files, MANIFEST, "\"title\",", ""), false, "no column `app.tasks.title`"),
+    (|files| replace(files, TASKS, "\"title\"", "\"tytle\""), true, "does not have the columns"),
+    (|files| replace(files, TASKS, "\"todo\"", "\"soon\""), true, "tasks_status_check"),
+    // A task of a project that is not there.
+    (|files| file(files, "app.projects.jsonl").clear(), true, "tasks_project_id_fkey"),
+    (|files| replace(files, MEMBERS, "\"admin\"", "\"root\""), true, "role that is not known"),
+    // A member who is said to be an owner, and is none.
+    (|files| replace(files, MEMBERS, "false", "true"), true, "who is an owner"),
+    (
+        |files| {
+            let text = String::from_utf8(file(files, MEMBERS).clone()).unwrap();
+            let others = text.lines().filter(|line| !line.contains("\"owner\""));
+            *file(files, MEMBERS) =
+                others.map(|line| format!("{line}\n")).collect::<String>().into();
+            // Whatever refers to them goes.
+            file(files, TASKS).clear();
+        },
+        true,
+        "no owner",
+    ),
+];
+
+/// Everything that an import could leave: orgs, people, and the rows of both.
+async fn left(server: &Server) -> String {
+    sqlx::query_scalar(
+        "select md5(string_agg(line, '' order by line)) from ( \
+             select t::text as line from mt.tenants t union all select u::text from mt.users u \
+             union all select m::text from mt.memberships m union all select p::text from app.projects p \
+             union all select l::text from mt.audit_log l) all_rows",
+    )
+    .fetch_one(server.db.admin())
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_that_does_not_fit_is_refused_and_nothing_is_made() {
+    let server = Server::start().await;
+    let scene = Scene::new(&server, "a").await;
+    let folder = tempfile::tempdir().unwrap();
+    let sound = files_of(&scene.export(&server, folder.path()).await);
+    let path: PathBuf = folder.path().join("tampered.tar");
+    let import = ["import", path.to_str().unwrap()];
+    let before = left(&server).await;
+    for (number, (tamper, sealed, says)) in TAMPERINGS.into_iter().enumerate() {
+        let mut files = sound.clone();
+        tamper(&mut files);
+        if sealed {
+            seal(&mut files);
+        }
+        write(&path, &files);
+        let refused = orgs_refused(&server, &import).await;
+        assert!(refused.contains(says), "{number}: `{refused}` does not say `{says}`");
+        assert_eq!(left(&server).await, before, "{number}: {refused}");
+    }
+    for (bytes, says) in [
+        (&b""[..], "manifest.json"),
+        (b"no archive at all, but a text that is long enough to be looked at", "could not be read"),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let refused = orgs_refused(&server, &import).await;
+        assert!(refused.contains(says), "{refused}");
+    }
+    // Cut short in the middle.
+    write(&path, &sound);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    orgs_refused(&server, &import).await;
+    assert_eq!(left(&server).await, before);
+
+    // The controls: as it was, and sealed anew.
+    let mut files = sound.clone();
+    seal(&mut files);
+    for files in [sound, files] {
+        write(&path, &files);
+        orgs_json(&server, &import).await;
+    }
+    assert_ne!(left(&server).await, before);
+    server.stop().await;
+}
