@@ -52,8 +52,9 @@ impl<P: Permission, L> TenantTx<P, L> {
                 !<P::Model as AccessModel>::AUDITED || matches!(Q::EFFECT, Effect::Read),
                 "a statement that changes something says what to record: `change`, not `under`"
             );
+            Self::assert_covers::<Q>();
         }
-        self.unrecorded::<Q>()
+        self.tx.conn()
     }
 
     /// A place to run one statement that needs permission `Q` and changes something. `entry` is recorded

@@ -54,5 +54,5 @@ fn writes(tx: &mut TenantTx<Write>) {
 }
 
 fn main() {
-    let _ = writes;
+    let _: fn(&mut TenantTx<Write>) = writes;
 }

@@ -38,5 +38,5 @@ fn writes(tx: &mut TenantTx<Write>) -> TxConn<'_> {
 }
 
 fn main() {
-    let _ = writes;
+    let _: for<'t> fn(&'t mut TenantTx<Write>) -> TxConn<'t> = writes;
 }

@@ -4,6 +4,7 @@
 //! begins if there is a table of which nobody has said what becomes of it. Exit codes: 0 done; 1 not done, and
 //! nothing is changed; 2 wrong usage.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -30,6 +31,9 @@ use crate::server::database;
 
 const DELETE: SystemReason = SystemReason::new("delete an org for an operator");
 const EXPORT: SystemReason = SystemReason::new("export an org for an operator");
+
+/// Whoever does not say who they are.
+const NOBODY: &str = "somebody";
 
 /// What `orgs` takes.
 #[derive(Debug, Subcommand)]
@@ -80,7 +84,7 @@ pub(super) struct ImportArguments {
 #[derive(Debug, Args)]
 struct Common {
     /// Who does it, for the org's log.
-    #[arg(long, env = "USER", default_value = "somebody")]
+    #[arg(long, env = "USER", default_value = NOBODY)]
     actor: String,
     /// Prints JSON.
     #[arg(long)]
@@ -89,7 +93,9 @@ struct Common {
 
 impl Common {
     fn actor(&self) -> Actor {
-        Actor::operator(&format!("mt-server, {}", self.actor))
+        // An empty value is an unset one.
+        let who = Some(self.actor.trim()).filter(|who| !who.is_empty());
+        Actor::operator(&format!("mt-server, {}", who.unwrap_or(NOBODY)))
     }
 }
 
@@ -123,6 +129,10 @@ fn no_such(org: TenantId) -> CommandError {
     format!("there is no org `{org}`").into()
 }
 
+fn there_already(path: &Path) -> CommandError {
+    format!("`{}` is there already, and nothing is overwritten", path.display()).into()
+}
+
 async fn delete_org(
     system: &SystemPool,
     contents: &Contents,
@@ -152,6 +162,10 @@ async fn export_org(
     if to_stdout && common.json {
         return Err("`--json` and an archive cannot both be on stdout".into());
     }
+    let path = output.clone().unwrap_or_else(|| PathBuf::from(format!("org-{org}.tar")));
+    if !to_stdout && path.exists() {
+        return Err(there_already(&path));
+    }
     // Looked at, said, and then done: an embedded engine has one connection, and no room for two at once.
     let found = system.snapshot(EXPORT, *org).await?.ok_or_else(|| no_such(*org))?;
     found.close().await?;
@@ -164,13 +178,15 @@ async fn export_org(
     if to_stdout {
         return write(&mut archive, &mut std::io::stdout().lock()).await;
     }
-    let path = output.clone().unwrap_or_else(|| PathBuf::from(format!("org-{org}.tar")));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     // Under its name once it is whole.
     let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
     write(&mut archive, file.as_file_mut()).await?;
     file.as_file().sync_all()?;
-    file.persist_noclobber(&path).map_err(|error| error.error)?;
+    file.persist_noclobber(&path).map_err(|error| match error.error.kind() {
+        ErrorKind::AlreadyExists => there_already(&path),
+        _ => error.error.into(),
+    })?;
     let rows: u64 = archive.manifest().tables.iter().map(|table| table.rows).sum();
     if common.json {
         return print_json(&json!({
@@ -222,7 +238,7 @@ async fn import_org(
     if common.json {
         return print_json(&json!({"org_id": org, "rows": imported.rows}));
     }
-    print(&format!("{org}: {} rows\n", imported.rows));
+    print(&format!("org {org}: {} rows\n", imported.rows));
     Ok(())
 }
 

@@ -24,6 +24,7 @@ use crate::word::Word as _;
 pub struct Import<M> {
     tx: SystemTx,
     renaming: Renaming,
+    from: Uuid,
     tenant: TenantId,
     name: Option<String>,
     /// Of each table, as the manifest has them.
@@ -63,7 +64,8 @@ impl SystemPool {
         let columns_of =
             |table: &TableManifest| (table.name.clone(), table.columns.iter().cloned().collect());
         let columns = manifest.tables.iter().map(columns_of).collect();
-        Ok(Import { tx, renaming, tenant, name, columns, rows: 0, owners: 0, model: PhantomData })
+        let (from, model) = (manifest.tenant, PhantomData);
+        Ok(Import { tx, renaming, from, tenant, name, columns, rows: 0, owners: 0, model })
     }
 }
 
@@ -224,7 +226,8 @@ impl<M: Roster> Import<M> {
         if self.owners == 0 {
             return Err(ImportError::NoOwner);
         }
-        let entry = TENANT_IMPORTED.on(self.tenant.as_uuid()).with("rows", self.rows);
+        let entry = TENANT_IMPORTED.on(self.tenant.as_uuid());
+        let entry = entry.with("from", self.from).with("rows", self.rows);
         self.tx.record(self.tenant, entry);
         self.tx.commit().await?;
         Ok(Imported { tenant: self.tenant, rows: self.rows })
