@@ -6,9 +6,7 @@ use mt_core::pg::audit_log::{self, ActorKind, Filter, Recorded};
 use mt_core::word::Word as _;
 use salvo::extract::{Extractible, Metadata};
 use salvo::prelude::*;
-use salvo_oapi::{
-    Components, EndpointArgRegister, Object, Operation, ParameterIn, ToSchema, endpoint,
-};
+use salvo_oapi::{Components, EndpointArgRegister, Operation, ParameterIn, ToSchema, endpoint};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;

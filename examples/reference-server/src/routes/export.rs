@@ -28,15 +28,18 @@ pub(super) fn routes() -> Router {
     Router::with_path("export").post(export)
 }
 
-/// Reads everything out, at the client's pace, and holds a connection while it does: so there are few at
-/// once, and the next one is asked to come back.
-#[handler]
+/// Sends an org as an archive, to take along.
+#[endpoint(
+    tags("orgs"),
+    responses((status_code = 200, description = "A tar.", content_type = "application/x-tar", body = String))
+)]
 async fn export(
     grant: Authorized<OrgExport>,
     depot: &mut Depot,
     res: &mut Response,
 ) -> Result<(), ApiError> {
     let app = App::of(depot);
+    // It is read at the client's pace and holds a connection meanwhile: so there are few at once.
     let permit = app.exports.try_begin().ok_or_else(|| {
         ApiError::new(&problems::UNAVAILABLE)
             .header(RETRY_AFTER, HeaderValue::from_static("10"))
