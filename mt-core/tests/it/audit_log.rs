@@ -65,7 +65,7 @@ async fn the_librarys_own_changes_say_who_what_and_whom() {
     for role in [Role::Viewer, Role::Editor] {
         let (mut tx, room) =
             world.tenants.begin_exclusive_capped::<_, Seats>(grant().await).await.unwrap();
-        let ttl = Duration::from_secs(60);
+        let ttl = Duration::from_mins(1);
         let made =
             invites::invite(&mut tx, room, &hasher, &email("guest"), role, ttl).await.unwrap();
         tx.commit().await.unwrap();

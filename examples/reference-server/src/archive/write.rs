@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use chrono::Utc;
 use futures_util::stream::{self, Stream};
 use mt_core::pg::PgError;
 use mt_core::pg::portable::{Contents, Manifest, Snapshot, Table, TableManifest};
@@ -47,7 +46,7 @@ impl Archive {
     /// [`PgError`].
     pub async fn new(mut snapshot: Snapshot, contents: &Contents) -> Result<Self, PgError> {
         let waiting: VecDeque<Table> = contents.travelling().cloned().collect();
-        let name = snapshot.name().await?;
+        let (name, opened_at) = snapshot.name_and_time().await?;
         let mut tables = Vec::with_capacity(waiting.len());
         let mut length = 2 * BLOCK;
         for table in &waiting {
@@ -62,7 +61,7 @@ impl Archive {
             });
         }
         let of = (snapshot.tenant().as_uuid(), name);
-        let manifest = Manifest::new(contents, of, Utc::now(), tables);
+        let manifest = Manifest::new(contents, of, opened_at, tables);
         length += in_tar(length_of(&as_json(&manifest)));
         Ok(Self { snapshot, waiting, current: None, manifest, done: 0, ended: false, length })
     }

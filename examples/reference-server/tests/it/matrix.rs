@@ -190,7 +190,8 @@ async fn everybody_gets_the_answer_that_is_written_down() {
                 line.trim_end().to_owned() + "\n"
             }
         })
-        .buffered(4)
+        // As many as may export at once.
+        .buffered(2)
         .collect::<String>()
         .await;
     let mut head = format!("{:<55}{:<11}", "operation", "state");

@@ -31,7 +31,6 @@ impl Action {
     }
 
     /// That it was done to the one with this id.
-    #[must_use]
     pub fn on(self, id: Uuid) -> Entry {
         Entry::new(self, id)
     }

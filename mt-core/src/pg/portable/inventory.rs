@@ -257,7 +257,7 @@ impl Table {
             is_needed: needed || is_special(&name),
         });
         let columns = columns.collect();
-        Self { quoted, fate, has_tenant, app_reads, columns, key, refers_to, name }
+        Self { name, quoted, fate, has_tenant, app_reads, columns, key, refers_to }
     }
 
     /// Its name, with its schema.

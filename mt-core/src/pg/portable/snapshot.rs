@@ -1,5 +1,6 @@
 //! All rows of a tenant, as they are at one moment.
 
+use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::super::open_tx::{End, OpenTx};
@@ -76,13 +77,13 @@ impl Snapshot {
         self.tenant
     }
 
-    /// What its members call the tenant.
+    /// What its members call the tenant, and when the snapshot was opened.
     ///
     /// # Errors
     ///
     /// [`PgError`].
-    pub async fn name(&mut self) -> Result<String, PgError> {
-        Ok(sqlx::query_scalar("select name from mt.tenants where id = $1")
+    pub async fn name_and_time(&mut self) -> Result<(String, DateTime<Utc>), PgError> {
+        Ok(sqlx::query_as("select name, now() from mt.tenants where id = $1")
             .bind(self.tenant.as_uuid())
             .fetch_one(self.tx.conn())
             .await?)
