@@ -27,7 +27,9 @@ fn without_ids(rows: &BTreeMap<String, Vec<Value>>) -> BTreeMap<String, Vec<Valu
     }
     let (mut ids, mut all) = (HashMap::new(), rows.clone());
     for rows in all.values_mut() {
-        rows.iter_mut().for_each(|row| number(row, &mut ids));
+        for row in rows {
+            number(row, &mut ids);
+        }
     }
     all
 }
@@ -73,7 +75,7 @@ async fn an_archive_is_what_its_manifest_says() {
         let table = table.unwrap();
         assert_eq!(table["sha256"], hex::encode(Sha256::digest(bytes)), "{file}");
         assert_eq!(table["bytes"], bytes.len());
-        assert_eq!(table["rows"], bytes.iter().filter(|byte| **byte == b'\n').count());
+        assert_eq!(table["rows"], bytes.split(|byte| *byte == b'\n').count() - 1);
     }
     assert_eq!(names[..2], ["mt.tenants.jsonl", "mt.users.jsonl"]);
     // What opens something is not in it. People are the members; others are in the invites that they had.
