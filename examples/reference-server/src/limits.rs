@@ -1,6 +1,5 @@
 //! Which limiter counts, and the one limit that needs a body to know its key.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use mt_core::email::EmailAddress;
@@ -9,6 +8,7 @@ use mt_core::redis::{RedisStore, RedisUrlError};
 use salvo::http::HeaderValue;
 use salvo::http::header::RETRY_AFTER;
 
+use crate::config::RateLimitConfig;
 use crate::http::problem::ApiError;
 use crate::http::problems;
 use crate::metrics::LimitMetrics;
@@ -71,32 +71,44 @@ impl std::fmt::Debug for Limiter {
 #[derive(Clone, Debug)]
 pub struct Limits {
     limiter: Limiter,
-    emails_per_hour: Option<NonZeroU32>,
+    to_one_address: Option<Quota>,
+    to_all: Option<Quota>,
     decisions: LimitMetrics,
 }
 
 impl Limits {
-    /// At most `emails_per_hour` links to one address; `None` for no limit. `decisions` counts them.
+    /// Counts with `limiter` as `config` says. `decisions` counts what comes of it.
     #[must_use]
-    pub const fn new(
-        limiter: Limiter,
-        emails_per_hour: Option<NonZeroU32>,
-        decisions: LimitMetrics,
-    ) -> Self {
-        Self { limiter, emails_per_hour, decisions }
+    pub fn new(limiter: Limiter, config: &RateLimitConfig, decisions: LimitMetrics) -> Self {
+        Self {
+            limiter,
+            to_one_address: config.email_per_hour.map(Quota::per_hour),
+            to_all: config.links_per_minute.map(Quota::per_minute),
+            decisions,
+        }
     }
 
-    /// Counts a link to `email`.
-    pub(crate) async fn email(&self, email: &EmailAddress) -> Result<(), ApiError> {
-        let Some(limit) = self.emails_per_hour else { return Ok(()) };
+    /// Counts a link to `email`. One that its address may not have takes nothing from the others.
+    pub(crate) async fn link(&self, email: &EmailAddress) -> Result<(), ApiError> {
         // The limiter hashes its keys where they leave the process.
         let key = format!("email:{}", email.as_str());
+        self.count("email", &key, self.to_one_address).await?;
+        self.count("links", "links", self.to_all).await
+    }
+
+    async fn count(
+        &self,
+        name: &'static str,
+        key: &str,
+        quota: Option<Quota>,
+    ) -> Result<(), ApiError> {
+        let Some(quota) = quota else { return Ok(()) };
         let verdict = self
             .limiter
-            .check(&key, Quota::per_hour(limit))
+            .check(key, quota)
             .await
             .map_err(|NotCounted| ApiError::new(&problems::UNAVAILABLE))?;
-        self.decisions.decided("email", verdict.allowed);
+        self.decisions.decided(name, verdict.allowed);
         if verdict.allowed {
             return Ok(());
         }

@@ -119,6 +119,8 @@ pub struct RateLimitConfig {
     pub auth_per_minute: Option<NonZeroU32>,
     /// `RATE_LIMIT_EMAIL_PER_HOUR`: links per e-mail address.
     pub email_per_hour: Option<NonZeroU32>,
+    /// `RATE_LIMIT_LINKS_PER_MIN`: links to all addresses together.
+    pub links_per_minute: Option<NonZeroU32>,
     /// `RATE_LIMIT_API_PER_MIN`: per principal and org, on the free plan.
     pub api_per_minute: Option<NonZeroU32>,
     /// `RATE_LIMIT_WEBHOOKS_PER_MIN`: per client address.
@@ -129,10 +131,11 @@ pub struct RateLimitConfig {
 
 impl RateLimitConfig {
     pub(super) fn read<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>, env: AppEnv) -> Self {
-        let emails = if env.is_prod() { 10 } else { 0 };
+        let (emails, links) = if env.is_prod() { (10, 600) } else { (0, 0) };
         Self {
             auth_per_minute: r.quota("RATE_LIMIT_AUTH_PER_MIN", 20),
             email_per_hour: r.quota("RATE_LIMIT_EMAIL_PER_HOUR", emails),
+            links_per_minute: r.quota("RATE_LIMIT_LINKS_PER_MIN", links),
             api_per_minute: r.quota("RATE_LIMIT_API_PER_MIN", 0),
             webhooks_per_minute: r.quota("RATE_LIMIT_WEBHOOKS_PER_MIN", 600),
             trusted_proxies: r.list(

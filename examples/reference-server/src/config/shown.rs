@@ -152,10 +152,11 @@ impl AuthConfig {
 }
 
 impl RateLimitConfig {
-    fn shown(&self) -> [Setting; 5] {
+    fn shown(&self) -> [Setting; 6] {
         let Self {
             auth_per_minute,
             email_per_hour,
+            links_per_minute,
             api_per_minute,
             webhooks_per_minute,
             trusted_proxies,
@@ -163,6 +164,7 @@ impl RateLimitConfig {
         [
             Setting::quota("RATE_LIMIT_AUTH_PER_MIN", *auth_per_minute),
             Setting::quota("RATE_LIMIT_EMAIL_PER_HOUR", *email_per_hour),
+            Setting::quota("RATE_LIMIT_LINKS_PER_MIN", *links_per_minute),
             Setting::quota("RATE_LIMIT_API_PER_MIN", *api_per_minute),
             Setting::quota("RATE_LIMIT_WEBHOOKS_PER_MIN", *webhooks_per_minute),
             Setting::list("TRUSTED_PROXIES", trusted_proxies),

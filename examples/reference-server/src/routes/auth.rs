@@ -68,7 +68,7 @@ async fn request_link(
 ) -> Result<Accepted<Sent>, ApiError> {
     let app = App::of(depot);
     let email = wanted.0.email.into_address();
-    app.limits.email(&email).await?;
+    app.limits.link(&email).await?;
     let mut tx = app.system.begin(REQUEST_LINK).await?;
     let token = User::make_magic_link(&mut tx, &app.hasher, &email, app.magic_link_ttl).await?;
     let now = SystemClock.now();

@@ -118,8 +118,7 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
         ledger: billing.processor().ledger().clone(),
     };
     let metrics = Arc::new(Metrics::new(sources, config.metrics_addr.is_some()));
-    let limits =
-        Limits::new(limiter.clone(), config.rate_limits.email_per_hour, metrics.limits.clone());
+    let limits = Limits::new(limiter.clone(), &config.rate_limits, metrics.limits.clone());
     let mut app = app(config, &database, limits, mailer(config)?, billing)?;
     let access_changes = match config.database.access_cache {
         Duration::ZERO => None,

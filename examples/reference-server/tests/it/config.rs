@@ -37,7 +37,7 @@ fn nothing_set_is_a_server_on_this_machine() {
     assert_eq!(config.billing_grace, Duration::ZERO);
     let limits = &config.rate_limits;
     assert_eq!(limits.auth_per_minute.map(u32::from), Some(20));
-    assert_eq!(limits.email_per_hour, None);
+    assert_eq!((limits.email_per_hour, limits.links_per_minute), (None, None));
     assert_eq!(limits.api_per_minute, None);
     assert_eq!(limits.webhooks_per_minute.map(u32::from), Some(600));
     assert!(limits.trusted_proxies.is_empty());
@@ -91,6 +91,7 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
     ("BILLING_GRACE_SECONDS", &["0", "86400"], &["-1"]),
     ("RATE_LIMIT_AUTH_PER_MIN", &["0", "1000000"], &["1000001", "off"]),
     ("RATE_LIMIT_EMAIL_PER_HOUR", &["0", "5"], &["-5"]),
+    ("RATE_LIMIT_LINKS_PER_MIN", &["0", "5"], &["many"]),
     ("RATE_LIMIT_API_PER_MIN", &["0", "5"], &["5.0"]),
     ("RATE_LIMIT_WEBHOOKS_PER_MIN", &["0", "5"], &["5/min"]),
     (
@@ -220,6 +221,7 @@ fn production_has_defaults_of_its_own() {
     assert!(config.app_env.is_prod());
     assert_eq!(config.stripe.livemode, Some(true));
     assert_eq!(config.rate_limits.email_per_hour.map(u32::from), Some(10));
+    assert_eq!(config.rate_limits.links_per_minute.map(u32::from), Some(600));
     assert!(config.admin_token.is_none(), "no token that anybody knows");
 }
 

@@ -1,5 +1,6 @@
 //! Rate limits over HTTP, counted in Redis and in the process.
 
+use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -82,5 +83,27 @@ async fn a_forwarded_address_counts_only_behind_a_trusted_proxy() {
         statuses.push(answered.status().as_u16());
     }
     assert_eq!(statuses, [202, 202, 429]);
+    server.stop().await;
+}
+
+/// Neither one mailbox nor many are flooded by way of this server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_are_limited_by_their_address_and_in_all() {
+    let settings =
+        [("RATE_LIMIT_EMAIL_PER_HOUR", "1"), ("RATE_LIMIT_LINKS_PER_MIN", "3"), ("REDIS_URL", "")];
+    let server = Server::start_with(&settings).await;
+    let ask = async |name: &str| {
+        let body = json!({"email": format!("{name}@example.org")});
+        server.send(Method::POST, "/auth/request-link", None, Some(body)).await
+    };
+    let mut statuses = Vec::new();
+    // The second is too many for Ada, and is not taken from what is there for the others.
+    for name in ["ada", "ada", "grace", "edsger", "barbara"] {
+        statuses.push(ask(name).await.status);
+    }
+    assert_eq!(statuses, [202, 429, 202, 202, 429]);
+    let refused = ask("barbara").await;
+    let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{refused:?}");
     server.stop().await;
 }
