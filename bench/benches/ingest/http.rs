@@ -35,7 +35,7 @@ impl Http {
             ("STRIPE_WEBHOOK_SECRET", SECRET.to_owned()),
         ]);
         let config = Config::from_vars(|name| vars.get(name).cloned()).expect("settings");
-        let Started { service, readiness, behind } =
+        let Started { service, readiness, behind, .. } =
             start(&config, Embedded::Temporary).await.expect("a server");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
