@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::FromRow;
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::ActorKind;
@@ -12,7 +14,7 @@ use crate::pg::{PgError, TenantTx};
 use crate::word::Word as _;
 
 /// A line of the log.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 pub struct Recorded {
     /// Which one. Newer lines have greater ids.
     pub id: Uuid,
@@ -33,10 +35,28 @@ pub struct Recorded {
     /// Which one. It may be gone.
     pub target_id: Option<Uuid>,
     /// Facts about it, as an object.
-    #[sqlx(json)]
     pub detail: Value,
     /// The request that it was done for.
     pub request_id: Option<String>,
+}
+
+impl Recorded {
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let Json(detail) = row.try_get("detail")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            at: row.try_get("at")?,
+            actor_kind: row.try_get("actor_kind")?,
+            actor_id: row.try_get("actor_id")?,
+            actor_name: row.try_get("actor_name")?,
+            actor_email: row.try_get("actor_email")?,
+            action: row.try_get("action")?,
+            target_kind: row.try_get("target_kind")?,
+            target_id: row.try_get("target_id")?,
+            detail,
+            request_id: row.try_get("request_id")?,
+        })
+    }
 }
 
 /// Which lines.
@@ -62,7 +82,7 @@ pub async fn list<P: Permission, L>(
     limit: i64,
 ) -> Result<Vec<Recorded>, PgError> {
     let tenant = tx.tenant().as_uuid();
-    Ok(sqlx::query_as(
+    let rows = sqlx::query(
         "select e.id, e.at, e.actor_kind, e.actor_id, e.actor_name, u.email as actor_email, \
              e.action, e.target_kind, e.target_id, e.detail, e.request_id \
          from mt.audit_log e \
@@ -81,5 +101,6 @@ pub async fn list<P: Permission, L>(
     .bind(filter.actor.map(PrincipalId::as_uuid))
     .bind(limit)
     .fetch_all(tx.conn())
-    .await?)
+    .await?;
+    Ok(rows.iter().map(Recorded::read).collect::<Result<_, _>>()?)
 }
