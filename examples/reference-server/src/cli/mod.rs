@@ -18,7 +18,8 @@ mod webhooks;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::causes::with_causes;
 use crate::config::{Config, ConfigErrors};
@@ -65,16 +66,10 @@ pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and version arrive here too, and go to stdout with 0; usage to stderr with 2.
-        Err(error) => {
-            let code = error.exit_code();
-            return match error.print() {
-                Ok(()) => ExitCode::from(u8::try_from(code).unwrap_or(2)),
-                Err(_) => ExitCode::FAILURE,
-            };
-        }
+        Err(error) => return usage(&error),
     };
-    if let Command::Completions(arguments) = &cli.command {
-        return finished(completions::run(arguments));
+    if let Some(done) = without_settings(&cli.command) {
+        return done;
     }
     // Before `.env`: the demo runs against another server only if it is told so outright.
     let base_url = std::env::var("BASE_URL").ok().filter(|url| !url.is_empty());
@@ -110,15 +105,36 @@ pub fn run() -> ExitCode {
             Command::Seed(arguments) => seed::run(&config, arguments).await,
             Command::Doctor(arguments) => doctor::run(&config, arguments).await,
             Command::Demo(arguments) => demo::run(config, arguments, base_url).await,
-            Command::Openapi => openapi::run(),
             Command::Billing(arguments) => billing::run(&config, arguments).await,
             Command::Orgs(arguments) => orgs::run(&config, arguments).await,
             Command::Webhooks(arguments) => webhooks::run(&config, arguments).await,
-            // It was run before the settings were read.
+            // They were run before the settings were read.
+            Command::Openapi => openapi::run(),
             Command::Completions(arguments) => completions::run(&arguments),
         }
     });
     finished(done)
+}
+
+/// What needs no settings, or is wrong whatever they say.
+fn without_settings(command: &Command) -> Option<ExitCode> {
+    match command {
+        Command::Completions(arguments) => Some(finished(completions::run(arguments))),
+        Command::Openapi => Some(finished(openapi::run())),
+        Command::Orgs(arguments) => {
+            let conflict = arguments.conflict()?;
+            Some(usage(&Cli::command().error(ErrorKind::ArgumentConflict, conflict)))
+        }
+        _ => None,
+    }
+}
+
+fn usage(error: &clap::Error) -> ExitCode {
+    let code = error.exit_code();
+    match error.print() {
+        Ok(()) => ExitCode::from(u8::try_from(code).unwrap_or(2)),
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 fn finished(done: Result<(), CommandError>) -> ExitCode {

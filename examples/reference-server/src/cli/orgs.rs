@@ -46,6 +46,24 @@ pub(super) enum Arguments {
     Import(ImportArguments),
 }
 
+impl Arguments {
+    /// What cannot be asked for at once.
+    pub(super) fn conflict(&self) -> Option<&'static str> {
+        match self {
+            Self::Export(ExportArguments { output, common, .. })
+                if common.json && is_stdout(output.as_deref()) =>
+            {
+                Some("`--json` and an archive cannot both be on stdout")
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_stdout(output: Option<&Path>) -> bool {
+    output == Some(Path::new("-"))
+}
+
 #[derive(Debug, Args)]
 pub(super) struct DeleteArguments {
     /// The org's id.
@@ -158,10 +176,7 @@ async fn export_org(
     contents: &Contents,
     ExportArguments { org, output, common }: &ExportArguments,
 ) -> Result<(), CommandError> {
-    let to_stdout = output.as_deref() == Some(Path::new("-"));
-    if to_stdout && common.json {
-        return Err("`--json` and an archive cannot both be on stdout".into());
-    }
+    let to_stdout = is_stdout(output.as_deref());
     let path = output.clone().unwrap_or_else(|| PathBuf::from(format!("org-{org}.tar")));
     if !to_stdout && path.exists() {
         return Err(there_already(&path));

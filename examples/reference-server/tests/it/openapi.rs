@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::Value;
+use tokio::process::Command;
 
 use crate::conformance::document;
 use crate::support::Server;
@@ -36,6 +37,21 @@ async fn the_document_tells_of_no_route_that_is_not_there() {
     let sent = server.send(Method::GET, "/openapi.json", None, None).await.json();
     assert!(sent["paths"].get("/metrics").is_none() && sent["paths"].get("/health").is_some());
     server.stop().await;
+}
+
+/// Whoever generates a client of it has no server to set up.
+#[tokio::test]
+async fn the_document_is_printed_without_settings() {
+    let output = Command::new(env!("CARGO_BIN_EXE_mt-server"))
+        .arg("openapi")
+        .env_clear()
+        .env("APP_PORT", "no port")
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed, document().0);
 }
 
 #[test]

@@ -269,3 +269,17 @@ async fn a_large_org_takes_no_more_memory_than_a_small_one() {
     assert!(later < at_first + 20_000, "{at_first} kB at first, {later} kB later");
     server.stop().await;
 }
+
+/// Wrong usage, found before anything is opened.
+#[tokio::test]
+async fn an_archive_and_json_are_not_both_for_stdout() {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_mt-server"))
+        .args(["orgs", "export", "01a2180c-de11-745e-bd91-7348ecc5be59", "--output", "-", "--json"])
+        .env_clear()
+        .output()
+        .await
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("cannot both be on stdout"), "{told}");
+}
