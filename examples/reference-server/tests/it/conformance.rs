@@ -1,5 +1,5 @@
-//! Every answer that a test gets is held against the OpenAPI document: its status, its content type, its
-//! headers and its body must be among those that the document tells of.
+//! Every answer that the tests' client gets (`support`) is held against the OpenAPI document: its status,
+//! its content type, its headers and its body must be among those that the document tells of.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
