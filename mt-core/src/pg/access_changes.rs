@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
-use sqlx::{AssertSqlSafe, PgPool};
 
+use super::open_tx::OpenTx;
 use super::session::SessionMark;
 use super::{Database, PgError};
 use crate::access::{AccessCache, AccessModel};
@@ -95,10 +96,8 @@ impl AccessChanges {
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
         let echo = format!("echo {}", uuid::Uuid::new_v4());
-        let mut conn = self.database.acquire().await?;
         let notify = format!("select pg_notify('{CHANNEL}', '{echo}')");
-        sqlx::raw_sql(AssertSqlSafe(notify)).execute(&mut *conn).await?;
-        drop(conn);
+        OpenTx::whole(&self.database, notify).await?;
         let heard = tokio::time::timeout(ECHO_PATIENCE, async {
             while let Some(notice) = listener.try_recv().await? {
                 if notice.payload() == echo {

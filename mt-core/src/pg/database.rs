@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Executor as _, PgPool, Postgres, Row as _};
+use deadpool::managed::QueueMode;
+use sqlx::Row as _;
+use sqlx::postgres::PgConnectOptions;
 
+use super::connections::{self, Connections, Lease, Pool};
 use super::open_tx::{End, OpenTx};
 use super::pool_stats::{PoolStats, Waits};
 use super::{PgError, PrincipalPool, SystemPool, TenantPool, session};
@@ -16,6 +17,8 @@ use crate::billing::StandingPolicy;
 
 /// The role that tenant and principal transactions run as.
 pub const APP_ROLE: &str = "mt_app";
+/// The role that reads what a decision is made on, and nothing else, before a tenant's transaction goes on.
+pub const AUTHORITY_ROLE: &str = "mt_authority";
 /// The role that system transactions run as.
 pub const SYSTEM_ROLE: &str = "mt_system";
 
@@ -108,7 +111,8 @@ impl DatabaseOptions {
 /// transaction that names its tenant, its principal or its reason.
 #[derive(Clone)]
 pub struct Database {
-    pool: PgPool,
+    pool: Pool,
+    acquire_timeout: Duration,
     statements: Statements,
     waits: Arc<Waits>,
 }
@@ -119,7 +123,7 @@ impl Database {
     /// # Errors
     ///
     /// [`ConnectError::PrivilegedLogin`] when the login could skip every policy,
-    /// [`ConnectError::NotAMember`] when it may not become `mt_app` and `mt_system`,
+    /// [`ConnectError::NotAMember`] when it may not become `mt_app`, `mt_system` and `mt_authority`,
     /// [`ConnectError::Inherits`] when it has their rights without becoming them,
     /// [`ConnectError::BypassesRls`] when those roles themselves skip policies.
     pub async fn connect(options: DatabaseOptions) -> Result<Self, ConnectError> {
@@ -136,33 +140,13 @@ impl Database {
             None if session::is_own(connect.clone(), acquire_timeout).await? => Statements::Named,
             None => Statements::Unnamed,
         };
-        let pool = PgPoolOptions::new()
-            .max_connections(max_connections)
-            .acquire_timeout(acquire_timeout)
-            // The default costs each transaction a round trip; a broken connection shows anyway.
-            .test_before_acquire(false)
-            // What `warm_up` opened stays, but for its age.
-            .idle_timeout(None)
-            .after_connect(move |conn, _| {
-                Box::pin(async move {
-                    if let Some(login) = login {
-                        let sql = format!("set session authorization {login}");
-                        conn.execute(AssertSqlSafe(sql)).await?;
-                    }
-                    Ok(())
-                })
-            })
-            // A second line behind `OpenTx`: whatever state a connection comes back in, it leaves
-            // outside of a transaction. `begin` first, because a lone `rollback` draws a warning.
-            .after_release(|conn, _| {
-                Box::pin(async move {
-                    sqlx::raw_sql("begin; rollback").execute(conn).await?;
-                    Ok(true)
-                })
-            })
-            .connect_with(connect)
-            .await?;
-        let database = Self { pool, statements, waits: Arc::default() };
+        let pool = Pool::builder(Connections::new(connect, login))
+            .max_size(usize::try_from(max_connections).unwrap_or(usize::MAX))
+            // What was used last is warm; the others are there for a rush.
+            .queue_mode(QueueMode::Lifo)
+            .build()
+            .expect("a pool without timeouts needs no runtime");
+        let database = Self { pool, acquire_timeout, statements, waits: Arc::default() };
         database.check_roles(privileged_login).await?;
         Ok(database)
     }
@@ -175,10 +159,12 @@ impl Database {
     /// [`DatabaseOptions::acquire_timeout`], and its request is refused while connections are idle.
     pub async fn warm_up(&self) {
         let mut open = Vec::new();
-        while self.pool.size() < self.pool.options().get_max_connections() {
-            match self.pool.acquire().await {
+        while self.pool.status().size < self.pool.status().max_size {
+            match self.acquire().await {
                 Ok(connection) => open.push(connection),
-                Err(error) => return tracing::warn!(%error, "not every connection could be opened"),
+                Err(PgError::Database(error) | PgError::Unavailable(error)) => {
+                    return tracing::warn!(%error, "not every connection could be opened");
+                }
             }
         }
     }
@@ -207,7 +193,7 @@ impl Database {
     ///
     /// [`PgError::Unavailable`] when there is none.
     pub async fn ping(&self) -> Result<(), PgError> {
-        self.pool.execute("select 1").await?;
+        OpenTx::whole(self, "select 1".to_owned()).await?;
         Ok(())
     }
 
@@ -217,26 +203,31 @@ impl Database {
     ///
     /// [`PgError`].
     pub async fn server_version(&self) -> Result<String, PgError> {
-        let sql = "select current_setting('server_version')";
-        Ok(sqlx::raw_sql(sql).fetch_one(&self.pool).await?.try_get(0)?)
+        let sql = "select current_setting('server_version')".to_owned();
+        let rows = OpenTx::whole(self, sql).await?;
+        Ok(rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?)
     }
 
-    /// Waits for the connections in use to come back and closes them all.
+    /// Closes the connections, waiting for those in use to come back. Whoever asks for one is refused.
     pub async fn close(&self) {
-        self.pool.close().await;
+        let idle = self.pool.retain(|_, _| false).removed;
+        self.pool.close();
+        connections::close(idle).await;
+        self.pool.manager().all_closed().await;
     }
 
     pub(super) fn connect_options(&self) -> PgConnectOptions {
-        PgConnectOptions::clone(&self.pool.connect_options())
+        self.pool.manager().options().clone()
     }
 
-    pub(super) fn pool(&self) -> PgPool {
+    pub(super) fn pool(&self) -> Pool {
         self.pool.clone()
     }
 
-    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, PgError> {
+    pub(super) async fn acquire(&self) -> Result<Lease, PgError> {
         let wait = self.waits.begin();
-        let connection = self.pool.acquire().await?;
+        let got = tokio::time::timeout(self.acquire_timeout, self.pool.get()).await;
+        let connection = got.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(connections::error)?;
         wait.got_one();
         Ok(connection)
     }
@@ -244,8 +235,8 @@ impl Database {
     /// How the pool is doing.
     #[must_use]
     pub fn pool_stats(&self) -> PoolStats {
-        let max = self.pool.options().get_max_connections();
-        self.waits.stats(max, self.pool.size(), self.pool.num_idle())
+        let status = self.pool.status();
+        self.waits.stats(status.max_size, status.size, status.available)
     }
 
     /// Whether statements are prepared under names: as asked for, or as it was found out.
@@ -264,9 +255,10 @@ impl Database {
     async fn check_roles(&self, privileged: PrivilegedLogin) -> Result<(), ConnectError> {
         let unavailable = |(PgError::Database(error) | PgError::Unavailable(error))| error;
         let mut tx = self.begin_looking().await.map_err(unavailable)?;
-        let (login, skips, inherits, app, system): (
+        let (login, skips, inherits, app, system, authority): (
             String,
             bool,
+            Option<bool>,
             Option<bool>,
             Option<bool>,
             Option<bool>,
@@ -279,14 +271,17 @@ impl Database {
                              and pg_has_role(r.oid, c.relowner, 'member')), \
                      (select pg_has_role(r.oid, s.oid, 'usage') from pg_roles s where s.rolname = $2), \
                      (select pg_has_role(r.oid, a.oid, 'member') from pg_roles a where a.rolname = $1), \
-                     (select pg_has_role(r.oid, s.oid, 'member') from pg_roles s where s.rolname = $2) \
+                     (select pg_has_role(r.oid, s.oid, 'member') from pg_roles s where s.rolname = $2), \
+                     (select pg_has_role(r.oid, f.oid, 'member') from pg_roles f where f.rolname = $3) \
                  from pg_roles r where r.rolname = session_user",
             )
             .bind(APP_ROLE)
             .bind(SYSTEM_ROLE)
+            .bind(AUTHORITY_ROLE)
             .fetch_one(tx.conn())
             .await?;
-        for (role, member) in [(APP_ROLE, app), (SYSTEM_ROLE, system)] {
+        for (role, member) in [(APP_ROLE, app), (SYSTEM_ROLE, system), (AUTHORITY_ROLE, authority)]
+        {
             match member {
                 Some(true) => {}
                 Some(false) => return Err(ConnectError::NotAMember { login, role }),
@@ -295,10 +290,11 @@ impl Database {
         }
         let bypassing: Option<String> = sqlx::query_scalar(
             "select rolname::text from pg_roles \
-             where rolname in ($1, $2) and (rolsuper or rolbypassrls) order by rolname limit 1",
+             where rolname in ($1, $2, $3) and (rolsuper or rolbypassrls) order by rolname limit 1",
         )
         .bind(APP_ROLE)
         .bind(SYSTEM_ROLE)
+        .bind(AUTHORITY_ROLE)
         .fetch_optional(tx.conn())
         .await?;
         tx.end(End::Commit).await.map_err(unavailable)?;

@@ -6,7 +6,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
-use super::database::{APP_ROLE, SYSTEM_ROLE};
+use super::database::{APP_ROLE, AUTHORITY_ROLE, SYSTEM_ROLE};
 use super::session::SessionMark;
 
 /// The role that owns every table, and as which migrations run.
@@ -215,7 +215,7 @@ const ROLES: &str = "
 do $$
 declare wanted text;
 begin
-    foreach wanted in array array['mt_owner', 'mt_app', 'mt_system'] loop
+    foreach wanted in array array['mt_owner', 'mt_app', 'mt_system', 'mt_authority'] loop
         if not exists (select 1 from pg_roles where rolname = wanted) then
             begin
                 execute format('create role %I nologin nosuperuser nobypassrls nocreatedb nocreaterole', wanted);
@@ -252,7 +252,7 @@ async fn grant_roles(conn: &mut PgConnection, login: ServerLogin<'_>) -> Result<
     .fetch_one(&mut *conn)
     .await?;
     let name = quoted(name);
-    let grant = format!("grant {APP_ROLE}, {SYSTEM_ROLE} to {name}");
+    let grant = format!("grant {APP_ROLE}, {SYSTEM_ROLE}, {AUTHORITY_ROLE} to {name}");
     let sql = match (superuser, version) {
         (true, _) => grant,
         (false, ..160_000) => format!("{grant}; alter role {name} noinherit"),

@@ -13,7 +13,7 @@
 //!
 //! # Deployment
 //!
-//! * The login is a plain role, a member of `mt_app` and `mt_system`, and owns nothing;
+//! * The login is a plain role, a member of `mt_app`, `mt_system` and `mt_authority`, and owns nothing;
 //!   [`Database::connect`] refuses any other.
 //! * A pooler in transaction mode may stand between: statements then have no names ([`Statements`]),
 //!   and access that is remembered goes by its age ([`AccessChanges`]).
@@ -24,6 +24,7 @@ mod access_changes;
 pub mod audit;
 pub mod audit_log;
 mod cap;
+mod connections;
 mod database;
 mod decode;
 mod error;
@@ -32,12 +33,14 @@ pub mod invites;
 pub mod ledger;
 mod magic_links;
 mod members;
+mod message;
 mod migrate;
 mod open_tx;
 mod opening;
 mod pool_stats;
 pub mod portable;
 mod principal;
+mod query;
 mod session;
 mod suspension;
 mod system;
@@ -49,7 +52,7 @@ mod users;
 pub use self::access_changes::AccessChanges;
 pub use self::cap::{CapReached, Resource, Room};
 pub use self::database::{
-    APP_ROLE, ConnectError, Database, DatabaseOptions, SYSTEM_ROLE, Statements,
+    APP_ROLE, AUTHORITY_ROLE, ConnectError, Database, DatabaseOptions, SYSTEM_ROLE, Statements,
 };
 pub use self::error::PgError;
 pub use self::magic_links::RedeemError;
@@ -58,6 +61,7 @@ pub use self::migrate::{MigrateError, Migration, ProductSchema, ServerLogin};
 pub use self::open_tx::TxConn;
 pub use self::pool_stats::PoolStats;
 pub use self::principal::{PrincipalPool, PrincipalTx};
+pub use self::query::{Query, Value};
 pub use self::system::{SystemPool, SystemReason, SystemTx};
 pub use self::tenant::{BeginError, TenantPool};
 pub use self::tenant_tx::{Exclusive, Shared, TenantTx};

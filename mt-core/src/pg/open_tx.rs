@@ -5,6 +5,10 @@
 //! (<https://github.com/launchbadge/sqlx/issues/4393>). The next user then sees another tenant's
 //! rows, or has its writes acknowledged and rolled back. Here the connection is owned from before the
 //! first byte of BEGIN, and goes back only after the server has acknowledged the end.
+//!
+//! Why not sqlx's own pool either: it asks the server for a sign of life whenever a connection is given
+//! back, which no request waits for and each pays for, and which tells nothing about a connection of
+//! which the end of the transaction was just acknowledged.
 
 use std::time::Duration;
 
@@ -13,27 +17,28 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sqlx::error::BoxDynError;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{
     PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres,
 };
-use sqlx::{AssertSqlSafe, Execute, Executor, PgPool, SqlSafeStr as _, SqlStr};
+use sqlx::{AssertSqlSafe, Execute, Executor, SqlStr};
 
 use super::PgError;
 use super::audit_log::{Journal, Line};
+use super::connections::{self, Connection, Lease, Pool};
 use super::database::{Database, Statements};
+use super::message::Message;
 
 /// How long a rollback that nobody waits for may take before the connection is closed instead.
 const ROLLBACK_WITHIN: Duration = Duration::from_secs(2);
 
 /// A connection inside a transaction.
 ///
-/// INVARIANT: `conn` is `Some` until `end` has been acknowledged. Dropped before that, an idle
+/// INVARIANT: `conn` is `Some` until the end has been acknowledged. Dropped before that, an idle
 /// connection is rolled back in the background and a busy one is closed; neither can reach another
 /// user inside the transaction.
 pub(super) struct OpenTx {
-    conn: Option<PoolConnection<Postgres>>,
-    pool: PgPool,
+    conn: Option<Lease>,
+    pool: Pool,
     statements: Statements,
     /// Whether a statement was sent whose answer has not been read to its end.
     busy: bool,
@@ -45,28 +50,58 @@ impl OpenTx {
     /// return. One round trip.
     pub(super) async fn begin(
         database: &Database,
-        begin: String,
+        begin: impl Into<Message>,
     ) -> Result<(Self, Vec<PgRow>), PgError> {
         let (conn, statements) = (database.acquire().await?, database.statements());
         let (conn, pool) = (Some(conn), database.pool());
         let mut tx = Self { conn, pool, statements, busy: true, journal: Journal::default() };
-        let rows = sqlx::raw_sql(AssertSqlSafe(begin)).fetch_all(tx.connection()).await;
-        // Also after an error: the answer was read to its end.
-        tx.busy = false;
-        Ok((tx, rows?))
+        let rows = tx.send(begin.into()).await?;
+        Ok((tx, rows))
+    }
+
+    /// A transaction that `message` both opens and ends. One round trip.
+    pub(super) async fn whole(
+        database: &Database,
+        message: impl Into<Message>,
+    ) -> Result<Vec<PgRow>, PgError> {
+        let (mut tx, rows) = Self::begin(database, message).await?;
+        drop(tx.conn.take());
+        Ok(rows)
+    }
+
+    /// Sends a message and reads the answer to its end.
+    async fn send(&mut self, message: Message) -> Result<Vec<PgRow>, PgError> {
+        let Connection { raw, prepared, .. } = &mut **self.conn.as_mut().expect(OPEN);
+        let (text, new) = message.compose(prepared, self.statements);
+        self.busy = true;
+        let rows = sqlx::raw_sql(AssertSqlSafe(text)).fetch_all(&mut *raw).await;
+        // After an error it is not known which of the new statements are there, and no name may be given
+        // twice: then the connection stays busy, which means that it goes.
+        self.busy = rows.is_err() && !new.is_empty();
+        let rows = rows?;
+        for sql in new {
+            prepared.learn(sql);
+        }
+        Ok(rows)
     }
 
     /// A place to run one statement.
     pub(super) fn conn(&mut self) -> TxConn<'_> {
         let Self { conn, statements, busy, .. } = self;
-        TxConn { conn: conn.as_mut().expect(OPEN), statements: *statements, busy, records: None }
+        let conn = &mut conn.as_mut().expect(OPEN).raw;
+        TxConn { conn, statements: *statements, busy, records: None }
     }
 
     /// A place to run one statement that is recorded if it has touched a row.
     pub(super) fn changing(&mut self, line: Line) -> TxConn<'_> {
         let Self { conn, statements, busy, journal, .. } = self;
-        let records = Some((journal, line));
-        TxConn { conn: conn.as_mut().expect(OPEN), statements: *statements, busy, records }
+        let conn = &mut conn.as_mut().expect(OPEN).raw;
+        TxConn { conn, statements: *statements, busy, records: Some((journal, line)) }
+    }
+
+    /// Whether statements have names here.
+    pub(super) const fn statements(&self) -> Statements {
+        self.statements
     }
 
     /// What is to be recorded when this commits.
@@ -76,26 +111,26 @@ impl OpenTx {
 
     /// Ends the transaction and gives the connection back. What it has to record goes along with the
     /// commit, in one message: if it cannot be written, nothing is committed.
-    pub(super) async fn end(mut self, how: End) -> Result<(), PgError> {
-        self.busy = true;
-        let sql = match (how, self.journal.statement()) {
-            (End::Commit, Some(record)) => {
-                AssertSqlSafe(format!("{record}; commit")).into_sql_str()
-            }
-            (End::Commit, None) => "commit".into_sql_str(),
-            (End::Rollback, _) => "rollback".into_sql_str(),
+    pub(super) async fn end(self, how: End) -> Result<(), PgError> {
+        self.end_after(Message::default(), how).await.map(drop)
+    }
+
+    /// The same, with statements that go before it in the same message, and what they return.
+    pub(super) async fn end_after(
+        mut self,
+        message: Message,
+        how: End,
+    ) -> Result<Vec<PgRow>, PgError> {
+        let message = match how {
+            End::Commit => self.journal.write_in(message).say("commit"),
+            End::Rollback => message.say("rollback"),
         };
-        sqlx::raw_sql(sql).execute(self.connection()).await?;
-        self.busy = false;
+        let rows = self.send(message).await?;
         drop(self.conn.take());
         if matches!(how, End::Commit) {
             self.journal.tell();
         }
-        Ok(())
-    }
-
-    fn connection(&mut self) -> &mut PgConnection {
-        self.conn.as_mut().expect(OPEN)
+        Ok(rows)
     }
 }
 
@@ -110,17 +145,20 @@ pub(super) enum End {
 
 impl Drop for OpenTx {
     fn drop(&mut self) {
-        let Some(mut conn) = self.conn.take() else { return };
+        let Some(conn) = self.conn.take() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return conn.close_on_drop();
+            // Nobody can say good-bye: the socket is closed.
+            return drop(Lease::take(conn));
         };
         let pool = self.pool.clone();
         if self.busy {
-            conn.close_on_drop();
-            drop(conn);
+            let conn = Lease::take(conn);
+            runtime.spawn(async move {
+                connections::close(vec![conn]).await;
+            });
             // Those who wait may hang up as well, and a connection that they were making goes with
             // them. So somebody who does not hang up makes the next one.
-            runtime.spawn(async move { drop(pool.acquire().await) });
+            runtime.spawn(async move { drop(pool.get().await) });
         } else {
             let (conn, statements) = (Some(conn), self.statements);
             let rollback = Self { conn, pool, statements, busy: true, journal: Journal::default() };

@@ -1,17 +1,20 @@
 //! The one message that opens a transaction: mode, role, limits, tenant, locks and facts.
 //!
-//! All of it fits in one round trip of the simple protocol, which takes no parameters. What is
-//! written into the text is therefore limited to UUIDs, which print as hex digits and hyphens, and to
-//! words that are `&'static str` in this crate or in the embedder's.
+//! All of it fits in one round trip of the simple protocol. What is the same in each transaction but for
+//! its ids is planned once a connection (see [`Message`]): planning the facts under row-level security
+//! takes ten times as long as reading them. What is written into other texts is limited to UUIDs, which
+//! print as hex digits and hyphens, and to words that are `&'static str` in this crate or in the embedder's.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
-use super::database::{APP_ROLE, SYSTEM_ROLE};
+use super::database::{APP_ROLE, AUTHORITY_ROLE, SYSTEM_ROLE};
 use super::decode::word;
+use super::message::Message;
+use super::query::Value;
 use crate::access::{Access, AccessModel, Effect, Facts, Suspension};
 use crate::auth::Principal;
 use crate::billing::{StandingPolicy, SubscriptionStatus};
@@ -19,9 +22,44 @@ use crate::id::TenantId;
 
 /// Bounds on what one transaction may take from everybody else. `alter role … set` would not do:
 /// those apply at login, and these roles are entered by `set local role`.
-const LIMITS: &str = "set_config('statement_timeout', '5s', true), \
-     set_config('lock_timeout', '2s', true), \
-     set_config('idle_in_transaction_session_timeout', '10s', true)";
+macro_rules! limits {
+    () => {
+        "set_config('statement_timeout', '5s', true), \
+         set_config('lock_timeout', '2s', true), \
+         set_config('idle_in_transaction_session_timeout', '10s', true)"
+    };
+}
+
+/// Begins as a role, for `$2` in `$1`.
+macro_rules! enter {
+    ($role:literal) => {
+        concat!(
+            "set_config('role', '",
+            $role,
+            "', true), set_config('mt.tenant_id', $1::text, true), \
+             set_config('mt.principal_id', $2::text, true), ",
+            limits!()
+        )
+    };
+}
+
+/// The facts about `$2` in `$1`, read by the role that sees these three rows and no other.
+const FACTS: &str = "select u.generation, m.role, t.plan, t.subscription_status, t.past_due_since, \
+     t.suspension, now() as now \
+     from (select 1) one \
+     left join mt.users u on u.id = $2 \
+     left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
+     left join mt.tenants t on t.id = m.tenant_id";
+
+/// Then the transaction is that of a member. A statement of its own: a plan that changes the role is made
+/// anew each time.
+const GO_ON: &str = "select set_config('role', 'mt_app', true)";
+
+/// How many rows come before those of a query, where nothing is locked: of entering, the facts, going on.
+pub(super) const ROWS_OF_A_READ: usize = 3;
+
+/// The mutex of the tenant `$1`.
+const LOCK_TENANT: &str = "select 1 from mt.tenants where id = $1 for no key update";
 
 /// Which rows are locked before the facts are read. Always in this order: tenant, membership.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,39 +72,50 @@ pub(super) enum Locks {
     TenantAndMembership,
 }
 
-/// The opening of a transaction of `principal` in `tenant`. Its last row holds the facts.
+/// The opening of a transaction of `principal` in `tenant`. See [`read`] for what it returns.
 pub(super) fn of_tenant(
     tenant: TenantId,
     principal: Principal,
     effect: Effect,
     locks: Locks,
     count: Option<Count>,
-) -> String {
-    let mode = match effect {
-        Effect::Read => "read only",
-        Effect::Write => "read write",
-    };
-    let principal = principal.id();
-    let mut sql = format!(
-        "begin isolation level read committed {mode}; \
-         select set_config('role', '{APP_ROLE}', true), \
-             set_config('mt.tenant_id', '{tenant}', true), \
-             set_config('mt.principal_id', '{principal}', true), {LIMITS}; "
-    );
-    if locks == Locks::TenantAndMembership {
-        _ = write!(sql, "select 1 from mt.tenants where id = '{tenant}' for no key update; ");
+) -> Message {
+    let ids = || ids(tenant, principal);
+    let mut message = Message::default().say(match effect {
+        Effect::Read => "begin isolation level read committed read only",
+        Effect::Write => "begin isolation level read committed read write",
+    });
+    if locks == Locks::None {
+        message = message.run(concat!("select ", enter!("mt_authority")), ids());
+    } else {
+        message = message.run(concat!("select ", enter!("mt_app")), ids());
+        if locks == Locks::TenantAndMembership {
+            message = message.run(LOCK_TENANT, vec![tenant.as_uuid().into()]);
+        }
+        let gate = gate("$1::text", "$2::text");
+        message = message
+            .run(format!("select pg_advisory_xact_lock_shared({gate})"), ids())
+            .run(
+                "select 1 from mt.memberships where tenant_id = $1 and principal_id = $2 for share",
+                ids(),
+            )
+            .run("select set_config('role', 'mt_authority', true)", vec![]);
     }
-    if locks != Locks::None {
-        let gate = gate(format_args!("'{tenant}'"), format_args!("'{principal}'"));
-        _ = write!(
-            sql,
-            "select pg_advisory_xact_lock_shared({gate}); \
-             select 1 from mt.memberships \
-             where tenant_id = '{tenant}' and principal_id = '{principal}' for share; "
-        );
+    message = message.run(FACTS, ids()).run(GO_ON, vec![]);
+    match count {
+        None => message,
+        Some(Count { rows, up_to }) => message.run(
+            format!(
+                "select count(*) as used from (select 1 from ({rows}) r limit {up_to}) counted"
+            ),
+            vec![],
+        ),
     }
-    _ = write!(sql, "{}", facts(tenant, principal, count));
-    sql
+}
+
+/// What most statements here are about: `$1` and `$2`.
+fn ids(tenant: TenantId, principal: Principal) -> Vec<Value> {
+    vec![tenant.as_uuid().into(), principal.id().as_uuid().into()]
 }
 
 /// Bounds on a transaction that reads a whole tenant out, to somebody who may be slow.
@@ -76,15 +125,15 @@ const SNAPSHOT_LIMITS: &str = "set_config('statement_timeout', '10min', true), \
      set_config('TimeZone', 'UTC', true)";
 
 /// The opening of a snapshot of `tenant`, for `principal`. Its last row holds the facts.
-pub(super) fn of_snapshot(tenant: TenantId, principal: Principal) -> String {
-    let principal = principal.id();
-    format!(
+pub(super) fn of_snapshot(tenant: TenantId, principal: Principal) -> Message {
+    let begin = format!(
         "begin isolation level repeatable read read only; \
-         select set_config('role', '{APP_ROLE}', true), \
+         select set_config('role', '{AUTHORITY_ROLE}', true), \
              set_config('mt.tenant_id', '{tenant}', true), \
-             set_config('mt.principal_id', '{principal}', true), {SNAPSHOT_LIMITS}; {}",
-        facts(tenant, principal, None)
-    )
+             set_config('mt.principal_id', '{}', true), {SNAPSHOT_LIMITS}",
+        principal.id()
+    );
+    Message::from(begin).run(FACTS, ids(tenant, principal)).run(GO_ON, vec![])
 }
 
 /// The opening of a snapshot of `tenant`, for nobody in it. Its last row says whether there is one.
@@ -108,17 +157,12 @@ pub(super) fn gate(tenant: impl fmt::Display, principal: impl fmt::Display) -> S
     format!("hashtextextended('mt.memberships ' || {tenant} || ' ' || {principal}, 0)")
 }
 
-/// One statement that reads the facts of a membership, without a transaction to go with it: several
-/// statements in one simple message are a transaction of their own, which ends with the message.
-pub(super) fn of_look(tenant: TenantId, principal: Principal) -> String {
-    let principal = principal.id();
-    format!(
-        "select set_config('transaction_read_only', 'on', true), \
-             set_config('role', '{APP_ROLE}', true), \
-             set_config('mt.tenant_id', '{tenant}', true), \
-             set_config('mt.principal_id', '{principal}', true), {LIMITS}; {}",
-        facts(tenant, principal, None)
-    )
+/// Reads the facts of a membership, without a transaction to go with it: several statements in one simple
+/// message are a transaction of their own, which ends with the message.
+pub(super) fn of_look(tenant: TenantId, principal: Principal) -> Message {
+    let enter =
+        concat!("select set_config('transaction_read_only', 'on', true), ", enter!("mt_authority"));
+    Message::default().run(enter, ids(tenant, principal)).run(FACTS, ids(tenant, principal))
 }
 
 /// The opening of a transaction of `principal` in no tenant. Its last row holds the generation.
@@ -130,8 +174,9 @@ pub(super) fn of_principal(principal: Principal) -> String {
          select set_config('role', '{APP_ROLE}', true), \
              set_config('mt.tenant_id', '', true), \
              set_config('mt.bound_tenant_id', '{bound_to}', true), \
-             set_config('mt.principal_id', '{principal}', true), {LIMITS}; \
-         select (select generation from mt.users where id = '{principal}') as generation"
+             set_config('mt.principal_id', '{principal}', true), {}; \
+         select (select generation from mt.users where id = '{principal}') as generation",
+        limits!()
     )
 }
 
@@ -141,7 +186,8 @@ pub(super) fn of_system() -> String {
         "begin isolation level read committed read write; \
          select set_config('role', '{SYSTEM_ROLE}', true), \
              set_config('mt.tenant_id', '', true), \
-             set_config('mt.principal_id', '', true), {LIMITS}"
+             set_config('mt.principal_id', '', true), {}",
+        limits!()
     )
 }
 
@@ -158,24 +204,6 @@ pub(super) struct Count {
     pub(super) up_to: u32,
 }
 
-fn facts(tenant: TenantId, principal: crate::id::PrincipalId, count: Option<Count>) -> String {
-    let used = count.map_or_else(
-        || "null::bigint".to_owned(),
-        |Count { rows, up_to }| {
-            format!("(select count(*) from (select 1 from ({rows}) r limit {up_to}) counted)")
-        },
-    );
-    // `one` makes sure of a row, whatever is not there.
-    format!(
-        "select u.generation, m.role, t.plan, t.subscription_status, t.past_due_since, \
-             t.suspension, now() as now, {used} as used \
-         from (select 1) one \
-         left join mt.users u on u.id = '{principal}' \
-         left join mt.memberships m on m.tenant_id = '{tenant}' and m.principal_id = u.id \
-         left join mt.tenants t on t.id = m.tenant_id"
-    )
-}
-
 /// What the facts row says.
 pub(super) enum Found<M: AccessModel> {
     Member { access: Access<M>, used: Option<u32> },
@@ -183,14 +211,17 @@ pub(super) enum Found<M: AccessModel> {
     SignedOut,
 }
 
-/// Reads the last row of an opening.
+/// Reads the rows of an opening: the last one that has a `generation` holds the facts, and a count stands
+/// behind it.
 pub(super) fn read<M: AccessModel>(
     rows: &[PgRow],
     principal: Principal,
     tenant: TenantId,
     policy: &StandingPolicy,
 ) -> Result<Found<M>, sqlx::Error> {
-    let row = rows.last().ok_or(sqlx::Error::RowNotFound)?;
+    let is_facts = |row: &PgRow| row.try_column("generation").is_ok();
+    let place = rows.iter().rposition(is_facts).ok_or(sqlx::Error::RowNotFound)?;
+    let row = &rows[place];
     if signed_out(row.try_get("generation")?, principal) {
         return Ok(Found::SignedOut);
     }
@@ -205,7 +236,8 @@ pub(super) fn read<M: AccessModel>(
         standing: policy.standing(&status, past_due_since, row.try_get("now")?),
         suspension: word::<Suspension>("suspension", row.try_get("suspension")?)?,
     };
-    let used: Option<i64> = row.try_get("used")?;
+    let count = rows[place..].last().filter(|row| row.try_column("used").is_ok());
+    let used: Option<i64> = count.map(|row| row.try_get("used")).transpose()?;
     let access = Access::assertion(tenant, principal, facts);
     Ok(Found::Member { access, used: used.map(|n| u32::try_from(n).unwrap_or(u32::MAX)) })
 }

@@ -42,13 +42,14 @@ impl Waits {
         Wait { waits: self, since: Instant::now(), got_one: false }
     }
 
-    pub(super) fn stats(&self, max: u32, size: u32, idle: usize) -> PoolStats {
+    pub(super) fn stats(&self, max: usize, size: usize, idle: usize) -> PoolStats {
         // Those who have ended before those who have begun: what ends in between is not waiting.
         let (acquired, failed) = (self.acquired.load(Relaxed), self.failed.load(Relaxed));
+        let number = |connections| u32::try_from(connections).unwrap_or(u32::MAX);
         PoolStats {
-            max,
-            size,
-            idle: u32::try_from(idle).unwrap_or(u32::MAX),
+            max: number(max),
+            size: number(size),
+            idle: number(idle),
             waiting: self.begun.load(Relaxed).saturating_sub(acquired + failed),
             acquired,
             failed,

@@ -4,17 +4,19 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgRow;
 
 use super::cap::{self, CapReached, Resource, Room};
+use super::message::Message;
 use super::open_tx::{End, OpenTx};
+
 use super::opening::{self, Count, Found, Locks};
+use super::query::Query;
 use super::tenant_tx::{Exclusive, TenantTx};
-use super::{Database, PgError};
+use super::{Database, PgError, Statements};
 use crate::access::{
-    Access, AccessCache, AccessError, AccessModel, AccessSource, Denied, Effect, Grant, Permission,
-    Ticket,
+    Access, AccessCache, AccessError, AccessModel, AccessSource, Denied, Effect, Grant, Implies,
+    Permission, Ticket,
 };
 use crate::auth::Principal;
 use crate::billing::StandingPolicy;
@@ -69,6 +71,45 @@ impl<M: AccessModel> TenantPool<M> {
             Effect::Write => Locks::Membership,
         };
         Ok(self.open(grant, locks, None).await?.0)
+    }
+
+    /// Runs one query in a transaction of its own, and returns its rows if the facts that hold there grant
+    /// `P`. One round trip: what opens the transaction, the facts, the query and the commit are one
+    /// message. (Where statements have no names, behind a pooler, it is [`begin`](Self::begin) and so on.)
+    ///
+    /// The query is carried out before the decision is made, but no row leaves this function unless it
+    /// falls as it must. It sees the grant's tenant and no other, whatever its text says.
+    ///
+    /// # Errors
+    ///
+    /// [`BeginError`], also for what the query comes to.
+    pub async fn read<P, Q>(
+        &self,
+        grant: Grant<P>,
+        query: Query<Q>,
+    ) -> Result<Vec<PgRow>, BeginError>
+    where
+        P: Permission<Model = M> + Implies<Q>,
+        Q: Permission<Model = M>,
+    {
+        const { assert!(matches!(P::EFFECT, Effect::Read), "a read reads") }
+        const { TenantTx::<P>::assert_covers::<Q>() }
+        if self.database.statements() == Statements::Unnamed {
+            let mut tx = self.begin(grant).await?;
+            let rows = query.into_sqlx().fetch_all(tx.conn()).await.map_err(PgError::from)?;
+            tx.commit().await?;
+            return Ok(rows);
+        }
+        let (tenant, principal) = member_of(&grant)?;
+        let ticket = self.ticket();
+        let message = opening::of_tenant(tenant, principal, P::EFFECT, Locks::None, None)
+            .run(query.sql, query.values)
+            .say("commit");
+        let mut opened = OpenTx::whole(&self.database, message).await?;
+        let rows = opened.split_off(opened.len().min(opening::ROWS_OF_A_READ));
+        let found = self.read_facts(&opened, principal, tenant, ticket).map_err(PgError::from)?;
+        decide::<P>(found)?;
+        Ok(rows)
     }
 
     /// Opens a transaction that also holds the tenant row, the mutex of the tenant: for changes to
@@ -169,16 +210,12 @@ impl<M: AccessModel> TenantPool<M> {
     pub(super) async fn open_by<P: Permission<Model = M>>(
         &self,
         grant: Grant<P>,
-        begin: String,
+        begin: Message,
     ) -> Result<(OpenTx, Access<M>, Option<u32>), BeginError> {
-        let (tenant, principal) = (grant.tenant(), grant.principal());
-        // No grant says otherwise. But from here on the tenant's name is all that Postgres goes by.
-        if !principal.may_act_in(tenant) {
-            return Err(BeginError::NotAMember);
-        }
+        let (tenant, principal) = member_of(&grant)?;
         let ticket = self.ticket();
         let (tx, rows) = OpenTx::begin(&self.database, begin).await?;
-        let found = self.read(&rows, principal, tenant, ticket).map_err(PgError::from);
+        let found = self.read_facts(&rows, principal, tenant, ticket).map_err(PgError::from);
         match found.map_err(BeginError::from).and_then(decide::<P>) {
             Ok((access, used)) => Ok((tx, access, used)),
             Err(error) => {
@@ -208,7 +245,7 @@ impl<M: AccessModel> TenantPool<M> {
             PgError::Unavailable(_) => AccessError::Unavailable(error.into()),
         })?;
         let found = self
-            .read(&rows, principal, tenant, ticket)
+            .read_facts(&rows, principal, tenant, ticket)
             .map_err(|error| AccessError::Internal(error.into()))?;
         match found {
             Found::Member { access, .. } => Ok(access),
@@ -222,9 +259,7 @@ impl<M: AccessModel> TenantPool<M> {
         principal: Principal,
         tenant: TenantId,
     ) -> Result<Vec<PgRow>, PgError> {
-        let mut conn = self.database.acquire().await?;
-        let sql = opening::of_look(tenant, principal);
-        Ok(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *conn).await?)
+        OpenTx::whole(&self.database, opening::of_look(tenant, principal)).await
     }
 
     fn ticket(&self) -> Option<Ticket> {
@@ -232,7 +267,7 @@ impl<M: AccessModel> TenantPool<M> {
     }
 
     /// Reads what an opening found, and has the cache know.
-    fn read(
+    fn read_facts(
         &self,
         rows: &[PgRow],
         principal: Principal,
@@ -248,6 +283,13 @@ impl<M: AccessModel> TenantPool<M> {
         }
         Ok(found)
     }
+}
+
+/// Who wants what: from here on the tenant's name is all that Postgres goes by, so what a grant says anyway
+/// is looked at once more.
+fn member_of<P: Permission>(grant: &Grant<P>) -> Result<(TenantId, Principal), BeginError> {
+    let (tenant, principal) = (grant.tenant(), grant.principal());
+    if principal.may_act_in(tenant) { Ok((tenant, principal)) } else { Err(BeginError::NotAMember) }
 }
 
 /// Decides on what an opening found.

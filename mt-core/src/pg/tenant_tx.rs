@@ -3,9 +3,13 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::PgError;
+use sqlx::postgres::PgRow;
+
 use super::audit_log::{Actor, Entry, Line};
+use super::message::Message;
 use super::open_tx::{End, OpenTx, TxConn};
+use super::query::Query;
+use super::{PgError, Statements};
 use crate::access::{Access, AccessModel, Billing, Effect, Implies, Permission};
 use crate::auth::Principal;
 use crate::id::TenantId;
@@ -78,7 +82,7 @@ impl<P: Permission, L> TenantTx<P, L> {
     }
 
     /// A declared implication must not be a way around billing or a read-only transaction.
-    const fn assert_covers<Q: Permission>() {
+    pub(super) const fn assert_covers<Q: Permission>() {
         assert!(matches!(P::BILLING, Billing::Required) || matches!(Q::BILLING, Billing::Exempt));
         assert!(matches!(P::EFFECT, Effect::Write) || matches!(Q::EFFECT, Effect::Read));
     }
@@ -136,6 +140,57 @@ impl<P: Permission, L> TenantTx<P, L> {
     /// [`PgError`]. After [`PgError::Unavailable`] it is not known whether they are.
     pub async fn commit(self) -> Result<(), PgError> {
         self.tx.end(End::Commit).await
+    }
+
+    /// Runs a statement that adds a row, and records `entry` of it when this commits.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn insert<Q: Permission>(
+        &mut self,
+        insert: Query<Q>,
+        entry: Entry,
+    ) -> Result<Vec<PgRow>, PgError>
+    where
+        P: Implies<Q>,
+    {
+        Ok(insert.into_sqlx().fetch_all(self.change::<Q>(entry)).await?)
+    }
+
+    /// Runs one last statement, which adds a row, records `entry` of it and commits. One round trip, and
+    /// one more for each of the two where statements have no names, behind a pooler.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`], and nothing is changed. After [`PgError::Unavailable`] that is not known.
+    ///
+    /// # Panics
+    ///
+    /// If the statement is no `insert`, or one that may add nothing: then there would be an entry without
+    /// a change.
+    pub async fn insert_and_commit<Q: Permission>(
+        mut self,
+        insert: Query<Q>,
+        entry: Entry,
+    ) -> Result<Vec<PgRow>, PgError>
+    where
+        P: Implies<Q>,
+    {
+        const { Self::assert_covers::<Q>() }
+        assert!(
+            insert.sql.starts_with("insert into ") && !insert.sql.contains("on conflict"),
+            "what is recorded has to be done"
+        );
+        if self.tx.statements() == Statements::Unnamed {
+            let rows = self.insert(insert, entry).await?;
+            self.commit().await?;
+            return Ok(rows);
+        }
+        let line = self.line(entry);
+        self.tx.journal().add(line);
+        let message = Message::default().run(insert.sql, insert.values);
+        self.tx.end_after(message, End::Commit).await
     }
 
     /// Takes the changes back, and waits for it. Dropping does the same without waiting.

@@ -68,7 +68,7 @@ impl TestDatabase {
         let mut conn = server.connect().await?;
         // The login is the database's own, so that tests cannot trip over each other's rights.
         conn.execute(AssertSqlSafe(format!(
-            "create role {name} login noinherit password '{password}' in role mt_app, mt_system"
+            "create role {name} login noinherit password '{password}' in role mt_app, mt_system, mt_authority"
         )))
         .await?;
         conn.execute(AssertSqlSafe(format!("create database {name} template {template}"))).await?;

@@ -55,6 +55,7 @@ async fn visible(world: &World, tenant: TenantId, owner: uuid::Uuid) -> Vec<(Str
             ("mt_system", String::new()),
             ("mt_app", tenant.to_string()),
             ("mt_app", String::new()),
+            ("mt_authority", tenant.to_string()),
         ] {
             conn.execute(AssertSqlSafe(format!(
                 "begin; select set_config('role', '{role}', true), \
@@ -126,7 +127,7 @@ async fn none_of_the_librarys_policies_can_go_unnoticed() {
     .await
     .unwrap();
     // One more is for putting in alone: `ledger::outbox` tries that.
-    assert_eq!(policies.len(), 26);
+    assert_eq!(policies.len(), 29);
     for (table, policy, again) in policies {
         let sql = format!("drop policy {policy} on {table}");
         world.db.admin().execute(AssertSqlSafe(sql)).await.unwrap();

@@ -19,6 +19,7 @@ mod ledger;
 mod limit;
 mod migrations;
 mod model;
+mod one_message;
 mod policy;
 mod portable;
 mod roster;

@@ -143,7 +143,7 @@ async fn a_plain_migrator_makes_a_database_that_a_plain_login_serves() {
     // On the tests' server the roles are there and belong to its superuser, so the grant comes from it.
     for sql in [
         format!("create role {migrator} login createrole password 'x'"),
-        format!("grant mt_owner, mt_app, mt_system to {migrator} with admin option"),
+        format!("grant mt_owner, mt_app, mt_system, mt_authority to {migrator} with admin option"),
         format!("create role {server} login password 'x'"),
         format!("create database {fresh} owner {migrator}"),
     ] {

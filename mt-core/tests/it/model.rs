@@ -289,12 +289,12 @@ where
 }
 
 /// All notes that can be seen, on purpose without naming the tenant.
+pub(crate) const ALL_NOTES: &str = "select text from public.notes order by text";
+
+/// Reads them.
 pub(crate) async fn all_notes<P, L>(tx: &mut TenantTx<P, L>) -> Vec<String>
 where
     P: Implies<NotesRead>,
 {
-    sqlx::query_scalar("select text from public.notes order by text")
-        .fetch_all(tx.under::<NotesRead>())
-        .await
-        .unwrap()
+    sqlx::query_scalar(ALL_NOTES).fetch_all(tx.under::<NotesRead>()).await.unwrap()
 }

@@ -35,6 +35,7 @@ with roles as (
     from pg_policy p join tables t on t.oid = p.polrelid
 ), own_policies (name, polname) as (
     values ('mt.tenants', 'tenant'), ('mt.tenants', 'own'), ('mt.tenants', 'system'),
+        ('mt.tenants', 'authority'), ('mt.users', 'authority'), ('mt.memberships', 'authority'),
         ('mt.users', 'own'), ('mt.users', 'fellow'), ('mt.users', 'system'),
         ('mt.memberships', 'tenant'), ('mt.memberships', 'own'), ('mt.memberships', 'system'),
         ('mt.invites', 'tenant'), ('mt.invites', 'system'), ('mt.magic_links', 'system'),

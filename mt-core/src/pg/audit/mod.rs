@@ -30,7 +30,7 @@ mod rule;
 pub use self::report::{Finding, Report};
 pub use self::rule::Rule;
 use super::PgError;
-use super::database::{APP_ROLE, Database, SYSTEM_ROLE};
+use super::database::{APP_ROLE, AUTHORITY_ROLE, Database, SYSTEM_ROLE};
 use super::decode::word;
 use super::open_tx::End;
 
@@ -61,6 +61,13 @@ impl Audit {
             .schema("mt")
             .role(APP_ROLE)
             .role(SYSTEM_ROLE)
+            .role(AUTHORITY_ROLE)
+            .except_one(
+                Rule::PolicyIgnoresTenant,
+                "mt.users",
+                "authority",
+                "the one row of whoever asks, whose generation is the same in every tenant",
+            )
             .except_one(
                 Rule::PolicyIgnoresTenant,
                 "mt.users",

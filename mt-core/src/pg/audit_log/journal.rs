@@ -6,6 +6,8 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use super::super::message::Message;
+use super::super::query::Value;
 use super::entry::Fact;
 use super::{Actor, Entry, request};
 use crate::id::TenantId;
@@ -20,7 +22,7 @@ pub(in crate::pg) struct Journal {
 }
 
 /// One row of `mt.audit_log`.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(in crate::pg) struct Line {
     tenant_id: Uuid,
     id: Uuid,
@@ -30,8 +32,7 @@ pub(in crate::pg) struct Line {
     action: &'static str,
     target_kind: &'static str,
     target_id: Uuid,
-    #[serde(serialize_with = "as_object")]
-    detail: Vec<(&'static str, Fact)>,
+    detail: Detail,
     request_id: Option<Arc<str>>,
 }
 
@@ -47,9 +48,27 @@ impl Line {
             action: action.word(),
             target_kind: action.target(),
             target_id: target,
-            detail: facts,
+            detail: Detail(facts),
             request_id: request::current(),
         }
+    }
+}
+
+impl Line {
+    fn values(&self) -> Vec<Value> {
+        let detail = serde_json::to_string(&self.detail).expect("words, ids and numbers are JSON");
+        vec![
+            self.tenant_id.into(),
+            self.id.into(),
+            self.actor_kind.into(),
+            self.actor_id.into(),
+            self.actor_name.as_deref().into(),
+            self.action.into(),
+            self.target_kind.into(),
+            self.target_id.into(),
+            detail.into(),
+            self.request_id.as_deref().into(),
+        ]
     }
 }
 
@@ -79,54 +98,53 @@ impl Journal {
         *self = Self::default();
     }
 
-    /// The statement that writes the entries; none if there are none.
-    ///
-    /// It is part of a simple message, which takes no parameters. So the values go into its text as hex
-    /// digits, which cannot be anything but values.
-    pub(in crate::pg) fn statement(&self) -> Option<String> {
-        if self.written.is_empty() {
-            return None;
-        }
-        let lines = serde_json::to_vec(&self.written).expect("words, ids and numbers are JSON");
-        Some(format!(
-            "insert into mt.audit_log (tenant_id, id, actor_kind, actor_id, actor_name, action, \
-                 target_kind, target_id, detail, request_id) \
-             select * from jsonb_to_recordset(convert_from(decode('{}', 'hex'), 'utf8')::jsonb) as line ( \
-                 tenant_id uuid, id uuid, actor_kind text, actor_id uuid, actor_name text, action text, \
-                 target_kind text, target_id uuid, detail jsonb, request_id text)",
-            hex::encode(lines)
-        ))
+    /// Has `message` write the entries, if there are any.
+    pub(in crate::pg) fn write_in(&self, message: Message) -> Message {
+        self.written.iter().fold(message, |message, line| message.run(INSERT, line.values()))
     }
 }
 
-fn as_object<S: Serializer>(
-    facts: &[(&'static str, Fact)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let mut object = serializer.serialize_map(Some(facts.len()))?;
-    for (name, fact) in facts {
-        object.serialize_entry(name, fact)?;
+const INSERT: &str = "insert into mt.audit_log (tenant_id, id, actor_kind, actor_id, actor_name, action, \
+         target_kind, target_id, detail, request_id) \
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10)";
+
+/// What else there is to say: an object.
+#[derive(Debug)]
+struct Detail(Vec<(&'static str, Fact)>);
+
+impl Serialize for Detail {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, fact) in &self.0 {
+            object.serialize_entry(name, fact)?;
+        }
+        object.end()
     }
-    object.end()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Statements;
+    use super::super::super::connections::Prepared;
     use super::super::Action;
     use super::*;
 
     #[test]
-    fn nothing_but_hex_gets_into_the_statement() {
+    fn nothing_of_an_entry_is_read_as_sql() {
+        let written = |journal: &Journal, statements| {
+            journal.write_in(Message::default()).compose(&Prepared::default(), statements).0
+        };
         let mut journal = Journal::default();
-        assert_eq!(journal.statement(), None);
+        assert_eq!(written(&journal, Statements::Named), "");
         let hostile = Actor::operator("'); drop table mt.tenants; --");
         let entry = Action::new("a.b", "a").on(Uuid::nil());
         journal.add(Line::new(TenantId::from_uuid(Uuid::nil()), &hostile, entry));
-        let statement = journal.statement().unwrap();
-        assert!(!statement.contains("drop table"), "{statement}");
-        let quoted = statement.split('\'').nth(1).unwrap();
-        assert!(quoted.bytes().all(|byte| byte.is_ascii_hexdigit()), "{quoted}");
+        for statements in [Statements::Named, Statements::Unnamed] {
+            let text = written(&journal, statements);
+            assert!(text.contains("insert into mt.audit_log"), "{text}");
+            assert!(!text.contains("drop table"), "{text}");
+        }
         journal.forget();
-        assert_eq!(journal.statement(), None);
+        assert_eq!(written(&journal, Statements::Named), "");
     }
 }

@@ -123,8 +123,7 @@ async fn an_event_is_stored_and_claimed_in_one_transaction() {
     deliver(&ledger, "msg_1", "count").await;
     drop(relay.take_round_trips());
     deliver(&ledger, "msg_2", "count").await;
-    let mut trips = relay.take_round_trips();
-    trips.retain(|trip| !["begin; rollback", "Sync"].contains(&trip.as_str()));
+    let trips = relay.take_round_trips();
     let firsts: Vec<&str> = trips.iter().map(|trip| &trip[..trip.len().min(12)]).collect();
     let store = ["begin isolat", "insert into ", "commit"];
     let apply = ["begin isolat", "update publi", "with settled", "commit"];
@@ -134,7 +133,6 @@ async fn an_event_is_stored_and_claimed_in_one_transaction() {
     deliver(&ledger, "msg_3", "ignore early").await;
     drop(relay.take_round_trips());
     deliver(&ledger, "msg_4", "ignore early").await;
-    let mut trips = relay.take_round_trips();
-    trips.retain(|trip| !["begin; rollback", "Sync"].contains(&trip.as_str()));
+    let trips = relay.take_round_trips();
     assert_eq!(trips.len(), 6, "what has no effect needs no transaction for one: {trips:#?}");
 }
