@@ -5,11 +5,12 @@ use std::marker::PhantomData;
 use salvo::http::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION};
 use salvo::http::{ResBody, StatusCode};
 use salvo::prelude::*;
-use salvo_oapi::{Components, EndpointOutRegister, Operation, ToSchema};
+use salvo_oapi::{Components, ComposeSchema, EndpointOutRegister, Operation, ToSchema};
 use serde::Serialize;
 
 use super::etag::{self, ETag};
 use super::openapi::describe::{gives, gives_json};
+use super::page::Listing;
 
 /// What a POST makes.
 pub trait Made: Serialize {
@@ -72,6 +73,20 @@ impl<T> Scribe for Created<T> {
         res.status_code(StatusCode::CREATED);
         res.headers_mut().extend(self.headers);
         json(res, self.json);
+    }
+}
+
+/// 200 with a page of a list.
+impl<T: ToSchema + ComposeSchema + 'static> EndpointOutRegister for Listing<T> {
+    fn register(components: &mut Components, operation: &mut Operation) {
+        gives_json::<Self>(components, operation, "200", "A page.", &[]);
+    }
+}
+
+impl<T: Serialize + Send> Scribe for Listing<T> {
+    fn render(self, res: &mut Response) {
+        res.status_code(StatusCode::OK);
+        json(res, super::to_json(&self));
     }
 }
 

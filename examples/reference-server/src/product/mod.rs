@@ -14,4 +14,4 @@ pub use self::audit::actions;
 pub use self::billing::Subscription;
 pub use self::org::{Overview, Usage};
 pub use self::project::Project;
-pub use self::task::{NewTask, Status, Task, TaskChange, may_update};
+pub use self::task::{Missing, NewTask, Status, Task, TaskChange, may_update, missing};

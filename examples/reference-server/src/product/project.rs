@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use mt_core::access::Implies;
-use mt_core::pg::{PgError, Room, TenantTx};
+use mt_core::id::TenantId;
+use mt_core::pg::audit_log::Entry;
+use mt_core::pg::{PgError, Query, Room, TenantTx};
 use salvo_oapi::ToSchema;
 use serde::Serialize;
 use sqlx::FromRow;
@@ -10,7 +12,7 @@ use uuid::Uuid;
 
 use super::audit::{PROJECT_CREATED, PROJECT_DELETED, PROJECT_RENAMED};
 use crate::model::{
-    Projects, ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate, TasksCreate,
+    Projects, ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate, TasksCreate, TasksRead,
 };
 
 /// What a [`Project`] is read from.
@@ -37,59 +39,48 @@ pub struct Project {
 }
 
 impl Project {
-    /// Makes a project. `_room` is the proof that the plan allows one more.
-    pub(crate) async fn insert<P: Implies<ProjectsCreate>>(
-        tx: &mut TenantTx<P>,
+    /// What makes a project, and what is recorded of it. `_room` is the proof that the plan allows one more.
+    pub(crate) fn creation<P: Implies<ProjectsCreate>>(
+        tx: &TenantTx<P>,
         _room: Room<Projects>,
         name: &str,
-    ) -> Result<Self, PgError> {
+    ) -> (Query<ProjectsCreate>, Entry) {
         let (tenant, id) = (tx.tenant().as_uuid(), Uuid::now_v7());
-        Ok(sqlx::query_as(concat!(
+        let insert = Query::new(concat!(
             "insert into app.projects (tenant_id, id, name) values ($1, $2, $3) returning ",
             columns!(),
-        ))
-        .bind(tenant)
-        .bind(id)
-        .bind(name)
-        .fetch_one(tx.change::<ProjectsCreate>(PROJECT_CREATED.on(id)))
-        .await?)
+        ));
+        (insert.bind(tenant).bind(id).bind(name), PROJECT_CREATED.on(id))
     }
 
     /// The org's projects, newest first, after the one named by `before`.
-    pub(crate) async fn list<P: Implies<ProjectsRead>>(
-        tx: &mut TenantTx<P>,
-        before: Option<Uuid>,
-        limit: i64,
-    ) -> Result<Vec<Self>, PgError> {
-        let tenant = tx.tenant().as_uuid();
-        Ok(sqlx::query_as(concat!(
+    pub(crate) fn list(tenant: TenantId, before: Option<Uuid>, limit: i64) -> Query<ProjectsRead> {
+        Query::new(concat!(
             "select ",
             columns!(),
-            " from app.projects \
-             where tenant_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3"
+            " from app.projects where tenant_id = $1 and id < $2 order by id desc limit $3"
         ))
-        .bind(tenant)
-        .bind(before)
+        .bind(tenant.as_uuid())
+        .bind(before.unwrap_or(Uuid::max()))
         .bind(limit)
-        .fetch_all(tx.under::<ProjectsRead>())
-        .await?)
     }
 
     /// One project, if the org has it.
-    pub(crate) async fn find<P: Implies<ProjectsRead>>(
-        tx: &mut TenantTx<P>,
-        id: Uuid,
-    ) -> Result<Option<Self>, PgError> {
-        let tenant = tx.tenant().as_uuid();
-        Ok(sqlx::query_as(concat!(
+    pub(crate) fn find(tenant: TenantId, id: Uuid) -> Query<ProjectsRead> {
+        Query::new(concat!(
             "select ",
             columns!(),
             " from app.projects where tenant_id = $1 and id = $2"
         ))
-        .bind(tenant)
+        .bind(tenant.as_uuid())
         .bind(id)
-        .fetch_optional(tx.under::<ProjectsRead>())
-        .await?)
+    }
+
+    /// Whether the org has the project that tasks are asked of: one row, or none.
+    pub(crate) fn find_for_tasks(tenant: TenantId, id: Uuid) -> Query<TasksRead> {
+        Query::new("select 1 from app.projects where tenant_id = $1 and id = $2")
+            .bind(tenant.as_uuid())
+            .bind(id)
     }
 
     /// One project to be changed, if the org has it, held until the transaction ends so that what was
@@ -145,20 +136,18 @@ impl Project {
         .await?)
     }
 
-    /// Whether the org has the project that a task is to be made in, held until the transaction ends
-    /// so that it cannot be deleted in between.
-    pub(crate) async fn keep<P: Implies<TasksCreate>>(
+    /// Whether the org has the project that a task was to be made in.
+    pub(crate) async fn is_there<P: Implies<TasksCreate>>(
         tx: &mut TenantTx<P>,
         id: Uuid,
     ) -> Result<bool, PgError> {
         let tenant = tx.tenant().as_uuid();
-        let found: Option<i32> = sqlx::query_scalar(
-            "select 1 from app.projects where tenant_id = $1 and id = $2 for key share",
-        )
-        .bind(tenant)
-        .bind(id)
-        .fetch_optional(tx.unrecorded::<TasksCreate>())
-        .await?;
+        let found: Option<i32> =
+            sqlx::query_scalar("select 1 from app.projects where tenant_id = $1 and id = $2")
+                .bind(tenant)
+                .bind(id)
+                .fetch_optional(tx.unrecorded::<TasksCreate>())
+                .await?;
         Ok(found.is_some())
     }
 }

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use mt_core::access::Implies;
-use mt_core::id::PrincipalId;
-use mt_core::pg::{PgError, Room, TenantTx};
+use mt_core::id::{PrincipalId, TenantId};
+use mt_core::pg::audit_log::Entry;
+use mt_core::pg::{PgError, Query, Room, TenantTx};
 use mt_core::word::Word;
 use salvo_oapi::ToSchema;
 use serde::{Serialize, Serializer};
-use sqlx::{FromRow, Row as _};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::audit::{TASK_CREATED, TASK_DELETED, TASK_UPDATED};
@@ -105,6 +106,25 @@ pub fn may_update(
     }
 }
 
+/// What a task refers to that the org does not have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Missing {
+    /// The project that it is to be in.
+    Project,
+    /// The member who is to do it.
+    Assignee,
+}
+
+/// What was missing when a task was refused, if it was that.
+#[must_use]
+pub fn missing(error: &PgError) -> Option<Missing> {
+    match error.constraint() {
+        Some("tasks_project_id_fkey") => Some(Missing::Project),
+        Some("tasks_assigned_to_fkey") => Some(Missing::Assignee),
+        _ => None,
+    }
+}
+
 /// What a new task starts with.
 #[derive(Clone, Copy, Debug)]
 pub struct NewTask<'a> {
@@ -152,16 +172,17 @@ impl TaskChange {
 }
 
 impl Task {
-    /// Makes a task. `_room` is the proof that the plan allows one more.
-    pub(crate) async fn insert<P: Implies<TasksCreate>>(
-        tx: &mut TenantTx<P>,
+    /// What makes a task, and what is recorded of it. `_room` is the proof that the plan allows one more.
+    ///
+    /// The foreign keys see to it that there is such a project, and such a member; [`missing`] reads it.
+    pub(crate) fn creation<P: Implies<TasksCreate>>(
+        tx: &TenantTx<P>,
         _room: Room<Tasks>,
         new: NewTask<'_>,
-    ) -> Result<Self, PgError> {
+    ) -> (Query<TasksCreate>, Entry) {
         let (tenant, caller) = (tx.tenant().as_uuid(), tx.principal().id().as_uuid());
         let id = Uuid::now_v7();
-        let created = TASK_CREATED.on(id).with("project", new.project_id);
-        Ok(sqlx::query_as(concat!(
+        let insert = Query::new(concat!(
             "insert into app.tasks \
                      (tenant_id, id, project_id, title, description, created_by, assigned_to) \
                  values ($1, $2, $3, $4, $5, $6, $7) returning ",
@@ -173,67 +194,54 @@ impl Task {
         .bind(new.title)
         .bind(new.description)
         .bind(caller)
-        .bind(new.assigned_to)
-        .fetch_one(tx.change::<TasksCreate>(created))
-        .await?)
+        .bind(new.assigned_to);
+        (insert, TASK_CREATED.on(id).with("project", new.project_id))
     }
 
     /// A project's tasks, newest first, after the one named by `before`; of one status if asked.
-    /// `None` when the org has no such project.
-    pub(crate) async fn list<P: Implies<TasksRead>>(
-        tx: &mut TenantTx<P>,
+    pub(crate) fn list(
+        tenant: TenantId,
         project: Uuid,
         status: Option<Status>,
         before: Option<Uuid>,
         limit: i64,
-    ) -> Result<Option<Vec<Self>>, PgError> {
-        let tenant = tx.tenant().as_uuid();
-        // A project without tasks makes one row of nulls, so that one round trip tells it from a
-        // project that is not there.
-        let rows = sqlx::query(concat!(
-            "select t.* from app.projects p \
-             left join lateral (select ",
-            columns!(),
-            " from app.tasks \
-                 where tenant_id = $1 and project_id = $2 \
-                     and ($3::text is null or status = $3) and ($4::uuid is null or id < $4) \
-                 order by id desc limit $5) t on true \
-             where p.tenant_id = $1 and p.id = $2 order by t.id desc",
-        ))
-        .bind(tenant)
-        .bind(project)
-        .bind(status.map(Status::as_str))
-        .bind(before)
-        .bind(limit)
-        .fetch_all(tx.under::<TasksRead>())
-        .await?;
-        if rows.is_empty() {
-            return Ok(None);
+    ) -> Query<TasksRead> {
+        // Two texts, so that each has a plan that walks its own index.
+        macro_rules! list {
+            ($and:literal) => {
+                concat!(
+                    "select ",
+                    columns!(),
+                    " from app.tasks where tenant_id = $1 and project_id = $2 and id < $3",
+                    $and,
+                    " order by id desc limit $4",
+                )
+            };
         }
-        let mut tasks = Vec::with_capacity(rows.len());
-        for row in &rows {
-            if row.try_get::<Option<Uuid>, _>("id")?.is_some() {
-                tasks.push(Self::from_row(row)?);
-            }
+        let query = match status {
+            None => Query::new(list!("")),
+            Some(_) => Query::new(list!(" and status = $5")),
+        };
+        let query = query
+            .bind(tenant.as_uuid())
+            .bind(project)
+            .bind(before.unwrap_or(Uuid::max()))
+            .bind(limit);
+        match status {
+            None => query,
+            Some(status) => query.bind(status.as_str()),
         }
-        Ok(Some(tasks))
     }
 
     /// One task, if the org has it.
-    pub(crate) async fn find<P: Implies<TasksRead>>(
-        tx: &mut TenantTx<P>,
-        id: Uuid,
-    ) -> Result<Option<Self>, PgError> {
-        let tenant = tx.tenant().as_uuid();
-        Ok(sqlx::query_as(concat!(
+    pub(crate) fn find(tenant: TenantId, id: Uuid) -> Query<TasksRead> {
+        Query::new(concat!(
             "select ",
             columns!(),
             " from app.tasks where tenant_id = $1 and id = $2"
         ))
-        .bind(tenant)
+        .bind(tenant.as_uuid())
         .bind(id)
-        .fetch_optional(tx.under::<TasksRead>())
-        .await?)
     }
 
     /// One task to be changed, if the org has it, held until the transaction ends so that what was

@@ -29,11 +29,11 @@ async fn list(
     status: Choice<EventStatus>,
     page: PageQuery,
     depot: &mut Depot,
-) -> Result<Json<Listing<EventView>>, ApiError> {
+) -> Result<Listing<EventView>, ApiError> {
     let app = App::of(depot);
     let filter = Filter { status: status.0, ..Filter::default() };
     let page = page.of(&app.cursors, &operations::scope(&filter))?;
-    Ok(Json(operations::page_of_events(&app.system, &filter, &page).await?))
+    Ok(operations::page_of_events(&app.system, &filter, &page).await?)
 }
 
 /// Shows a stored event and what was delivered.

@@ -92,14 +92,14 @@ async fn list(
     page: PageQuery,
     filter: Wanted,
     depot: &mut Depot,
-) -> Result<Json<Listing<EntryView>>, ApiError> {
+) -> Result<Listing<EntryView>, ApiError> {
     let (app, filter) = (App::of(depot), filter.0);
     let page = page.of(&app.cursors, &format!("audit:{}:{filter:?}", grant.0.tenant()))?;
     let mut tx = app.tenants.begin(grant.0).await?;
     let recorded = audit_log::list(&mut tx, &filter, page.after(), page.fetch()).await?;
     tx.commit().await?;
     let entries = recorded.into_iter().map(EntryView::from).collect();
-    Ok(Json(page.answer(entries, |entry| entry.id)))
+    Ok(page.answer(entries, |entry| entry.id))
 }
 
 /// `?action=` and `?actor=`: which entries are wanted.

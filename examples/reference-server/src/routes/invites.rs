@@ -114,7 +114,7 @@ async fn list(
     grant: Authorized<InvitesRead>,
     page: PageQuery,
     depot: &mut Depot,
-) -> Result<Json<Listing<InviteView>>, ApiError> {
+) -> Result<Listing<InviteView>, ApiError> {
     let app = App::of(depot);
     let page = page.of(&app.cursors, &format!("invites:{}", grant.0.tenant()))?;
     let mut tx = app.tenants.begin(grant.0).await?;
@@ -122,7 +122,7 @@ async fn list(
     let invites = invites::list(&mut tx, before, page.fetch()).await?;
     tx.commit().await?;
     let invites = invites.into_iter().map(InviteView::from).collect();
-    Ok(Json(page.answer(invites, |invite| invite.id)))
+    Ok(page.answer(invites, |invite| invite.id))
 }
 
 /// Takes an invite back.

@@ -51,7 +51,7 @@ async fn list(
     grant: Authorized<MembersRead>,
     page: PageQuery,
     depot: &mut Depot,
-) -> Result<Json<Listing<MemberView>>, ApiError> {
+) -> Result<Listing<MemberView>, ApiError> {
     let app = App::of(depot);
     let page = page.of(&app.cursors, &format!("members:{}", grant.0.tenant()))?;
     let mut tx = app.tenants.begin(grant.0).await?;
@@ -59,7 +59,7 @@ async fn list(
     let members = Member::list(&mut tx, before, page.fetch()).await?;
     tx.commit().await?;
     let members = members.into_iter().map(MemberView::from).collect();
-    Ok(Json(page.answer(members, |member| (member.joined_at, member.user_id))))
+    Ok(page.answer(members, |member| (member.joined_at, member.user_id)))
 }
 
 #[derive(Deserialize, ToSchema)]

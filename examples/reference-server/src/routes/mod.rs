@@ -24,6 +24,7 @@ mod once;
 mod orgs;
 pub mod problems;
 mod projects;
+mod rows;
 mod tasks;
 pub(crate) mod webhooks;
 

@@ -5,21 +5,27 @@
 //! body is refused. What failed or was refused is not remembered.
 
 use bytes::Bytes;
-use mt_core::access::Permission;
+use mt_core::access::{Implies, Permission};
 use mt_core::auth::Principal;
+use mt_core::pg::audit_log::Entry;
 use mt_core::pg::idempotency::{KeptAnswer, RepeatError, Repeatable};
-use mt_core::pg::{SystemTx, TenantTx};
+use mt_core::pg::{PgError, Query, SystemTx, TenantTx};
 use salvo::extract::{Extractible, Metadata};
 use salvo::http::header::{HeaderMap, HeaderName, HeaderValue};
 use salvo::prelude::*;
 use salvo_oapi::{Components, EndpointArgRegister, Operation, ParameterIn, ToSchema};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sqlx::FromRow;
+use sqlx::postgres::PgRow;
 
-use crate::http::answer::Created;
+use super::rows::one;
+use crate::http::answer::{Created, Made};
 use crate::http::json::{self, Body};
 use crate::http::openapi::describe::{may, pattern, takes};
 use crate::http::problem::ApiError;
 use crate::http::problems;
+use crate::model::Product;
 use crate::refusals::internal;
 
 /// The header that carries the key.
@@ -45,6 +51,33 @@ impl<T> Once<T> {
     ) -> Result<Option<Created<A>>, ApiError> {
         let Some(request) = &self.request else { return Ok(None) };
         request.earlier(tx).await?.map(again).transpose()
+    }
+
+    /// Makes one row, keeps the answer if the request has a name, and commits; in one round trip if it has
+    /// none. `path` is where what was made is found, and `refused` says what Postgres refuses it for.
+    pub(super) async fn make<P, Q, A>(
+        &self,
+        mut tx: TenantTx<P>,
+        (insert, entry): (Query<Q>, Entry),
+        path: impl FnOnce(&A) -> String,
+        refused: impl FnOnce(PgError) -> ApiError,
+    ) -> Result<Created<A>, ApiError>
+    where
+        P: Permission<Model = Product> + Implies<Q>,
+        Q: Permission<Model = Product>,
+        A: Made + Serialize + for<'r> FromRow<'r, PgRow>,
+    {
+        let answer = |rows: Vec<PgRow>| {
+            let made: A = one(&rows)?;
+            Ok::<_, ApiError>(Created::new(&path(&made), &made))
+        };
+        if self.request.is_none() {
+            return answer(tx.insert_and_commit(insert, entry).await.map_err(refused)?);
+        }
+        let created = answer(tx.insert(insert, entry).await.map_err(refused)?)?;
+        self.keep(&mut tx, &created).await?;
+        tx.commit().await?;
+        Ok(created)
     }
 
     /// Keeps the answer. Do it last: what commits with it is what it tells of.

@@ -131,7 +131,7 @@ async fn list(
     caller: Caller,
     page: PageQuery,
     depot: &mut Depot,
-) -> Result<Json<Listing<Org>>, ApiError> {
+) -> Result<Listing<Org>, ApiError> {
     // What is in each is counted in a transaction of that org: row-level security shows one at a time.
     let (app, principal) = (App::of(depot), caller.0);
     let page = page.of(&app.cursors, &format!("orgs:{}", principal.id()))?;
@@ -166,7 +166,7 @@ async fn list(
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(Json(Listing { items, next_cursor: listing.next_cursor }))
+    Ok(Listing { items, next_cursor: listing.next_cursor })
 }
 
 /// Shows an org.

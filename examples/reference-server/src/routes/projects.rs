@@ -5,6 +5,7 @@ use salvo_oapi::{ToSchema, endpoint};
 use serde::Deserialize;
 
 use super::once::Once;
+use super::rows::{all, one};
 use super::tasks;
 use crate::app::App;
 use crate::http::answer::{Created, Made, NoContent};
@@ -51,12 +52,9 @@ async fn create(
     if let Some(earlier) = once.earlier(&mut tx).await? {
         return Ok(earlier);
     }
-    let project = Project::insert(&mut tx, room?, once.body.name.as_str()).await?;
-    let path = format!("/orgs/{}/projects/{}", project.org_id, project.id);
-    let created = Created::new(&path, &project);
-    once.keep(&mut tx, &created).await?;
-    tx.commit().await?;
-    Ok(created)
+    let creation = Project::creation(&tx, room?, once.body.name.as_str());
+    let path = |project: &Project| format!("/orgs/{}/projects/{}", project.org_id, project.id);
+    once.make(tx, creation, path, ApiError::from).await
 }
 
 /// Lists the projects of the org.
@@ -65,13 +63,13 @@ async fn list(
     grant: Authorized<ProjectsRead>,
     page: PageQuery,
     depot: &mut Depot,
-) -> Result<Json<Listing<Project>>, ApiError> {
+) -> Result<Listing<Project>, ApiError> {
     let app = App::of(depot);
-    let page = page.of(&app.cursors, &format!("projects:{}", grant.0.tenant()))?;
-    let mut tx = app.tenants.begin(grant.0).await?;
-    let projects = Project::list(&mut tx, page.after(), page.fetch()).await?;
-    tx.commit().await?;
-    Ok(Json(page.answer(projects, |project| project.id)))
+    let tenant = grant.0.tenant();
+    let page = page.of(&app.cursors, &format!("projects:{tenant}"))?;
+    let query = Project::list(tenant, page.after(), page.fetch());
+    let projects = all(&app.tenants.read(grant.0, query).await?)?;
+    Ok(page.answer(projects, |project| project.id))
 }
 
 /// Shows a project.
@@ -83,10 +81,9 @@ async fn show(
     depot: &mut Depot,
 ) -> Result<Tagged<Project>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(grant.0).await?;
-    let project = Project::find(&mut tx, project_id.0).await?;
-    tx.commit().await?;
-    Ok(Tagged::unless(&known, &project.ok_or_else(ApiError::not_found)?))
+    let query = Project::find(grant.0.tenant(), project_id.0);
+    let project: Project = one(&app.tenants.read(grant.0, query).await?)?;
+    Ok(Tagged::unless(&known, &project))
 }
 
 #[derive(Deserialize, ToSchema)]

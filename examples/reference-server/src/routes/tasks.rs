@@ -1,7 +1,7 @@
 //! Tasks.
 
 use mt_core::id::PrincipalId;
-use mt_core::pg::{Member, TenantTx};
+use mt_core::pg::{Member, PgError, TenantTx};
 use mt_core::word::Word as _;
 use salvo::prelude::*;
 use salvo_oapi::schema::{KnownFormat, SchemaFormat};
@@ -10,6 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::once::Once;
+use super::rows::{all, one};
 use crate::app::App;
 use crate::http::answer::{Created, Made, NoContent};
 use crate::http::authorized::Authorized;
@@ -24,7 +25,7 @@ use crate::http::problems::{self, CapReached};
 use crate::http::query::Choice;
 use crate::inline_schema;
 use crate::model::{Tasks, TasksCreate, TasksDelete, TasksRead, TasksUpdate};
-use crate::product::{NewTask, Project, Status, Task, TaskChange, may_update};
+use crate::product::{Missing, NewTask, Project, Status, Task, TaskChange, may_update, missing};
 
 /// `/orgs/{org_id}/projects/{project_id}/tasks`.
 pub(super) fn of_project() -> Router {
@@ -76,22 +77,27 @@ async fn create(
     if let Some(earlier) = once.earlier(&mut tx).await? {
         return Ok(earlier);
     }
-    if !Project::keep(&mut tx, project_id.0).await? {
-        return Err(ApiError::not_found());
-    }
     let assigned_to = once.body.assigned_to.map(|user| user.0);
-    check_assignee(&mut tx, assigned_to).await?;
+    let room = match room {
+        Ok(room) => room,
+        // What is wrong with the request itself is said first.
+        Err(reached) => {
+            if !Project::is_there(&mut tx, project_id.0).await? {
+                return Err(ApiError::not_found());
+            }
+            check_assignee(&mut tx, assigned_to).await?;
+            return Err(reached.into());
+        }
+    };
     let new = NewTask {
         project_id: project_id.0,
         title: once.body.title.as_str(),
         description: once.body.description.as_ref().map(Description::as_str),
         assigned_to,
     };
-    let task = Task::insert(&mut tx, room?, new).await.map_err(assignee_gone)?;
-    let created = Created::new(&format!("/orgs/{}/tasks/{}", task.org_id, task.id), &task);
-    once.keep(&mut tx, &created).await?;
-    tx.commit().await?;
-    Ok(created)
+    let creation = Task::creation(&tx, room, new);
+    let path = |task: &Task| format!("/orgs/{}/tasks/{}", task.org_id, task.id);
+    once.make(tx, creation, path, refused).await
 }
 
 /// Lists the tasks of a project.
@@ -102,16 +108,23 @@ async fn list(
     page: PageQuery,
     project_id: PathId,
     depot: &mut Depot,
-) -> Result<Json<Listing<Task>>, ApiError> {
+) -> Result<Listing<Task>, ApiError> {
     let app = App::of(depot);
     let (status, project) = (status.0, project_id.0);
     let scope = format!("tasks:{project}:{}", status.map_or("", Status::as_str));
     let page = page.of(&app.cursors, &scope)?;
-    let mut tx = app.tenants.begin(grant.0).await?;
-    let tasks = Task::list(&mut tx, project, status, page.after(), page.fetch()).await?;
-    tx.commit().await?;
-    let tasks = tasks.ok_or_else(ApiError::not_found)?;
-    Ok(Json(page.answer(tasks, |task| task.id)))
+    let query = Task::list(grant.0.tenant(), project, status, page.after(), page.fetch());
+    let access = grant.0.access().clone();
+    let tasks = all(&app.tenants.read(grant.0, query).await?)?;
+    if tasks.is_empty() {
+        // None in the project, or no such project: only then it is asked.
+        let find = Project::find_for_tasks(access.tenant(), project);
+        let found = app.tenants.read(access.authorize::<TasksRead>()?, find).await?;
+        if found.is_empty() {
+            return Err(ApiError::not_found());
+        }
+    }
+    Ok(page.answer(tasks, |task| task.id))
 }
 
 /// Shows a task.
@@ -123,10 +136,9 @@ async fn show(
     depot: &mut Depot,
 ) -> Result<Tagged<Task>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(grant.0).await?;
-    let task = Task::find(&mut tx, task_id.0).await?;
-    tx.commit().await?;
-    Ok(Tagged::unless(&known, &task.ok_or_else(ApiError::not_found)?))
+    let query = Task::find(grant.0.tenant(), task_id.0);
+    let task: Task = one(&app.tenants.read(grant.0, query).await?)?;
+    Ok(Tagged::unless(&known, &task))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -173,7 +185,7 @@ async fn update(
     let task = if change.is_empty() {
         held
     } else {
-        Task::update(&mut tx, held.id, change).await.map_err(assignee_gone)?
+        Task::update(&mut tx, held.id, change).await.map_err(refused)?
     };
     tx.commit().await?;
     Ok(Tagged::new(&task))
@@ -220,11 +232,13 @@ where
     }
 }
 
-/// The same answer when they leave between the look and the write: the foreign key stands behind it.
-fn assignee_gone(error: mt_core::pg::PgError) -> ApiError {
-    match error.constraint() {
-        Some("tasks_assigned_to_fkey") => not_a_member(),
-        _ => error.into(),
+/// What a task is refused for by what it refers to. Who leaves between a look and the write gets the same
+/// answer: the foreign key stands behind it.
+fn refused(error: PgError) -> ApiError {
+    match missing(&error) {
+        Some(Missing::Project) => ApiError::not_found(),
+        Some(Missing::Assignee) => not_a_member(),
+        None => error.into(),
     }
 }
 

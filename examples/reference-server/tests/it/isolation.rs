@@ -187,7 +187,6 @@ async fn nothing_leaks_with_the_tenant_taken_out_of_the_statements() {
         "from app.projects where tenant_id",
         "delete from app.projects",
         "from app.tasks where tenant_id",
-        "left join lateral",
         "delete from app.tasks",
         "from mt.memberships",
         "from mt.invites",
