@@ -50,7 +50,7 @@ where
     match format {
         // Escape codes in a pipe or a file help nobody.
         LogFormat::Pretty => lines.with_ansi(is_terminal).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     }
 }
 

@@ -19,7 +19,7 @@ use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use salvo::Request;
 use salvo::http::{HeaderMap, Method};
 use tracing::Span;
-use tracing::field::{Empty, display};
+use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::observe::Answered;
@@ -52,14 +52,14 @@ pub(super) fn of(req: &Request, id: &RequestId, method: &Method) -> Span {
 
 /// Writes down what became of it.
 pub(super) fn record(span: &Span, answered: &Answered<'_>) {
-    span.record("status", answered.status.as_u16());
-    if let Some(route) = answered.route {
-        span.record("route", route);
-        span.record("otel.name", display(format_args!("{} {route}", answered.method)));
-    }
-    if let Some(code) = answered.problem {
-        span.record("problem.code", code);
-    }
+    let name = answered.route.map(|route| format!("{} {route}", answered.method));
+    tracing::record_all!(
+        span,
+        status = answered.status.as_u16(),
+        route = answered.route,
+        otel.name = name,
+        problem.code = answered.problem,
+    );
 }
 
 fn place(span: &Span, headers: &HeaderMap) {
@@ -76,8 +76,8 @@ fn place(span: &Span, headers: &HeaderMap) {
         let trace = if remote.is_valid() { remote.trace_id() } else { ids.new_trace_id() };
         (trace, ids.new_span_id())
     };
-    span.record("trace_id", display(trace));
-    span.record("span_id", display(own));
+    // Together, for each time that something is written down the log's form of the span is made anew.
+    tracing::record_all!(span, trace_id = %trace, span_id = %own);
 }
 
 /// A header that was sent twice says nothing.
