@@ -11,6 +11,7 @@ mod concurrency;
 mod conditions;
 mod config;
 mod conformance;
+mod distribution;
 mod doctor;
 #[cfg(all(feature = "embedded", unix))]
 mod embedded;
@@ -28,6 +29,7 @@ mod mail_outbox;
 mod matrix;
 mod metrics;
 mod openapi;
+mod plans;
 mod policy;
 mod pooler;
 mod problems;
