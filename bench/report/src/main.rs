@@ -1,0 +1,316 @@
+//! Makes `scripts/report_metrics.md` and its charts of what `scripts/k6` has left in `k6-results/`.
+
+#![expect(clippy::print_stdout, reason = "a report says where it is")]
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use plotters::prelude::*;
+use serde_json::Value;
+
+type Failure = Box<dyn Error>;
+
+const RESULTS: &str = "k6-results";
+const REPORT: &str = "scripts/report_metrics.md";
+const FACTORS: [&str; 3] = ["1x", "5x", "10x"];
+/// What k6 calls a scenario, and what it is.
+const SCENARIOS: [(&str, &str); 3] = [
+    ("request_link", "request a link"),
+    ("create_task", "create a task"),
+    ("list_tasks", "list 20 of 1000 tasks"),
+];
+/// k6's names of the quantiles that are drawn.
+const QUANTILES: [(&str, &str); 9] = [
+    ("p(10)", "10"),
+    ("p(25)", "25"),
+    ("med", "50"),
+    ("p(75)", "75"),
+    ("p(90)", "90"),
+    ("p(95)", "95"),
+    ("p(99)", "99"),
+    ("p(99.9)", "99.9"),
+    ("max", "max"),
+];
+
+struct Run(Value);
+
+impl Run {
+    fn read(name: &str) -> Result<Self, Failure> {
+        let path = Path::new(RESULTS).join(format!("{name}.json"));
+        let text =
+            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self(serde_json::from_str(&text)?))
+    }
+
+    fn figure(&self, metric: &str, value: &str) -> Result<f64, Failure> {
+        let found = self.0["metrics"][metric]["values"][value].as_f64();
+        found.ok_or_else(|| format!("no `{value}` of `{metric}`").into())
+    }
+
+    fn duration(&self, scenario: &str, quantile: &str) -> Result<f64, Failure> {
+        self.figure(&format!("http_req_duration{{scenario:{scenario}}}"), quantile)
+    }
+
+    fn users(&self) -> f64 {
+        self.0["users"].as_f64().unwrap_or_default()
+    }
+
+    /// Requests a second, while the scenario ran.
+    fn rate(&self, scenario: &str) -> Result<f64, Failure> {
+        let seconds = self.0["seconds"].as_f64().unwrap_or(1.0);
+        Ok(self.figure(&format!("http_reqs{{scenario:{scenario}}}"), "count")? / seconds)
+    }
+
+    fn thresholds_kept(&self) -> bool {
+        let metrics =
+            self.0["metrics"].as_object().into_iter().flat_map(|metrics| metrics.values());
+        let thresholds = metrics.filter_map(|metric| metric["thresholds"].as_object());
+        thresholds
+            .flat_map(|thresholds| thresholds.values())
+            .all(|threshold| threshold["ok"] == true)
+    }
+}
+
+/// One rate of arrivals.
+struct Arrivals {
+    offered: f64,
+    answered: f64,
+    dropped: f64,
+    median: f64,
+    p99: f64,
+}
+
+impl Arrivals {
+    fn read(name: &str) -> Result<Self, Failure> {
+        let run = Run::read(name)?;
+        Ok(Self {
+            offered: run.0["rate"].as_f64().ok_or("no `rate`")?,
+            answered: run.rate("arrive")?,
+            dropped: run.figure("dropped_iterations", "count").unwrap_or(0.0),
+            median: run.duration("arrive", "med")?,
+            p99: run.duration("arrive", "p(99)")?,
+        })
+    }
+
+    /// Whether the server kept up: hardly anything had to be left out.
+    fn is_kept_up_with(&self) -> bool {
+        self.answered >= 0.98 * self.offered
+    }
+}
+
+fn main() -> Result<(), Failure> {
+    let api: Vec<Run> = FACTORS
+        .iter()
+        .map(|factor| Run::read(&format!("api-{factor}")))
+        .collect::<Result<_, _>>()?;
+    let webhooks: Vec<Run> = FACTORS
+        .iter()
+        .map(|factor| Run::read(&format!("webhooks-{factor}")))
+        .collect::<Result<_, _>>()?;
+    let mut arrivals = Vec::new();
+    for entry in fs::read_dir(RESULTS)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if let Some(name) = name.strip_suffix(".json").filter(|name| name.starts_with("knee-")) {
+            arrivals.push(Arrivals::read(name)?);
+        }
+    }
+    arrivals.sort_by(|one, other| one.offered.total_cmp(&other.offered));
+
+    let mut text = String::from("# Under load\n\n`make k6` wrote this, on:\n\n");
+    machine(&mut text)?;
+    people(&mut text, &api)?;
+    deliveries(&mut text, &webhooks)?;
+    knee(&mut text, &arrivals)?;
+    fs::write(REPORT, text)?;
+    println!("{REPORT}");
+    Ok(())
+}
+
+/// What a command says in its first line, or nothing.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    text.unwrap_or_default().lines().next().unwrap_or_default().trim().to_owned()
+}
+
+fn machine(text: &mut String) -> Result<(), Failure> {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = model.map_or("unknown", |(_, model)| model);
+    let cores = std::thread::available_parallelism()?;
+    let k6 = fs::read_to_string(Path::new(RESULTS).join("k6.version")).unwrap_or_default();
+    let rows = [
+        ("processor", format!("{model}, {cores} cores, shared by server, Postgres, Redis and k6")),
+        ("system", said("uname", &["-sr"])),
+        ("Rust", said("rustc", &["--version"])),
+        ("Postgres", said("postgres", &["--version"])),
+        ("k6", k6.trim().to_owned()),
+        ("commit", said("git", &["describe", "--always", "--dirty"])),
+        ("at", said("date", &["--utc", "+%Y-%m-%d %H:%M UTC"])),
+    ];
+    for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+        writeln!(text, "* {name}: {value}")?;
+    }
+    Ok(())
+}
+
+fn people(text: &mut String, runs: &[Run]) -> Result<(), Failure> {
+    text.push_str("\n## What people do\n\nk6 takes much of the machine: the rates say what was tried, not what the server can do.\n\n");
+    text.push_str("| | users | requests/s | median ms | p95 | p99 | max | failed |\n");
+    text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+    let mut by_users = Vec::new();
+    let mut distributions = Vec::new();
+    for (scenario, name) in SCENARIOS {
+        let mut line = Vec::new();
+        for (run, factor) in runs.iter().zip(FACTORS) {
+            let of = |quantile| run.duration(scenario, quantile);
+            let (users, rate) = (run.users(), run.rate(scenario)?);
+            let failed = run.figure(&format!("http_req_failed{{scenario:{scenario}}}"), "rate")?;
+            writeln!(
+                text,
+                "| {name} | {users} ({factor}) | {rate:.0} | {:.1} | {:.1} | {:.1} | {:.1} | {:.2} % |",
+                of("med")?,
+                of("p(95)")?,
+                of("p(99)")?,
+                of("max")?,
+                failed * 100.0,
+            )?;
+            line.push((users, rate));
+        }
+        by_users.push((name.to_owned(), line));
+        let most = runs.last().ok_or("no run")?;
+        let quantiles = (0_u32..).zip(QUANTILES).map(|(place, (quantile, _))| {
+            Ok((f64::from(place), most.duration(scenario, quantile)?))
+        });
+        distributions.push((name.to_owned(), quantiles.collect::<Result<Vec<_>, Failure>>()?));
+    }
+    let kept = runs.iter().all(Run::thresholds_kept);
+    writeln!(text, "\nThresholds were {}kept.\n", if kept { "" } else { "**not** " })?;
+    chart("throughput.svg", "Requests a second by users", "users", "requests/s", &by_users, &[])?;
+    let labels = QUANTILES.map(|(_, label)| label);
+    chart(
+        "latency.svg",
+        "Latency at 10×, by percentile",
+        "percentile",
+        "ms",
+        &distributions,
+        &labels,
+    )?;
+    text.push_str(
+        "![throughput](../k6-results/throughput.svg)\n![latency](../k6-results/latency.svg)\n",
+    );
+    Ok(())
+}
+
+fn deliveries(text: &mut String, runs: &[Run]) -> Result<(), Failure> {
+    text.push_str("\n## Webhooks\n\nSuccess: stored, and applied or due. Duplicate: recognised when sent again. Retry: an event that came before\nits customer was linked failed, was replayed once it was, and was applied once.\n\n");
+    text.push_str("| users | deliveries/s | median ms | p99 | success | duplicate | retry |\n");
+    text.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
+    for (run, factor) in runs.iter().zip(FACTORS) {
+        let share = |metric| run.figure(metric, "rate").map(|rate| rate * 100.0);
+        writeln!(
+            text,
+            "| {} ({factor}) | {:.0} | {:.1} | {:.1} | {:.1} % | {:.1} % | {:.1} % |",
+            run.users(),
+            run.rate("deliver")?,
+            run.duration("deliver", "med")?,
+            run.duration("deliver", "p(99)")?,
+            share("webhook_success")?,
+            share("webhook_duplicate")?,
+            share("webhook_retry")?,
+        )?;
+    }
+    let kept = runs.iter().all(Run::thresholds_kept);
+    writeln!(text, "\nThresholds were {}kept.", if kept { "" } else { "**not** " })?;
+    Ok(())
+}
+
+fn knee(text: &mut String, arrivals: &[Arrivals]) -> Result<(), Failure> {
+    text.push_str("\n## The knee\n\nLists of tasks that arrive at a constant rate, whether they are answered or not.\n\n");
+    text.push_str("| offered/s | answered/s | left out | median ms | p99 |\n| --- | --- | --- | --- | --- |\n");
+    for one in arrivals {
+        let Arrivals { offered, answered, dropped, median, p99 } = one;
+        writeln!(text, "| {offered:.0} | {answered:.0} | {dropped:.0} | {median:.1} | {p99:.1} |")?;
+    }
+    match arrivals.iter().take_while(|one| one.is_kept_up_with()).last() {
+        Some(last) => {
+            writeln!(text, "\nUp to {:.0} a second the server keeps up.", last.offered)?;
+            let below = arrivals.iter().rfind(|one| one.offered <= 0.7 * last.offered);
+            if let Some(Arrivals { offered, median, p99, .. }) = below {
+                let (share, ratio) = (100.0 * offered / last.offered, p99 / median);
+                writeln!(
+                    text,
+                    "At {offered:.0} a second, {share:.0} % of that, the 99th percentile is {ratio:.1} times the median."
+                )?;
+            }
+            writeln!(text)?;
+        }
+        None => writeln!(text, "\nThe server keeps up with none of these.\n")?,
+    }
+    let answered = arrivals.iter().map(|one| (one.offered, one.answered)).collect();
+    let ideal = arrivals.iter().map(|one| (one.offered, one.offered)).collect();
+    let lines = [("answered".to_owned(), answered), ("offered".to_owned(), ideal)];
+    chart("knee.svg", "Answered by offered rate", "offered/s", "requests/s", &lines, &[])?;
+    text.push_str("![knee](../k6-results/knee.svg)\n");
+    Ok(())
+}
+
+/// Draws lines. With `labels` the places on the horizontal axis are named, and the vertical one is
+/// logarithmic.
+fn chart(
+    file: &str,
+    title: &str,
+    across: &str,
+    up: &str,
+    lines: &[(String, Vec<(f64, f64)>)],
+    labels: &[&str],
+) -> Result<(), Failure> {
+    let path = Path::new(RESULTS).join(file);
+    let root = SVGBackend::new(&path, (720, 420)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let points = || lines.iter().flat_map(|(_, points)| points);
+    let right = points().map(|point| point.0).fold(1.0, f64::max);
+    let top = points().map(|point| point.1).fold(0.0, f64::max);
+    let mut builder = ChartBuilder::on(&root);
+    builder
+        .caption(title, ("sans-serif", 20))
+        .margin(12)
+        .x_label_area_size(40)
+        .y_label_area_size(60);
+    let name = |place: &f64| {
+        let place = (0_u32..).zip(labels).find(|(at, _)| (*place - f64::from(*at)).abs() < 0.01);
+        place.map_or_else(String::new, |(_, label)| (*label).to_owned())
+    };
+    macro_rules! draw {
+        ($chart:expr, $names:expr) => {{
+            let mut chart = $chart;
+            let mut mesh = chart.configure_mesh();
+            mesh.x_desc(across).y_desc(up);
+            if $names {
+                mesh.x_labels(labels.len()).x_label_formatter(&name);
+            }
+            mesh.draw()?;
+            for (place, (label, points)) in lines.iter().enumerate() {
+                let color = Palette99::pick(place).to_rgba();
+                chart
+                    .draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(2)))?
+                    .label(label)
+                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color));
+            }
+            let mut legend = chart.configure_series_labels();
+            legend.position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.8));
+            legend.border_style(BLACK.mix(0.2)).draw()?;
+        }};
+    }
+    if labels.is_empty() {
+        draw!(builder.build_cartesian_2d(0.0..right * 1.05, 0.0..top * 1.1)?, false);
+    } else {
+        let bottom = points().map(|point| point.1).fold(top, f64::min).max(0.01);
+        draw!(builder.build_cartesian_2d(0.0..right, (bottom * 0.8..top * 1.5).log_scale())?, true);
+    }
+    root.present()?;
+    Ok(())
+}
