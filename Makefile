@@ -7,8 +7,8 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 CARGO := cargo
 SERVER := $(CARGO) run --quiet --locked --package reference-server --
-SCRIPTS := .ci/run ops/image/ready ops/postgres/logins scripts/external-types scripts/fuzz-stripe \
-	scripts/instructions scripts/native-stack scripts/run-tests scripts/smoke.sh scripts/throughput \
+SCRIPTS := .ci/run bench/peers/fastapi/run ops/image/ready ops/postgres/logins scripts/external-types \
+	scripts/fuzz-stripe scripts/instructions scripts/k6 scripts/measure scripts/native-stack scripts/run-tests scripts/smoke.sh scripts/throughput \
 	scripts/tools scripts/wait-ready scripts/with-services
 COMPOSE := docker compose --project-name $(or $(PROJECT_NAME),mt)
 
@@ -113,9 +113,38 @@ storm: ## webhooks while receivers, workers and Postgres are killed; ROUNDS=10 E
 ingest: ## how fast webhooks are stored and applied, against pgbench; ROUNDS=5
 	ROUNDS=$(or $(ROUNDS),5) scripts/with-services $(CARGO) bench --locked --package mt-bench --bench ingest
 
+.PHONY: k6
+k6: ## load at 1x, 5x and 10x, webhooks, and the knee; writes k6-results/ and scripts/report_metrics.md
+	scripts/k6
+
 .PHONY: bench
-bench: ## what decisions and layers cost; ARGS='--bench layers' for one
+bench: ## what decisions, layers, counts and requests cost, beside limits and a peer; ARGS='--bench layers' for one
+ifdef ARGS
 	$(CARGO) bench --locked --package mt-bench $(ARGS)
+else
+	$(CARGO) bench --locked --package mt-bench --bench decisions --bench layers
+	$(MAKE) limiter compare
+endif
+
+.PHONY: limiter
+limiter: ## counts in Redis beside redis-benchmark
+	scripts/with-services $(CARGO) run --quiet --locked --release --package mt-limiter-bench
+
+.PHONY: compare
+compare: ## the server beside pgbench, FastAPI and itself; needs wrk and Python; ARGS='--rounds 9'
+	scripts/measure compare $(ARGS)
+
+.PHONY: soak
+soak: ## ten minutes of full load, and whether memory grows; SECONDS=600
+	scripts/measure compare --only mt --soak $(or $(SECONDS),600)
+
+.PHONY: growth
+growth: ## what requests cost beside 1 to 10 000 other orgs and up to ten million tasks; takes a while
+	scripts/measure growth $(ARGS)
+
+.PHONY: scaling
+scaling: ## two processes behind HAProxy, one behind PgBouncer, a replica
+	scripts/measure scaling $(ARGS)
 
 .PHONY: throughput
 throughput: ## the guards on sockets, beside the bare frameworks; needs wrk; ARGS='15 3' for rounds and seconds

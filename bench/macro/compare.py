@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+"""The server beside its limits and a peer: `scripts/measure` starts what this needs.
+
+    compare.py [--rounds 5] [--seconds 3] [--connections 16] [--soak SECONDS] [--only WORD,…]
+
+Every round calls each of these for some seconds, one after the other, in an order that changes:
+
+    mt, mt again        the server with access remembered; the same one twice, which says what a ratio means
+    mt, not cached      the server as it is by default: access is read anew for each request
+    peer                FastAPI and asyncpg, held to the same behaviour first (bench/peers)
+    pgbench             the same statements, message for message, without a server
+    hello               a bare salvo, for what HTTP costs
+
+A round whose two "mt" are more than a tenth apart in pages is void for pages, and likewise for creates; both are
+said. It ends when there are enough valid rounds of each, or three times as many in all. Load is wrk's, on the same
+processors. Figures are medians (least to most) of the rounds, ratios are taken within a round.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+
+import processes
+import statements
+import world as worlds
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+
+class Wrk:
+    """Load on a server: one request over and over, on connections that are kept."""
+
+    def __init__(self, server, path, token, body, status, connections, scripts):
+        self.server = server
+        self.url = server.base + path
+        self.connections = connections
+        lines = [f"wrk.method = '{'POST' if body else 'GET'}'"]
+        if token:
+            lines.append(f"wrk.headers['authorization'] = 'Bearer {token}'")
+        if body:
+            lines += ["wrk.headers['content-type'] = 'application/json'", f"wrk.body = '{json.dumps(body)}'"]
+        lines += [
+            "local wrong = 0",
+            f"function response(status) if status ~= {status} then wrong = wrong + 1; print('wrong', status) end end",
+        ]
+        # Looking at each answer costs wrk time, so only a short run before the rounds does.
+        self.plain = scripts / f"{server.name}-{status}.lua".replace(" ", "-")
+        self.plain.write_text("\n".join(lines[:-2]) + "\n")
+        checked = scripts / "checked.lua"
+        checked.write_text("\n".join(lines) + "\n")
+        said = self.call(checked, 0.5)
+        if "wrong" in said or "Non-2xx" in said:
+            raise SystemExit(f"{self.url}: {said}")
+
+    def call(self, script, seconds):
+        command = ["wrk", "-t1", f"-c{self.connections}", f"-d{max(1, round(seconds))}s", "--latency"]
+        return subprocess.run([*command, "-s", script, self.url], capture_output=True, text=True, check=True).stdout
+
+    def run(self, seconds):
+        said = self.call(self.plain, seconds)
+        if "Non-2xx" in said or "Socket errors" in said:
+            raise SystemExit(f"{self.url}: {said}")
+        rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
+        quantile = {at: in_ms(*found) for at, *found in re.findall(r"(50|99)%\s+([\d.]+)(us|ms|s)", said)}
+        return {"rate": rate, "p50": quantile["50"], "p99": quantile["99"]}
+
+
+class Pgbench:
+    def __init__(self, url, script, connections):
+        self.server = None
+        self.command = ["pgbench", "-n", "-f", script, "-D", "ready=0", "-c", str(connections), "-j", "1", url]
+
+    def run(self, seconds):
+        said = subprocess.run(
+            [*self.command, "-T", str(max(1, round(seconds)))], capture_output=True, text=True, check=False
+        )
+        if said.returncode or "number of failed transactions: 0 " not in said.stdout:
+            raise SystemExit(f"pgbench: {said.stdout}{said.stderr}")
+        rate = float(re.search(r"tps = ([\d.]+)", said.stdout)[1])
+        return {"rate": rate, "p50": float(re.search(r"latency average = ([\d.]+)", said.stdout)[1])}
+
+
+def in_ms(number, unit):
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+
+
+def used(pids):
+    return sum(processes.cpu_seconds(pid) for pid in pids)
+
+
+def measured(load, seconds, postgres):
+    """A run, with what the processes used for each request, in microseconds of processor time."""
+    pids = {"postgres": [postgres]} | ({"server": load.server.pids} if load.server else {})
+    before = {name: used(some) for name, some in pids.items()}
+    began = time.monotonic()
+    found = load.run(seconds)
+    requests = found["rate"] * (time.monotonic() - began)
+    for name, some in pids.items():
+        found[f"{name}_us"] = (used(some) - before[name]) / requests * 1e6
+    return found
+
+
+def started(options, log):
+    """The servers of the run; all on the database that the stack's server has migrated."""
+    stack = dict(
+        line.split("=", 1)
+        for file in (ROOT / "ops/stack.env", HERE / "stack.env")
+        for line in file.read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    own = {"PATH": os.environ["PATH"], "HOME": str(log), "MAIL_FROM": stack["MAIL_FROM"]} | stack
+    own |= {name: os.environ[name] for name in ("DATABASE_URL", "STRIPE_WEBHOOK_SECRET", "ADMIN_TOKEN")}
+    own |= {"REDIS_URL": os.environ["MT_TEST_REDIS_URL"], "APP_HOST": "127.0.0.1"}
+    serve = [os.environ["MT_SERVER"], "serve"]
+    cached = own | {"ACCESS_CACHE_SECONDS": "60"}
+    python = own | {"WORKERS": "2", "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))}
+    wanted = {
+        "mt": lambda: processes.Server("mt", serve, cached, log / "mt.log"),
+        "mt, not cached": lambda: processes.Server("mt, not cached", serve, own, log / "anew.log"),
+        "peer": lambda: processes.Server("peer", [ROOT / "bench/peers/fastapi/run"], python, log / "peer.log"),
+    }
+    return own, {name: start() for name, start in wanted.items() if name in options.only}
+
+
+def overheard(own, world, log):
+    """What `mt` says to Postgres for a list and for a create, as scripts for pgbench."""
+    url = urllib.parse.urlsplit(own["DATABASE_URL"])
+    relay = statements.Relay(url.hostname, url.port)
+    through = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{relay.port}", query="sslmode=disable")
+    env = own | {"DATABASE_URL": through.geturl(), "DATABASE_MAX_CONNECTIONS": "1", "ACCESS_CACHE_SECONDS": "60"}
+    server = processes.Server("overheard", [os.environ["MT_SERVER"], "serve"], env, log / "overheard.log")
+    client = worlds.Client(server.base, world.token)
+    time.sleep(1)  # until word of changes is listened for, and access is remembered
+    heard = statements.Statements(relay)
+    made = {"title": "Made under load"}
+    scripts = {}
+    for name, request in (
+        ("list", lambda: client.send(200, "GET", world.list_path)),
+        ("create", lambda: client.send(201, "POST", world.create_path, made)),
+    ):
+        messages = heard.of(request, world.org)
+        scripts[name] = log / f"{name}.sql"
+        scripts[name].write_text(heard.script(messages))
+        print(f"{name}: {len(messages)} message(s) to Postgres", file=sys.stderr)
+    server.stop()
+    return scripts
+
+
+def loads(options, servers, own, world, log):
+    found = {}
+    created = {"title": "Made under load"}
+    for name, server in servers.items():
+        if server.name == "hello":
+            continue
+        pair = (
+            Wrk(server, world.list_path, world.token, None, 200, options.connections, log),
+            Wrk(server, world.create_path, world.token, created, 201, options.connections, log),
+        )
+        found["list", name], found["create", name] = pair
+    if "mt" in servers:
+        found["list", "mt again"], found["create", "mt again"] = found["list", "mt"], found["create", "mt"]
+    if "pgbench" in options.only:
+        for name, script in overheard(own, world, log).items():
+            found[name, "pgbench"] = Pgbench(own["DATABASE_URL"], str(script), options.connections)
+    return found
+
+
+def rounds(options, found, postgres):
+    """Of each kind of request the valid rounds, and how many rounds there were in all."""
+    valid, all_of_them = {"list": [], "create": []}, 0
+    names = list(found)
+    while all_of_them < 3 * options.rounds and any(len(some) < options.rounds for some in valid.values()):
+        place = all_of_them % len(names)
+        order = names[place:] + names[:place]
+        measures = {name: measured(found[name], options.seconds, postgres) for name in order}
+        all_of_them += 1
+        for what, some in valid.items():
+            pair = measures[what, "mt again"]["rate"] / measures[what, "mt"]["rate"]
+            if 0.9 <= pair <= 1.1:
+                some.append(measures)
+            rates = ", ".join(f"{who} {one['rate']:.0f}" for (kind, who), one in measures.items() if kind == what)
+            print(f"{what}: A/A {pair:.2f}{'' if 0.9 <= pair <= 1.1 else ', void'}: {rates}", file=sys.stderr)
+    return valid, all_of_them
+
+
+def spread(values, digits=0):
+    values = sorted(values)
+    return f"{values[len(values) // 2]:.{digits}f} ({values[0]:.{digits}f}–{values[-1]:.{digits}f})"
+
+
+def report(valid, all_of_them):
+    for what, rounds_of_it in valid.items():
+        print(f"\n{what}: {len(rounds_of_it)} valid rounds of {all_of_them}\n")
+        if not rounds_of_it:
+            continue
+        print(f"| {what} | server CPU µs | Postgres CPU µs | requests/s | p50 ms | p99 ms | rate, mt = 1 |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
+        for kind, who in rounds_of_it[0]:
+            if kind != what:
+                continue
+            each = [measures[what, who] for measures in rounds_of_it]
+            cells = [
+                spread([one[name] for one in each], digits) if name in each[0] else ""
+                for name, digits in (("server_us", 0), ("postgres_us", 0), ("rate", 0), ("p50", 2), ("p99", 2))
+            ]
+            ratio = [one["rate"] / measures[what, "mt"]["rate"] for one, measures in zip(each, rounds_of_it)]
+            print(f"| {who} | {' | '.join(cells)} | {spread(ratio, 2)} |")
+        for other in ("peer", "pgbench"):
+            if (what, other) in rounds_of_it[0]:
+                each = [m[what, "mt"]["rate"] / m[what, other]["rate"] for m in rounds_of_it]
+                print(f"\n{what}: mt / {other} in requests a second: {spread(each, 2)}", end="")
+        if (what, "peer") in rounds_of_it[0]:
+            each = [m[what, "peer"]["server_us"] / m[what, "mt"]["server_us"] for m in rounds_of_it]
+            print(f"\n{what}: peer / mt in server CPU a request: {spread(each, 1)}", end="")
+        print()
+
+
+def soak(load, seconds, postgres):
+    """Full load for so long, and how resident memory grows meanwhile: the slope after the first fifth."""
+    points, began = [], time.monotonic()
+    idle = processes.resident_mb(load.server.pid)
+    while time.monotonic() - began < seconds:
+        load.run(9)
+        points.append((time.monotonic() - began, processes.resident_mb(load.server.pid)))
+    steady = points[len(points) // 5 :]
+    mean = [sum(values) / len(steady) for values in zip(*steady)]
+    slope = sum((t - mean[0]) * (mb - mean[1]) for t, mb in steady) / sum((t - mean[0]) ** 2 for t, _ in steady)
+    print(f"\nidle {idle:.1f} MB, after {points[0][0]:.0f} s of load {points[0][1]:.1f} MB, ", end="")
+    print(f"after {points[-1][0]:.0f} s {points[-1][1]:.1f} MB; slope {slope * 600:+.2f} MB in ten minutes")
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--soak", type=float, default=0)
+    parser.add_argument("--only", default="mt,mt not cached,peer,pgbench")
+    parser.add_argument("--json", type=pathlib.Path)
+    options = parser.parse_args()
+    options.only = [name.replace("mt not", "mt, not") for name in options.only.split(",")]
+    log = pathlib.Path(tempfile.mkdtemp(prefix="mt-compare."))
+    postgres = processes.listener_of(urllib.parse.urlsplit(os.environ["DATABASE_URL"]).port)
+    own, servers = started(options, log)
+    try:
+        for name, server in servers.items():
+            print(f"{name}: {processes.resident_mb(server.pid):.1f} MB resident at rest", file=sys.stderr)
+        world = worlds.make(servers["mt"].base)
+        if "peer" in servers:
+            behaves = [ROOT / "bench/peers/behaviour.py", "--setup", servers["mt, not cached"].base, "--check"]
+            subprocess.run([*behaves, *(server.base for server in servers.values())], env=own, check=True, stdout=sys.stderr)
+        found = loads(options, servers, own, world, log)
+        if options.soak:
+            return soak(found["list", "mt"], options.soak, postgres)
+        valid, all_of_them = rounds(options, found, postgres)
+        print(f"{os.cpu_count()} processors, {platform.machine()}; {options.seconds:g} s each, {options.connections} connections")
+        report(valid, all_of_them)
+        for name, server in servers.items():
+            print(f"{name}: {processes.resident_mb(server.pid):.1f} MB resident after it")
+        if options.json:
+            plain = {
+                kind: [{f"{what} {who}": one for (what, who), one in m.items()} for m in some]
+                for kind, some in valid.items()
+            }
+            options.json.write_text(json.dumps(plain, indent=1))
+    finally:
+        for server in servers.values():
+            server.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""What a request costs beside more and more of others' data: `scripts/growth` starts what this needs.
+
+    growth.py [--seconds 4] [--most 10000000] [--events 1000000]
+
+One org and its thousand tasks stay what they are, while other orgs and their tasks are added, straight into
+the database. Of each size it says what a page of tasks and a create cost in processor time; then what a
+webhook costs beside an empty and a full ledger, and what a key of the limiter takes in Redis.
+"""
+
+import argparse
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+
+import compare
+import processes
+import world as worlds
+
+
+def psql(sql):
+    """As a superuser, on the server's database; what it says, without frills."""
+    url = urllib.parse.urlsplit(os.environ["MT_TEST_DATABASE_URL"])._replace(path="/mt").geturl()
+    said = subprocess.run(["psql", "-qAtX", "-v", "ON_ERROR_STOP=1", url], input=sql, capture_output=True, text=True)
+    if said.returncode:
+        raise SystemExit(said.stderr)
+    return said.stdout.strip()
+
+
+def others(orgs, tasks):
+    """Until there are so many orgs and tasks beside ours, the tasks spread evenly over the orgs."""
+    have = int(psql("select count(*) from mt.tenants where name = 'Other'"))
+    if orgs > have:
+        psql(
+            f"with made as (insert into mt.tenants (id, name, plan, subscription_status) "
+            f"select gen_random_uuid(), 'Other', 'pro', 'active' from generate_series(1, {orgs - have}) returning id), "
+            "people as (insert into mt.users (id, email) select id, id || '@example.org' from made), "
+            "members as (insert into mt.memberships (tenant_id, principal_id, role, is_owner) "
+            "select id, id, 'owner', true from made) "
+            "insert into app.projects (tenant_id, id, name) select id, id, 'One' from made"
+        )
+    have = int(psql("select count(*) from app.tasks t join mt.tenants o on o.id = t.tenant_id where o.name = 'Other'"))
+    # What is measured is reading; checking each row's keys while they are made would take an hour.
+    psql(
+        "set session_replication_role = replica; "
+        "insert into app.tasks (tenant_id, id, project_id, title, created_by) "
+        f"select o.id, gen_random_uuid(), o.id, 'Task ' || n, o.id from generate_series(1, {tasks - have}) n "
+        "join (select id, row_number() over () - 1 as place, count(*) over () as all from mt.tenants where name = 'Other') o "
+        "on o.place = n % o.all"
+    )
+    psql("vacuum analyze app.tasks, app.projects, mt.tenants, mt.memberships, mt.users")
+
+
+def events(number):
+    """Events of the past, applied, until there are so many."""
+    have = int(psql("select count(*) from mt.webhook_events"))
+    if number > have:
+        psql(
+            "insert into mt.webhook_events (id, provider, event_id, type, body, status, processed_at, received_at) "
+            "select gen_random_uuid(), 'stripe', 'evt_old_' || n, 'customer.subscription.updated', '{}', 'processed', "
+            f"now() - interval '1 day', now() - interval '1 day' from generate_series({have + 1}, {number}) n"
+        )
+        psql("vacuum analyze mt.webhook_events")
+
+
+class Deliveries:
+    """Signed events that are new, from a few connections. Its own processor time is not counted."""
+
+    def __init__(self, server, customer):
+        self.server, self.customer, self.lock, self.next = server, customer, threading.Lock(), 0
+
+    def deliver(self, until, done):
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+        while time.monotonic() < until:
+            with self.lock:
+                self.next += 1
+            now = int(time.time())
+            subscription = {
+                "id": "sub_growth", "object": "subscription", "customer": self.customer, "status": "active",
+                "created": now, "cancel_at_period_end": False,
+                "items": {"object": "list", "has_more": False, "data": [
+                    {"price": {"id": "price_pro", "object": "price"}, "quantity": 1,
+                     "current_period_start": now, "current_period_end": now + 2592000}]},
+            }
+            event = {
+                "id": f"evt_{time.monotonic_ns()}_{self.next}", "object": "event", "type": "customer.subscription.updated",
+                "api_version": "2026-10-28.endive", "created": now, "livemode": False, "pending_webhooks": 1,
+                "data": {"object": subscription},
+            }
+            body = json.dumps(event)
+            secret = os.environ["STRIPE_WEBHOOK_SECRET"].encode()
+            signature = hmac.new(secret, f"{now}.{body}".encode(), hashlib.sha256).hexdigest()
+            headers = {"content-type": "application/json", "stripe-signature": f"t={now},v1={signature}"}
+            connection.request("POST", "/webhooks/stripe", body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            if answer.status != 200:
+                raise SystemExit(f"webhook: {answer.status} {content}")
+            done.append(1)
+
+    def run(self, seconds):
+        done, until = [], time.monotonic() + seconds
+        threads = [threading.Thread(target=self.deliver, args=(until, done)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return {"rate": len(done) / seconds, "p50": 0}
+
+
+def medians(load, options, postgres):
+    runs = sorted((compare.measured(load, options.seconds, postgres) for _ in range(3)), key=lambda run: run["postgres_us"])
+    return runs[1]
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--most", type=int, default=10_000_000)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    options = parser.parse_args()
+    options.only = ["mt"]
+    log = pathlib.Path(tempfile.mkdtemp(prefix="mt-growth."))
+    postgres = processes.listener_of(urllib.parse.urlsplit(os.environ["DATABASE_URL"]).port)
+    own, servers = compare.started(options, log)
+    server = servers["mt"]
+    try:
+        world = worlds.make(server.base)
+        read, create = (
+            compare.Wrk(server, path, world.token, body, status, options.connections, log)
+            for path, body, status in (
+                (world.list_path, None, 200), (world.create_path, {"title": "Made under load"}, 201)
+            )
+        )
+        print("| other orgs | other tasks | page of 20: server CPU µs | Postgres CPU µs | create: server CPU µs | Postgres CPU µs |")
+        print("| --- | --- | --- | --- | --- | --- |")
+        for orgs, tasks in ((1, 1_000), (100, 100_000), (10_000, 10_000_000)):
+            tasks = min(tasks, options.most)
+            others(orgs, tasks)
+            read.run(1), create.run(1)
+            cells = [medians(load, options, postgres) for load in (read, create)]
+            figures = " | ".join(f"{one['server_us']:.0f} | {one['postgres_us']:.0f}" for one in cells)
+            print(f"| {orgs} | {tasks} | {figures} |", flush=True)
+        client = worlds.Client(server.base, world.token)
+        customer = client.send(200, "POST", f"/orgs/{world.org}/billing/customer")["customer_id"]
+        deliveries = Deliveries(server, customer)
+        print("\n| events in the ledger | webhook: server CPU µs | Postgres CPU µs | a second |\n| --- | --- | --- | --- |")
+        for number in (0, options.events):
+            events(number)
+            deliveries.run(1)
+            one = medians(deliveries, options, postgres)
+            print(f"| {number} | {one['server_us']:.0f} | {one['postgres_us']:.0f} | {one['rate']:.0f} |", flush=True)
+        size = psql("select pg_size_pretty(pg_total_relation_size('mt.webhook_events'))")
+        print(f"\nThe ledger takes {size} then.")
+        redis = ["redis-cli", "-u", os.environ["MT_TEST_REDIS_URL"]]
+        keys = subprocess.run([*redis, "--scan"], capture_output=True, text=True, check=True).stdout.split()
+        for key in keys[:3]:
+            took = subprocess.run([*redis, "memory", "usage", key], capture_output=True, text=True, check=True).stdout
+            print(f"A key of the limiter, `{key}`, takes {took.strip()} bytes in Redis.")
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

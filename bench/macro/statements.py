@@ -1,0 +1,108 @@
+"""What a server says to Postgres for one request, overheard, as a script for pgbench."""
+
+import re
+import socket
+import struct
+import threading
+
+# An id of now, as the server makes them: time first, so that indexes grow at their end.
+ID = (
+    "(lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0') "
+    "|| substr(md5(random()::text), 1, 20))::uuid"
+)
+
+
+class Relay:
+    """A door to Postgres that notes every simple message."""
+
+    def __init__(self, host, port):
+        self.server = (host, port)
+        self.heard = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            client, _ = self.listener.accept()
+            server = socket.create_connection(self.server)
+            for one in (client, server):
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self.requests, args=(client, server), daemon=True).start()
+            threading.Thread(target=self.answers, args=(server, client), daemon=True).start()
+
+    def requests(self, client, server):
+        stream = client.makefile("rb")
+        kind = b""  # the first message has none
+        while True:
+            head = stream.read(4)
+            if len(head) < 4:
+                return server.close()
+            body = stream.read(struct.unpack("!I", head)[0] - 4)
+            if kind == b"Q":
+                self.heard.append(body[:-1].decode())
+            elif kind in (b"P", b"B"):
+                self.heard.append(None)
+            server.sendall(kind + head + body)
+            kind = stream.read(1)
+            if not kind:
+                return server.close()
+
+    @staticmethod
+    def answers(server, client):
+        try:
+            while data := server.recv(65536):
+                client.sendall(data)
+        except OSError:
+            pass  # either has hung up
+        client.close()
+
+
+class Statements:
+    """Collects what is prepared, and makes scripts of what is said."""
+
+    def __init__(self, relay):
+        self.relay, self.prepared = relay, {}
+
+    def of(self, request, about):
+        """The messages about `about` that a request sends, once its statements are prepared."""
+        request()
+        self.learn()
+        # A worker may come in between, with statements of its own; it rests for a second then.
+        for _ in range(5):
+            self.relay.heard.clear()
+            request()
+            heard = list(self.relay.heard)
+            if None not in heard:
+                # A message that says nothing of the org is a worker's.
+                return [said for said in heard if about in said]
+        raise SystemExit("a statement goes by itself, so pgbench could not say the same")
+
+    def learn(self):
+        for said in filter(None, self.relay.heard):
+            for name, types, sql in re.findall(r"prepare (mt_\d+)(\([^)]*\))? as (.*?); execute \1\b", said, re.S):
+                self.prepared[name] = f"prepare {name}{types} as {sql}"
+
+    def script(self, messages):
+        used = sorted({name for said in messages for name in re.findall(r"execute (mt_\d+)", said)})
+        prepare = ["begin", "set local role mt_app", *(self.prepared[name] for name in used), "commit"]
+        lines = [r"\if :ready = 0", message(prepare), r"\set ready 1", r"\endif"]
+        lines += [message(map(self.anew, split(said))) for said in messages]
+        return "\n".join(lines) + "\n"
+
+    def anew(self, statement):
+        """The same with an id of its own where a row is made: the second value of an insert is its id."""
+        name = re.match(r"execute (mt_\d+)\(", statement)
+        if not name or " as insert into" not in self.prepared[name[1]]:
+            return statement
+        return re.sub(r"(\('[0-9a-f-]{36}', )'[0-9a-f-]{36}'", rf"\1{ID}", statement, count=1)
+
+
+def message(statements):
+    """Statements as one message: in pgbench a backslash keeps a semicolon from ending it."""
+    joined = " \\; ".join(" ".join(statement.split()) for statement in statements)
+    return joined + ";"
+
+
+def split(said):
+    return said.split("; ")
