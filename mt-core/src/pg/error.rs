@@ -54,7 +54,8 @@ fn is_transient_code(code: &str) -> bool {
         "53", // insufficient resources: connections, memory, disk
         "58", // system error
     ];
-    const CODES: [&str; 7] = [
+    const CODES: [&str; 8] = [
+        "0A000", // a write on a standby; a plan whose columns a migration has changed
         "25006", // read-only transaction: a standby, or a fail-over under way
         "25P03", // idle in transaction for too long
         "55P03", // lock not available: lock_timeout
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn sorts_by_what_can_be_done() {
-        for code in ["08006", "40P01", "53300", "55P03", "57014", "57P01", "25006"] {
+        for code in ["08006", "0A000", "40P01", "53300", "55P03", "57014", "57P01", "25006"] {
             assert!(is_transient_code(code), "{code}");
         }
         for code in ["23505", "42501", "22P02", "42P01", "25P02"] {
