@@ -8,8 +8,8 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 CARGO := cargo
 SERVER := $(CARGO) run --quiet --locked --package reference-server --
 SCRIPTS := .ci/run bench/peers/fastapi/run ops/image/ready ops/postgres/logins scripts/external-types \
-	scripts/fuzz-stripe scripts/instructions scripts/k6 scripts/measure scripts/native-stack scripts/run-tests scripts/smoke.sh scripts/throughput \
-	scripts/tools scripts/wait-ready scripts/with-services
+	scripts/fuzz-stripe scripts/instructions scripts/k6 scripts/measure scripts/native-stack scripts/run-tests \
+	scripts/smoke.sh scripts/throughput scripts/tools scripts/wait-ready scripts/with-services
 COMPOSE := docker compose --project-name $(or $(PROJECT_NAME),mt)
 
 .PHONY: help

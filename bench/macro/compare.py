@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The server beside its limits and a peer: `scripts/measure` starts what this needs.
+"""The server beside its limits and a peer: `scripts/measure compare` starts what this needs.
 
     compare.py [--rounds 5] [--seconds 3] [--connections 16] [--soak SECONDS] [--only WORD,…]
 
@@ -9,7 +9,6 @@ Every round calls each of these for some seconds, one after the other, in an ord
     mt, not cached      the server as it is by default: access is read anew for each request
     peer                FastAPI and asyncpg, held to the same behaviour first (bench/peers)
     pgbench             the same statements, message for message, without a server
-    hello               a bare salvo, for what HTTP costs
 
 A round whose two "mt" are more than a tenth apart in pages is void for pages, and likewise for creates; both are
 said. It ends when there are enough valid rounds of each, or three times as many in all. Load is wrk's, on the same
@@ -159,8 +158,6 @@ def loads(options, servers, own, world, log):
     found = {}
     created = {"title": "Made under load"}
     for name, server in servers.items():
-        if server.name == "hello":
-            continue
         pair = (
             Wrk(server, world.list_path, world.token, None, 200, options.connections, log),
             Wrk(server, world.create_path, world.token, created, 201, options.connections, log),

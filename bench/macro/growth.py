@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a request costs beside more and more of others' data: `scripts/growth` starts what this needs.
+"""What a request costs beside more and more of others' data: `scripts/measure growth` starts what this needs.
 
     growth.py [--seconds 4] [--most 10000000] [--events 1000000]
 

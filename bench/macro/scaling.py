@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Past one process: `scripts/scaling` starts what this needs.
+"""Past one process: `scripts/measure scaling` starts what this needs.
 
     scaling.py [--rounds 5] [--seconds 3] [--connections 16]
 
