@@ -9,7 +9,6 @@ use sqlx::postgres::PgRow;
 use super::cap::{self, CapReached, Resource, Room};
 use super::message::Message;
 use super::open_tx::{End, OpenTx};
-
 use super::opening::{self, Count, Found, Locks};
 use super::query::Query;
 use super::tenant_tx::{Exclusive, TenantTx};

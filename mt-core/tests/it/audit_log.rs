@@ -15,6 +15,7 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use uuid::Uuid;
 
 use crate::model::{Acme, Leave, Manage, NotesRead, NotesWrite, Role, SETUP, Seats, World, email};
+use crate::round_trips::{prepared, spelled_out};
 
 const NOTE_CHANGED: Action = Action::new("note.changed", "note");
 
@@ -190,11 +191,12 @@ async fn an_entry_costs_no_round_trip_and_names_its_request() {
         tx.commit().await.unwrap();
     };
     work().await;
-    drop(relay.take_round_trips());
+    let prepared = prepared(&relay.take_round_trips());
     in_request("request-1", work()).await;
     let trips = relay.take_round_trips();
     assert_eq!(trips.len(), 3, "{trips:#?}");
-    assert!(trips[2].starts_with("execute mt_") && trips[2].ends_with("; commit"), "{trips:#?}");
+    let last = spelled_out(&trips[2], &prepared);
+    assert!(last.starts_with("insert into mt.audit_log") && last.ends_with("; commit"), "{last}");
     let requests: Vec<_> =
         log(&world, tenant, owner).await.into_iter().map(|line| line.request_id).collect();
     assert_eq!(requests, [None, None, Some("request-1".to_owned())]);

@@ -65,10 +65,10 @@ async fn cancelling_anywhere_leaks_no_tenant_and_loses_no_write() {
     let (b, of_b) = tenant_with_note(&world, "b").await;
     let access = world.access(a, of_a).await;
     let (mut dropped, mut finished, mut acknowledged) = (0, 0, 1);
-    for polls in 0..400 {
+    for polls in 0..1200 {
         let tenants = world.tenants.clone();
         let grant = access.authorize::<NotesWrite>().unwrap();
-        let was_dropped = cancelled_after(polls % 5, async move {
+        let was_dropped = cancelled_after(polls % 16, async move {
             let mut tx = tenants.begin(grant).await.unwrap();
             assert_eq!(all_notes(&mut tx).await, ["canary of a"]);
             tx.commit().await.unwrap();
