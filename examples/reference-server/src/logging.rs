@@ -46,11 +46,17 @@ where
         true => LogFormat::Pretty,
         false => LogFormat::Json,
     });
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     match format {
         // Escape codes in a pipe or a file help nobody.
-        LogFormat::Pretty => lines.with_ansi(is_terminal).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Pretty => {
+            tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(is_terminal).boxed()
+        }
+        // Not tracing-subscriber's own: it reads back what it has written of a span whenever it writes more.
+        LogFormat::Json => json_subscriber::fmt::layer()
+            .with_writer(io::stderr)
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
     }
 }
 
