@@ -22,6 +22,9 @@ macro_rules! columns {
     };
 }
 
+/// One row if the org has the project, or none.
+const IS_THERE: &str = "select 1 from app.projects where tenant_id = $1 and id = $2";
+
 /// A project of an org, as stored and as shown.
 #[derive(Clone, Debug, FromRow, Serialize, ToSchema)]
 pub struct Project {
@@ -78,9 +81,7 @@ impl Project {
 
     /// Whether the org has the project that tasks are asked of: one row, or none.
     pub(crate) fn find_for_tasks(tenant: TenantId, id: Uuid) -> Query<TasksRead> {
-        Query::new("select 1 from app.projects where tenant_id = $1 and id = $2")
-            .bind(tenant.as_uuid())
-            .bind(id)
+        Query::new(IS_THERE).bind(tenant.as_uuid()).bind(id)
     }
 
     /// One project to be changed, if the org has it, held until the transaction ends so that what was
@@ -142,12 +143,11 @@ impl Project {
         id: Uuid,
     ) -> Result<bool, PgError> {
         let tenant = tx.tenant().as_uuid();
-        let found: Option<i32> =
-            sqlx::query_scalar("select 1 from app.projects where tenant_id = $1 and id = $2")
-                .bind(tenant)
-                .bind(id)
-                .fetch_optional(tx.unrecorded::<TasksCreate>())
-                .await?;
+        let found: Option<i32> = sqlx::query_scalar(IS_THERE)
+            .bind(tenant)
+            .bind(id)
+            .fetch_optional(tx.unrecorded::<TasksCreate>())
+            .await?;
         Ok(found.is_some())
     }
 }
