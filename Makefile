@@ -128,7 +128,7 @@ endif
 
 .PHONY: limiter
 limiter: ## counts in Redis beside redis-benchmark
-	scripts/with-services $(CARGO) run --quiet --locked --release --package mt-limiter-bench
+	scripts/with-services $(CARGO) run --quiet --locked --profile bench --package mt-limiter-bench
 
 .PHONY: compare
 compare: ## the server beside pgbench, FastAPI and itself; needs wrk and Python; ARGS='--rounds 9'
@@ -145,6 +145,10 @@ growth: ## what requests cost beside 1 to 10 000 other orgs and up to ten millio
 .PHONY: scaling
 scaling: ## two processes behind HAProxy, one behind PgBouncer, a replica
 	scripts/measure scaling $(ARGS)
+
+.PHONY: profile
+profile: ## where the server's processor time goes; needs perf and wrk; ARGS='create --svg graph.svg'
+	scripts/measure profile $(ARGS)
 
 .PHONY: throughput
 throughput: ## the guards on sockets, beside the bare frameworks; needs wrk; ARGS='15 3' for rounds and seconds

@@ -4,7 +4,7 @@
 //! them one after the other from the second, in rounds of changing order. Of each variant it prints the
 //! requests a second and the processor time a request, and both as ratios to the bare framework in the
 //! same round. Hyper is there twice, bare both times: how far these two are apart says what a ratio
-//! means. `throughput serve FRAMEWORK VARIANT` is one of those processes.
+//! means. `throughput serve FRAMEWORK VARIANT` is one of those processes, at `PORT` if that is set.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
@@ -60,7 +60,8 @@ fn main() -> Result<(), Failure> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn serve(framework: &str, variant: &str) -> Result<(), Failure> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let port = std::env::var("PORT").unwrap_or_else(|_| "0".to_owned());
+    let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     match (framework, variant) {
         ("hyper", "guarded") => {
             let service = ServiceBuilder::new().layer(GuardLayer::new(all()));
@@ -82,7 +83,8 @@ async fn serve(framework: &str, variant: &str) -> Result<(), Failure> {
                 _ => router.hoop(SalvoGuard::new(all())),
             };
             drop(listener);
-            let acceptor = salvo::conn::tcp::TcpListener::new("127.0.0.1:0").bind().await;
+            let address = format!("127.0.0.1:{port}");
+            let acceptor = salvo::conn::tcp::TcpListener::new(address).bind().await;
             let address = acceptor.holdings()[0].local_addr.clone().into_std();
             println!("{}", address.ok_or("no address")?);
             salvo::Server::new(acceptor).serve(router.get(hello)).await;

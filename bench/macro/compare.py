@@ -9,10 +9,14 @@ Every round calls each of these for some seconds, one after the other, in an ord
     mt, not cached      the server as it is by default: access is read anew for each request
     peer                FastAPI and asyncpg, held to the same behaviour first (bench/peers)
     pgbench             the same statements, message for message, without a server
+    hello               salvo with one route that answers five bytes: what HTTP alone costs
 
 A round whose two "mt" are more than a tenth apart in pages is void for pages, and likewise for creates; both are
 said. It ends when there are enough valid rounds of each, or three times as many in all. Load is wrk's, on the same
 processors. Figures are medians (least to most) of the rounds, ratios are taken within a round.
+
+Then oha, and pgbench beside it, send seven tenths of the requests that "mt" kept up with, at their times whether
+earlier ones are answered or not, and each latency counts from the time at which its request was due.
 """
 
 import argparse
@@ -33,6 +37,8 @@ import world as worlds
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+HELLO_PATH = "/orgs/any/tasks"
+CREATED = {"title": "Made under load"}
 
 
 class Wrk:
@@ -73,6 +79,26 @@ class Wrk:
         return {"rate": rate, "p50": quantile["50"], "p99": quantile["99"]}
 
 
+class Paced:
+    """So many requests a second, whether earlier ones are answered or not."""
+
+    def __init__(self, url, token, body, connections):
+        self.command = ["oha", "--no-tui", "--output-format", "json", "--latency-correction", "-c", str(connections)]
+        self.command += ["-H", f"authorization: Bearer {token}"]
+        if body:
+            self.command += ["-m", "POST", "-T", "application/json", "-d", json.dumps(body)]
+        self.url = url
+
+    def run(self, rate, seconds):
+        command = [*self.command, "-q", str(round(rate)), "-z", f"{seconds}s", self.url]
+        said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        refused = {status for status in said["statusCodeDistribution"] if status not in ("200", "201")}
+        if refused or said["summary"]["successRate"] < 1:
+            raise SystemExit(f"{self.url}: {said['statusCodeDistribution']} {said['errorDistribution']}")
+        quantile = said["latencyPercentiles"]
+        return {"p50": quantile["p50"] * 1000, "p99": quantile["p99"] * 1000, "rate": said["summary"]["requestsPerSec"]}
+
+
 class Pgbench:
     def __init__(self, url, script, connections):
         self.server = None
@@ -86,6 +112,23 @@ class Pgbench:
             raise SystemExit(f"pgbench: {said.stdout}{said.stderr}")
         rate = float(re.search(r"tps = ([\d.]+)", said.stdout)[1])
         return {"rate": rate, "p50": float(re.search(r"latency average = ([\d.]+)", said.stdout)[1])}
+
+
+class PacedPgbench:
+    """The same without a server."""
+
+    def __init__(self, load, log):
+        self.command = [*load.command[:-1], "-l", f"--log-prefix={log / 'paced'}", load.command[-1]]
+        self.log = log
+
+    def run(self, rate, seconds):
+        subprocess.run([*self.command, "-R", str(round(rate)), "-T", str(seconds)], capture_output=True, check=True)
+        took = []
+        for file in self.log.glob("paced.*"):
+            took += [int(line.split()[2]) / 1000 for line in file.read_text().splitlines()]
+            file.unlink()
+        took.sort()
+        return {"p50": took[len(took) // 2], "p99": took[len(took) * 99 // 100], "rate": len(took) / seconds}
 
 
 def in_ms(number, unit):
@@ -120,12 +163,14 @@ def started(options, log):
     own |= {name: os.environ[name] for name in ("DATABASE_URL", "STRIPE_WEBHOOK_SECRET", "ADMIN_TOKEN")}
     own |= {"REDIS_URL": os.environ["MT_TEST_REDIS_URL"], "APP_HOST": "127.0.0.1"}
     serve = [os.environ["MT_SERVER"], "serve"]
+    hello = [os.environ.get("MT_HELLO"), "serve", "salvo", "bare"]
     cached = own | {"ACCESS_CACHE_SECONDS": "60"}
     python = own | {"WORKERS": "2", "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))}
     wanted = {
         "mt": lambda: processes.Server("mt", serve, cached, log / "mt.log"),
         "mt, not cached": lambda: processes.Server("mt, not cached", serve, own, log / "anew.log"),
         "peer": lambda: processes.Server("peer", [ROOT / "bench/peers/fastapi/run"], python, log / "peer.log"),
+        "hello": lambda: processes.Server("hello", hello, own, log / "hello.log", health=HELLO_PATH),
     }
     return own, {name: start() for name, start in wanted.items() if name in options.only}
 
@@ -140,11 +185,10 @@ def overheard(own, world, log):
     client = worlds.Client(server.base, world.token)
     time.sleep(1)  # until word of changes is listened for, and access is remembered
     heard = statements.Statements(relay)
-    made = {"title": "Made under load"}
     scripts = {}
     for name, request in (
         ("list", lambda: client.send(200, "GET", world.list_path)),
-        ("create", lambda: client.send(201, "POST", world.create_path, made)),
+        ("create", lambda: client.send(201, "POST", world.create_path, CREATED)),
     ):
         messages = heard.of(request, world.org)
         scripts[name] = log / f"{name}.sql"
@@ -154,15 +198,20 @@ def overheard(own, world, log):
     return scripts
 
 
+def load_on(server, what, world, connections, scripts):
+    """Pages of tasks ("list"), or tasks that are made ("create")."""
+    path, body, status = {"list": (world.list_path, None, 200), "create": (world.create_path, CREATED, 201)}[what]
+    return Wrk(server, path, world.token, body, status, connections, scripts)
+
+
 def loads(options, servers, own, world, log):
     found = {}
-    created = {"title": "Made under load"}
     for name, server in servers.items():
-        pair = (
-            Wrk(server, world.list_path, world.token, None, 200, options.connections, log),
-            Wrk(server, world.create_path, world.token, created, 201, options.connections, log),
-        )
-        found["list", name], found["create", name] = pair
+        if name == "hello":
+            found["list", name] = Wrk(server, HELLO_PATH, None, None, 200, options.connections, log)
+            continue
+        for what in ("list", "create"):
+            found[what, name] = load_on(server, what, world, options.connections, log)
     if "mt" in servers:
         found["list", "mt again"], found["create", "mt again"] = found["list", "mt"], found["create", "mt"]
     if "pgbench" in options.only:
@@ -211,7 +260,7 @@ def report(valid, all_of_them):
             ]
             ratio = [one["rate"] / measures[what, "mt"]["rate"] for one, measures in zip(each, rounds_of_it)]
             print(f"| {who} | {' | '.join(cells)} | {spread(ratio, 2)} |")
-        for other in ("peer", "pgbench"):
+        for other in ("peer", "pgbench", "hello"):
             if (what, other) in rounds_of_it[0]:
                 each = [m[what, "mt"]["rate"] / m[what, other]["rate"] for m in rounds_of_it]
                 print(f"\n{what}: mt / {other} in requests a second: {spread(each, 2)}", end="")
@@ -219,6 +268,25 @@ def report(valid, all_of_them):
             each = [m[what, "peer"]["server_us"] / m[what, "mt"]["server_us"] for m in rounds_of_it]
             print(f"\n{what}: peer / mt in server CPU a request: {spread(each, 1)}", end="")
         print()
+
+
+def paced(options, valid, found, server, world, log):
+    """How long the slowest wait at seven tenths of what `mt` keeps up with."""
+    print(f"\n| at 0.7 of it, {options.rounds} x 5 s | requests/s | p50 ms | p99 ms | p99 / p50 |\n| --- | --- | --- | --- | --- |")
+    for what, path, body in (("list", world.list_path, None), ("create", world.create_path, CREATED)):
+        rates = sorted(measures[what, "mt"]["rate"] for measures in valid[what])
+        if not rates:
+            continue
+        loads = {"mt": Paced(server.base + path, world.token, body, options.connections)}
+        if (what, "pgbench") in found:
+            loads["pgbench"] = PacedPgbench(found[what, "pgbench"], log)
+        runs = {who: [] for who in loads}
+        for _ in range(options.rounds):
+            for who, load in loads.items():
+                runs[who].append(load.run(0.7 * rates[len(rates) // 2], 5))
+        for who, some in runs.items():
+            cells = [spread([run[name] for run in some], digits) for name, digits in (("rate", 0), ("p50", 2), ("p99", 2))]
+            print(f"| {what}, {who} | {' | '.join(cells)} | {spread([run['p99'] / run['p50'] for run in some], 1)} |", flush=True)
 
 
 def soak(load, seconds, postgres):
@@ -241,7 +309,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--soak", type=float, default=0)
-    parser.add_argument("--only", default="mt,mt not cached,peer,pgbench")
+    parser.add_argument("--only", default="mt,mt not cached,peer,pgbench,hello")
     parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
     options.only = [name.replace("mt not", "mt, not") for name in options.only.split(",")]
@@ -254,13 +322,15 @@ def main():
         world = worlds.make(servers["mt"].base)
         if "peer" in servers:
             behaves = [ROOT / "bench/peers/behaviour.py", "--setup", servers["mt, not cached"].base, "--check"]
-            subprocess.run([*behaves, *(server.base for server in servers.values())], env=own, check=True, stdout=sys.stderr)
+            bases = [server.base for name, server in servers.items() if name != "hello"]
+            subprocess.run([*behaves, *bases], env=own, check=True, stdout=sys.stderr)
         found = loads(options, servers, own, world, log)
         if options.soak:
             return soak(found["list", "mt"], options.soak, postgres)
         valid, all_of_them = rounds(options, found, postgres)
         print(f"{os.cpu_count()} processors, {platform.machine()}; {options.seconds:g} s each, {options.connections} connections")
         report(valid, all_of_them)
+        paced(options, valid, found, servers["mt"], world, log)
         for name, server in servers.items():
             print(f"{name}: {processes.resident_mb(server.pid):.1f} MB resident after it")
         if options.json:

@@ -121,11 +121,11 @@ def main():
         world = worlds.make(one.base)
         behaves = [compare.ROOT / "bench/peers/behaviour.py", "--setup", proxy.base, "--check", proxy.base, pooled.base]
         subprocess.run(behaves, env=own, check=True, stdout=sys.stderr)
-        created = {"title": "Made under load"}
-        found = {}
-        for server in (one, proxy, pooled):
-            for what, path, body, status in (("list", world.list_path, None, 200), ("create", world.create_path, created, 201)):
-                found[what, server.name] = compare.Wrk(server, path, world.token, body, status, options.connections, folder)
+        found = {
+            (what, server.name): compare.load_on(server, what, world, options.connections, folder)
+            for server in (one, proxy, pooled)
+            for what in ("list", "create")
+        }
         for what in ("list", "create"):
             found[what, "mt again"] = found[what, "mt"]
         valid, all_of_them = compare.rounds(options, found, postgres)
@@ -135,7 +135,7 @@ def main():
         running.append(replica)
         reader = processes.Server("reader", serve, through(own, replica.port), folder / "reader.log", health="/health")
         running.append(reader)
-        load = compare.Wrk(reader, world.list_path, world.token, None, 200, options.connections, folder)
+        load = compare.load_on(reader, "list", world, options.connections, folder)
         alone = compare.measured(load, options.seconds, replica.pid)
         writes = found["create", "mt"]
         lags = []
@@ -150,7 +150,7 @@ def main():
             f"written after {lags[len(lags) // 2]:.0f} ms (median of {len(lags)}, most {lags[-1]:.0f} ms; asking alone takes some)."
         )
         client = worlds.Client(reader.base, world.token)
-        client.send(503, "POST", world.create_path, created)
+        client.send(503, "POST", world.create_path, compare.CREATED)
         print("What writes is refused there with 503.")
     finally:
         for process in reversed(running):
