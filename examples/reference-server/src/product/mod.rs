@@ -9,6 +9,7 @@ mod billing;
 mod org;
 mod project;
 mod task;
+mod timestamp;
 
 pub use self::audit::actions;
 pub use self::billing::Subscription;

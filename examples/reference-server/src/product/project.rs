@@ -11,6 +11,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::audit::{PROJECT_CREATED, PROJECT_DELETED, PROJECT_RENAMED};
+use super::timestamp::{self, Timestamp};
 use crate::model::{
     Projects, ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate, TasksCreate, TasksRead,
 };
@@ -36,8 +37,12 @@ pub struct Project {
     /// What its members call it.
     pub name: String,
     /// When it was made.
+    #[serde(serialize_with = "timestamp::serialize")]
+    #[sqlx(try_from = "Timestamp")]
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
+    #[serde(serialize_with = "timestamp::serialize")]
+    #[sqlx(try_from = "Timestamp")]
     pub updated_at: DateTime<Utc>,
 }
 

@@ -12,6 +12,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::audit::{TASK_CREATED, TASK_DELETED, TASK_UPDATED};
+use super::timestamp::{self, Timestamp};
 use crate::http::openapi::describe::words;
 use crate::inline_schema;
 use crate::model::{Role, Tasks, TasksCreate, TasksDelete, TasksRead, TasksUpdate};
@@ -48,8 +49,12 @@ pub struct Task {
     #[salvo(schema(required = true))]
     pub assigned_to: Option<Uuid>,
     /// When it was made.
+    #[serde(serialize_with = "timestamp::serialize")]
+    #[sqlx(try_from = "Timestamp")]
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
+    #[serde(serialize_with = "timestamp::serialize")]
+    #[sqlx(try_from = "Timestamp")]
     pub updated_at: DateTime<Utc>,
 }
 

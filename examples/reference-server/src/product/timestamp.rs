@@ -1,0 +1,90 @@
+//! Times as rows hold them and as answers show them.
+//!
+//! A page of twenty tasks has forty. What sqlx and chrono do unasked interprets a pattern for each that is
+//! read as text, and hands each digit that is written to the JSON by itself: an eighth of what a page took.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serializer;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgTypeInfo, PgValueFormat, PgValueRef};
+use sqlx::{Decode, Postgres, Type};
+
+/// A `timestamptz` of a row, on its way to a `DateTime`: `#[sqlx(try_from = "Timestamp")]`.
+pub(super) struct Timestamp(DateTime<Utc>);
+
+impl From<Timestamp> for DateTime<Utc> {
+    fn from(timestamp: Timestamp) -> Self {
+        timestamp.0
+    }
+}
+
+impl Type<Postgres> for Timestamp {
+    fn type_info() -> PgTypeInfo {
+        <DateTime<Utc> as Type<Postgres>>::type_info()
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for Timestamp {
+    fn decode(value: PgValueRef<'r>) -> Result<Self, BoxDynError> {
+        if value.format() == PgValueFormat::Text
+            && let Some(time) = read(value.as_str()?)
+        {
+            return Ok(Self(time));
+        }
+        DateTime::decode(value).map(Self)
+    }
+}
+
+/// `2026-11-26 19:23:56.7775+00`: as in RFC 3339, but that whole hours of an offset have no minutes.
+fn read(text: &str) -> Option<DateTime<Utc>> {
+    let time = match text.as_bytes() {
+        [.., b'+' | b'-', _, _] => DateTime::parse_from_rfc3339(&format!("{text}:00")),
+        _ => DateTime::parse_from_rfc3339(text),
+    };
+    Some(time.ok()?.to_utc())
+}
+
+/// The time as RFC 3339, in one piece: `#[serde(serialize_with = "timestamp::serialize")]`.
+pub(super) fn serialize<S: Serializer>(
+    time: &DateTime<Utc>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn it_is_read_as_postgres_writes_it() {
+        let micros = |text: &str| read(text).map(|time| time.timestamp_micros());
+        let at = micros("2026-11-26T19:23:56.777500Z");
+        assert!(at.is_some());
+        for same in [
+            "2026-11-26 19:23:56.7775+00",
+            "2026-11-26 21:23:56.7775+02",
+            "2026-11-27 00:53:56.7775+05:30",
+            "2026-11-26 14:23:56.7775-05",
+        ] {
+            assert_eq!(micros(same), at, "{same}");
+        }
+        assert_eq!(micros("2026-11-26 19:23:56+00"), at.map(|at| at - 777_500));
+        // What is not a moment is left to sqlx to refuse.
+        for other in ["infinity", "-infinity", "0044-03-15 12:00:00+00 BC", ""] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_shown_as_chrono_shows_it(micros in 0..4_000_000_000_000_000_i64) {
+            let time = DateTime::from_timestamp_micros(micros).unwrap();
+            let mut ours = Vec::new();
+            serialize(&time, &mut serde_json::Serializer::new(&mut ours)).unwrap();
+            prop_assert_eq!(ours, serde_json::to_vec(&time).unwrap());
+        }
+    }
+}
