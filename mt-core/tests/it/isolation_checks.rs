@@ -42,12 +42,12 @@ fn answer(status: u16, body: &str) -> Answer {
     let id = format!("request-{}", ASKED.get());
     Answer {
         status,
-        body: body.replace("ID", &id).into_bytes(),
+        body: body.replace("<id>", &id).into_bytes(),
         headers: vec![("x-request-id".to_owned(), id)],
     }
 }
 
-const ABSENT: &str = r#"{"code":"not-found","request_id":"ID"}"#;
+const ABSENT: &str = r#"{"code":"not-found","request_id":"<id>"}"#;
 
 /// A fault that an application may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
