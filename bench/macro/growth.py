@@ -27,6 +27,9 @@ import compare
 import processes
 import world as worlds
 
+# The body of an event, of 2304 bytes that say everything six times over, which is about what an event of Stripe's does.
+BODY = "decode(repeat((select string_agg(md5(n::text || part), '') from generate_series(1, 24) part), 6), 'hex')"
+
 
 def psql(sql):
     """As a superuser, on the server's database; what it says, without frills."""
@@ -70,10 +73,28 @@ def events(number):
     if number > have:
         psql(
             "insert into mt.webhook_events (id, provider, event_id, type, body, status, processed_at, received_at) "
-            "select gen_random_uuid(), 'stripe', 'evt_old_' || n, 'customer.subscription.updated', '{}', 'processed', "
-            f"now() - interval '1 day', now() - interval '1 day' from generate_series({have + 1}, {number}) n"
+            "select gen_random_uuid(), 'stripe', 'evt_old_' || n, 'customer.subscription.updated', "
+            f"{BODY}, 'processed', "
+            f"now() - interval '2 days', now() - interval '2 days' from generate_series({have + 1}, {number}) n"
         )
         psql("vacuum analyze mt.webhook_events")
+
+
+def retention(own, log, postgres):
+    """What it takes until a server that starts has purged all bodies that are older than a day."""
+    of_old = "select count(*) from mt.webhook_events where body is not null and received_at < now() - interval '1 day'"
+    old, size = int(psql(of_old)), "select pg_size_pretty(pg_total_relation_size('mt.webhook_events'))"
+    before, began = processes.cpu_seconds(postgres), time.monotonic()
+    env = own | {"WEBHOOK_RETENTION_DAYS": "1"}
+    server = processes.Server("retention", [os.environ["MT_SERVER"], "serve"], env, log / "retention.log")
+    # Asking costs as well: seldom.
+    while psql(of_old + " limit 1") != "0":
+        time.sleep(2)
+    seconds, cpu = time.monotonic() - began, processes.cpu_seconds(postgres) - before
+    server.stop()
+    print(f"\n{old} bodies were purged in {seconds:.0f} s and {cpu / old * 1e6:.0f} µs of Postgres each", end="")
+    psql("vacuum mt.webhook_events")
+    print(f"; the ledger takes {psql(size)} then, vacuumed, and its bodies are room for new ones.")
 
 
 class Deliveries:
@@ -159,6 +180,7 @@ def main():
             print(f"| {number} | {one['server_us']:.0f} | {one['postgres_us']:.0f} | {one['rate']:.0f} |", flush=True)
         size = psql("select pg_size_pretty(pg_total_relation_size('mt.webhook_events'))")
         print(f"\nThe ledger takes {size} then.")
+        retention(own, log, postgres)
         redis = ["redis-cli", "-u", os.environ["MT_TEST_REDIS_URL"]]
         keys = subprocess.run([*redis, "--scan"], capture_output=True, text=True, check=True).stdout.split()
         for key in keys[:3]:

@@ -95,12 +95,16 @@ async fn round<P: Provider>(shared: &Shared<P>, batch: u32, stop: &Stop) -> Resu
     Ok(!claimed.is_empty())
 }
 
+/// At once, for processes may live shorter than an hour, and then each hour.
 async fn purge<P: Provider>(ledger: Ledger<P>, age: Duration, stop: Arc<Stop>) {
-    while stop.or(tokio::time::sleep(PURGE)).await.is_some() {
-        match ledger.purge_bodies(age).await {
+    while let Some(result) = stop.or(ledger.purge_bodies(age)).await {
+        match result {
             Ok(0) => {}
             Ok(purged) => tracing::info!(purged, "bodies of old webhook events were purged"),
             Err(error) => tracing::warn!(cause = error.source(), "bodies could not be purged"),
+        }
+        if stop.or(tokio::time::sleep(PURGE)).await.is_none() {
+            break;
         }
     }
 }

@@ -75,3 +75,30 @@ async fn a_worker_that_stops_gives_back_what_it_has_not_begun() {
     while other.apply_next_due().await.unwrap() {}
     assert_eq!(world.counter().await, 6);
 }
+
+/// A process need not live for long to purge, and it purges in batches until nothing is left.
+#[tokio::test]
+async fn who_starts_purges_what_is_old() {
+    let world = World::new().await;
+    let ledger = world.ledger(RetryPolicy::default());
+    for id in ["msg_old", "msg_new"] {
+        deliver(&ledger, id, "count").await;
+    }
+    world
+        .sql(
+            "update mt.webhook_events set received_at = now() - interval '25 hours' \
+              where event_id = 'msg_old'; \
+             insert into mt.webhook_events (id, provider, event_id, type, body, status, processed_at, received_at) \
+             select gen_random_uuid(), provider, 'msg_' || n, type, body, status, processed_at, received_at \
+             from mt.webhook_events, generate_series(1, 1200) n where event_id = 'msg_old'",
+        )
+        .await;
+    const KEPT: &str = "select count(*) from mt.webhook_events where body is not null";
+    for (keep, kept) in [(None, 1202), (Some(Duration::from_hours(24)), 1)] {
+        let (stop, working) = start(&ledger, Workers { keep_bodies: keep, ..Workers::default() });
+        eventually("bodies are gone, or kept", async || world.number(KEPT).await == kept).await;
+        stop.send(()).unwrap();
+        working.await.unwrap();
+    }
+    assert_eq!(world.number(KEPT).await, 1);
+}
