@@ -128,7 +128,7 @@ endif
 
 .PHONY: limiter
 limiter: ## counts in Redis beside redis-benchmark
-	scripts/with-services $(CARGO) run --quiet --locked --profile bench --package mt-limiter-bench
+	scripts/with-services $(CARGO) run --quiet --locked --release --package mt-limiter-bench
 
 .PHONY: compare
 compare: ## the server beside pgbench, FastAPI and itself; needs wrk and Python; ARGS='--rounds 9'

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::limit::{Policy, Quota, Verdict};
 
-/// How much of a key's hash is kept, in hex digits: 128 bits.
-const DIGITS: usize = 32;
+/// How much of a key's hash is kept, in bytes: 128 bits.
+const KEPT: usize = 16;
 
 /// The longest window in milliseconds, ten years: its microseconds are exact in a Lua number.
 const LONGEST: u128 = 10 * 366 * 24 * 60 * 60 * 1000;
@@ -57,8 +57,7 @@ impl Counting {
         };
         hash.update(policy);
         hash.update(key.as_bytes());
-        let digits = hex::encode(hash.finalize());
-        format!("{}:{{{}}}", self.prefix, &digits[..DIGITS])
+        format!("{}:{{{}}}", self.prefix, hex::encode(&hash.finalize()[..KEPT]))
     }
 
     /// One count of what [`key`](Self::key) has made.
@@ -102,8 +101,9 @@ impl Call<'_> {
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(1).arg(&self.key).arg(self.limit).arg(self.window);
+        // The numbers have at most ten and fifteen digits.
+        let mut command = Cmd::with_capacity(6, name.len() + script.len() + self.key.len() + 26);
+        command.arg(name).arg(script).arg(1).arg(&self.key).arg(self.limit).arg(self.window);
         command
     }
 }
