@@ -136,6 +136,15 @@ fn said(program: &str, arguments: &[&str]) -> String {
     text.unwrap_or_default().lines().next().unwrap_or_default().trim().to_owned()
 }
 
+/// What is measured is called changed when something else is than what a run writes.
+fn commit() -> String {
+    let results = format!(":(exclude){RESULTS}");
+    let others =
+        ["status", "--porcelain", "--", ".", &results, ":(exclude)scripts/report_metrics.md"];
+    let is_changed = !said("git", &others).is_empty();
+    said("git", &["describe", "--always"]) + if is_changed { "-dirty" } else { "" }
+}
+
 fn machine(text: &mut String) -> Result<(), Failure> {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -148,7 +157,7 @@ fn machine(text: &mut String) -> Result<(), Failure> {
         ("Rust", said("rustc", &["--version"])),
         ("Postgres", said("postgres", &["--version"])),
         ("k6", k6.trim().to_owned()),
-        ("commit", said("git", &["describe", "--always", "--dirty"])),
+        ("commit", commit()),
         ("at", said("date", &["--utc", "+%Y-%m-%d %H:%M UTC"])),
     ];
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
