@@ -5,7 +5,8 @@
 
 One org and its thousand tasks stay what they are, while other orgs and their tasks are added, straight into
 the database. Of each size it says what a page of tasks and a create cost in processor time; then what a
-webhook costs beside an empty and a full ledger, and what a key of the limiter takes in Redis.
+webhook costs beside an empty and a full ledger, what a key of the limiter takes in Redis, and what it takes to
+purge the bodies of a full ledger.
 """
 
 import argparse
@@ -108,17 +109,20 @@ class Deliveries:
         while time.monotonic() < until:
             with self.lock:
                 self.next += 1
+                number = self.next
             now = int(time.time())
+            # No two within a second, for those are kept side by side until it is over.
+            created = now - 1_000_000 + number
             subscription = {
                 "id": "sub_growth", "object": "subscription", "customer": self.customer, "status": "active",
-                "created": now, "cancel_at_period_end": False,
+                "created": now - 2_000_000, "cancel_at_period_end": False,
                 "items": {"object": "list", "has_more": False, "data": [
                     {"price": {"id": "price_pro", "object": "price"}, "quantity": 1,
                      "current_period_start": now, "current_period_end": now + 2592000}]},
             }
             event = {
-                "id": f"evt_{time.monotonic_ns()}_{self.next}", "object": "event", "type": "customer.subscription.updated",
-                "api_version": "2026-10-28.endive", "created": now, "livemode": False, "pending_webhooks": 1,
+                "id": f"evt_{time.monotonic_ns()}_{number}", "object": "event", "type": "customer.subscription.updated",
+                "api_version": "2026-10-28.endive", "created": created, "livemode": False, "pending_webhooks": 1,
                 "data": {"object": subscription},
             }
             body = json.dumps(event)
@@ -180,12 +184,12 @@ def main():
             print(f"| {number} | {one['server_us']:.0f} | {one['postgres_us']:.0f} | {one['rate']:.0f} |", flush=True)
         size = psql("select pg_size_pretty(pg_total_relation_size('mt.webhook_events'))")
         print(f"\nThe ledger takes {size} then.")
-        retention(own, log, postgres)
         redis = ["redis-cli", "-u", os.environ["MT_TEST_REDIS_URL"]]
         keys = subprocess.run([*redis, "--scan"], capture_output=True, text=True, check=True).stdout.split()
         for key in keys[:3]:
             took = subprocess.run([*redis, "memory", "usage", key], capture_output=True, text=True, check=True).stdout
             print(f"A key of the limiter, `{key}`, takes {took.strip()} bytes in Redis.")
+        retention(own, log, postgres)
     finally:
         server.stop()
 
