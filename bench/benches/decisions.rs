@@ -1,4 +1,4 @@
-//! Decisions without I/O: authorising, and asking the access cache. With allocations counted.
+//! Decisions without I/O: authorising, asking the access cache, verifying. With allocations counted.
 
 use std::num::NonZeroU32;
 use std::pin::pin;
@@ -10,8 +10,10 @@ use mt_core::access::{Access, AccessCache, Facts, Permission};
 use mt_core::auth::Principal;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::Standing;
+use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::id::{PrincipalId, TenantId};
 use mt_core::limit::{InProcessLimiter, Policy, Quota, RateLimiter as _};
+use mt_stripe::signature::{Verifier, sign};
 use reference_server::model::{Plan, Product, ProjectsDelete, Role, TasksCreate, TasksRead};
 
 #[global_allocator]
@@ -72,6 +74,28 @@ fn jwt_verified(bencher: Bencher<'_, '_>) {
     let tokens = JwtAuthenticator::new(JwtConfig::new("mt", "mt", key)).expect("one key");
     let token = tokens.issue(PrincipalId::generate(), 0).expect("it signs").token;
     bencher.bench_local(|| tokens.verify(black_box(&token)).is_ok());
+}
+
+const SECRET: &str = "whsec_for_the_bench";
+
+/// A body as long as Stripe's are; two secrets are while one is rotated.
+#[divan::bench(args = [1, 2])]
+fn webhook_verified(bencher: Bencher<'_, '_>, secrets: usize) {
+    let (body, at) = ([b'x'; 1900], SystemClock.now());
+    let signature = sign(SECRET, &body, at);
+    let others = std::iter::repeat_n("whsec_that_is_not_it", secrets - 1);
+    let verifier = Verifier::new(others.chain([SECRET])).expect("secrets");
+    let headers = [signature.as_bytes()];
+    let verify = || verifier.verify(black_box(&headers), black_box(&body), at).is_ok();
+    assert!(verify());
+    bencher.bench_local(verify);
+}
+
+/// The limit of the one above: the hash over the same bytes, and little else.
+#[divan::bench]
+fn webhook_signed(bencher: Bencher<'_, '_>) {
+    let (body, at) = ([b'x'; 1900], SystemClock.now());
+    bencher.bench_local(|| sign(SECRET, black_box(&body), at));
 }
 
 /// One of a thousand callers, on a limit that lets them all through.

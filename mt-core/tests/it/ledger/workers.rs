@@ -93,12 +93,12 @@ async fn who_starts_purges_what_is_old() {
              from mt.webhook_events, generate_series(1, 1200) n where event_id = 'msg_old'",
         )
         .await;
-    const KEPT: &str = "select count(*) from mt.webhook_events where body is not null";
+    let bodies = "select count(*) from mt.webhook_events where body is not null";
     for (keep, kept) in [(None, 1202), (Some(Duration::from_hours(24)), 1)] {
         let (stop, working) = start(&ledger, Workers { keep_bodies: keep, ..Workers::default() });
-        eventually("bodies are gone, or kept", async || world.number(KEPT).await == kept).await;
+        eventually("bodies are gone, or kept", async || world.number(bodies).await == kept).await;
         stop.send(()).unwrap();
         working.await.unwrap();
     }
-    assert_eq!(world.number(KEPT).await, 1);
+    assert_eq!(world.number(bodies).await, 1);
 }
