@@ -78,7 +78,7 @@ fn jwt_verified(bencher: Bencher<'_, '_>) {
 
 const SECRET: &str = "whsec_for_the_bench";
 
-/// A body as long as Stripe's are; two secrets are while one is rotated.
+/// A body as long as Stripe's; there are two secrets while one is being replaced.
 #[divan::bench(args = [1, 2])]
 fn webhook_verified(bencher: Bencher<'_, '_>, secrets: usize) {
     let (body, at) = ([b'x'; 1900], SystemClock.now());

@@ -28,7 +28,7 @@ import compare
 import processes
 import world as worlds
 
-# The body of an event, of 2304 bytes that say everything six times over, which is about what an event of Stripe's does.
+# The body of an event: 2304 bytes that say everything six times over, for an event's can be compressed.
 BODY = "decode(repeat((select string_agg(md5(n::text || part), '') from generate_series(1, 24) part), 6), 'hex')"
 
 
@@ -85,17 +85,19 @@ def retention(own, log, postgres):
     """What it takes until a server that starts has purged all bodies that are older than a day."""
     of_old = "select count(*) from mt.webhook_events where body is not null and received_at < now() - interval '1 day'"
     old, size = int(psql(of_old)), "select pg_size_pretty(pg_total_relation_size('mt.webhook_events'))"
+    if not old:
+        return
     before, began = processes.cpu_seconds(postgres), time.monotonic()
     env = own | {"WEBHOOK_RETENTION_DAYS": "1"}
     server = processes.Server("retention", [os.environ["MT_SERVER"], "serve"], env, log / "retention.log")
     # Asking costs as well: seldom.
-    while psql(of_old + " limit 1") != "0":
+    while psql(of_old) != "0":
         time.sleep(2)
     seconds, cpu = time.monotonic() - began, processes.cpu_seconds(postgres) - before
     server.stop()
     print(f"\n{old} bodies were purged in {seconds:.0f} s and {cpu / old * 1e6:.0f} µs of Postgres each", end="")
     psql("vacuum mt.webhook_events")
-    print(f"; the ledger takes {psql(size)} then, vacuumed, and its bodies are room for new ones.")
+    print(f"; the ledger takes {psql(size)} then, vacuumed.")
 
 
 class Deliveries:
@@ -111,7 +113,7 @@ class Deliveries:
                 self.next += 1
                 number = self.next
             now = int(time.time())
-            # No two within a second, for those are kept side by side until it is over.
+            # No two within a second, for those are kept side by side until a later one comes.
             created = now - 1_000_000 + number
             subscription = {
                 "id": "sub_growth", "object": "subscription", "customer": self.customer, "status": "active",

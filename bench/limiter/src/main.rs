@@ -22,7 +22,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 const ROUNDS: usize = 15;
 const PART: Duration = Duration::from_secs(1);
 
-// The server's. That of the C library takes a tenth more.
+// As in the server: what is compared is what it can do.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

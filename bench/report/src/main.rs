@@ -138,9 +138,8 @@ fn said(program: &str, arguments: &[&str]) -> String {
 
 /// What is measured is called changed when something else is than what a run writes.
 fn commit() -> String {
-    let results = format!(":(exclude){RESULTS}");
-    let others =
-        ["status", "--porcelain", "--", ".", &results, ":(exclude)scripts/report_metrics.md"];
+    let (results, report) = (format!(":(exclude){RESULTS}"), format!(":(exclude){REPORT}"));
+    let others = ["status", "--porcelain", "--", ".", &results, &report];
     let is_changed = !said("git", &others).is_empty();
     said("git", &["describe", "--always"]) + if is_changed { "-dirty" } else { "" }
 }

@@ -101,8 +101,8 @@ impl Call<'_> {
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {
-        // The numbers have at most ten and fifteen digits.
-        let mut command = Cmd::with_capacity(6, name.len() + script.len() + self.key.len() + 26);
+        // The numbers have at most one, ten and twelve digits.
+        let mut command = Cmd::with_capacity(6, name.len() + script.len() + self.key.len() + 23);
         command.arg(name).arg(script).arg(1).arg(&self.key).arg(self.limit).arg(self.window);
         command
     }

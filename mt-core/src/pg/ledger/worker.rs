@@ -95,7 +95,8 @@ async fn round<P: Provider>(shared: &Shared<P>, batch: u32, stop: &Stop) -> Resu
     Ok(!claimed.is_empty())
 }
 
-/// At once, for processes may live shorter than an hour, and then each hour.
+/// At once, for processes may live shorter than an hour, and then each hour. A stop does not wait for it:
+/// the batch that it is at is taken back, and the next process purges it.
 async fn purge<P: Provider>(ledger: Ledger<P>, age: Duration, stop: Arc<Stop>) {
     while let Some(result) = stop.or(ledger.purge_bodies(age)).await {
         match result {
