@@ -1,9 +1,9 @@
 //! The one message that opens a transaction: mode, role, limits, tenant, locks and facts.
 //!
-//! All of it fits in one round trip of the simple protocol. What is the same in each transaction but for
-//! its ids is planned once a connection (see [`Message`]): planning the facts under row-level security
-//! takes ten times as long as reading them. What is written into other texts is limited to UUIDs, which
-//! print as hex digits and hyphens, and to words that are `&'static str` in this crate or in the embedder's.
+//! All of it fits in one round trip of the simple protocol. What reads is planned once a connection (see
+//! [`Message`]): planning the facts under row-level security takes ten times as long as reading them. What
+//! is written into other texts is limited to UUIDs, which print as hex digits and hyphens, and to words that
+//! are `&'static str` in this crate or in the embedder's.
 
 use std::fmt;
 
@@ -20,27 +20,25 @@ use crate::auth::Principal;
 use crate::billing::{StandingPolicy, SubscriptionStatus};
 use crate::id::TenantId;
 
+/// How a transaction begins that changes nothing.
+const READ: &str = "begin isolation level read committed read only";
+/// How one begins that may.
+const WRITE: &str = "begin isolation level read committed read write";
+
 /// Bounds on what one transaction may take from everybody else. `alter role … set` would not do:
 /// those apply at login, and these roles are entered by `set local role`.
-macro_rules! limits {
-    () => {
-        "set_config('statement_timeout', '5s', true), \
-         set_config('lock_timeout', '2s', true), \
-         set_config('idle_in_transaction_session_timeout', '10s', true)"
-    };
-}
+const LIMITS: &str = "set local statement_timeout = '5s'; set local lock_timeout = '2s'; \
+     set local idle_in_transaction_session_timeout = '10s'";
 
-/// Begins as a role, for `$2` in `$1`.
-macro_rules! enter {
-    ($role:literal) => {
-        concat!(
-            "set_config('role', '",
-            $role,
-            "', true), set_config('mt.tenant_id', $1::text, true), \
-             set_config('mt.principal_id', $2::text, true), ",
-            limits!()
-        )
-    };
+/// Becomes `role`, for `principal` in `tenant`; an empty text is nobody, and no tenant.
+///
+/// Plain settings: to read their text costs Postgres less than to run a plan that calls `set_config`, and
+/// they answer without rows.
+fn enter(role: &'static str, tenant: impl fmt::Display, principal: impl fmt::Display) -> String {
+    format!(
+        "set local role {role}; set local mt.tenant_id = '{tenant}'; \
+         set local mt.principal_id = '{principal}'; {LIMITS}"
+    )
 }
 
 /// The facts about `$2` in `$1`, read by the role that sees these three rows and no other.
@@ -51,12 +49,15 @@ const FACTS: &str = "select u.generation, m.role, t.plan, t.subscription_status,
      left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
      left join mt.tenants t on t.id = m.tenant_id";
 
-/// Then the transaction is that of a member. A statement of its own: a plan that changes the role is made
-/// anew each time.
-const GO_ON: &str = "select set_config('role', 'mt_app', true)";
+/// Then the transaction is that of a member.
+const GO_ON: &str = "set local role mt_app";
 
-/// How many rows come before those of a query, where nothing is locked: of entering, the facts, going on.
-pub(super) const ROWS_OF_A_READ: usize = 3;
+/// How many rows come before those of a query, where nothing is locked: the facts.
+pub(super) const ROWS_OF_A_READ: usize = 1;
+
+/// One plan for all values. Left to itself, Postgres plans a list anew each time where it thinks that values
+/// make a difference, and they make none to a query that walks an index of its tenant.
+pub(super) const PLANNED_ONCE: &str = "set local plan_cache_mode = force_generic_plan";
 
 /// The mutex of the tenant `$1`.
 const LOCK_TENANT: &str = "select 1 from mt.tenants where id = $1 for no key update";
@@ -82,13 +83,13 @@ pub(super) fn of_tenant(
 ) -> Message {
     let ids = || ids(tenant, principal);
     let mut message = Message::default().say(match effect {
-        Effect::Read => "begin isolation level read committed read only",
-        Effect::Write => "begin isolation level read committed read write",
+        Effect::Read => READ,
+        Effect::Write => WRITE,
     });
     if locks == Locks::None {
-        message = message.run(concat!("select ", enter!("mt_authority")), ids());
+        message = message.say(enter(AUTHORITY_ROLE, tenant, principal.id()));
     } else {
-        message = message.run(concat!("select ", enter!("mt_app")), ids());
+        message = message.say(enter(APP_ROLE, tenant, principal.id()));
         if locks == Locks::TenantAndMembership {
             message = message.run(LOCK_TENANT, vec![tenant.as_uuid().into()]);
         }
@@ -99,9 +100,9 @@ pub(super) fn of_tenant(
                 "select 1 from mt.memberships where tenant_id = $1 and principal_id = $2 for share",
                 ids(),
             )
-            .run("select set_config('role', 'mt_authority', true)", vec![]);
+            .say("set local role mt_authority");
     }
-    message = message.run(FACTS, ids()).run(GO_ON, vec![]);
+    message = message.run(FACTS, ids()).say(GO_ON);
     match count {
         None => message,
         Some(Count { rows, up_to }) => message.run(
@@ -118,33 +119,30 @@ fn ids(tenant: TenantId, principal: Principal) -> Vec<Value> {
     vec![tenant.as_uuid().into(), principal.id().as_uuid().into()]
 }
 
-/// Bounds on a transaction that reads a whole tenant out, to somebody who may be slow.
-const SNAPSHOT_LIMITS: &str = "set_config('statement_timeout', '10min', true), \
-     set_config('lock_timeout', '2s', true), \
-     set_config('idle_in_transaction_session_timeout', '1min', true), \
-     set_config('TimeZone', 'UTC', true)";
+/// How a transaction begins that reads a whole tenant out, as it is at one moment.
+const SNAPSHOT: &str = "begin isolation level repeatable read read only";
+
+/// Bounds on it: it is for somebody who may be slow.
+const SNAPSHOT_LIMITS: &str = "set local statement_timeout = '10min'; \
+     set local idle_in_transaction_session_timeout = '1min'; set local timezone = 'UTC'";
 
 /// The opening of a snapshot of `tenant`, for `principal`. Its last row holds the facts.
 pub(super) fn of_snapshot(tenant: TenantId, principal: Principal) -> Message {
-    let begin = format!(
-        "begin isolation level repeatable read read only; \
-         select set_config('role', '{AUTHORITY_ROLE}', true), \
-             set_config('mt.tenant_id', '{tenant}', true), \
-             set_config('mt.principal_id', '{}', true), {SNAPSHOT_LIMITS}",
-        principal.id()
-    );
-    Message::from(begin).run(FACTS, ids(tenant, principal)).run(GO_ON, vec![])
+    Message::default()
+        .say(SNAPSHOT)
+        .say(enter(AUTHORITY_ROLE, tenant, principal.id()))
+        .say(SNAPSHOT_LIMITS)
+        .run(FACTS, ids(tenant, principal))
+        .say(GO_ON)
 }
 
 /// The opening of a snapshot of `tenant`, for nobody in it. Its last row says whether there is one.
-pub(super) fn of_system_snapshot(tenant: TenantId) -> String {
-    format!(
-        "begin isolation level repeatable read read only; \
-         select set_config('role', '{APP_ROLE}', true), \
-             set_config('mt.tenant_id', '{tenant}', true), \
-             set_config('mt.principal_id', '', true), {SNAPSHOT_LIMITS}; \
-         select exists (select 1 from mt.tenants where id = '{tenant}') as found"
-    )
+pub(super) fn of_system_snapshot(tenant: TenantId) -> Message {
+    Message::default()
+        .say(SNAPSHOT)
+        .say(enter(APP_ROLE, tenant, ""))
+        .say(SNAPSHOT_LIMITS)
+        .say(format!("select exists (select 1 from mt.tenants where id = '{tenant}') as found"))
 }
 
 /// The key of a membership's gate, as SQL over SQL: an advisory lock in front of the row's own.
@@ -157,43 +155,33 @@ pub(super) fn gate(tenant: impl fmt::Display, principal: impl fmt::Display) -> S
     format!("hashtextextended('mt.memberships ' || {tenant} || ' ' || {principal}, 0)")
 }
 
-/// Reads the facts of a membership, without a transaction to go with it: several statements in one simple
-/// message are a transaction of their own, which ends with the message.
+/// A transaction that reads the facts of a membership, and that is all.
 pub(super) fn of_look(tenant: TenantId, principal: Principal) -> Message {
-    let enter =
-        concat!("select set_config('transaction_read_only', 'on', true), ", enter!("mt_authority"));
-    Message::default().run(enter, ids(tenant, principal)).run(FACTS, ids(tenant, principal))
+    Message::default()
+        .say(READ)
+        .say(enter(AUTHORITY_ROLE, tenant, principal.id()))
+        .run(FACTS, ids(tenant, principal))
+        .say("commit")
 }
 
 /// The opening of a transaction of `principal` in no tenant. Its last row holds the generation.
-pub(super) fn of_principal(principal: Principal) -> String {
+pub(super) fn of_principal(principal: Principal) -> Message {
     let bound_to = principal.tenant().map_or_else(String::new, |tenant| tenant.to_string());
     let principal = principal.id();
-    format!(
-        "begin isolation level read committed read only; \
-         select set_config('role', '{APP_ROLE}', true), \
-             set_config('mt.tenant_id', '', true), \
-             set_config('mt.bound_tenant_id', '{bound_to}', true), \
-             set_config('mt.principal_id', '{principal}', true), {}; \
-         select (select generation from mt.users where id = '{principal}') as generation",
-        limits!()
-    )
+    Message::default().say(READ).say(enter(APP_ROLE, "", principal)).say(format!(
+        "set local mt.bound_tenant_id = '{bound_to}'; \
+         select (select generation from mt.users where id = '{principal}') as generation"
+    ))
 }
 
 /// The opening of a transaction across tenants.
 pub(super) fn of_system() -> String {
-    format!(
-        "begin isolation level read committed read write; \
-         select set_config('role', '{SYSTEM_ROLE}', true), \
-             set_config('mt.tenant_id', '', true), \
-             set_config('mt.principal_id', '', true), {}",
-        limits!()
-    )
+    format!("{WRITE}; {}", enter(SYSTEM_ROLE, "", ""))
 }
 
 /// The opening of a transaction that deletes a whole tenant: others wait for none of its rows.
 pub(super) fn of_erasure() -> String {
-    format!("{}; select set_config('statement_timeout', '10min', true)", of_system())
+    format!("{}; set local statement_timeout = '10min'", of_system())
 }
 
 /// A count of rows up to a bound, taken in the statement after the lock: an earlier snapshot would

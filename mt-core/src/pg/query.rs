@@ -15,8 +15,10 @@ use crate::access::Permission;
 /// [`TenantTx::insert_and_commit`](super::TenantTx::insert_and_commit) send along with what they say
 /// themselves.
 ///
-/// The text is the program's and the same each time, so Postgres plans it once a connection. Values are
-/// never part of it: they go as arguments, in a form that cannot be anything but a value.
+/// The text is the program's and the same each time. A read is planned once a connection, for all values
+/// there can be, so it has to be one that goes the same way for all of them; where that depends on a value,
+/// take two texts, or a transaction of your own. Values are never part of it: they go as arguments, in a form
+/// that cannot be anything but a value.
 ///
 /// # Example
 ///

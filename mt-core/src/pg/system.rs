@@ -6,6 +6,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::audit_log::{Actor, Entry, Line};
+use super::message::Message;
 use super::open_tx::{End, OpenTx, TxConn};
 use super::{APP_ROLE, BeginError, Database, PgError, SYSTEM_ROLE, opening};
 use crate::access::Denied;
@@ -102,7 +103,7 @@ impl SystemPool {
     pub(super) async fn open_with(
         &self,
         reason: SystemReason,
-        begin: String,
+        begin: impl Into<Message>,
     ) -> Result<(OpenTx, Vec<PgRow>), PgError> {
         tracing::debug!(%reason, "system transaction: {reason}");
         OpenTx::begin(&self.database, begin).await

@@ -102,6 +102,7 @@ impl<M: AccessModel> TenantPool<M> {
         let (tenant, principal) = member_of(&grant)?;
         let ticket = self.ticket();
         let message = opening::of_tenant(tenant, principal, P::EFFECT, Locks::None, None)
+            .say(opening::PLANNED_ONCE)
             .run(query.sql, query.values)
             .say("commit");
         let mut opened = OpenTx::whole(&self.database, message).await?;

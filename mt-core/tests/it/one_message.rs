@@ -3,9 +3,12 @@
 
 use mt_core::access::{Billing, Effect, Permission};
 use mt_core::auth::Principal;
+use mt_core::billing::StandingPolicy;
 use mt_core::id::TenantId;
 use mt_core::pg::audit_log::Action;
-use mt_core::pg::{BeginError, PgError, Query};
+use mt_core::pg::{BeginError, Database, DatabaseOptions, PgError, Query};
+use mt_core::testing::Relay;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
 use crate::cancellation::cancelled_after;
@@ -93,6 +96,39 @@ async fn a_query_that_fails_leaves_nothing_open() {
     let error = read(&world, a, of_a, writes).await.unwrap_err();
     assert!(matches!(error, BeginError::Pg(_)), "a read is read only: {error:?}");
     world.no_transaction_stays_open().await;
+}
+
+/// How often a connection has planned its second statement for all values, and how often for those at hand.
+/// The first are the facts.
+const PLANS: &str = "select generic_plans || ' and ' || custom_plans from pg_prepared_statements \
+     where name = 'mt_1'";
+
+#[tokio::test]
+async fn a_read_is_planned_once_for_all_values() {
+    let world = World::new(1).await;
+    let [(a, of_a), _] = two(&world).await;
+    let planned = async |login: PgConnectOptions| {
+        let options = DatabaseOptions::new(login).max_connections(1);
+        let tenants = Database::connect(options).await.unwrap().tenants(StandingPolicy::default());
+        for _ in 0..3 {
+            let list = "select text from public.notes where tenant_id = $1 order by text";
+            let query = Query::<NotesRead>::new(list).bind(of_a.as_uuid());
+            let grant = world.grant::<NotesRead>(a, of_a).await;
+            assert_eq!(tenants.read(grant, query).await.unwrap().len(), 1);
+        }
+        let grant = world.grant::<NotesRead>(a, of_a).await;
+        let rows = tenants.read(grant, Query::<NotesRead>::new(PLANS)).await.unwrap();
+        rows[0].get::<String, _>(0)
+    };
+    assert_eq!(planned(world.db.login()).await, "3 and 0");
+
+    // The control: left to itself, Postgres plans the first five anew.
+    let leave = |sql: &str| {
+        let anew = sql.replace("force_generic_plan", "auto");
+        (anew != sql).then_some(anew)
+    };
+    let relay = Relay::rewriting(&world.db.login(), leave).await.unwrap();
+    assert_eq!(planned(relay.through(world.db.login())).await, "0 and 3");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub(super) async fn hold(
         of_system()
     );
     let (tx, rows) = system.begin_with(APPLY, begin).await?;
-    let held: i64 = rows.get(1).map_or(Ok(0), |row| sqlx::Row::try_get(row, "held"))?;
+    let held: i64 = rows.first().map_or(Ok(0), |row| sqlx::Row::try_get(row, "held"))?;
     if held == 0 {
         tx.rollback().await?;
         return Ok(None);
