@@ -145,7 +145,8 @@ impl fmt::Display for Value {
 /// Whether a character means itself in a string of SQL, under every setting there is: neither a quote nor a
 /// backslash, and nothing else that is not known to be harmless.
 const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'_' | b'-' | b'.' | b',' | b':' | b'"' | b'{' | b'}')
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b' ' | b'_' | b'-' | b'.' | b',' | b':' | b'"' | b'{' | b'}')
 }
 
 impl fmt::Debug for Value {
@@ -201,7 +202,9 @@ mod tests {
 
     #[test]
     fn a_text_with_more_than_plain_characters_is_nothing_but_hex_digits() {
-        for text in ["'); drop table mt.tenants; --", "\\'", "\0", "ü 🦀", "$1", "'hex'", "a;b", "é"] {
+        for text in
+            ["'); drop table mt.tenants; --", "\\'", "\0", "ü 🦀", "$1", "'hex'", "a;b", "é"]
+        {
             let sql = Value::from(text).to_string();
             let hex = sql
                 .strip_prefix("convert_from(decode('")

@@ -57,7 +57,10 @@ impl Counting {
         };
         hash.update(policy);
         hash.update(key.as_bytes());
-        format!("{}:{{{}}}", self.prefix, hex::encode(&hash.finalize()[..KEPT]))
+        let mut digits = [0; 2 * KEPT];
+        hex::encode_to_slice(&hash.finalize()[..KEPT], &mut digits).expect("two digits a byte");
+        let digits = str::from_utf8(&digits).expect("digits are ASCII");
+        [&self.prefix, ":{", digits, "}"].concat()
     }
 
     /// One count of what [`key`](Self::key) has made.
@@ -108,12 +111,14 @@ impl Call<'_> {
     }
 }
 
-type Answer = (bool, u32, u64, u64);
+/// How many remain, or -1 for a refusal; then the times. As few values as will do: to parse one takes the
+/// client longer than to hash the key.
+type Answer = (i64, u64, u64);
 
-fn verdict((allowed, remaining, reset, retry): Answer) -> Verdict {
+fn verdict((remaining, reset, retry): Answer) -> Verdict {
     Verdict {
-        allowed,
-        remaining,
+        allowed: remaining >= 0,
+        remaining: u32::try_from(remaining).unwrap_or(0),
         reset_after: Duration::from_millis(reset),
         retry_after: Duration::from_millis(retry),
     }

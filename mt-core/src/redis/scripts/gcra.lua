@@ -9,7 +9,7 @@ empty = math.min(math.max(empty, now), now + length)
 local used = empty + each - now
 if used <= length then
   redis.call('SET', KEYS[1], string.format('%.0f', now + used), 'PX', math.ceil(used / 1000))
-  return {1, math.floor((length - used) / each), math.ceil(used / 1000), 0}
+  return {math.floor((length - used) / each), math.ceil(used / 1000), 0}
 end
 redis.call('PEXPIRE', KEYS[1], math.max(1, math.ceil((empty - now) / 1000)))
-return {0, 0, math.ceil((empty - now) / 1000), math.ceil((used - length) / 1000)}
+return {-1, math.ceil((empty - now) / 1000), math.ceil((used - length) / 1000)}

@@ -21,7 +21,7 @@ if allowed then
 end
 redis.call('PEXPIRE', KEYS[1], length + left)
 if allowed then
-  return {1, math.floor(free / length), length + left, 0}
+  return {math.floor(free / length), length + left, 0}
 end
 local wait
 if current < limit then
@@ -29,4 +29,4 @@ if current < limit then
 else
   wait = left + length - math.floor((limit - 1) * length / current)
 end
-return {0, 0, length + left, math.ceil(wait)}
+return {-1, length + left, math.ceil(wait)}
