@@ -1,7 +1,7 @@
 //! The one message that opens a transaction: mode, role, limits, tenant, locks and facts.
 //!
-//! All of it fits in one round trip of the simple protocol. What reads is planned once a connection (see
-//! [`Message`]): planning the facts under row-level security takes ten times as long as reading them. What
+//! All of it fits in one round trip of the simple protocol. What reads or locks is planned once a connection
+//! (see [`Message`]): planning the facts under row-level security takes ten times as long as reading them. What
 //! is written into other texts is limited to UUIDs, which print as hex digits and hyphens, and to words that
 //! are `&'static str` in this crate or in the embedder's.
 
