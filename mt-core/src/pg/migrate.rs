@@ -97,15 +97,32 @@ impl<'m> Migration<'m> {
         // `create schema if not exists` and `grant` fail when two do the same at once. Held until the
         // session ends, which is with this run.
         conn.execute("select pg_advisory_lock(hashtext('mt migration'))").await?;
-        conn.execute(ROLES).await?;
-        if let Some(login) = self.login {
-            grant_roles(conn, login).await?;
-        }
+        self.make_roles(conn).await?;
         Self::run_one(conn, "mt", &LIBRARY).await?;
         for product in &self.products {
             Self::run_one(conn, product.name, product.migrator).await?;
         }
         Ok(())
+    }
+
+    /// Roles belong to the cluster, and the lock to the database: the migration of another one may be
+    /// changing the same rows of the catalogue, which makes one of the two fail.
+    async fn make_roles(&self, conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+        const ATTEMPTS: usize = 10;
+        let mut attempt = 1;
+        loop {
+            let made = async {
+                conn.execute(ROLES).await?;
+                match self.login {
+                    Some(login) => grant_roles(conn, login).await,
+                    None => Ok(()),
+                }
+            };
+            match made.await {
+                Err(error) if attempt < ATTEMPTS && is_concurrent_change(&error) => attempt += 1,
+                done => return done,
+            }
+        }
     }
 
     async fn run_one(
@@ -163,8 +180,8 @@ impl<'m> Migration<'m> {
     }
 }
 
-/// The versions on record. None, too, where the login may not become `mt_app`: running the migration
-/// is what grants that.
+/// The versions on record. None, too, where the login may not become `mt_app`, or `mt_app` may not read
+/// the record yet: running the migration is what grants that, at its end.
 async fn applied(conn: &mut PgConnection, schema: &str) -> Result<Vec<i64>, sqlx::Error> {
     // The record is readable to the roles that a login may take on and not to the login itself: the
     // server takes on `mt_app`, a migrator that is no superuser `mt_owner`.
@@ -182,10 +199,12 @@ async fn applied(conn: &mut PgConnection, schema: &str) -> Result<Vec<i64>, sqlx
     let Some(role) = role else { return Ok(Vec::new()) };
     let role: String = role.try_get(0)?;
     let table = format!("{}.schema_migrations", quoted(schema));
+    // A first migration makes the record before the role may read it, which it may at the migration's end.
     let exists = format!(
         "set local role {role}; \
          select exists (select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace \
-             where n.nspname = '{}' and c.relname = 'schema_migrations')",
+             where n.nspname = '{}' and c.relname = 'schema_migrations' \
+                 and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select'))",
         schema.replace('\'', "''")
     );
     let row = sqlx::raw_sql(AssertSqlSafe(exists)).fetch_one(&mut *conn).await?;
@@ -206,7 +225,14 @@ fn recorded_in(schema: &str, migrator: &Migrator) -> Migrator {
     own
 }
 
-/// Makes the three roles. Roles belong to the cluster and not to the database, so another database's
+/// Whether another session has changed the same row of the catalogue at the same moment: Postgres reports
+/// `tuple concurrently updated` as an internal error, and a row that both insert as a duplicate.
+fn is_concurrent_change(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.as_deref(), Some("XX000" | "23505"))
+}
+
+/// Makes the four roles. Roles belong to the cluster and not to the database, so another database's
 /// migration may be making them at the same moment.
 ///
 /// Since Postgres 16, whoever makes a role is a member of it and still may not take it on

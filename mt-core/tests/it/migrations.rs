@@ -1,6 +1,6 @@
 //! Migrating as somebody who is no superuser, and what the schema looks like afterwards.
 
-use mt_core::pg::{Database, DatabaseOptions, Migration, ServerLogin};
+use mt_core::pg::{Database, DatabaseOptions, MigrateError, Migration, ServerLogin};
 use mt_core::testing::TestDatabase;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Executor as _};
@@ -73,6 +73,47 @@ async fn four_at_once_on_an_empty_database_migrate_it_once() {
         assert!(!applied.is_empty() && applied.iter().all(|(_, success)| *success), "{applied:?}");
         let sql = format!("drop role {server}");
         db.admin().execute(AssertSqlSafe(sql)).await.unwrap();
+    }
+}
+
+/// The same, as `mt-server migrate` does it for a login that is no superuser and serves as well: what is
+/// pending is looked up while another process is in the middle of the first migration.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifteen_plain_migrators_at_once_migrate_an_empty_database_once() {
+    for round in 0..3 {
+        let (db, superuser) = empty().await;
+        let login = format!("mt_plain_{}", uuid::Uuid::now_v7().simple());
+        let name: String =
+            sqlx::query_scalar("select current_database()").fetch_one(db.admin()).await.unwrap();
+        let make = format!(
+            "create role {login} login createrole password 'x' in role mt_owner, mt_app; \
+             grant create on database {name} to {login}"
+        );
+        db.admin().execute(AssertSqlSafe(make)).await.unwrap();
+        let connect = superuser.username(&login).password("x");
+        let migration = Migration::library().for_login(ServerLogin::Existing(&login));
+        let mut tasks = Vec::new();
+        for _ in 0..15 {
+            tasks.push(async {
+                migration.pending(&connect).await?;
+                migration.run(&connect).await?;
+                migration.pending(&connect).await
+            });
+        }
+        // One that comes later, at any moment of the first migration.
+        let late = async {
+            while !migration.pending(&connect).await?.is_empty() {}
+            Ok::<_, MigrateError>(())
+        };
+        let (outcomes, late) = tokio::join!(futures_util::future::join_all(tasks), late);
+        late.unwrap();
+        for outcome in outcomes {
+            assert_eq!(outcome.unwrap(), Vec::<String>::new(), "round {round}");
+        }
+        let applied = recorded(&db).await;
+        assert!(!applied.is_empty() && applied.iter().all(|(_, success)| *success), "{applied:?}");
+        let drop = format!("drop owned by {login} cascade; drop role {login}");
+        db.admin().execute(AssertSqlSafe(drop)).await.unwrap();
     }
 }
 
