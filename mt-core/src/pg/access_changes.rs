@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
+use super::exchange::Mode;
 use super::open_tx::OpenTx;
+use super::opening::Opening;
 use super::session::SessionMark;
 use super::{Database, PgError};
 use crate::access::{AccessCache, AccessModel};
@@ -17,6 +18,10 @@ const CHANNEL: &str = "mt_access";
 const ECHO_PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait after a connection was lost or refused.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long a connection may bring no notice before it is asked for a sign of life.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long Postgres may take to answer one step of beginning to listen, or a heartbeat.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Listens for changed memberships, tenants and users, and has a cache forget them.
 ///
@@ -28,7 +33,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct AccessChanges {
     database: Database,
-    session: PgPool,
     mark: SessionMark,
 }
 
@@ -36,13 +40,7 @@ impl Database {
     /// Changes to who may do what, made by any process.
     #[must_use]
     pub fn access_changes(&self) -> AccessChanges {
-        let mark = SessionMark::new();
-        let session = PgPoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_lazy_with(mark.on(self.connect_options()));
-        AccessChanges { database: self.clone(), session, mark }
+        AccessChanges { database: self.clone(), mark: SessionMark::new() }
     }
 }
 
@@ -59,10 +57,10 @@ impl AccessChanges {
 
     async fn keep_telling<M: AccessModel>(self, cache: AccessCache<M>) {
         loop {
-            match self.listen().await {
+            match answered(3 * ANSWERED_WITHIN, self.listen()).await {
                 Ok(Some(listener)) => {
                     cache.resume();
-                    let error = forward(listener, &cache).await;
+                    let error = self.forward(listener, &cache).await;
                     cache.suspend();
                     tracing::warn!(
                         cause = error.as_ref().map(tracing::field::display),
@@ -85,7 +83,14 @@ impl AccessChanges {
 
     /// A listener that hears, or `None` if there is somebody in between who listens instead.
     async fn listen(&self) -> Result<Option<PgListener>, PgError> {
-        let mut listener = match PgListener::connect_with(&self.session).await {
+        // Each time its own: what a lost connection leaves behind would stand in the way of the next.
+        let session = PgPoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(ANSWERED_WITHIN)
+            .connect_lazy_with(self.mark.on(self.database.connect_options()));
+        let mut listener = match PgListener::connect_with(&session).await {
             Err(error) if SessionMark::is_refused(&error) => return Ok(None),
             connected => connected?,
         };
@@ -97,7 +102,7 @@ impl AccessChanges {
         listener.listen(CHANNEL).await?;
         let echo = format!("echo {}", uuid::Uuid::new_v4());
         let notify = format!("select pg_notify('{CHANNEL}', '{echo}')");
-        OpenTx::whole(&self.database, notify).await?;
+        OpenTx::whole(&self.database, &Opening::alone(Mode::Write, notify)).await?;
         let heard = tokio::time::timeout(ECHO_PATIENCE, async {
             while let Some(notice) = listener.try_recv().await? {
                 if notice.payload() == echo {
@@ -111,19 +116,37 @@ impl AccessChanges {
             Err(_) => Ok(None),
         }
     }
+
+    /// Until the connection is lost, or says nothing any more; says how.
+    async fn forward<M: AccessModel>(
+        &self,
+        mut listener: PgListener,
+        cache: &AccessCache<M>,
+    ) -> Option<PgError> {
+        loop {
+            match tokio::time::timeout(HEARTBEAT, listener.try_recv()).await {
+                Ok(Ok(Some(notice))) => apply(notice.payload(), cache),
+                Ok(Ok(None)) => return None,
+                Ok(Err(error)) => return Some(error.into()),
+                // A server that is out of reach closes no connection.
+                Err(_) => match answered(ANSWERED_WITHIN, self.mark.is_on(&mut listener)).await {
+                    Ok(true) => {}
+                    Ok(false) => return None,
+                    Err(error) => return Some(error),
+                },
+            }
+        }
+    }
 }
 
-/// Until the connection is lost; says how.
-async fn forward<M: AccessModel>(
-    mut listener: PgListener,
-    cache: &AccessCache<M>,
-) -> Option<sqlx::Error> {
-    loop {
-        match listener.try_recv().await {
-            Ok(Some(notice)) => apply(notice.payload(), cache),
-            Ok(None) => return None,
-            Err(error) => return Some(error),
-        }
+/// What `work` comes to, or that it took too long.
+async fn answered<T, E: Into<PgError>>(
+    within: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, PgError> {
+    match tokio::time::timeout(within, work).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
     }
 }
 

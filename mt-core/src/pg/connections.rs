@@ -1,12 +1,17 @@
 //! The connections that transactions are lent, and what each of them knows.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, PoolError, RecycleError, RecycleResult};
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 use tokio::sync::watch;
+
+use super::connecting::{Connector, Greeting};
+use super::probe::Probe;
 
 /// How old a connection gets. What Postgres keeps for a session, plans and catalogue entries, is only
 /// given back with it.
@@ -15,26 +20,66 @@ const MAX_AGE: Duration = Duration::from_mins(30);
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A connection on loan. Dropped, it is the next borrower's at once: nothing is asked of Postgres in
-/// between. So whoever drops it answers for its state, which [`OpenTx`](super::open_tx::OpenTx) does.
+/// between. So its owner answers for its state when it drops it, which [`OpenTx`](super::open_tx::OpenTx) does.
 pub(super) type Lease = managed::Object<Connections>;
 pub(super) type Pool = managed::Pool<Connections>;
 
-/// How connections are made.
+/// Lends connections, and takes back only those that are good.
 #[derive(Debug)]
-pub(super) struct Connections {
-    options: PgConnectOptions,
-    /// Whom each becomes at first, for an engine that lets everybody in as its superuser.
-    login: Option<&'static str>,
-    /// Each connection holds a receiver, so that closing can wait for the last of them.
-    open: watch::Sender<()>,
-}
+pub(super) struct Connections(Arc<Connector>);
 
 /// A connection, and the names of the statements that were prepared on it.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) raw: PgConnection,
     pub(super) prepared: Prepared,
+    /// Whether it was lent before, or lay idle: the server may have closed it since.
+    is_reused: bool,
+    pub(super) epoch: Epoch,
     _open: watch::Receiver<()>,
+}
+
+impl Connection {
+    pub(super) fn new(raw: PgConnection, epoch: Epoch, open: watch::Receiver<()>) -> Self {
+        Self { raw, prepared: Prepared::default(), is_reused: false, epoch, _open: open }
+    }
+
+    pub(super) const fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+
+    /// The same, after it lay idle.
+    pub(super) const fn reused(mut self) -> Self {
+        self.is_reused = true;
+        self
+    }
+}
+
+/// The time in which a connection was made. It ends when one of its connections finds the server gone;
+/// the pool lends no connection of an earlier epoch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Epoch {
+    number: u64,
+    current: Arc<AtomicU64>,
+}
+
+impl Epoch {
+    /// The epoch of a connection that is made now.
+    pub(super) fn now(&self) -> Self {
+        Self { number: self.current.load(Ordering::Acquire), current: Arc::clone(&self.current) }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.current.load(Ordering::Acquire) != self.number
+    }
+
+    /// What has befallen one connection has befallen those of its age. Of many that find the same server
+    /// gone, the first one ends the epoch.
+    pub(super) fn end(&self) {
+        let next = self.number + 1;
+        let order = (Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self.current.compare_exchange(self.number, next, order.0, order.1);
+    }
 }
 
 /// Statements that a connection knows by number.
@@ -60,17 +105,25 @@ impl Prepared {
 }
 
 impl Connections {
-    pub(super) fn new(options: PgConnectOptions, login: Option<&'static str>) -> Self {
-        Self { options, login, open: watch::Sender::default() }
+    pub(super) fn new(options: PgConnectOptions, greeting: Greeting) -> Self {
+        Self(Arc::new(Connector::new(options, greeting)))
     }
 
-    pub(super) const fn options(&self) -> &PgConnectOptions {
-        &self.options
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        self.0.options()
     }
 
-    /// Returns once every connection is closed.
-    pub(super) async fn all_closed(&self) {
-        self.open.closed().await;
+    /// Asks the server that these connections are of for a sign of life.
+    pub(super) fn probe(&self) -> Probe {
+        Probe::new(Arc::clone(&self.0))
+    }
+
+    /// Makes no more connections than are asked for, says good-bye to those at rest, and waits for those
+    /// in use to be closed, for as long as a good-bye may take.
+    pub(super) async fn close(&self, idle: Vec<Connection>) {
+        close(idle).await;
+        close(self.0.close()).await;
+        let _ = tokio::time::timeout(CLOSE_WITHIN, self.0.all_closed()).await;
     }
 }
 
@@ -79,31 +132,33 @@ impl managed::Manager for Connections {
     type Error = sqlx::Error;
 
     async fn create(&self) -> Result<Connection, sqlx::Error> {
-        let open = self.open.subscribe();
-        // On the heap, for it is large, rare, and would be part of every future that asks for a connection.
-        let mut raw = Box::pin(self.options.connect()).await?;
-        if let Some(login) = self.login {
-            let sql = format!("set session authorization {login}");
-            raw.execute(AssertSqlSafe(sql)).await?;
-        }
-        Ok(Connection { raw, prepared: Prepared::default(), _open: open })
+        Arc::clone(&self.0).connection().await
     }
 
-    async fn recycle(&self, _: &mut Connection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+    async fn recycle(
+        &self,
+        connection: &mut Connection,
+        metrics: &Metrics,
+    ) -> RecycleResult<sqlx::Error> {
+        connection.is_reused = true;
         if metrics.age() > MAX_AGE {
             return Err(RecycleError::message("old enough"));
+        }
+        if connection.epoch.is_over() {
+            return Err(RecycleError::message("its server was found gone"));
         }
         Ok(())
     }
 }
 
-/// Says good-bye to connections that are nobody's any more, for as long as that may take.
+/// Says good-bye to connections that are not wanted any more, for as long as that may take.
 pub(super) async fn close(connections: Vec<Connection>) {
-    for connection in connections {
+    let farewells = connections.into_iter().map(|connection| async {
         let Connection { raw, _open, .. } = connection;
         // Where it cannot be said, the socket is closed all the same.
         let _ = tokio::time::timeout(CLOSE_WITHIN, raw.close()).await;
-    }
+    });
+    futures_util::future::join_all(farewells).await;
 }
 
 /// What the pool reports, in the driver's words.

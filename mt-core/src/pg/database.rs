@@ -8,9 +8,13 @@ use deadpool::managed::QueueMode;
 use sqlx::Row as _;
 use sqlx::postgres::PgConnectOptions;
 
+use super::connecting::Greeting;
 use super::connections::{self, Connections, Lease, Pool};
+use super::exchange::Mode;
 use super::open_tx::{End, OpenTx};
+use super::opening::Opening;
 use super::pool_stats::{PoolStats, Waits};
+use super::probe::Probe;
 use super::{PgError, PrincipalPool, SystemPool, TenantPool, session};
 use crate::access::AccessModel;
 use crate::billing::StandingPolicy;
@@ -64,7 +68,7 @@ impl DatabaseOptions {
         }
     }
 
-    /// At most this many connections at once.
+    /// At most this many connections at once, and one more for [`Database::ping`] unless this is one.
     #[must_use]
     pub fn max_connections(mut self, max: u32) -> Self {
         self.max_connections = max;
@@ -115,6 +119,7 @@ pub struct Database {
     acquire_timeout: Duration,
     statements: Statements,
     waits: Arc<Waits>,
+    probe: Option<Arc<Probe>>,
 }
 
 impl Database {
@@ -140,13 +145,18 @@ impl Database {
             None if session::is_own(connect.clone(), acquire_timeout).await? => Statements::Named,
             None => Statements::Unnamed,
         };
-        let pool = Pool::builder(Connections::new(connect, login))
+        let checks_client = statements == Statements::Named && login.is_none();
+        let connections = Connections::new(connect, Greeting { login, checks_client });
+        // An engine with a single connection has none to spare.
+        let probe = (max_connections > 1).then(|| Arc::new(connections.probe()));
+        let pool = Pool::builder(connections)
             .max_size(usize::try_from(max_connections).unwrap_or(usize::MAX))
             // What was used last is warm; the others are there for a rush.
             .queue_mode(QueueMode::Lifo)
             .build()
             .expect("a pool without timeouts needs no runtime");
-        let database = Self { pool, acquire_timeout, statements, waits: Arc::default() };
+        let waits = Arc::default();
+        let database = Self { pool, acquire_timeout, statements, waits, probe };
         database.check_roles(privileged_login).await?;
         Ok(database)
     }
@@ -162,7 +172,8 @@ impl Database {
         while self.pool.status().size < self.pool.status().max_size {
             match self.acquire().await {
                 Ok(connection) => open.push(connection),
-                Err(PgError::Database(error) | PgError::Unavailable(error)) => {
+                Err(error) => {
+                    let error = error.into_driver_error();
                     return tracing::warn!(%error, "not every connection could be opened");
                 }
             }
@@ -187,14 +198,18 @@ impl Database {
         SystemPool::new(self.clone())
     }
 
-    /// Asks the server for a sign of life.
+    /// Asks the server for a sign of life, on a connection of its own: a pool that is busy is no reason
+    /// to take a server out of rotation, and a database that does not answer is. (A database with a
+    /// single connection is asked on that.)
     ///
     /// # Errors
     ///
-    /// [`PgError::Unavailable`] when there is none.
+    /// [`PgError::Unavailable`] when there is none within two seconds.
     pub async fn ping(&self) -> Result<(), PgError> {
-        OpenTx::whole(self, "select 1".to_owned()).await?;
-        Ok(())
+        match &self.probe {
+            Some(probe) => probe.ping().await,
+            None => OpenTx::whole(self, &Opening::alone(Mode::Read, "select 1")).await.map(drop),
+        }
     }
 
     /// Which version of Postgres it is, as the server says it: `15.20 (Debian 15.20-0+deb12u1)`.
@@ -203,31 +218,32 @@ impl Database {
     ///
     /// [`PgError`].
     pub async fn server_version(&self) -> Result<String, PgError> {
-        let sql = "select current_setting('server_version')".to_owned();
-        let rows = OpenTx::whole(self, sql).await?;
+        let sql = "select current_setting('server_version')";
+        let rows = OpenTx::whole(self, &Opening::alone(Mode::Read, sql)).await?;
         Ok(rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0)?)
     }
 
-    /// Closes the connections, waiting for those in use to come back. Whoever asks for one is refused.
+    /// Closes the connections, waiting a few seconds for those in use to come back. A transaction that
+    /// is asked for from here on is refused.
     pub async fn close(&self) {
         let idle = self.pool.retain(|_, _| false).removed;
         self.pool.close();
-        connections::close(idle).await;
-        self.pool.manager().all_closed().await;
+        if let Some(probe) = &self.probe {
+            probe.close().await;
+        }
+        self.pool.manager().close(idle).await;
     }
 
     pub(super) fn connect_options(&self) -> PgConnectOptions {
         self.pool.manager().options().clone()
     }
 
-    pub(super) fn pool(&self) -> Pool {
-        self.pool.clone()
-    }
-
     pub(super) async fn acquire(&self) -> Result<Lease, PgError> {
         let wait = self.waits.begin();
         let got = tokio::time::timeout(self.acquire_timeout, self.pool.get()).await;
-        let connection = got.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(connections::error)?;
+        let got = got.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(connections::error);
+        // Whatever keeps a connection from being made: without one there is no database.
+        let connection = got.map_err(PgError::Unavailable)?;
         wait.got_one();
         Ok(connection)
     }
@@ -248,12 +264,12 @@ impl Database {
     /// A transaction that changes nothing, for questions about the database itself. Without one, a
     /// pooler may have each half of a prepared statement answered by another connection.
     pub(super) async fn begin_looking(&self) -> Result<OpenTx, PgError> {
-        let (tx, _) = OpenTx::begin(self, "begin read only".to_owned()).await?;
+        let (tx, _) = OpenTx::begin(self, &Opening::of_looking()).await?;
         Ok(tx)
     }
 
     async fn check_roles(&self, privileged: PrivilegedLogin) -> Result<(), ConnectError> {
-        let unavailable = |(PgError::Database(error) | PgError::Unavailable(error))| error;
+        let unavailable = PgError::into_driver_error;
         let mut tx = self.begin_looking().await.map_err(unavailable)?;
         let (login, skips, inherits, app, system, authority): (
             String,

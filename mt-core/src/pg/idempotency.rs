@@ -23,7 +23,7 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::open_tx::TxConn;
+use super::tx_conn::TxConn;
 use super::{PgError, SystemPool, SystemReason, SystemTx, TenantTx};
 use crate::access::{Effect, Permission};
 use crate::id::PrincipalId;

@@ -38,31 +38,40 @@ impl Message {
         self
     }
 
+    /// Whether it says nothing.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
     /// The text to send, and which statements the connection knows once it is answered.
     ///
     /// Without names, values are written into statements: those of an embedder do not get here then.
-    pub(super) fn compose(self, known: &Prepared, statements: Statements) -> (String, Vec<String>) {
+    pub(super) fn compose(
+        &self,
+        known: &Prepared,
+        statements: Statements,
+    ) -> (String, Vec<String>) {
         let mut text = String::with_capacity(1024);
         let mut new = Vec::new();
-        for step in self.steps {
+        for step in &self.steps {
             if !text.is_empty() {
                 text.push_str("; ");
             }
             match (step, statements) {
-                (Step::Say(sql), _) => text.push_str(&sql),
+                (Step::Say(sql), _) => text.push_str(sql),
                 (Step::Run(sql, values), Statements::Unnamed) => {
-                    text.push_str(&written_out(&sql, &values));
+                    text.push_str(&written_out(sql, values));
                 }
                 (Step::Run(sql, values), Statements::Named) => {
-                    let number = known.number(&sql).or_else(|| position(&new, &sql, known));
+                    let number = known.number(sql).or_else(|| position(&new, sql, known));
                     let number = number.unwrap_or_else(|| {
                         let number = number_of(new.len(), known);
                         let types: Vec<_> = values.iter().map(Value::sql_type).collect();
                         _ = write!(text, "prepare mt_{number}{} as {sql}; ", list(&types));
-                        new.push(sql.into_owned());
+                        new.push(sql.clone().into_owned());
                         number
                     });
-                    _ = write!(text, "execute mt_{number}{}", list(&values));
+                    _ = write!(text, "execute mt_{number}{}", list(values));
                 }
             }
         }
@@ -90,12 +99,6 @@ fn list(items: &[impl std::fmt::Display]) -> String {
         list.push(')');
     }
     list
-}
-
-impl From<String> for Message {
-    fn from(sql: String) -> Self {
-        Self::default().say(sql)
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Roles, schemas and migrations.
 
 use std::fmt;
+use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -78,7 +79,7 @@ impl<'m> Migration<'m> {
     /// [`MigrateError`]; migrations that were applied before the failing one stay applied.
     pub async fn run(&self, connect: &PgConnectOptions) -> Result<(), MigrateError> {
         let mark = SessionMark::new();
-        let mut conn = match mark.on(connect.clone()).connect().await {
+        let mut conn = match connected(&mark.on(connect.clone())).await {
             Err(error) if SessionMark::is_refused(&error) => return Err(MigrateError::Pooled),
             connected => connected?,
         };
@@ -163,6 +164,14 @@ impl<'m> Migration<'m> {
     ///
     /// [`MigrateError`].
     pub async fn pending(&self, connect: &PgConnectOptions) -> Result<Vec<String>, MigrateError> {
+        let looked = tokio::time::timeout(ANSWERED_WITHIN, self.look_for_pending(connect)).await;
+        looked.unwrap_or_else(|_| Err(silent().into()))
+    }
+
+    async fn look_for_pending(
+        &self,
+        connect: &PgConnectOptions,
+    ) -> Result<Vec<String>, MigrateError> {
         let mut conn = connect.connect().await?;
         let mut pending = Vec::new();
         let product = self.products.iter().map(|product| (product.name, product.migrator));
@@ -178,6 +187,18 @@ impl<'m> Migration<'m> {
         conn.close().await?;
         Ok(pending)
     }
+}
+
+/// How long a server may take to answer before it counts as away.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+async fn connected(connect: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let connected = tokio::time::timeout(ANSWERED_WITHIN, connect.connect()).await;
+    connected.unwrap_or_else(|_| Err(silent()))
+}
+
+fn silent() -> sqlx::Error {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
 /// The versions on record. None, too, where the login may not become `mt_app`, or `mt_app` may not read

@@ -12,91 +12,118 @@
 
 use std::time::Duration;
 
-use either::Either;
-use futures_core::future::BoxFuture;
-use futures_core::stream::BoxStream;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use sqlx::error::BoxDynError;
-use sqlx::postgres::{
-    PgArguments, PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres,
-};
-use sqlx::{AssertSqlSafe, Execute, Executor, SqlStr};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgRow;
 
 use super::PgError;
 use super::audit_log::{Journal, Line};
-use super::connections::{self, Connection, Lease, Pool};
+use super::connections::{self, Connection, Lease};
 use super::database::{Database, Statements};
+use super::exchange::{Exchange, Fault, Mode};
 use super::message::Message;
+use super::opening::Opening;
+use super::tx_conn::TxConn;
 
-/// How long a rollback that nobody waits for may take before the connection is closed instead.
+/// How long a rollback in the background may take before the connection is closed instead.
 const ROLLBACK_WITHIN: Duration = Duration::from_secs(2);
+
+/// Fails in a transaction that an earlier error has ended, where `commit` alone would be answered by a
+/// rollback and no error. In any other it does what the commit does next.
+const ASSERT_NOT_FAILED: &str = "set constraints all immediate";
 
 /// A connection inside a transaction.
 ///
 /// INVARIANT: `conn` is `Some` until the end has been acknowledged. Dropped before that, an idle
-/// connection is rolled back in the background and a busy one is closed; neither can reach another
-/// user inside the transaction.
+/// connection is rolled back in the background and any other is closed; neither can reach another
+/// user inside the transaction. A connection on which anything failed but a statement of Postgres'
+/// own refusal is closed, and never used again.
 pub(super) struct OpenTx {
     conn: Option<Lease>,
-    pool: Pool,
     statements: Statements,
-    /// Whether a statement was sent whose answer has not been read to its end.
-    busy: bool,
+    exchange: Exchange,
     journal: Journal,
 }
 
 impl OpenTx {
-    /// Opens a transaction with `begin`, which may hold several statements, and returns what they
-    /// return. One round trip.
+    /// Opens a transaction, and returns what the statements of `opening` return. One round trip, or
+    /// two where the connection turns out to have been closed by the server while it lay idle: an
+    /// opening commits nothing, so it can be said again.
     pub(super) async fn begin(
         database: &Database,
-        begin: impl Into<Message>,
+        opening: &Opening,
     ) -> Result<(Self, Vec<PgRow>), PgError> {
-        let (conn, statements) = (database.acquire().await?, database.statements());
-        let (conn, pool) = (Some(conn), database.pool());
-        let mut tx = Self { conn, pool, statements, busy: true, journal: Journal::default() };
-        let rows = tx.send(begin.into()).await?;
-        Ok((tx, rows))
+        let first = Self::attempt(database, opening).await;
+        match first {
+            Err(Failed { can_be_repeated: true, .. }) => Self::attempt(database, opening).await,
+            first => first,
+        }
+        .map_err(|failed| failed.error)
     }
 
-    /// A transaction that `message` both opens and ends. One round trip.
+    /// A transaction that `opening` both opens and ends. One round trip, or two as in
+    /// [`begin`](Self::begin) if it only reads: what may have been committed is not said again.
     pub(super) async fn whole(
         database: &Database,
-        message: impl Into<Message>,
+        opening: &Opening,
     ) -> Result<Vec<PgRow>, PgError> {
-        let (mut tx, rows) = Self::begin(database, message).await?;
+        let (mut tx, rows) = match opening.mode {
+            Mode::Read => Self::begin(database, opening).await?,
+            Mode::Write => Self::attempt(database, opening).await.map_err(|failed| failed.error)?,
+        };
         drop(tx.conn.take());
         Ok(rows)
     }
 
-    /// Sends a message and reads the answer to its end.
-    async fn send(&mut self, message: Message) -> Result<Vec<PgRow>, PgError> {
-        let Connection { raw, prepared, .. } = &mut **self.conn.as_mut().expect(OPEN);
-        let (text, new) = message.compose(prepared, self.statements);
-        self.busy = true;
-        let rows = sqlx::raw_sql(AssertSqlSafe(text)).fetch_all(&mut *raw).await;
-        // After an error it is not known which of the new statements are there, and no name may be given
-        // twice: then the connection stays busy, which means that it goes.
-        self.busy = rows.is_err() && !new.is_empty();
-        let rows = rows?;
-        for sql in new {
-            prepared.learn(sql);
+    async fn attempt(database: &Database, opening: &Opening) -> Result<(Self, Vec<PgRow>), Failed> {
+        let (conn, statements) = (database.acquire().await?, database.statements());
+        let was_idle = conn.is_reused();
+        let exchange = Exchange::new(opening.mode, opening.within);
+        let mut tx = Self { conn: Some(conn), statements, exchange, journal: Journal::default() };
+        match tx.send(&opening.message).await {
+            Ok(rows) => Ok((tx, rows)),
+            Err((fault, error)) => Err(Failed {
+                can_be_repeated: was_idle && matches!(fault, Fault::Lost | Fault::StalePlan),
+                error: error.into(),
+            }),
         }
-        Ok(rows)
+    }
+
+    /// Sends a message and reads the answer to its end.
+    async fn send(&mut self, message: &Message) -> Result<Vec<PgRow>, (Fault, sqlx::Error)> {
+        let Connection { raw, prepared, epoch, .. } = &mut **self.conn.as_mut().expect(OPEN);
+        let (text, new) = message.compose(prepared, self.statements);
+        self.exchange.begin();
+        let answer = sqlx::raw_sql(AssertSqlSafe(text)).fetch_all(&mut *raw);
+        match tokio::time::timeout(self.exchange.within(), answer).await {
+            Ok(Ok(rows)) => {
+                self.exchange.end();
+                for sql in new {
+                    prepared.learn(sql);
+                }
+                Ok(rows)
+            }
+            Ok(Err(error)) => {
+                let failed = self.exchange.fail(error, epoch);
+                // It is not known which of the new statements are there, and no name may be given twice.
+                if !new.is_empty() {
+                    self.exchange.give_up();
+                }
+                Err(failed)
+            }
+            Err(_) => Err((Fault::Silence, self.exchange.time_out(epoch))),
+        }
     }
 
     /// A place to run one statement.
     pub(super) fn conn(&mut self) -> TxConn<'_> {
-        let Self { conn, statements, busy, .. } = self;
-        let conn = &mut conn.as_mut().expect(OPEN).raw;
-        TxConn { conn, statements: *statements, busy, records: None }
+        let Self { conn, statements, exchange, .. } = self;
+        TxConn::new(conn.as_mut().expect(OPEN), *statements, exchange, None)
     }
 
     /// A place to run one statement that is recorded if it has touched a row.
     pub(super) fn changing(&mut self, line: Line) -> TxConn<'_> {
-        let Self { conn, statements, busy, journal, .. } = self;
-        let conn = &mut conn.as_mut().expect(OPEN).raw;
-        TxConn { conn, statements: *statements, busy, records: Some((journal, line)) }
+        let Self { conn, statements, exchange, journal } = self;
+        TxConn::new(conn.as_mut().expect(OPEN), *statements, exchange, Some((journal, line)))
     }
 
     /// Whether statements have names here.
@@ -110,7 +137,8 @@ impl OpenTx {
     }
 
     /// Ends the transaction and gives the connection back. What it has to record goes along with the
-    /// commit, in one message: if it cannot be written, nothing is committed.
+    /// commit, in one message: if it cannot be written, nothing is committed. A commit that Postgres
+    /// turns into a rollback is an error.
     pub(super) async fn end(self, how: End) -> Result<(), PgError> {
         self.end_after(Message::default(), how).await.map(drop)
     }
@@ -122,15 +150,25 @@ impl OpenTx {
         how: End,
     ) -> Result<Vec<PgRow>, PgError> {
         let message = match how {
-            End::Commit => self.journal.write_in(message).say("commit"),
+            End::Commit => self.commit_after(message),
             End::Rollback => message.say("rollback"),
         };
-        let rows = self.send(message).await?;
+        let rows = self.send(&message).await.map_err(|(_, error)| PgError::of_commit(error))?;
         drop(self.conn.take());
         if matches!(how, End::Commit) {
             self.journal.tell();
         }
         Ok(rows)
+    }
+
+    fn commit_after(&self, message: Message) -> Message {
+        let mut message = self.journal.write_in(message);
+        // Any statement before the commit fails in a transaction that an error has ended.
+        let may_be_lost = self.exchange.mode() == Mode::Write || self.exchange.has_failed;
+        if message.is_empty() && may_be_lost {
+            message = message.say(ASSERT_NOT_FAILED);
+        }
+        message.say("commit")
     }
 }
 
@@ -143,156 +181,51 @@ pub(super) enum End {
     Rollback,
 }
 
+/// A transaction that was not opened.
+struct Failed {
+    error: PgError,
+    /// Whether the connection may have been dead before anything was sent, so that a fresh one may do.
+    can_be_repeated: bool,
+}
+
+impl From<PgError> for Failed {
+    fn from(error: PgError) -> Self {
+        Self { error, can_be_repeated: false }
+    }
+}
+
 impl Drop for OpenTx {
     fn drop(&mut self) {
         let Some(conn) = self.conn.take() else { return };
+        let is_ready = self.exchange.is_ready();
+        // After an error, or in the middle of a statement, leaving is what the caller means to do.
+        if is_ready && self.exchange.has_written && !self.exchange.has_failed {
+            tracing::warn!(
+                "a transaction that has changed rows was dropped without commit or rollback; \
+                 its changes are rolled back"
+            );
+        }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            // Nobody can say good-bye: the socket is closed.
+            // No good-bye can be said: the socket is closed.
             return drop(Lease::take(conn));
         };
-        let pool = self.pool.clone();
-        if self.busy {
-            let conn = Lease::take(conn);
-            runtime.spawn(async move {
-                connections::close(vec![conn]).await;
-            });
-            // Those who wait may hang up as well, and a connection that they were making goes with
-            // them. So somebody who does not hang up makes the next one.
-            runtime.spawn(async move { drop(pool.get().await) });
+        if is_ready {
+            runtime.spawn(roll_back(conn));
         } else {
-            let (conn, statements) = (Some(conn), self.statements);
-            let rollback = Self { conn, pool, statements, busy: true, journal: Journal::default() };
-            runtime.spawn(async move {
-                // Late or failed, the inner drop finds it busy and closes the connection.
-                let _ = tokio::time::timeout(ROLLBACK_WITHIN, rollback.end(End::Rollback)).await;
-            });
+            let conn = Lease::take(conn);
+            runtime.spawn(connections::close(vec![conn]));
         }
     }
 }
 
-/// A connection inside a transaction, for one statement: an sqlx [`Executor`].
-///
-/// It is not a `PgConnection`, so the transaction cannot be ended or nested behind the back of its
-/// owner by `begin`, and it follows the pool's choice between named and unnamed statements
-/// (see [`Statements`]).
-pub struct TxConn<'t> {
-    conn: &'t mut PgConnection,
-    statements: Statements,
-    busy: &'t mut bool,
-    /// What is recorded, and where, if the statement touches a row.
-    records: Option<(&'t mut Journal, Line)>,
-}
-
-impl std::fmt::Debug for TxConn<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TxConn").finish_non_exhaustive()
-    }
-}
-
-impl<'c> Executor<'c> for TxConn<'c> {
-    type Database = Postgres;
-
-    fn fetch_many<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        let Self { conn, statements, busy, mut records } = self;
-        *busy = true;
-        let answer = conn.fetch_many(Following { query, statements });
-        let answer = answer.inspect(move |step| {
-            let touched = matches!(step, Ok(Either::Left(done)) if done.rows_affected() > 0);
-            if touched && let Some((journal, line)) = records.take() {
-                journal.add(line);
-            }
-        });
-        // The last thing the stream does is to note that nothing is left to read.
-        let at_end = stream::once(async move {
-            *busy = false;
-            None
-        });
-        answer.map(Some).chain(at_end).filter_map(std::future::ready).boxed()
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        Box::pin(async move {
-            let mut rows: Vec<PgRow> = self
-                .fetch_many(query)
-                .try_filter_map(|step| std::future::ready(Ok(step.right())))
-                .try_collect()
-                .await?;
-            Ok(if rows.is_empty() { None } else { Some(rows.swap_remove(0)) })
-        })
-    }
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        let Self { conn, busy, .. } = self;
-        Box::pin(async move {
-            *busy = true;
-            let statement = conn.prepare_with(sql, parameters).await;
-            *busy = false;
-            statement
-        })
-    }
-
-    #[doc(hidden)]
-    fn describe<'e>(
-        self,
-        sql: SqlStr,
-    ) -> BoxFuture<'e, Result<sqlx::Describe<Postgres>, sqlx::Error>>
-    where
-        'c: 'e,
-    {
-        let Self { conn, busy, .. } = self;
-        Box::pin(async move {
-            *busy = true;
-            let described = conn.describe(sql).await;
-            *busy = false;
-            described
-        })
-    }
-}
-
-/// A query that is cached under a name only where the pool allows names.
-struct Following<E> {
-    query: E,
-    statements: Statements,
-}
-
-impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Following<E> {
-    fn sql(self) -> SqlStr {
-        self.query.sql()
-    }
-
-    fn statement(&self) -> Option<&PgStatement> {
-        self.query.statement()
-    }
-
-    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
-        self.query.take_arguments()
-    }
-
-    fn persistent(&self) -> bool {
-        match self.statements {
-            Statements::Named => self.query.persistent(),
-            Statements::Unnamed => false,
+/// Ends a transaction that was left open. If that fails or takes too long, the connection is closed.
+async fn roll_back(mut conn: Lease) {
+    let rollback = sqlx::raw_sql("rollback").execute(&mut conn.raw);
+    match tokio::time::timeout(ROLLBACK_WITHIN, rollback).await {
+        Ok(Ok(_)) => drop(conn),
+        Ok(Err(_)) | Err(_) => {
+            conn.epoch.end();
+            connections::close(vec![Lease::take(conn)]).await;
         }
     }
 }

@@ -5,7 +5,9 @@
 //! is written into other texts is limited to UUIDs, which print as hex digits and hyphens, and to words that
 //! are `&'static str` in this crate or in the embedder's.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
@@ -13,6 +15,7 @@ use sqlx::postgres::PgRow;
 
 use super::database::{APP_ROLE, AUTHORITY_ROLE, SYSTEM_ROLE};
 use super::decode::word;
+use super::exchange::Mode;
 use super::message::Message;
 use super::query::Value;
 use crate::access::{Access, AccessModel, Effect, Facts, Suspension};
@@ -20,10 +23,57 @@ use crate::auth::Principal;
 use crate::billing::{StandingPolicy, SubscriptionStatus};
 use crate::id::TenantId;
 
+/// The message that opens a transaction, and what it says about the exchanges to come.
+pub(super) struct Opening {
+    pub(super) message: Message,
+    pub(super) mode: Mode,
+    /// How long Postgres may be silent. Longer than each statement may take, so that Postgres speaks
+    /// first unless it cannot: a server that is stopped or out of reach keeps no `statement_timeout`.
+    pub(super) within: Duration,
+}
+
+impl Opening {
+    fn new(mode: Mode, begin: &'static str) -> Self {
+        Self { message: Message::default().say(begin), mode, within: ANSWERED_WITHIN }
+    }
+
+    /// One statement in a transaction of its own.
+    pub(super) fn alone(mode: Mode, sql: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: Message::default().say(sql), mode, within: ANSWERED_WITHIN }
+    }
+
+    /// A transaction that only reads, as the login and in no tenant.
+    pub(super) fn of_looking() -> Self {
+        Self::new(Mode::Read, "begin read only")
+    }
+
+    /// Goes on with `sql`. See [`Message::say`].
+    pub(super) fn say(mut self, sql: impl Into<Cow<'static, str>>) -> Self {
+        self.message = self.message.say(sql);
+        self
+    }
+
+    /// Goes on with a statement that is prepared once. See [`Message::run`].
+    pub(super) fn run(mut self, sql: impl Into<Cow<'static, str>>, values: Vec<Value>) -> Self {
+        self.message = self.message.run(sql, values);
+        self
+    }
+
+    fn within(mut self, within: Duration) -> Self {
+        self.within = within;
+        self
+    }
+}
+
 /// How a transaction begins that changes nothing.
 const READ: &str = "begin isolation level read committed read only";
-/// How one begins that may.
-const WRITE: &str = "begin isolation level read committed read write";
+/// How one begins that may. It does not say `read write`: an operator may have set the database read-only.
+const WRITE: &str = "begin isolation level read committed";
+
+/// More than `statement_timeout` and `lock_timeout` together.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(8);
+/// The same, for statements that may take ten minutes.
+const LONG_ANSWERED_WITHIN: Duration = Duration::from_secs(605);
 
 /// Bounds on what one transaction may take from everybody else. `alter role … set` would not do:
 /// those apply at login, and these roles are entered by `set local role`.
@@ -80,12 +130,12 @@ pub(super) fn of_tenant(
     effect: Effect,
     locks: Locks,
     count: Option<Count>,
-) -> Message {
+) -> Opening {
     let ids = || ids(tenant, principal);
-    let mut message = Message::default().say(match effect {
-        Effect::Read => READ,
-        Effect::Write => WRITE,
-    });
+    let mut message = match effect {
+        Effect::Read => Opening::new(Mode::Read, READ),
+        Effect::Write => Opening::new(Mode::Write, WRITE),
+    };
     if locks == Locks::None {
         message = message.say(enter(AUTHORITY_ROLE, tenant, principal.id()));
     } else {
@@ -127,9 +177,9 @@ const SNAPSHOT_LIMITS: &str = "set local statement_timeout = '10min'; \
      set local idle_in_transaction_session_timeout = '1min'; set local timezone = 'UTC'";
 
 /// The opening of a snapshot of `tenant`, for `principal`. Its last row holds the facts.
-pub(super) fn of_snapshot(tenant: TenantId, principal: Principal) -> Message {
-    Message::default()
-        .say(SNAPSHOT)
+pub(super) fn of_snapshot(tenant: TenantId, principal: Principal) -> Opening {
+    Opening::new(Mode::Read, SNAPSHOT)
+        .within(LONG_ANSWERED_WITHIN)
         .say(enter(AUTHORITY_ROLE, tenant, principal.id()))
         .say(SNAPSHOT_LIMITS)
         .run(FACTS, ids(tenant, principal))
@@ -137,9 +187,9 @@ pub(super) fn of_snapshot(tenant: TenantId, principal: Principal) -> Message {
 }
 
 /// The opening of a snapshot of `tenant`, for nobody in it. Its last row says whether there is one.
-pub(super) fn of_system_snapshot(tenant: TenantId) -> Message {
-    Message::default()
-        .say(SNAPSHOT)
+pub(super) fn of_system_snapshot(tenant: TenantId) -> Opening {
+    Opening::new(Mode::Read, SNAPSHOT)
+        .within(LONG_ANSWERED_WITHIN)
         .say(enter(APP_ROLE, tenant, ""))
         .say(SNAPSHOT_LIMITS)
         .say(format!("select exists (select 1 from mt.tenants where id = '{tenant}') as found"))
@@ -156,32 +206,31 @@ pub(super) fn gate(tenant: impl fmt::Display, principal: impl fmt::Display) -> S
 }
 
 /// A transaction that reads the facts of a membership, and that is all.
-pub(super) fn of_look(tenant: TenantId, principal: Principal) -> Message {
-    Message::default()
-        .say(READ)
+pub(super) fn of_look(tenant: TenantId, principal: Principal) -> Opening {
+    Opening::new(Mode::Read, READ)
         .say(enter(AUTHORITY_ROLE, tenant, principal.id()))
         .run(FACTS, ids(tenant, principal))
         .say("commit")
 }
 
 /// The opening of a transaction of `principal` in no tenant. Its last row holds the generation.
-pub(super) fn of_principal(principal: Principal) -> Message {
+pub(super) fn of_principal(principal: Principal) -> Opening {
     let bound_to = principal.tenant().map_or_else(String::new, |tenant| tenant.to_string());
     let principal = principal.id();
-    Message::default().say(READ).say(enter(APP_ROLE, "", principal)).say(format!(
+    Opening::new(Mode::Read, READ).say(enter(APP_ROLE, "", principal)).say(format!(
         "set local mt.bound_tenant_id = '{bound_to}'; \
          select (select generation from mt.users where id = '{principal}') as generation"
     ))
 }
 
 /// The opening of a transaction across tenants.
-pub(super) fn of_system() -> String {
-    format!("{WRITE}; {}", enter(SYSTEM_ROLE, "", ""))
+pub(super) fn of_system() -> Opening {
+    Opening::new(Mode::Write, WRITE).say(enter(SYSTEM_ROLE, "", ""))
 }
 
 /// The opening of a transaction that deletes a whole tenant: others wait for none of its rows.
-pub(super) fn of_erasure() -> String {
-    format!("{}; set local statement_timeout = '10min'", of_system())
+pub(super) fn of_erasure() -> Opening {
+    of_system().say("set local statement_timeout = '10min'").within(LONG_ANSWERED_WITHIN)
 }
 
 /// A count of rows up to a bound, taken in the statement after the lock: an earlier snapshot would

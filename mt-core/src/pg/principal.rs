@@ -1,6 +1,7 @@
 //! Transactions of one principal, over all their tenants.
 
-use super::open_tx::{End, OpenTx, TxConn};
+use super::open_tx::{End, OpenTx};
+use super::tx_conn::TxConn;
 use super::{BeginError, Database, PgError, opening};
 use crate::auth::Principal;
 use sqlx::Row as _;
@@ -28,7 +29,7 @@ impl PrincipalPool {
     /// [`BeginError::Pg`].
     pub async fn begin(&self, principal: Principal) -> Result<PrincipalTx, BeginError> {
         let begin = opening::of_principal(principal);
-        let (tx, rows) = OpenTx::begin(&self.database, begin).await?;
+        let (tx, rows) = OpenTx::begin(&self.database, &begin).await?;
         let generation = match rows.last() {
             Some(row) => row.try_get("generation").map_err(PgError::from)?,
             None => None,

@@ -59,7 +59,9 @@ pub(super) async fn is_own(
         Err(error) if SessionMark::is_refused(&error) => return Ok(false),
         connected => connected?,
     };
-    let is_own = mark.is_on(&pool).await;
+    // A server that is stopped accepts connections and says nothing.
+    let is_own = tokio::time::timeout(within, mark.is_on(&pool)).await;
+    let is_own = is_own.map_err(|_| sqlx::Error::PoolTimedOut)??;
     pool.close().await;
-    is_own
+    Ok(is_own)
 }

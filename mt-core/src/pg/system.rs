@@ -6,8 +6,9 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::audit_log::{Actor, Entry, Line};
-use super::message::Message;
-use super::open_tx::{End, OpenTx, TxConn};
+use super::open_tx::{End, OpenTx};
+use super::opening::Opening;
+use super::tx_conn::TxConn;
 use super::{APP_ROLE, BeginError, Database, PgError, SYSTEM_ROLE, opening};
 use crate::access::Denied;
 use crate::auth::Principal;
@@ -70,11 +71,10 @@ impl SystemPool {
         if principal.tenant().is_some() {
             return Err(Denied::Forbidden.into());
         }
-        let begin = format!(
-            "{}; select (select generation from mt.users where id = '{}') as generation",
-            opening::of_system(),
+        let begin = opening::of_system().say(format!(
+            "select (select generation from mt.users where id = '{}') as generation",
             principal.id()
-        );
+        ));
         let (mut tx, rows) = self.begin_with(reason, begin).await?;
         tx.act_as(Actor::user(principal.id()));
         let generation = match rows.last() {
@@ -93,7 +93,7 @@ impl SystemPool {
     pub(super) async fn begin_with(
         &self,
         reason: SystemReason,
-        begin: String,
+        begin: Opening,
     ) -> Result<(SystemTx, Vec<PgRow>), PgError> {
         let (tx, rows) = self.open_with(reason, begin).await?;
         Ok((SystemTx { tx, reason, actor: Actor::system(reason) }, rows))
@@ -103,10 +103,10 @@ impl SystemPool {
     pub(super) async fn open_with(
         &self,
         reason: SystemReason,
-        begin: impl Into<Message>,
+        begin: Opening,
     ) -> Result<(OpenTx, Vec<PgRow>), PgError> {
         tracing::debug!(%reason, "system transaction: {reason}");
-        OpenTx::begin(&self.database, begin).await
+        OpenTx::begin(&self.database, &begin).await
     }
 }
 

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use sqlx::postgres::PgRow;
 
 use super::cap::{self, CapReached, Resource, Room};
-use super::message::Message;
 use super::open_tx::{End, OpenTx};
-use super::opening::{self, Count, Found, Locks};
+use super::opening::{self, Count, Found, Locks, Opening};
 use super::query::Query;
 use super::tenant_tx::{Exclusive, TenantTx};
 use super::{Database, PgError, Statements};
@@ -105,7 +104,7 @@ impl<M: AccessModel> TenantPool<M> {
             .say(opening::PLANNED_ONCE)
             .run(query.sql, query.values)
             .say("commit");
-        let mut opened = OpenTx::whole(&self.database, message).await?;
+        let mut opened = OpenTx::whole(&self.database, &message).await?;
         let rows = opened.split_off(opened.len().min(opening::ROWS_OF_A_READ));
         let found = self.read_facts(&opened, principal, tenant, ticket).map_err(PgError::from)?;
         decide::<P>(found)?;
@@ -210,11 +209,11 @@ impl<M: AccessModel> TenantPool<M> {
     pub(super) async fn open_by<P: Permission<Model = M>>(
         &self,
         grant: Grant<P>,
-        begin: Message,
+        begin: Opening,
     ) -> Result<(OpenTx, Access<M>, Option<u32>), BeginError> {
         let (tenant, principal) = member_of(&grant)?;
         let ticket = self.ticket();
-        let (tx, rows) = OpenTx::begin(&self.database, begin).await?;
+        let (tx, rows) = OpenTx::begin(&self.database, &begin).await?;
         let found = self.read_facts(&rows, principal, tenant, ticket).map_err(PgError::from);
         match found.map_err(BeginError::from).and_then(decide::<P>) {
             Ok((access, used)) => Ok((tx, access, used)),
@@ -241,7 +240,7 @@ impl<M: AccessModel> TenantPool<M> {
         }
         let ticket = self.ticket();
         let rows = self.look_rows(principal, tenant).await.map_err(|error| match error {
-            PgError::Database(_) => AccessError::Internal(error.into()),
+            PgError::Database(_) | PgError::RolledBack(_) => AccessError::Internal(error.into()),
             PgError::Unavailable(_) => AccessError::Unavailable(error.into()),
         })?;
         let found = self
@@ -259,7 +258,7 @@ impl<M: AccessModel> TenantPool<M> {
         principal: Principal,
         tenant: TenantId,
     ) -> Result<Vec<PgRow>, PgError> {
-        OpenTx::whole(&self.database, opening::of_look(tenant, principal)).await
+        OpenTx::whole(&self.database, &opening::of_look(tenant, principal)).await
     }
 
     fn ticket(&self) -> Option<Ticket> {
@@ -359,7 +358,7 @@ pub enum BeginError {
     /// The membership, or the tenant, is no more; or the credential is bound to another one.
     #[error("not a member")]
     NotAMember,
-    /// Postgres did not play along.
+    /// A database error.
     #[error(transparent)]
     Pg(#[from] PgError),
     /// The credential was signed out, or its user is gone.

@@ -7,8 +7,9 @@ use sqlx::postgres::PgRow;
 
 use super::audit_log::{Actor, Entry, Line};
 use super::message::Message;
-use super::open_tx::{End, OpenTx, TxConn};
+use super::open_tx::{End, OpenTx};
 use super::query::Query;
+use super::tx_conn::TxConn;
 use super::{PgError, Statements};
 use crate::access::{Access, AccessModel, Billing, Effect, Implies, Permission};
 use crate::auth::Principal;

@@ -147,10 +147,10 @@ impl IsAway for mt_core::pg::MigrateError {
 fn is_away(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
-        // Starting up, shutting down, or out of connections.
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("53"))
-        }
+        // Starting up, shutting down, out of connections, or behind a pooler that cannot reach it.
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| ["57P", "53", "08"].iter().any(|class| code.starts_with(class))),
         _ => false,
     }
 }

@@ -20,15 +20,14 @@ pub(super) async fn hold(
 ) -> Result<Option<SystemTx>, PgError> {
     let (id, token) = (claimed.event.id, claimed.token);
     let ours = format!("id = '{id}' and status = 'processing' and lease_token = '{token}'");
-    let begin = format!(
-        "{}; select count(*) as held from \
+    let begin = of_system().say(format!(
+        "select count(*) as held from \
              (select 1 from mt.webhook_events where {ours} for update) held; \
          select pg_advisory_xact_lock(hashtextextended('mt ' || provider || ' ' || account || ' ' \
                  || livemode::text || ' ' || customer_id, 0)) \
              from mt.webhook_events where {ours} and customer_id is not null; \
-         savepoint effect",
-        of_system()
-    );
+         savepoint effect"
+    ));
     let (tx, rows) = system.begin_with(APPLY, begin).await?;
     let held: i64 = rows.first().map_or(Ok(0), |row| sqlx::Row::try_get(row, "held"))?;
     if held == 0 {

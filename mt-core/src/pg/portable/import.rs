@@ -246,7 +246,7 @@ fn refused_by(table: &Table, error: sqlx::Error) -> ImportError {
             Some(said) => refused(table, said.message()),
             None => ImportError::Pg(PgError::Database(error)),
         },
-        away @ PgError::Unavailable(_) => ImportError::Pg(away),
+        other => ImportError::Pg(other),
     }
 }
 
