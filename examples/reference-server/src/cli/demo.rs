@@ -59,7 +59,7 @@ async fn play_to_own_server(mut config: Config) -> Result<(), CommandError> {
     // The server may have gone by itself; the story's end says more.
     let _ = stop.send(());
     let served = server.await?;
-    behind.stop().await?;
+    behind.stop(Patience::default().stop).await?;
     played?;
     Ok(served?)
 }

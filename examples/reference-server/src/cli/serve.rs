@@ -2,7 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use salvo::Service;
@@ -39,11 +40,14 @@ pub(super) async fn run(config: Config) -> Result<(), CommandError> {
         Some((address, service)) => Some(Metrics::serve(address, service).await?),
         None => None,
     };
-    let patience = Patience { stop: config.shutdown_grace, ..Patience::default() };
+    let grace = Grace::of(config.shutdown_grace);
+    let patience = Patience { stop: grace.for_requests(), ..Patience::default() };
+    let begun = grace.clone();
     let shutdown = async move {
         if let Err(error) = shutdown_signal().await {
             tracing::error!(%error, "cannot listen for signals; stopping");
         }
+        begun.begin();
         readiness.stop();
         tracing::info!("stopping");
     };
@@ -52,7 +56,35 @@ pub(super) async fn run(config: Config) -> Result<(), CommandError> {
     if let Some(metrics) = metrics {
         metrics.stop().await?;
     }
-    behind.stop().await
+    behind.stop(grace.left()).await
+}
+
+/// The time from the signal to the end of the process, whatever Postgres does meanwhile.
+#[derive(Clone, Debug)]
+struct Grace {
+    whole: Duration,
+    begun: Arc<OnceLock<Instant>>,
+}
+
+impl Grace {
+    fn of(whole: Duration) -> Self {
+        Self { whole, begun: Arc::default() }
+    }
+
+    fn begin(&self) {
+        // The first signal counts.
+        let _ = self.begun.set(Instant::now());
+    }
+
+    /// What requests under way get of it: all but what workers and connections need to end.
+    fn for_requests(&self) -> Duration {
+        self.whole - (self.whole / 4).min(Duration::from_secs(1))
+    }
+
+    fn left(&self) -> Duration {
+        let gone = self.begun.get().map_or(Duration::ZERO, Instant::elapsed);
+        self.whole.saturating_sub(gone)
+    }
 }
 
 /// The page at `METRICS_ADDR`, while it is served.

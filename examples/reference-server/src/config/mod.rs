@@ -78,7 +78,7 @@ pub struct Config {
     pub metrics_addr: Option<SocketAddr>,
     /// The log.
     pub log: LogConfig,
-    /// `SHUTDOWN_GRACE_SECONDS`: how long requests under way are waited for.
+    /// `SHUTDOWN_GRACE_SECONDS`: how long the process may take to end, of which requests under way get all but a second.
     pub shutdown_grace: Duration,
 }
 

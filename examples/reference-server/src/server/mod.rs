@@ -33,7 +33,7 @@ use crate::routes::{self, webhooks};
 const ISSUER: &str = "mt";
 /// How many memberships are remembered, where they are: some 15 MB at most.
 const REMEMBERED_MEMBERSHIPS: usize = 100_000;
-/// How long events and messages that are worked on at the end still are.
+/// How long events and messages that are worked on at the end still are, at most.
 const WORKER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a server did not start: one line for people, with its causes.
@@ -73,17 +73,23 @@ impl Behind {
         self.embedded.is_some()
     }
 
-    /// Lets go of everything, in the order in which nothing is asked of what is gone.
+    /// Ends the workers and then the connections, for as long as `within`; a database that does not answer
+    /// is not waited for any longer. The embedded engine is always brought to its end.
     ///
     /// # Errors
     ///
     /// When the embedded engine had failed.
-    pub async fn stop(self) -> Result<(), StartError> {
-        self.background.stop(WORKER_PATIENCE).await;
-        if let Some(task) = self.access_changes {
-            task.abort();
+    pub async fn stop(self, within: Duration) -> Result<(), StartError> {
+        let stopping = async {
+            self.background.stop(WORKER_PATIENCE.min(within)).await;
+            if let Some(task) = self.access_changes {
+                task.abort();
+            }
+            self.database.close().await;
+        };
+        if tokio::time::timeout(within, stopping).await.is_err() {
+            tracing::warn!("stopped without waiting any longer for the database");
         }
-        self.database.close().await;
         if let Some(embedded) = self.embedded {
             embedded.stop().await?;
         }
