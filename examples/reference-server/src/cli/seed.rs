@@ -1,19 +1,21 @@
 //! `mt-server seed`: something to look at, or something to put load on.
 //!
-//! Writes to the database of the settings, whether or not a server runs on it; may be run again. Not for
-//! production. Exit codes: 0 it is all there; 1 it is not; 2 wrong usage.
+//! Writes to the database of the settings, whether or not a server runs on it, and says on stderr which one that
+//! is; may be run again. Not for production. Exit codes: 0 it is all there; 1 it is not; 2 wrong usage.
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use mt_core::billing::StandingPolicy;
 use mt_core::word::Word as _;
 use serde::Serialize;
+use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 use super::CommandError;
-use super::output::{print, print_json};
+use super::output::{note, print, print_json};
 use super::table::{lines, table};
 use crate::config::Config;
+use crate::embedded::DataDir;
 use crate::seed::{ACME, Ground, K6, Known, Size, load, seed};
 use crate::server::{Embedded, database};
 
@@ -66,11 +68,34 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
         embedded.stop().await?;
     }
     let seeded = done?;
+    note(&format!("wrote to {}", database_name(config)?));
     if arguments.json {
         return print_json(&seeded);
     }
     print(&as_text(&seeded, config.base_url.as_str()));
     Ok(())
+}
+
+/// The database of the settings, in words that hold no password.
+fn database_name(config: &Config) -> Result<String, CommandError> {
+    let Some(url) = &config.database.url else {
+        return Ok(match DataDir::of_user(|name| std::env::var_os(name))? {
+            DataDir::Persistent(path) => format!("the embedded Postgres in {}", path.display()),
+            DataDir::Temporary => "an embedded Postgres that is gone afterwards".to_owned(),
+        });
+    };
+    let login: PgConnectOptions = url.reveal().parse()?;
+    let database = login.get_database().unwrap_or(login.get_username());
+    Ok(match login.get_socket() {
+        Some(socket) => {
+            format!("the database `{database}` of the Postgres at {}", socket.display())
+        }
+        None => format!(
+            "the database `{database}` of the Postgres at {}:{}",
+            login.get_host(),
+            login.get_port()
+        ),
+    })
 }
 
 async fn plant(

@@ -151,8 +151,19 @@ fn tell(exchange: Exchange, req: &Request, res: &Response) {
         extensions: req.extensions(),
     };
     span::record(&Span::current(), &answered);
-    tracing::info!(took_ms = answered.took.as_secs_f64() * 1000.0, "answered");
+    let took_ms = answered.took.as_secs_f64() * 1000.0;
+    if is_probe(req) {
+        tracing::debug!(took_ms, "answered");
+    } else {
+        tracing::info!(took_ms, "answered");
+    }
     exchange.answered(&answered);
+}
+
+/// Whether this is a health check, which comes every few seconds and would fill the log.
+fn is_probe(req: &Request) -> bool {
+    matches!(*req.method(), Method::GET | Method::HEAD)
+        && matches!(req.uri().path(), "/health" | "/ready")
 }
 
 /// Whether a handler has said its error in JSON of its own, as `/ready` does, or as a problem.

@@ -93,6 +93,35 @@ async fn a_line_says_who_asked_what_where_and_in_which_trace() {
     assert!(span["tenant.id"].is_null(), "an id that is nobody's: {span}");
 }
 
+/// They come every few seconds, from Compose, from load balancers and from Kubernetes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_checks_are_logged_at_debug() {
+    let db = database().await;
+    for level in ["info", "debug"] {
+        let server = Logged::start(&db.login_url(), &[("RUST_LOG", level)]).await;
+        for path in ["/health", "/ready", "/me"] {
+            let id = ("x-request-id", &path[1..]);
+            server.send(Method::GET, path, &[id], None).await;
+            server.send(Method::POST, path, &[("x-request-id", "not-a-check")], None).await;
+        }
+        let (_, lines) = server.stop();
+        let lines = parsed(&lines);
+        let level_of = |id: &str| {
+            let mut of = lines.iter().filter(|line| line["message"] == "answered");
+            Some(of.find(|line| line["span"]["request_id"] == id)?["level"].as_str()?.to_owned())
+        };
+        let (health, ready) = (level_of("health"), level_of("ready"));
+        if level == "debug" {
+            assert_eq!((health.as_deref(), ready.as_deref()), (Some("DEBUG"), Some("DEBUG")));
+        } else {
+            assert_eq!((health, ready), (None, None));
+        }
+        for other in ["me", "not-a-check"] {
+            assert_eq!(level_of(other).as_deref(), Some("INFO"), "{other} at {level}");
+        }
+    }
+}
+
 /// Everything that must not be said is said to the server once, in every place that there is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_do_not_reach_the_log_whatever_its_level() {

@@ -77,8 +77,14 @@ async fn a_known_org_is_there_however_often_it_is_seeded() {
     .await
     .unwrap();
     assert_eq!(rows, (1, 1, 3, 3, "Renamed".to_owned()));
-    let text = String::from_utf8(seed(&url, &[], &[]).await.stdout).unwrap();
+    let again = seed(&url, &[], &[]).await;
+    let text = String::from_utf8(again.stdout).unwrap();
     assert!(text.contains(task) && text.contains("/auth/request-link"), "{text}");
+    let at = reqwest::Url::parse(&url).unwrap();
+    let said = String::from_utf8(again.stderr).unwrap();
+    let (host, port) = (at.host_str().unwrap(), at.port().unwrap());
+    let database = format!("the database `{}` of the Postgres at {host}:{port}", &at.path()[1..]);
+    assert!(said.contains(&database) && !said.contains(at.password().unwrap()), "{said}");
     server.stop().await;
 }
 
