@@ -7,9 +7,10 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 CARGO := cargo
 SERVER := $(CARGO) run --quiet --locked --package reference-server --
-SCRIPTS := .ci/run bench/peers/fastapi/run ops/image/ready ops/postgres/logins scripts/external-types \
-	scripts/fuzz-stripe scripts/instructions scripts/k6 scripts/measure scripts/native-stack scripts/run-tests \
-	scripts/smoke.sh scripts/throughput scripts/tools scripts/wait-ready scripts/with-services
+SCRIPTS := .ci/run bench/peers/fastapi/run ops/image/ready ops/postgres/logins ops/stand-ins/postgres-entrypoint \
+	scripts/external-types scripts/fuzz-stripe scripts/image-test scripts/instructions scripts/k6 scripts/measure \
+	scripts/mt-server scripts/native-stack scripts/run-tests scripts/smoke.sh scripts/stack-test scripts/stack-up \
+	scripts/throughput scripts/tools scripts/wait-ready scripts/with-engine scripts/with-services
 COMPOSE := docker compose --project-name $(or $(PROJECT_NAME),mt)
 
 .PHONY: help
@@ -17,21 +18,20 @@ help: ## list the targets
 	@sed -n 's/^\([a-z][a-z0-9-]*\):.*## \(.*\)/  \1	\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: demo
-demo: ## the whole flow over HTTP on an embedded Postgres; needs Rust and nothing else
-	$(SERVER) demo $(ARGS)
+demo: ## the whole flow over HTTP: in the stack of `make up` while it is up, else on an embedded Postgres by Rust alone
+	bash scripts/mt-server demo $(ARGS)
 
 .PHONY: run
 run: ## the server on port 8000, on an embedded Postgres unless DATABASE_URL is set
 	$(SERVER) serve $(ARGS)
 
 .PHONY: seed
-seed: ## a known org, project, task and users, to sign in as; ARGS='--size small' adds many for load
-	$(SERVER) seed $(ARGS)
+seed: ## a known org, project, task and users in the stack, while it is up, else natively; ARGS='--size small' adds load
+	bash scripts/mt-server seed $(ARGS)
 
 .PHONY: up
 up: ## the Compose stack: server, Postgres, Redis and a mail catcher; returns when it is ready
-	$(COMPOSE) up --detach --build
-	scripts/wait-ready http://localhost:$(or $(APP_PORT),8000)
+	bash scripts/stack-up
 
 .PHONY: down
 down: ## stops the stack; its data stays
@@ -41,7 +41,7 @@ down: ## stops the stack; its data stays
 reset: ## the stack with a clean slate: new database, migrated and seeded
 	$(COMPOSE) down --volumes --remove-orphans
 	$(MAKE) up
-	$(COMPOSE) exec -T api mt-server seed
+	$(MAKE) seed
 
 .PHONY: logs
 logs: ## what the stack's services say, as they say it
@@ -59,6 +59,19 @@ endif
 test: ## every test, on a Postgres and a Redis of their own; ARGS='-p mt-core' for some
 	scripts/tools cargo-nextest
 	scripts/with-services scripts/run-tests $(ARGS)
+
+.PHONY: stack
+stack: ## the Compose stack on a Docker engine, as its users run it; as root on Debian it brings an engine of its own
+	$(CARGO) build --quiet --locked --package reference-server
+	scripts/with-engine scripts/stack-test
+
+.PHONY: image
+image: ## the whole Dockerfile, as production runs it; TAG=mt-server PROFILE=release
+	scripts/with-engine --rust docker build --build-arg PROFILE=$(or $(PROFILE),release) --tag $(or $(TAG),mt-server) .
+
+.PHONY: image-test
+image-test: ## the whole Dockerfile for two clones: neither image holds the other's code; PROFILE=image-dev
+	scripts/with-engine --rust scripts/image-test
 
 .PHONY: lint
 lint: ## format, clippy, features, documentation, public types, licences and dependencies, shell scripts

@@ -3,6 +3,7 @@
 //! A rule is a pure function from a file to complaints, beside a test that shows it complain. The tests
 //! here apply each to the files of the repository: those that git tracks, and new ones not ignored.
 
+mod containers;
 mod manifests;
 mod migrations;
 mod sources;
