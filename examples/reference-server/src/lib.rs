@@ -48,3 +48,5 @@ pub mod routes;
 pub mod schema;
 pub mod seed;
 pub mod server;
+#[cfg(feature = "otlp")]
+mod traces;

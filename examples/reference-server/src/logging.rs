@@ -11,7 +11,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{LogConfig, LogFormat, TraceConfig};
 
 /// Starts logging for the whole process, until what it returns is dropped.
 ///
@@ -21,9 +21,9 @@ use crate::config::{LogConfig, LogFormat};
 /// # Errors
 ///
 /// [`LoggingError`], also when logging was started before.
-pub fn init(config: &LogConfig) -> Result<Logging, LoggingError> {
+pub fn init(config: &LogConfig, traces: &TraceConfig) -> Result<Logging, LoggingError> {
     let filter = EnvFilter::try_new(&config.filter)?;
-    let provider = exporter(config)?;
+    let provider = exporter(traces)?;
     let traces = provider.as_ref().map(|provider| {
         let tracer = opentelemetry::trace::TracerProvider::tracer(provider, "mt-server");
         tracing_opentelemetry::layer().with_tracer(tracer)
@@ -60,35 +60,14 @@ where
     }
 }
 
-/// What sends spans to the collector: in batches, from a thread of its own, given up when it does not take
-/// them. Headers, sampling and the service's name are read from OpenTelemetry's own variables.
 #[cfg(feature = "otlp")]
-fn exporter(config: &LogConfig) -> Result<Option<SdkTracerProvider>, LoggingError> {
-    use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
-    use opentelemetry_sdk::Resource;
-
-    let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
-    let endpoint = format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/'));
-    let exporter = SpanExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(endpoint)
-        .build()
-        .map_err(|error| LoggingError::Exporter(error.into()))?;
-    let mut resource = Resource::builder();
-    if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
-        resource = resource.with_service_name("mt-server");
-    }
-    let provider = SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_resource(resource.build())
-        .build();
-    Ok(Some(provider))
+fn exporter(config: &TraceConfig) -> Result<Option<SdkTracerProvider>, LoggingError> {
+    crate::traces::provider(config).map_err(LoggingError::Exporter)
 }
 
 #[cfg(not(feature = "otlp"))]
-fn exporter(config: &LogConfig) -> Result<Option<SdkTracerProvider>, LoggingError> {
-    match config.otlp_endpoint {
+fn exporter(config: &TraceConfig) -> Result<Option<SdkTracerProvider>, LoggingError> {
+    match config.endpoint() {
         None => Ok(None),
         Some(_) => Err(LoggingError::Exporter("built without the feature `otlp`".into())),
     }
@@ -114,7 +93,7 @@ impl Drop for Logging {
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// Traces cannot be sent where they should be.
-    #[error("`OTEL_EXPORTER_OTLP_ENDPOINT` cannot be used")]
+    #[error("traces cannot be exported as the variables of OpenTelemetry (`OTEL_…`) say")]
     Exporter(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// `RUST_LOG` is not a filter.
     #[error("`RUST_LOG` is not a list of directives")]

@@ -16,13 +16,14 @@ mod settings;
 mod table;
 mod webhooks;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::causes::with_causes;
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Environment, EnvironmentError};
 use crate::logging;
 
 /// A product on mt: teams manage projects and tasks.
@@ -73,27 +74,31 @@ pub fn run() -> ExitCode {
     }
     // Before `.env`: the demo runs against another server only if it is told so outright.
     let base_url = std::env::var("BASE_URL").ok().filter(|url| !url.is_empty());
-    // Absent is fine, and so is anything in it that the settings do not know.
-    let _ = dotenvy::dotenv();
-    let mut config = match Config::from_vars(|name| std::env::var(name).ok()) {
-        Ok(config) => config,
-        Err(errors) => return wrong_settings(&errors),
-    };
+    let read = Environment::new(std::env::vars_os(), Path::new(""));
+    let (environment, mut config) =
+        match read.and_then(|environment| Ok((environment.config()?, environment))) {
+            Ok((config, environment)) => (environment, config),
+            Err(error) => return wrong_settings(&error),
+        };
     if let Command::Serve(arguments) = &cli.command
         && arguments.print_config
     {
         return finished(settings::print(&config, arguments.json));
     }
     if !matches!(cli.command, Command::Migrate(_) | Command::Serve(_))
-        && std::env::var_os("RUST_LOG").is_none()
+        && environment.get("RUST_LOG").is_none()
     {
         // They say on stdout whatever there is to be said.
         "error".clone_into(&mut config.log.filter);
     }
-    let _logging = match logging::init(&config.log) {
+    let _logging = match logging::init(&config.log, &config.traces) {
         Ok(logging) => logging,
         Err(error) => return failed(&error),
     };
+    if !environment.unknown().is_empty() {
+        let names = environment.unknown().join(", ");
+        tracing::info!("`.env` has variables that are no settings of the server: {names}");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
@@ -154,7 +159,7 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
 }
 
 #[expect(clippy::print_stderr, reason = "the log is not running yet, and this is for people")]
-fn wrong_settings(errors: &ConfigErrors) -> ExitCode {
-    eprintln!("{errors}");
+fn wrong_settings(error: &EnvironmentError) -> ExitCode {
+    eprintln!("{error}");
     ExitCode::from(2)
 }

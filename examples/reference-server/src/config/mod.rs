@@ -21,12 +21,15 @@
 //! # Ok::<(), reference_server::config::ConfigErrors>(())
 //! ```
 
+mod dotenv;
+mod environment;
 mod error;
 mod prod;
 mod reader;
 mod secret;
 mod sections;
 mod shown;
+mod traces;
 mod values;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -34,6 +37,7 @@ use std::time::Duration;
 
 use salvo::http::HeaderValue;
 
+pub use self::environment::{Environment, EnvironmentError};
 pub use self::error::{ConfigError, ConfigErrors};
 use self::reader::Reader;
 pub use self::secret::Secret;
@@ -42,6 +46,7 @@ pub use self::sections::{
     WebhookConfig,
 };
 pub use self::shown::Setting;
+pub use self::traces::{Sampler, TraceConfig};
 pub use self::values::{AppEnv, BaseUrl, LogFormat};
 
 /// The settings of a server.
@@ -78,6 +83,8 @@ pub struct Config {
     pub metrics_addr: Option<SocketAddr>,
     /// The log.
     pub log: LogConfig,
+    /// Traces for a collector.
+    pub traces: TraceConfig,
     /// `SHUTDOWN_GRACE_SECONDS`: how long the process may take to end, of which requests under way get all but a second.
     pub shutdown_grace: Duration,
 }
@@ -114,6 +121,7 @@ impl Config {
             metrics_addr: r
                 .optional("METRICS_ADDR", "an IP address and a port", |value| value.parse().ok()),
             log: LogConfig::read(r),
+            traces: TraceConfig::read(r),
             shutdown_grace: r.seconds("SHUTDOWN_GRACE_SECONDS", 10, 0..=3600),
         };
         if app_env.is_prod() {

@@ -265,8 +265,6 @@ pub struct LogConfig {
     pub filter: String,
     /// `LOG_FORMAT`; `None`: pretty on a terminal, else JSON.
     pub format: Option<LogFormat>,
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: where traces go; `None`: nowhere.
-    pub otlp_endpoint: Option<Url>,
 }
 
 impl LogConfig {
@@ -278,11 +276,6 @@ impl LogConfig {
         Self {
             filter: filter.unwrap_or_else(|| "info".to_owned()),
             format: r.optional("LOG_FORMAT", "`json` or `pretty`", LogFormat::parse),
-            otlp_endpoint: r.optional(
-                "OTEL_EXPORTER_OTLP_ENDPOINT",
-                "an http or https URL without user or query",
-                values::plain_url,
-            ),
         }
     }
 }

@@ -24,24 +24,24 @@ pub struct Setting {
 }
 
 impl Setting {
-    fn new(name: &'static str, value: impl Display) -> Self {
+    pub(super) fn new(name: &'static str, value: impl Display) -> Self {
         Self { name, value: Some(value.to_string()) }
     }
 
-    fn optional(name: &'static str, value: Option<impl Display>) -> Self {
+    pub(super) fn optional(name: &'static str, value: Option<impl Display>) -> Self {
         Self { name, value: value.map(|value| value.to_string()) }
     }
 
-    fn secret(name: &'static str, secret: Option<&Secret>) -> Self {
+    pub(super) fn secret(name: &'static str, secret: Option<&Secret>) -> Self {
         Self::optional(name, secret.map(length))
     }
 
     /// Where a URL leads, without who logs in there.
-    fn address(name: &'static str, url: Option<&Secret>) -> Self {
+    pub(super) fn address(name: &'static str, url: Option<&Secret>) -> Self {
         Self::optional(name, url.map(|url| address(url).unwrap_or_else(|| length(url))))
     }
 
-    fn seconds(name: &'static str, duration: Duration) -> Self {
+    pub(super) fn seconds(name: &'static str, duration: Duration) -> Self {
         Self::new(name, duration.as_secs())
     }
 
@@ -49,7 +49,7 @@ impl Setting {
         Self::new(name, quota.map_or(0, NonZeroU32::get))
     }
 
-    fn list(name: &'static str, items: impl IntoIterator<Item = impl Display>) -> Self {
+    pub(super) fn list(name: &'static str, items: impl IntoIterator<Item = impl Display>) -> Self {
         let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
         Self::optional(name, (!items.is_empty()).then(|| items.join(",")))
     }
@@ -86,6 +86,7 @@ impl Config {
             cors_origins,
             metrics_addr,
             log,
+            traces,
             shutdown_grace,
         } = self;
         let origins = cors_origins.iter().map(|origin| String::from_utf8_lossy(origin.as_bytes()));
@@ -110,6 +111,7 @@ impl Config {
             Setting::optional("METRICS_ADDR", *metrics_addr),
         ]);
         shown.extend(log.shown());
+        shown.extend(traces.shown());
         shown.push(Setting::seconds("SHUTDOWN_GRACE_SECONDS", *shutdown_grace));
         shown
     }
@@ -202,12 +204,11 @@ impl WebhookConfig {
 }
 
 impl LogConfig {
-    fn shown(&self) -> [Setting; 3] {
-        let Self { filter, format, otlp_endpoint } = self;
+    fn shown(&self) -> [Setting; 2] {
+        let Self { filter, format } = self;
         [
             Setting::new("RUST_LOG", filter),
             Setting::optional("LOG_FORMAT", format.map(LogFormat::as_str)),
-            Setting::optional("OTEL_EXPORTER_OTLP_ENDPOINT", otlp_endpoint.as_ref()),
         ]
     }
 }

@@ -138,8 +138,27 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
     (
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         &["http://localhost:4318", "https://otel.example/x"],
-        &["localhost:4318", "grpc://x", "http://u:p@x"],
+        &["localhost:4318", "grpc://x", "http://u:p@x", "http://x/?key=k"],
     ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        &["http://localhost:4318/v1/traces", "https://otel.example/?key=k"],
+        &["localhost:4318", "grpc://x", "http://u:p@x", "http://x/#f"],
+    ),
+    ("OTEL_EXPORTER_OTLP_HEADERS", &["a=b", "a=b%20c, d=", ","], &["a", "=b", "a b=c", "a=%00"]),
+    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", &["authorization=Bearer%20x"], &["é=b"]),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", &["1", "3600000"], &["0", "10s"]),
+    ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", &["1"], &["0"]),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", &["http/protobuf"], &["grpc", "http/json"]),
+    ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", &["http/protobuf"], &["grpc"]),
+    ("OTEL_SERVICE_NAME", &["mt", "a b"], &[]),
+    ("OTEL_RESOURCE_ATTRIBUTES", &["a=b,c=d"], &["a", "a=%ff"]),
+    ("OTEL_TRACES_SAMPLER", &["always_on", "parentbased_traceidratio"], &["xray", "ALWAYS_ON"]),
+    ("OTEL_TRACES_SAMPLER_ARG", &["0", "0.25", "1"], &["1.1", "-1", "NaN", "half"]),
+    ("OTEL_BSP_SCHEDULE_DELAY", &["1"], &["0"]),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", &["1"], &["0"]),
+    ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", &["1"], &["0"]),
+    ("OTEL_SDK_DISABLED", &["true", "False"], &["1", "yes"]),
     ("SHUTDOWN_GRACE_SECONDS", &["0", "3600"], &["3601", "10s"]),
 ];
 
@@ -188,6 +207,53 @@ fn values_arrive_as_what_they_mean() {
     assert_eq!(config.stripe.pro_prices, ["price_a", "price_b"]);
     assert_eq!(config.cors_origins, ["http://localhost:5173"]);
     assert_eq!(config.log.format, Some(LogFormat::Json));
+}
+
+#[test]
+fn variables_for_traces_count_before_those_for_everything() {
+    let traces = |vars: &[(&str, &str)]| read(vars).unwrap().traces;
+    assert_eq!(traces(&[]).endpoint(), None);
+    let base = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://base/x/");
+    let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://own");
+    for (vars, endpoint) in [
+        (&[base][..], Some("http://base/x/v1/traces")),
+        (&[own], Some("http://own/")),
+        (&[base, own], Some("http://own/")),
+        (&[base, own, ("OTEL_SDK_DISABLED", "true")], None),
+    ] {
+        assert_eq!(traces(vars).endpoint().as_deref(), endpoint, "{vars:?}");
+    }
+    let all =
+        traces(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "7"), ("OTEL_EXPORTER_OTLP_HEADERS", "a=b%2Cc")]);
+    assert_eq!(all.timeout, Duration::from_millis(7));
+    assert_eq!(all.header_list(), [("a".to_owned(), "b,c".to_owned())]);
+    let of_its_own = traces(&[
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "7"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "8"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "c=d"),
+    ]);
+    assert_eq!(of_its_own.timeout, Duration::from_millis(8));
+    assert_eq!(of_its_own.header_list(), [("c".to_owned(), "d".to_owned())]);
+    let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=a");
+    assert_eq!(traces(&[]).service_name, "mt-server");
+    assert_eq!(traces(&[attributes]).service_name, "a");
+    assert_eq!(traces(&[attributes, ("OTEL_SERVICE_NAME", "b")]).service_name, "b");
+    for (name, argument, parent_based, ratio) in [
+        ("", "", true, 1.0),
+        ("always_off", "0.5", false, 0.0),
+        ("traceidratio", "0.5", false, 0.5),
+        ("traceidratio", "", false, 1.0),
+        ("parentbased_traceidratio", "0.25", true, 0.25),
+    ] {
+        let sampler =
+            traces(&[("OTEL_TRACES_SAMPLER", name), ("OTEL_TRACES_SAMPLER_ARG", argument)]).sampler;
+        assert_eq!(
+            (sampler.parent_based, sampler.ratio),
+            (parent_based, ratio),
+            "{name} {argument}"
+        );
+    }
 }
 
 #[test]
@@ -282,7 +348,7 @@ fn a_value_cannot_write_lines_of_its_own() {
 }
 
 /// Variables whose values must not be seen, each with a value that holds `hunter2`.
-const SECRETS: [(&str, &str, &str); 9] = [
+const SECRETS: [(&str, &str, &str); 11] = [
     ("DATABASE_URL", "postgres://u:hunter2@h/d", "hunter2"),
     ("MIGRATE_DATABASE_URL", "postgres://u:hunter2@h/d", "hunter2"),
     ("REDIS_URL", "redis://:hunter2@h", "hunter2"),
@@ -292,6 +358,8 @@ const SECRETS: [(&str, &str, &str); 9] = [
     ("STRIPE_WEBHOOK_SECRET", "hunter2", "hunter2 "),
     ("STRIPE_SECRET_KEY", "hunter2", "hunter2 "),
     ("ADMIN_TOKEN", "hunter2", "hunter2 "),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "key=hunter2", "hunter2"),
+    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "key=hunter2", "hunter2"),
 ];
 
 #[test]

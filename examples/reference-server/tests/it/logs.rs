@@ -3,31 +3,28 @@
 use std::sync::Arc;
 
 use mt_core::testing::TestDatabase;
-use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use reference_server::schema;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 
 use crate::process_log::Logged;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const PARENT: &str = "00f067aa0ba902b7";
+pub(crate) const PARENT: &str = "00f067aa0ba902b7";
 
 /// The lines about requests that were answered, by the id of the request.
-fn answered<'l>(lines: &'l [Value], request_id: &str) -> &'l Value {
+pub(crate) fn answered<'l>(lines: &'l [Value], request_id: &str) -> &'l Value {
     lines
         .iter()
         .find(|line| line["message"] == "answered" && line["span"]["request_id"] == request_id)
         .unwrap_or_else(|| panic!("no answer to `{request_id}`: {lines:#?}"))
 }
 
-fn parsed(lines: &[String]) -> Vec<Value> {
+pub(crate) fn parsed(lines: &[String]) -> Vec<Value> {
     lines.iter().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
-async fn database() -> Arc<TestDatabase> {
+pub(crate) async fn database() -> Arc<TestDatabase> {
     Arc::new(TestDatabase::create_with(&[schema::product()]).await.unwrap())
 }
 
@@ -170,78 +167,4 @@ async fn secrets_do_not_reach_the_log_whatever_its_level() {
             assert_eq!(found, None, "at {level}");
         }
     }
-}
-
-/// Enough of a collector to see what comes: the body of one request, and 200.
-async fn collector() -> (String, tokio::sync::mpsc::UnboundedReceiver<(String, Vec<u8>)>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (sender, received) = tokio::sync::mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut bytes = Vec::new();
-            let (head, length) = loop {
-                assert!(stream.read_buf(&mut bytes).await.unwrap() > 0);
-                let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
-                    continue;
-                };
-                let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-                let length = head.to_lowercase();
-                let length = length.split("content-length: ").nth(1).unwrap();
-                let length: usize = length.lines().next().unwrap().trim().parse().unwrap();
-                break (head, end + 4 + length);
-            };
-            while bytes.len() < length {
-                assert!(stream.read_buf(&mut bytes).await.unwrap() > 0);
-            }
-            let _ = stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-                .await;
-            sender.send((head, bytes)).unwrap();
-        }
-    });
-    (url, received)
-}
-
-#[cfg(feature = "otlp")]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn spans_reach_a_collector_with_the_ids_of_the_log() {
-    let (url, mut received) = collector().await;
-    let db = database().await;
-    let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str())];
-    let server = Logged::start(&db.login_url(), &settings).await;
-    let trace = RandomIdGenerator::default().new_trace_id().to_string();
-    let parent = format!("00-{trace}-{PARENT}-01");
-    let headers = [("traceparent", parent.as_str()), ("x-request-id", "exported")];
-    assert_eq!(server.send(Method::GET, "/me", &headers, None).await.status, 401);
-    // What is not exported yet is when it stops.
-    let (status, lines) = server.stop();
-    assert!(status.success(), "{status}");
-    let lines = parsed(&lines);
-    let span = &answered(&lines, "exported")["span"];
-    assert_eq!(span["trace_id"], trace);
-    let own = span["span_id"].as_str().unwrap();
-    let mut found = false;
-    while let Ok((head, body)) = received.try_recv() {
-        assert!(head.starts_with("POST /v1/traces "), "{head}");
-        let has = |bytes: &[u8]| body.windows(bytes.len()).any(|window| window == bytes);
-        found |= has(&hex::decode(&trace).unwrap())
-            && has(&hex::decode(own).unwrap())
-            && has(&hex::decode(PARENT).unwrap())
-            && has(b"mt-server");
-    }
-    assert!(found, "the span has arrived");
-}
-
-/// A collector that is away costs traces and nothing else.
-#[cfg(feature = "otlp")]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_its_collector_the_server_serves_and_stops() {
-    let db = database().await;
-    let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")];
-    let server = Logged::start(&db.login_url(), &settings).await;
-    assert_eq!(server.send(Method::GET, "/health", &[], None).await.status, 200);
-    let (status, _) = server.stop();
-    assert!(status.success(), "{status}");
 }

@@ -13,6 +13,8 @@ mod config;
 mod conformance;
 mod distribution;
 mod doctor;
+#[cfg(unix)]
+mod dotenv;
 #[cfg(all(feature = "embedded", unix))]
 mod embedded;
 mod flow;
@@ -46,6 +48,8 @@ mod settings;
 mod shell;
 mod stripe;
 mod support;
+#[cfg(feature = "otlp")]
+mod traces;
 mod webhooks;
 mod webhooks_cli;
 mod webhooks_kills;

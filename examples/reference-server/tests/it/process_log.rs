@@ -1,6 +1,7 @@
 //! A server in a process of its own, and everything that it logs.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,11 +23,20 @@ pub(crate) struct Logged {
 impl Logged {
     /// Starts a server and waits until it listens.
     pub(crate) async fn start(database_url: &str, settings: &[(&str, &str)]) -> Self {
+        Self::start_in(&std::env::temp_dir(), database_url, settings).await
+    }
+
+    /// The same in a folder, of which a server may read the `.env`.
+    pub(crate) async fn start_in(
+        folder: &Path,
+        database_url: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let redis = std::env::var("MT_TEST_REDIS_URL").expect("`make test` names a Redis");
         let mut child = Command::new(env!("CARGO_BIN_EXE_mt-server"))
             .arg("serve")
             .env_clear()
-            .current_dir(std::env::temp_dir())
+            .current_dir(folder)
             .envs([("APP_PORT", "0"), ("APP_ENV", "test"), ("LOG_FORMAT", "json")])
             .envs([("DATABASE_URL", database_url), ("REDIS_URL", &redis)])
             .envs(settings.iter().copied())
@@ -61,6 +71,19 @@ impl Logged {
         };
         let found = tokio::time::timeout(Duration::from_secs(30), looking).await;
         found.unwrap_or_else(|_| panic!("no `{text}` in {:#?}", self.lines.lock().unwrap()))
+    }
+
+    /// Waits until so many lines of the log hold `text`.
+    pub(crate) async fn logs(&self, text: &str, times: usize) {
+        let waiting = async {
+            while self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+                < times
+            {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+        assert!(waited.is_ok(), "no `{text}` in {:#?}", self.lines.lock().unwrap());
     }
 
     pub(crate) async fn send(

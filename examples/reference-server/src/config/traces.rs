@@ -1,0 +1,205 @@
+//! Traces for a collector: the variables of OpenTelemetry's that the server reads.
+//!
+//! They mean what the [specification of the exporter][exporter] and [of the SDK][sdk] say. The library
+//! that exports reads variables too, but only those of the process and not those of `.env`; so all that it
+//! is to know is read here and handed to it.
+//!
+//! [exporter]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+//! [sdk]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use reqwest::Url;
+
+use super::reader::Reader;
+use super::secret::Secret;
+use super::shown::Setting;
+use super::values;
+
+/// What the exporter waits for an answer, in milliseconds.
+const TIMEOUT: u32 = 10_000;
+/// An hour, in milliseconds.
+const MOST_MILLISECONDS: u32 = 3_600_000;
+const PROTOCOL: &str = "http/protobuf";
+const DEFAULT_SERVICE_NAME: &str = "mt-server";
+
+/// Where traces go, how, and which. Without an endpoint they go nowhere.
+#[derive(Clone, Debug)]
+pub struct TraceConfig {
+    /// `OTEL_SDK_DISABLED`: nothing is exported.
+    pub disabled: bool,
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT`: the collector's base URL.
+    pub base: Option<Url>,
+    /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`: the URL that traces are posted to.
+    pub traces: Option<Url>,
+    /// `OTEL_EXPORTER_OTLP_HEADERS`.
+    pub headers: Option<Secret>,
+    /// `OTEL_EXPORTER_OTLP_TRACES_HEADERS`, instead of those.
+    pub traces_headers: Option<Secret>,
+    /// `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT`, or else `OTEL_EXPORTER_OTLP_TIMEOUT`.
+    pub timeout: Duration,
+    /// `OTEL_SERVICE_NAME`, or else what `OTEL_RESOURCE_ATTRIBUTES` has as `service.name`.
+    pub service_name: String,
+    /// `OTEL_RESOURCE_ATTRIBUTES`.
+    pub attributes: Vec<(String, String)>,
+    /// `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`.
+    pub sampler: Sampler,
+    /// `OTEL_BSP_SCHEDULE_DELAY`: how long spans are gathered before they are sent.
+    pub delay: Duration,
+    /// `OTEL_BSP_MAX_QUEUE_SIZE`: how many spans may wait; more are dropped.
+    pub queue: u32,
+    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`: how many spans go with one request.
+    pub batch: u32,
+}
+
+/// Which traces are exported.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampler {
+    /// Whether a caller's decision counts before that of the server.
+    pub parent_based: bool,
+    /// The share of traces, from 0 to 1.
+    pub ratio: f64,
+    name: &'static str,
+}
+
+/// Names of samplers, whether a parent decides, and the share; `None`: the argument's.
+const SAMPLERS: [(&str, bool, Option<f64>); 6] = [
+    ("always_on", false, Some(1.0)),
+    ("always_off", false, Some(0.0)),
+    ("traceidratio", false, None),
+    ("parentbased_always_on", true, Some(1.0)),
+    ("parentbased_always_off", true, Some(0.0)),
+    ("parentbased_traceidratio", true, None),
+];
+
+impl TraceConfig {
+    pub(super) fn read<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> Self {
+        let flag = |value: &str| value.to_ascii_lowercase().parse().ok();
+        let url = "an http or https URL without user";
+        for name in ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] {
+            let only = format!("`{PROTOCOL}`, and the server speaks no other");
+            r.optional(name, &only, |value| (value == PROTOCOL).then_some(()));
+        }
+        let of_all = r.number("OTEL_EXPORTER_OTLP_TIMEOUT", TIMEOUT, 1..=MOST_MILLISECONDS);
+        let of_traces =
+            r.number("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", of_all, 1..=MOST_MILLISECONDS);
+        let headers = "`name=value` with percent-encoded values, separated by commas";
+        let are_headers = |value: &str| header_list(value).is_some();
+        let attributes = r.optional("OTEL_RESOURCE_ATTRIBUTES", headers, pairs).unwrap_or_default();
+        let own_name = attributes.iter().find(|(name, _)| name == "service.name");
+        let own_name = own_name.map_or(DEFAULT_SERVICE_NAME, |(_, value)| value).to_owned();
+        let delay = r.number("OTEL_BSP_SCHEDULE_DELAY", 5000, 1..=MOST_MILLISECONDS);
+        Self {
+            disabled: r.optional("OTEL_SDK_DISABLED", "`true` or `false`", flag).unwrap_or(false),
+            base: r.optional(
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                &format!("{url} or query"),
+                values::plain_url,
+            ),
+            traces: r.optional("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", url, |value| {
+                let url = Url::parse(value).ok()?;
+                let mut plain = url.clone();
+                plain.set_query(None);
+                values::plain_url(plain.as_str()).map(|_| url)
+            }),
+            headers: r.secret("OTEL_EXPORTER_OTLP_HEADERS", headers, are_headers),
+            traces_headers: r.secret("OTEL_EXPORTER_OTLP_TRACES_HEADERS", headers, are_headers),
+            timeout: Duration::from_millis(of_traces.into()),
+            service_name: r.text("OTEL_SERVICE_NAME").unwrap_or(own_name),
+            attributes,
+            sampler: sampler(r),
+            delay: Duration::from_millis(delay.into()),
+            queue: r.count("OTEL_BSP_MAX_QUEUE_SIZE", 2048, 1_000_000).get(),
+            batch: r.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512, 1_000_000).get(),
+        }
+    }
+
+    /// The URL that traces are posted to: the one for traces as it is, or else `v1/traces` below the base.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<String> {
+        if self.disabled {
+            return None;
+        }
+        let below = |base: &Url| format!("{}/v1/traces", base.as_str().trim_end_matches('/'));
+        self.traces.as_ref().map(ToString::to_string).or_else(|| self.base.as_ref().map(below))
+    }
+
+    /// The headers that go with each request.
+    #[must_use]
+    pub fn header_list(&self) -> Vec<(String, String)> {
+        let list = self.traces_headers.as_ref().or(self.headers.as_ref());
+        list.and_then(|list| header_list(list.reveal())).unwrap_or_default()
+    }
+
+    pub(super) fn shown(&self) -> [Setting; 16] {
+        let Self {
+            disabled,
+            base,
+            traces,
+            headers,
+            traces_headers,
+            timeout,
+            service_name,
+            attributes,
+            sampler,
+            delay,
+            queue,
+            batch,
+        } = self;
+        // A query may hold a key.
+        let traces = traces.clone().map(|mut url| {
+            url.set_query(None);
+            url
+        });
+        let attributes = attributes.iter().map(|(name, value)| format!("{name}={value}"));
+        [
+            Setting::new("OTEL_SDK_DISABLED", disabled),
+            Setting::optional("OTEL_EXPORTER_OTLP_ENDPOINT", base.as_ref()),
+            Setting::optional("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", traces),
+            Setting::secret("OTEL_EXPORTER_OTLP_HEADERS", headers.as_ref()),
+            Setting::secret("OTEL_EXPORTER_OTLP_TRACES_HEADERS", traces_headers.as_ref()),
+            Setting::new("OTEL_EXPORTER_OTLP_TIMEOUT", timeout.as_millis()),
+            Setting::new("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", timeout.as_millis()),
+            Setting::new("OTEL_EXPORTER_OTLP_PROTOCOL", PROTOCOL),
+            Setting::new("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", PROTOCOL),
+            Setting::new("OTEL_SERVICE_NAME", service_name),
+            Setting::list("OTEL_RESOURCE_ATTRIBUTES", attributes),
+            Setting::new("OTEL_TRACES_SAMPLER", sampler.name),
+            Setting::new("OTEL_TRACES_SAMPLER_ARG", sampler.ratio),
+            Setting::new("OTEL_BSP_SCHEDULE_DELAY", delay.as_millis()),
+            Setting::new("OTEL_BSP_MAX_QUEUE_SIZE", queue),
+            Setting::new("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", batch),
+        ]
+    }
+}
+
+fn sampler<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> Sampler {
+    let ratio = r.optional("OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1", |value| {
+        value.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))
+    });
+    let names = SAMPLERS.map(|(name, ..)| format!("`{name}`")).join(", ");
+    let known = |value: &str| SAMPLERS.into_iter().find(|(name, ..)| *name == value);
+    let found = r.optional("OTEL_TRACES_SAMPLER", &format!("one of {names}"), known);
+    let (name, parent_based, share) = found.unwrap_or(SAMPLERS[3]);
+    Sampler { parent_based, ratio: share.or(ratio).unwrap_or(1.0), name }
+}
+
+/// `name=value` between commas, with percent-encoded values, as in W3C Baggage. Empty members do not count.
+fn pairs(text: &str) -> Option<Vec<(String, String)>> {
+    let members = text.split(',').map(str::trim).filter(|member| !member.is_empty());
+    let pair = |member: &str| {
+        let (name, value) = member.split_once('=')?;
+        let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8().ok()?;
+        let name = name.trim();
+        (!name.is_empty()).then(|| (name.to_owned(), value.into_owned()))
+    };
+    members.map(pair).collect()
+}
+
+fn header_list(text: &str) -> Option<Vec<(String, String)>> {
+    let is_header = |(name, value): &(String, String)| {
+        HeaderName::try_from(name).is_ok() && HeaderValue::try_from(value).is_ok()
+    };
+    pairs(text).filter(|pairs| pairs.iter().all(is_header))
+}
