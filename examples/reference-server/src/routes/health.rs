@@ -4,8 +4,8 @@
 //! does not get the process killed by whoever watches it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use salvo::http::StatusCode;
@@ -50,14 +50,16 @@ struct State {
     checks: Box<dyn Checks>,
     redis_required: bool,
     stopping: AtomicBool,
+    /// What failed when it was asked last, for the log to tell of changes alone.
+    failing: Mutex<Vec<&'static str>>,
 }
 
 impl Readiness {
     /// Ready as long as `checks` say yes. Without `redis_required` that of Redis is shown but does
     /// not count.
     pub fn new(checks: impl Checks, redis_required: bool) -> Self {
-        let stopping = AtomicBool::new(false);
-        Self(Arc::new(State { checks: Box::new(checks), redis_required, stopping }))
+        let (stopping, failing) = (AtomicBool::new(false), Mutex::default());
+        Self(Arc::new(State { checks: Box::new(checks), redis_required, stopping, failing }))
     }
 
     /// Not ready from now on: the process is about to stop.
@@ -66,15 +68,33 @@ impl Readiness {
     }
 
     async fn report(&self) -> Report {
-        let State { checks, redis_required, stopping } = &*self.0;
+        let State { checks, redis_required, stopping, .. } = &*self.0;
         let (db, redis) = tokio::join!(
             tokio::time::timeout(CHECK_BUDGET, checks.database()),
             tokio::time::timeout(CHECK_BUDGET, checks.redis()),
         );
         let checks = Outcomes { db: db.unwrap_or(false), redis: redis.unwrap_or(false) };
-        let is_ready =
-            !stopping.load(Ordering::Relaxed) && checks.db && (checks.redis || !redis_required);
+        let failing: Vec<_> = [("db", checks.db), ("redis", checks.redis || !redis_required)]
+            .into_iter()
+            .filter_map(|(name, passed)| (!passed).then_some(name))
+            .collect();
+        let is_ready = failing.is_empty() && !stopping.load(Ordering::Relaxed);
+        self.log_change(failing);
         Report { status: if is_ready { "ok" } else { "unready" }, checks, is_ready }
+    }
+
+    /// Logs which checks fail now, unless the same ones failed before.
+    fn log_change(&self, failing: Vec<&'static str>) {
+        let mut before = self.0.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if *before == failing {
+            return;
+        }
+        if failing.is_empty() {
+            tracing::info!(recovered = before.join(","), "ready again");
+        } else {
+            tracing::warn!(failing = failing.join(","), "not ready: a check fails");
+        }
+        *before = failing;
     }
 }
 

@@ -33,6 +33,8 @@ use crate::routes::{self, webhooks};
 const ISSUER: &str = "mt";
 /// How many memberships are remembered, where they are: some 15 MB at most.
 const REMEMBERED_MEMBERSHIPS: usize = 100_000;
+/// How long a start waits for Redis before it goes on without.
+const REDIS_BUDGET: Duration = Duration::from_secs(1);
 /// How long events and messages that are worked on at the end still are, at most.
 const WORKER_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -113,10 +115,7 @@ pub enum Embedded {
 /// [`StartError`]: the database is away, behind or refused, or a setting cannot be used.
 pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, StartError> {
     let (database, embedded) = database::open(config, embedded).await?;
-    let limiter = match &config.redis.url {
-        Some(url) => Limiter::redis(url.reveal())?,
-        None => Limiter::in_process(),
-    };
+    let limiter = limiter(config).await?;
     let billing = Billing::new(database.system(), config)?;
     let sources = Sources {
         database: database.clone(),
@@ -159,6 +158,17 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     };
     let behind = Behind { database, embedded, background, access_changes };
     Ok(Started { service: service(router, options), readiness, behind, metrics })
+}
+
+async fn limiter(config: &Config) -> Result<Limiter, StartError> {
+    let Some(url) = &config.redis.url else { return Ok(Limiter::in_process()) };
+    let limiter = Limiter::redis(url.reveal())?;
+    if !tokio::time::timeout(REDIS_BUDGET, limiter.is_reachable()).await.unwrap_or(false) {
+        tracing::warn!(
+            "`REDIS_URL` does not answer: rate limits are counted in the process until it does"
+        );
+    }
+    Ok(limiter)
 }
 
 fn mailer(config: &Config) -> Result<Mailer, StartError> {

@@ -37,6 +37,8 @@ mod pooler;
 mod problems;
 mod process_log;
 mod processes;
+mod readiness;
+mod readme;
 mod reconcile_cli;
 mod refusals;
 #[path = "../../../../mt-stripe/tests/it/registry.rs"]
