@@ -54,10 +54,13 @@ export function unique(word) {
   return `${word}-${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}`;
 }
 
-// Writes the figures to `OUT`, for `scripts/k6` to make its report of.
+// Writes the figures to `OUT`, for `scripts/k6` to make its report of. They say where they come from: `RUN`
+// describes the run, of which each result is a part; a script that is run by itself is a run of its own.
 export function summary(kind, data) {
-  const out = __ENV.OUT || `k6-results/${kind}.json`;
-  const figures = { kind, factor: FACTOR, users: USERS * FACTOR, seconds: SECONDS, metrics: {} };
+  const at = new Date().toISOString();
+  const run = __ENV.RUN ? JSON.parse(__ENV.RUN) : { id: at.replace(/[-:]|\.\d+/g, '') };
+  const out = __ENV.OUT || `k6-results/${run.id}-${kind}.json`;
+  const figures = { run, at, kind, factor: FACTOR, users: USERS * FACTOR, seconds: SECONDS, metrics: {} };
   for (const [name, metric] of Object.entries(data.metrics)) {
     figures.metrics[name] = { values: metric.values, thresholds: metric.thresholds };
   }

@@ -1,15 +1,17 @@
-//! Makes `scripts/report_metrics.md` and its charts of what `scripts/k6` has left in `k6-results/`.
+//! Makes `scripts/report_metrics.md` and its charts of what `scripts/k6` has left in `k6-results/`: of the newest
+//! run, or of the one that the argument names.
 
 #![expect(clippy::print_stdout, reason = "a report says where it is")]
+
+mod results;
 
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use plotters::prelude::*;
-use serde_json::Value;
+use results::{Results, Run};
 
 type Failure = Box<dyn Error>;
 
@@ -35,45 +37,6 @@ const QUANTILES: [(&str, &str); 9] = [
     ("max", "max"),
 ];
 
-struct Run(Value);
-
-impl Run {
-    fn read(name: &str) -> Result<Self, Failure> {
-        let path = Path::new(RESULTS).join(format!("{name}.json"));
-        let text =
-            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Self(serde_json::from_str(&text)?))
-    }
-
-    fn figure(&self, metric: &str, value: &str) -> Result<f64, Failure> {
-        let found = self.0["metrics"][metric]["values"][value].as_f64();
-        found.ok_or_else(|| format!("no `{value}` of `{metric}`").into())
-    }
-
-    fn duration(&self, scenario: &str, quantile: &str) -> Result<f64, Failure> {
-        self.figure(&format!("http_req_duration{{scenario:{scenario}}}"), quantile)
-    }
-
-    fn users(&self) -> f64 {
-        self.0["users"].as_f64().unwrap_or_default()
-    }
-
-    /// Requests a second, while the scenario ran.
-    fn rate(&self, scenario: &str) -> Result<f64, Failure> {
-        let seconds = self.0["seconds"].as_f64().unwrap_or(1.0);
-        Ok(self.figure(&format!("http_reqs{{scenario:{scenario}}}"), "count")? / seconds)
-    }
-
-    fn thresholds_kept(&self) -> bool {
-        let metrics =
-            self.0["metrics"].as_object().into_iter().flat_map(|metrics| metrics.values());
-        let thresholds = metrics.filter_map(|metric| metric["thresholds"].as_object());
-        thresholds
-            .flat_map(|thresholds| thresholds.values())
-            .all(|threshold| threshold["ok"] == true)
-    }
-}
-
 /// One rate of arrivals.
 struct Arrivals {
     offered: f64,
@@ -84,10 +47,9 @@ struct Arrivals {
 }
 
 impl Arrivals {
-    fn read(name: &str) -> Result<Self, Failure> {
-        let run = Run::read(name)?;
+    fn of(run: &Run) -> Result<Self, Failure> {
         Ok(Self {
-            offered: run.0["rate"].as_f64().ok_or("no `rate`")?,
+            offered: run.offered().ok_or("no `rate`")?,
             answered: run.rate("arrive")?,
             dropped: run.figure("dropped_iterations", "count").unwrap_or(0.0),
             median: run.duration("arrive", "med")?,
@@ -102,25 +64,19 @@ impl Arrivals {
 }
 
 fn main() -> Result<(), Failure> {
-    let api: Vec<Run> = FACTORS
-        .iter()
-        .map(|factor| Run::read(&format!("api-{factor}")))
-        .collect::<Result<_, _>>()?;
-    let webhooks: Vec<Run> = FACTORS
-        .iter()
-        .map(|factor| Run::read(&format!("webhooks-{factor}")))
-        .collect::<Result<_, _>>()?;
+    let results = Results::open(Path::new(RESULTS), std::env::args().nth(1).as_deref())?;
+    let of = |kind: &str| -> Result<Vec<Run>, Failure> {
+        FACTORS.iter().map(|factor| results.read(&format!("{kind}-{factor}"))).collect()
+    };
+    let (api, webhooks) = (of("api")?, of("webhooks")?);
     let mut arrivals = Vec::new();
-    for entry in fs::read_dir(RESULTS)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if let Some(name) = name.strip_suffix(".json").filter(|name| name.starts_with("knee-")) {
-            arrivals.push(Arrivals::read(name)?);
-        }
+    for name in results.names().filter(|name| name.starts_with("knee-")) {
+        arrivals.push(Arrivals::of(&results.read(name)?)?);
     }
     arrivals.sort_by(|one, other| one.offered.total_cmp(&other.offered));
 
     let mut text = String::from("# Under load\n\n`make k6` wrote this, on:\n\n");
-    machine(&mut text)?;
+    machine(&mut text, api.first().ok_or("no run")?)?;
     people(&mut text, &api)?;
     deliveries(&mut text, &webhooks)?;
     knee(&mut text, &arrivals)?;
@@ -129,35 +85,19 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a command says in its first line, or nothing.
-fn said(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    text.unwrap_or_default().lines().next().unwrap_or_default().trim().to_owned()
-}
-
-/// What is measured is called changed when something else is than what a run writes.
-fn commit() -> String {
-    let (results, report) = (format!(":(exclude){RESULTS}"), format!(":(exclude){REPORT}"));
-    let others = ["status", "--porcelain", "--", ".", &results, &report];
-    let is_changed = !said("git", &others).is_empty();
-    said("git", &["describe", "--always"]) + if is_changed { "-dirty" } else { "" }
-}
-
-fn machine(text: &mut String) -> Result<(), Failure> {
-    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let model = model.map_or("unknown", |(_, model)| model);
-    let cores = std::thread::available_parallelism()?;
-    let k6 = fs::read_to_string(Path::new(RESULTS).join("k6.version")).unwrap_or_default();
+/// Where the figures come from, as the run itself has noted it.
+fn machine(text: &mut String, run: &Run) -> Result<(), Failure> {
+    let of = |name| run.noted(name).unwrap_or_default().to_owned();
+    let shared = "shared by server, Postgres, Redis and k6";
     let rows = [
-        ("processor", format!("{model}, {cores} cores, shared by server, Postgres, Redis and k6")),
-        ("system", said("uname", &["-sr"])),
-        ("Rust", said("rustc", &["--version"])),
-        ("Postgres", said("postgres", &["--version"])),
-        ("k6", k6.trim().to_owned()),
-        ("commit", commit()),
-        ("at", said("date", &["--utc", "+%Y-%m-%d %H:%M UTC"])),
+        ("processor", format!("{}, {} cores, {shared}", of("processor"), of("cores"))),
+        ("system", of("system")),
+        ("Rust", of("rust")),
+        ("Postgres", of("postgres")),
+        ("k6", of("k6")),
+        ("commit", of("commit")),
+        ("at", of("started_at")),
+        ("run", of("id")),
     ];
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         writeln!(text, "* {name}: {value}")?;
