@@ -15,7 +15,7 @@ use super::open_tx::{End, OpenTx};
 use super::opening::Opening;
 use super::pool_stats::{PoolStats, Waits};
 use super::probe::Probe;
-use super::{PgError, PrincipalPool, SystemPool, TenantPool, session};
+use super::{PgError, PrincipalPool, SystemPool, TenantPool, extensions, session};
 use crate::access::AccessModel;
 use crate::billing::StandingPolicy;
 
@@ -130,7 +130,8 @@ impl Database {
     /// [`ConnectError::PrivilegedLogin`] when the login could skip every policy,
     /// [`ConnectError::NotAMember`] when it may not become `mt_app`, `mt_system` and `mt_authority`,
     /// [`ConnectError::Inherits`] when it has their rights without becoming them,
-    /// [`ConnectError::BypassesRls`] when those roles themselves skip policies.
+    /// [`ConnectError::BypassesRls`] when those roles themselves skip policies,
+    /// [`ConnectError::UnsupportedExtension`] when the database has an extension such as Citus.
     pub async fn connect(options: DatabaseOptions) -> Result<Self, ConnectError> {
         let DatabaseOptions {
             connect,
@@ -157,6 +158,7 @@ impl Database {
             .expect("a pool without timeouts needs no runtime");
         let waits = Arc::default();
         let database = Self { pool, acquire_timeout, statements, waits, probe };
+        extensions::check(&database).await?;
         database.check_roles(privileged_login).await?;
         Ok(database)
     }
@@ -381,6 +383,14 @@ pub enum ConnectError {
     RoleMissing {
         /// The role.
         role: &'static str,
+    },
+    /// The database has an extension with which tenants are not kept apart.
+    #[error("the database has the extension `{extension}`, which is not supported: {reason}")]
+    UnsupportedExtension {
+        /// The extension.
+        extension: &'static str,
+        /// Why it is refused.
+        reason: &'static str,
     },
     /// The check itself could not be made.
     #[error("could not connect to the database")]

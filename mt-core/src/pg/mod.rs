@@ -30,6 +30,7 @@ mod database;
 mod decode;
 mod error;
 mod exchange;
+mod extensions;
 pub mod idempotency;
 pub mod invites;
 pub mod ledger;

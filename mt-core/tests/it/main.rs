@@ -10,6 +10,7 @@ mod cancellation;
 mod caps;
 mod compile_fail;
 mod connection_faults;
+mod extensions;
 mod histories;
 mod idempotency;
 mod invites;

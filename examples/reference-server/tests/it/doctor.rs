@@ -173,6 +173,32 @@ async fn a_privileged_login_is_a_warning_outside_of_production_only() {
     assert_eq!((found.code, found.json()["ok"].clone()), (1, false.into()));
 }
 
+/// A row of the catalogue stands in for the extension, which is not in the packages of Debian.
+#[tokio::test]
+async fn a_database_with_citus_is_refused_everywhere() {
+    let db = database().await;
+    let development = with(vec![("APP_ENV", "dev".to_owned())], db.login_url());
+    starts(&development).await.unwrap();
+    let stand_in = "begin; set local allow_system_table_mods = on; \
+        insert into pg_catalog.pg_extension \
+            (oid, extname, extowner, extnamespace, extrelocatable, extversion) \
+        select 4000000000::oid, 'citus', extowner, extnamespace, false, '13.2-1' \
+        from pg_catalog.pg_extension where extname = 'plpgsql'; \
+        commit";
+    db.admin().execute(stand_in).await.unwrap();
+    for settings in [development, with(production(), db.login_url())] {
+        let found = examined(&settings);
+        assert_eq!((found.code, found.health("postgres")), (1, "failed".to_owned()));
+        assert!(
+            found.details("postgres").contains("`citus`, which is not supported"),
+            "{}",
+            found.stdout
+        );
+        let refused = starts(&settings).await.unwrap_err();
+        assert!(refused.contains("`citus`, which is not supported"), "{refused}");
+    }
+}
+
 #[cfg(feature = "embedded")]
 #[test]
 fn nothing_set_examines_the_embedded_database() {

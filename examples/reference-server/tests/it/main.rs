@@ -11,7 +11,6 @@ mod concurrency;
 mod conditions;
 mod config;
 mod conformance;
-mod distribution;
 mod doctor;
 #[cfg(unix)]
 mod dotenv;
