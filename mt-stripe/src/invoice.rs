@@ -220,7 +220,7 @@ impl InvoiceState {
     }
 
     /// What the events behind both come to: associative, commutative and idempotent. Postgres does the
-    /// same in one statement (`state.rs`).
+    /// same in one statement (`state/join.rs`).
     #[must_use]
     pub fn join(mut self, other: Self) -> Self {
         self.prices.extend(other.prices);

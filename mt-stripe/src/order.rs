@@ -234,7 +234,7 @@ impl SubscriptionState {
     ///
     /// Associative, commutative and idempotent, with [`default`](Self::default) as its neutral element:
     /// a chain (the greatest group) times the set of events seen in it, times the time last settled
-    /// with the past-due times above it. Postgres does the same in one statement (`state.rs`).
+    /// with the past-due times above it. Postgres does the same in one statement (`state/join.rs`).
     #[must_use]
     pub fn join(self, other: Self) -> Self {
         let settled = self.settled.max(other.settled);

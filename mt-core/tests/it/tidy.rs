@@ -4,6 +4,7 @@
 //! here apply each to the files of the repository: those that git tracks, and new ones not ignored.
 
 mod containers;
+mod documents;
 mod manifests;
 mod migrations;
 mod sources;
