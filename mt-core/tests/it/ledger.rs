@@ -130,11 +130,12 @@ fn event(id: &str, effect: &str) -> Delivery {
 }
 
 async fn deliver(ledger: &Ledger<Standard>, id: &str, effect: &str) -> Receipt {
-    ledger.receive(event(id, effect)).await.unwrap()
+    Receipt { reason: None, ..ledger.receive(event(id, effect)).await.unwrap() }
 }
 
+/// A receipt without its reason, as `deliver` returns it.
 fn receipt(status: EventStatus, duplicate: bool) -> Receipt {
-    Receipt { status, duplicate }
+    Receipt { status, reason: None, duplicate }
 }
 
 /// Asks again and again, since there is nobody who would tell.

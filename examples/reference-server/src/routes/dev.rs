@@ -27,6 +27,7 @@ async fn pay(session_id: PathText, depot: &mut Depot) -> Result<Json<Delivered>,
     let app = App::of(depot);
     let delivered = app.billing.simulate_payment(&app.system, &session_id.0).await?;
     let delivered = delivered.ok_or_else(ApiError::not_found)?;
-    let events = delivered.iter().map(|(event, receipt)| Receipt::of(event, *receipt)).collect();
+    let events =
+        delivered.iter().map(|(event, receipt)| Receipt::of(event, receipt.clone())).collect();
     Ok(Json(Delivered { events }))
 }

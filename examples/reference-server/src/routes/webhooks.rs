@@ -41,12 +41,15 @@ pub(super) struct Receipt {
     event_id: String,
     status: &'static str,
     duplicate: bool,
+    /// Why it was not applied. Begins with a word for it; absent where there is nothing to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 impl Receipt {
     pub(super) fn of(event: &Event, receipt: mt_stripe::processor::Receipt) -> Self {
-        let (status, duplicate) = (shown(receipt.status), receipt.duplicate);
-        Self { event_id: event.id().to_owned(), status, duplicate }
+        let mt_stripe::processor::Receipt { status, reason, duplicate } = receipt;
+        Self { event_id: event.id().to_owned(), status: shown(status), duplicate, reason }
     }
 }
 

@@ -196,7 +196,7 @@ impl Group {
             let _ = first.send(Told::Stored(stored));
         }
         for other in copies {
-            let _ = other.send(Told::Stored(Stored::Known(status)));
+            let _ = other.send(Told::Stored(Stored::Known { status, reason: None }));
         }
     }
 }

@@ -44,10 +44,12 @@ pub(super) struct Shared<P> {
 }
 
 /// What became of a delivery.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Receipt {
     /// How far its event has come.
     pub status: EventStatus,
+    /// Why it was not applied, in a line that begins with a word for it.
+    pub reason: Option<String>,
     /// Whether the event was known.
     pub duplicate: bool,
 }
@@ -148,12 +150,12 @@ impl<P: Provider> Shared<P> {
         let permit = self.at_once.try_acquire();
         let stored = self.intake.take(delivery, permit.is_ok()).await?;
         self.watcher.reached(Step::Recorded);
-        let duplicate = matches!(stored, Stored::Known(_));
+        let duplicate = matches!(stored, Stored::Known { .. });
         self.tally.stored(duplicate);
-        let mut status = stored.status();
+        let mut receipt = Receipt { status: stored.status(), reason: None, duplicate };
         match stored {
             Stored::Claimed(claimed) => match self.work_on(&claimed).await {
-                Ok(reached) => status = reached,
+                Ok(Attempted { status, reason }) => receipt = Receipt { status, reason, duplicate },
                 Err(error) => {
                     tracing::warn!(
                         event = claimed.event.event_id,
@@ -162,20 +164,20 @@ impl<P: Provider> Shared<P> {
                     );
                 }
             },
-            Stored::Known(_) => {}
+            Stored::Known { reason, .. } => receipt.reason = reason,
             Stored::New => self.due.notify_one(),
         }
-        Ok(Receipt { status, duplicate })
+        Ok(receipt)
     }
 
-    /// One attempt at a claimed event. Returns how far it has come.
-    pub(super) async fn work_on(&self, claimed: &Claimed) -> Result<EventStatus, PgError> {
+    /// Makes one attempt at a claimed event, and returns how far the event has come.
+    pub(super) async fn work_on(&self, claimed: &Claimed) -> Result<Attempted, PgError> {
         self.watcher.reached(Step::Claimed);
         // The provider's code may panic: that is a failure like others, and runs out of attempts.
         let failure = match AssertUnwindSafe(self.attempt(claimed)).catch_unwind().await {
-            Ok(Ok(status)) => {
-                self.tally.attempted(status);
-                return Ok(status);
+            Ok(Ok(attempted)) => {
+                self.tally.attempted(attempted.status);
+                return Ok(attempted);
             }
             Ok(Err(error)) => {
                 tracing::warn!(
@@ -192,19 +194,19 @@ impl<P: Provider> Shared<P> {
                 Outcome::Failed(Setback::new("panic", "the log says where"))
             }
         };
-        let status = self.mark(claimed, &failure).await?;
-        self.tally.attempted(status);
-        Ok(status)
+        let attempted = self.mark(claimed, &failure).await?;
+        self.tally.attempted(attempted.status);
+        Ok(attempted)
     }
 
     /// Effect and mark, in one transaction.
-    async fn attempt(&self, claimed: &Claimed) -> Result<EventStatus, PgError> {
+    async fn attempt(&self, claimed: &Claimed) -> Result<Attempted, PgError> {
         let prepared = match self.provider.prepare(claimed).await {
             Ok(prepared) => prepared,
             Err(outcome) => return self.mark(claimed, &outcome).await,
         };
         let Some(mut tx) = hold(&self.system, claimed).await? else {
-            return Ok(EventStatus::Processing);
+            return Ok(Attempted::fenced_out());
         };
         self.watcher.reached(Step::Held);
         let outcome = self.provider.apply(&mut tx, claimed, prepared).await?;
@@ -215,30 +217,48 @@ impl<P: Provider> Shared<P> {
             // who waits, waits for that.
             undo(&mut tx).await?;
         }
-        self.conclude(tx, claimed, &verdict).await
+        self.conclude(tx, claimed, verdict).await
     }
 
     /// The mark alone, where there is no effect.
-    async fn mark(&self, claimed: &Claimed, outcome: &Outcome) -> Result<EventStatus, PgError> {
+    async fn mark(&self, claimed: &Claimed, outcome: &Outcome) -> Result<Attempted, PgError> {
         let verdict = Verdict::of(outcome, claimed, self.policy);
         let tx = self.system.begin(MARK).await?;
-        self.conclude(tx, claimed, &verdict).await
+        self.conclude(tx, claimed, verdict).await
     }
 
     async fn conclude(
         &self,
         mut tx: SystemTx,
         claimed: &Claimed,
-        verdict: &Verdict,
-    ) -> Result<EventStatus, PgError> {
-        if !settle(&mut tx, claimed, verdict).await? {
+        verdict: Verdict,
+    ) -> Result<Attempted, PgError> {
+        if !settle(&mut tx, claimed, &verdict).await? {
             tx.rollback().await?;
-            return Ok(EventStatus::Processing);
+            return Ok(Attempted::fenced_out());
         }
         self.watcher.reached(Step::Marked);
         tx.commit().await?;
         self.watcher.reached(Step::Committed);
-        Ok(verdict.status)
+        let Verdict { status, line: reason, .. } = verdict;
+        if status == EventStatus::Dead {
+            let event = &claimed.event.event_id;
+            tracing::error!(event, reason, "a webhook event is dead");
+        }
+        Ok(Attempted { status, reason })
+    }
+}
+
+/// How far an event has come with an attempt, and why it was not applied.
+pub(super) struct Attempted {
+    status: EventStatus,
+    reason: Option<String>,
+}
+
+impl Attempted {
+    /// The lease was lost: the attempt that has it now decides.
+    const fn fenced_out() -> Self {
+        Self { status: EventStatus::Processing, reason: None }
     }
 }
 

@@ -46,6 +46,9 @@ pub trait Provider: Send + Sync + 'static {
 /// What came of an attempt.
 #[derive(Clone, Debug)]
 pub enum Outcome {
+    /// It can never be applied as it is, for example because its body is malformed: dead at once, without
+    /// further attempts. An operator may replay it, after an update of the provider for instance.
+    Dead(Setback),
     /// It broke: tried again up to [`RetryPolicy::max_attempts`](super::RetryPolicy::max_attempts).
     Failed(Setback),
     /// There is nothing to apply, and why, in a word.

@@ -49,7 +49,7 @@ pub(super) async fn undo(tx: &mut SystemTx) -> Result<(), PgError> {
 pub(super) struct Verdict {
     pub(super) status: EventStatus,
     reason: Option<&'static str>,
-    line: Option<String>,
+    pub(super) line: Option<String>,
     strikes: i32,
     after: Duration,
 }
@@ -65,6 +65,7 @@ impl Verdict {
         match outcome {
             Outcome::Processed => Self::end(EventStatus::Processed, None),
             Outcome::Ignored(reason) => Self::end(EventStatus::Ignored, Some(reason)),
+            Outcome::Dead(setback) => Self::of_setback(Next::Dead, setback, 1),
             Outcome::Waiting(setback) => {
                 Self::of_setback(policy.after_waiting(record, chance()), setback, 0)
             }

@@ -27,8 +27,8 @@ pub(super) struct Arrival<'a> {
 pub(super) enum Stored {
     /// It is new, and whoever is told this has claimed it.
     Claimed(Box<Claimed>),
-    /// The event was known, and this is how far it has come.
-    Known(EventStatus),
+    /// The event was known, and this is how far it has come, and why it was not applied.
+    Known { status: EventStatus, reason: Option<String> },
     /// It is new, and waits.
     New,
 }
@@ -37,7 +37,7 @@ impl Stored {
     pub(super) const fn status(&self) -> EventStatus {
         match self {
             Self::Claimed(_) => EventStatus::Processing,
-            Self::Known(status) => *status,
+            Self::Known { status, .. } => *status,
             Self::New => EventStatus::Received,
         }
     }
@@ -105,7 +105,7 @@ pub(super) async fn store(
     let said = arrivals.iter().zip(ids.iter().zip(tokens)).map(|(arrival, (id, token))| {
         let event = events.remove(&arrival.delivery.event_id).ok_or(sqlx::Error::RowNotFound)?;
         Ok(match (event.id == *id, token) {
-            (false, _) => Stored::Known(event.status),
+            (false, _) => Stored::Known { status: event.status, reason: event.last_error },
             (true, None) => Stored::New,
             (true, Some(token)) => {
                 let body = arrival.delivery.body.clone();

@@ -31,6 +31,34 @@ async fn a_failure_leaves_nothing_behind_and_runs_out_of_attempts() {
     assert_eq!(world.counter().await, 0);
 }
 
+/// Retries do not mend what can never be applied. The control is the event that fails beside it, which waits for
+/// its next attempt.
+#[tokio::test]
+async fn an_event_that_can_never_be_applied_is_dead_at_once_and_its_receipt_says_why() {
+    let world = World::new().await;
+    let ledger = world.ledger(RetryPolicy::default());
+    for (id, effect, status, line) in [
+        ("msg_1", "malformed", EventStatus::Dead, "malformed: no amount"),
+        ("msg_2", "hopeless", EventStatus::Dead, "hopeless: it is"),
+        ("msg_3", "fail", EventStatus::Failed, "broken: it did"),
+    ] {
+        for duplicate in [false, true] {
+            let receipt = ledger.receive(event(id, effect)).await.unwrap();
+            assert_eq!((receipt.status, receipt.duplicate), (status, duplicate), "{effect}");
+            assert_eq!(receipt.reason.as_deref(), Some(line), "{effect}");
+        }
+        let event = world.event(id).await;
+        assert_eq!((event.status, event.attempts), (status, 1), "{effect}");
+        assert_eq!(event.last_error.as_deref(), Some(line));
+        assert_eq!(event.next_attempt_at.is_none(), status == EventStatus::Dead, "{effect}");
+    }
+    // The effect was rolled back, and the operators' figures count both.
+    assert_eq!(world.counter().await, 0);
+    assert_eq!((ledger.stats().dead, ledger.backlog().await.unwrap().dead), (2, 2));
+    let receipt = ledger.receive(event("msg_4", "count")).await.unwrap();
+    assert_eq!((receipt.status, receipt.reason), (EventStatus::Processed, None));
+}
+
 #[tokio::test]
 async fn each_wait_is_twice_the_one_before_give_or_take_a_quarter() {
     let world = World::new().await;

@@ -99,6 +99,7 @@ impl Provider for Standard {
         let effect = body.pointer("/data/effect").and_then(Value::as_str).unwrap_or_default();
         match effect {
             "ignore early" => return Err(Outcome::Ignored("early")),
+            "malformed" => return Err(Outcome::Dead(Setback::new("malformed", "no amount"))),
             "slow before" => self.gate.pass().await,
             // What a process that is killed does: it never comes back.
             "kill" => {
@@ -130,6 +131,7 @@ impl Provider for Standard {
         sqlx::query("update public.counter set n = n + 1").execute(tx.conn()).await?;
         match effect.as_str() {
             "ignore" => return Ok(Outcome::Ignored("late")),
+            "hopeless" => return Ok(Outcome::Dead(Setback::new("hopeless", "it is"))),
             "fail" => return Ok(Outcome::Failed(Setback::new("broken", "it did"))),
             "put off" => {
                 let busy = Setback::new("busy", "it is").not_before(Duration::from_hours(2));
