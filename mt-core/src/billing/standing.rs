@@ -93,15 +93,15 @@ impl StandingPolicy {
 }
 
 impl Default for StandingPolicy {
-    /// Blocks `past_due`, `unpaid`, `canceled`, `incomplete_expired` and `paused`, without grace.
-    /// A tenant that never subscribed (`none`), or whose first payment is outstanding
-    /// (`incomplete`), is on the free plan and not blocked; an unknown word blocks nobody.
+    /// Blocks `past_due`, `unpaid`, `canceled` and `paused`, without grace.
+    /// A tenant that never subscribed (`none`), whose first payment is outstanding (`incomplete`)
+    /// or never came (`incomplete_expired`) is on the free plan and is not blocked. A status that this
+    /// version does not know does not block either.
     fn default() -> Self {
         Self::blocking([
             SubscriptionStatus::PastDue,
             SubscriptionStatus::Unpaid,
             SubscriptionStatus::Canceled,
-            SubscriptionStatus::IncompleteExpired,
             SubscriptionStatus::Paused,
         ])
     }
@@ -127,7 +127,7 @@ mod tests {
             ("past_due", Standing::Lapsed),
             ("unpaid", Standing::Lapsed),
             ("canceled", Standing::Lapsed),
-            ("incomplete_expired", Standing::Lapsed),
+            ("incomplete_expired", Standing::Good),
             ("paused", Standing::Lapsed),
         ] {
             let status = SubscriptionStatus::from_word(word);
