@@ -142,13 +142,15 @@ impl<C: Courier> Dispatcher<C> {
         Ok(true)
     }
 
-    /// Nobody's messages go with nobody. Tenants' stay, so that a fact is told once.
+    /// Deletes messages that belong to no tenant and are done with. Tenants' stay, so that a fact is told once,
+    /// and dead ones, so that an operator sees them.
     async fn sweep(&self) {
         let swept = async {
             let mut tx = self.system.begin(SWEEP).await?;
             sqlx::query(
                 "delete from mt.outbox \
-                 where tenant_id is null and done_at < now() - interval '1 day'",
+                 where tenant_id is null and status <> 'dead' \
+                     and done_at < now() - interval '1 day'",
             )
             .execute(tx.conn())
             .await?;
