@@ -4,7 +4,7 @@ use mt_core::pg::audit_log::Action;
 
 /// A customer pays for the tenant from here on.
 pub const CUSTOMER_LINKED: Action = Action::new("billing.customer_linked", "tenant");
-/// A customer pays for it no more: another tenant claims them too.
+/// A customer pays for it no more: another tenant claims the customer too, or Stripe has deleted it.
 pub const CUSTOMER_UNLINKED: Action = Action::new("billing.customer_unlinked", "tenant");
 /// Somebody has paid where they were sent.
 pub const CHECKOUT_COMPLETED: Action = Action::new("billing.checkout_completed", "tenant");

@@ -16,7 +16,7 @@ use mt_core::pg::{PgError, SystemTx, TenantTx};
 use uuid::Uuid;
 
 use crate::PROVIDER;
-use crate::audit::{CHECKOUT_COMPLETED, CHECKOUT_STARTED, CUSTOMER_LINKED, CUSTOMER_UNLINKED};
+use crate::audit::{CHECKOUT_COMPLETED, CHECKOUT_STARTED, CUSTOMER_LINKED};
 use crate::claim::{CheckoutSession, Claims, Link};
 use crate::projection::PriceTable;
 use crate::state::{self, Realm};
@@ -56,6 +56,10 @@ pub(crate) async fn complete(
     let linked = realm.link(tx).await?;
     let by_server = linked.as_ref().filter(|link| !link.claimed).map(|link| link.tenant);
     Ok(match realm.claims(tx).await?.link(by_server) {
+        // A link that is gone is not made again by the claim that made it.
+        Link::To(_) if linked.is_none() && realm.former(tx).await?.is_some() => {
+            Outcome::Ignored("tenant_gone")
+        }
         Link::To(claimant) if linked.is_none() => match realm.link_to(tx, claimant).await? {
             true => Outcome::Processed,
             false => Outcome::Ignored("tenant_has_a_customer"),
@@ -146,32 +150,6 @@ impl Realm<'_> {
             self.record(tx, tenant, CUSTOMER_LINKED);
         }
         Ok(made)
-    }
-
-    /// Takes the link away, and what was paid through it.
-    async fn unlink(
-        self,
-        tx: &mut SystemTx,
-        tenant: Uuid,
-        prices: &PriceTable,
-    ) -> Result<(), PgError> {
-        if state::hold_tenant(tx, tenant).await? {
-            self.project_nothing(tx, tenant, prices).await?;
-        }
-        let unlinked = sqlx::query(
-            "delete from mt.billing_customers \
-             where tenant_id = $1 and provider = $2 and account = $3 and customer_id = $4 and claimed",
-        )
-        .bind(tenant)
-        .bind(PROVIDER)
-        .bind(self.account)
-        .bind(self.customer)
-        .execute(tx.conn())
-        .await?;
-        if unlinked.rows_affected() > 0 {
-            self.record(tx, tenant, CUSTOMER_UNLINKED);
-        }
-        Ok(())
     }
 
     fn record(self, tx: &mut SystemTx, tenant: Uuid, action: Action) {

@@ -51,7 +51,7 @@ impl CheckoutSession {
     pub fn of(event: &Event) -> Option<Self> {
         match event.effect() {
             Effect::Checkout(session) => Some(session),
-            Effect::Invoice(_) | Effect::None(_) | Effect::Subscription(_) => None,
+            _ => None,
         }
     }
 

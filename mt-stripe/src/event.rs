@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use crate::claim::CheckoutSession;
 use crate::invoice::Invoice;
-use crate::json::{customer, instant, reference_at, word};
-use crate::subscription::SubscriptionChange;
+use crate::json::{customer, instant, reference_at, says_no_customer, word};
+use crate::subscription::{self, SubscriptionChange};
 
 /// The envelope of an event and the object that it is about.
 ///
@@ -24,7 +24,7 @@ use crate::subscription::SubscriptionChange;
 ///
 /// let event = Event::parse(br#"{"id": "evt_1", "type": "customer.created"}"#)?;
 /// assert_eq!(event.id(), "evt_1");
-/// assert!(matches!(event.effect(), Effect::None("no_object")));
+/// assert!(matches!(event.effect(), Effect::None("unhandled_type")));
 /// # Ok::<(), mt_stripe::event::EventError>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -39,8 +39,13 @@ pub struct Event {
 pub enum Effect {
     /// A Checkout session that is complete.
     Checkout(CheckoutSession),
+    /// A customer that Stripe has deleted. What it subscribed to is canceled, and it can buy nothing more.
+    CustomerDeleted,
     /// An invoice as it was when the event was made.
     Invoice(Invoice),
+    /// Something that cannot be told, because the object lacks what it needs to have: what that is, in words
+    /// that hold nothing of the object.
+    Malformed(&'static str),
     /// Nothing, and why, in a word for the ledger.
     None(&'static str),
     /// A subscription as it was when the event was made.
@@ -150,10 +155,9 @@ impl Event {
     #[must_use]
     pub fn customer(&self) -> Option<&str> {
         let object = self.object()?;
-        customer(object).or_else(|| {
-            let is_customer = object.get("object").and_then(Value::as_str) == Some("customer");
-            is_customer.then(|| object.get("id").and_then(word)).flatten()
-        })
+        let is_customer = self.kind == DELETED
+            || object.get("object").and_then(Value::as_str) == Some("customer");
+        if is_customer { object.get("id").and_then(word) } else { customer(object) }
     }
 
     /// What the event asks for.
@@ -163,33 +167,82 @@ impl Event {
             // Names what changed and not into what.
             return Effect::None("thin_event");
         }
-        let Some(object) = self.object() else { return Effect::None("no_object") };
+        if !is_handled(&self.kind) {
+            return Effect::None("unhandled_type");
+        }
+        let Some(object) = self.object() else { return Effect::Malformed("it has no object") };
         match self.kind.as_str() {
-            "customer.subscription.created"
-            | "customer.subscription.deleted"
-            | "customer.subscription.paused"
-            | "customer.subscription.pending_update_applied"
-            | "customer.subscription.pending_update_expired"
-            | "customer.subscription.resumed"
-            | "customer.subscription.trial_will_end"
-            | "customer.subscription.updated" => {
-                let deleted = self.kind == "customer.subscription.deleted";
+            DELETED => match object.get("id").and_then(word) {
+                Some(_) => Effect::CustomerDeleted,
+                None => Effect::Malformed("the customer has no `id`"),
+            },
+            "checkout.session.completed" => match object.get("id").and_then(word) {
+                Some(_) => CheckoutSession::read(object)
+                    .map_or(Effect::None(NO_CUSTOMER), Effect::Checkout),
+                None => Effect::Malformed("the session has no `id`"),
+            },
+            kind if Invoice::is_told_by(kind) => Invoice::read(object, kind)
+                .map_or(Effect::Malformed("the invoice has no `id`"), Effect::Invoice),
+            kind => {
+                let deleted = kind == "customer.subscription.deleted";
                 let previous = self.envelope.pointer("/data/previous_attributes");
-                SubscriptionChange::read(object, previous, deleted)
-                    .map_or(Effect::None("no_subscription_id"), Effect::Subscription)
+                match subscription::flaw(object, deleted) {
+                    Some(flaw) => Effect::Malformed(flaw),
+                    None => SubscriptionChange::read(object, previous, deleted)
+                        .map_or(Effect::None("no_subscription_id"), Effect::Subscription),
+                }
             }
-            "checkout.session.completed" => CheckoutSession::read(object)
-                .map_or(Effect::None("no_session_or_customer"), Effect::Checkout),
-            kind if Invoice::is_told_by(kind) => {
-                Invoice::read(object, kind).map_or(Effect::None("no_invoice_id"), Effect::Invoice)
-            }
-            _ => Effect::None("unhandled_type"),
+        }
+    }
+
+    /// Why the event cannot be applied as it is, now or later, in words that hold nothing of it; `None` for
+    /// an event that can, or that asks for nothing.
+    ///
+    /// ```
+    /// use mt_stripe::event::Event;
+    ///
+    /// let event = Event::parse(br#"{"id": "evt_1", "type": "invoice.paid",
+    ///     "data": {"object": {"id": "in_1", "customer": "cus_1"}}}"#)?;
+    /// assert_eq!(event.flaw(), Some("it has no usable `created`"));
+    /// # Ok::<(), mt_stripe::event::EventError>(())
+    /// ```
+    #[must_use]
+    pub fn flaw(&self) -> Option<&'static str> {
+        match self.effect() {
+            Effect::Malformed(flaw) => Some(flaw),
+            Effect::None(reason) if reason != NO_CUSTOMER => None,
+            _ if self.created().is_none() => Some("it has no usable `created`"),
+            _ if self.customer().is_some() || self.object().is_some_and(says_no_customer) => None,
+            _ => Some("the object has no usable `customer`"),
         }
     }
 
     pub(crate) fn object(&self) -> Option<&Value> {
         self.envelope.pointer("/data/object").filter(|object| object.is_object())
     }
+}
+
+/// Why an event that says that it is about no customer is ignored.
+pub(crate) const NO_CUSTOMER: &str = "no_customer";
+
+/// The type of the event that tells of a deleted customer.
+const DELETED: &str = "customer.deleted";
+
+/// Whether events of type `kind` ask for something.
+fn is_handled(kind: &str) -> bool {
+    matches!(
+        kind,
+        "checkout.session.completed"
+            | DELETED
+            | "customer.subscription.created"
+            | "customer.subscription.deleted"
+            | "customer.subscription.paused"
+            | "customer.subscription.pending_update_applied"
+            | "customer.subscription.pending_update_expired"
+            | "customer.subscription.resumed"
+            | "customer.subscription.trial_will_end"
+            | "customer.subscription.updated"
+    ) || Invoice::is_told_by(kind)
 }
 
 /// Why a body is no event. The sender may be told: only somebody with the secret gets this far.
@@ -204,84 +257,4 @@ pub enum EventError {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn parse(event: &Value) -> Event {
-        Event::parse(&serde_json::to_vec(event).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn a_bare_envelope_is_enough() {
-        let event = parse(&json!({"id": "evt_1", "type": "x", "api_version": null}));
-        assert_eq!((event.created(), event.account(), event.customer()), (None, None, None));
-        assert!(!event.livemode());
-        assert!(matches!(event.effect(), Effect::None("no_object")));
-    }
-
-    #[test]
-    fn an_event_needs_an_identifier_and_a_type() {
-        for body in [
-            json!([]),
-            json!("evt_1"),
-            json!({"type": "x"}),
-            json!({"id": "", "type": "x"}),
-            json!({"id": 1, "type": "x"}),
-            json!({"id": "a\0", "type": "x"}),
-            json!({"id": "evt_1"}),
-        ] {
-            let refused = Event::parse(&serde_json::to_vec(&body).unwrap()).unwrap_err();
-            assert!(matches!(refused, EventError::NotAnEvent(_)), "{body}");
-        }
-        for body in [&b"hello"[..], b"", b"\xef\xbb\xbf{}", b"{\"id\":\"\xff\"}", b"{} {}"] {
-            assert!(matches!(Event::parse(body).unwrap_err(), EventError::BadJson(_)));
-        }
-    }
-
-    #[test]
-    fn a_thin_event_is_recognised_and_asks_for_nothing() {
-        let event = parse(&json!({
-            "id": "evt_1", "object": "v2.core.event",
-            "type": "v1.customer.subscription.updated", "created": "2026-11-23T16:00:00Z",
-            "livemode": true, "related_object": {"id": "sub_1", "type": "subscription"},
-        }));
-        assert!(event.is_thin() && event.livemode());
-        assert_eq!(event.object_id(), Some("sub_1"));
-        assert_eq!(event.created(), DateTime::from_timestamp(1_795_449_600, 0));
-        assert!(matches!(event.effect(), Effect::None("thin_event")));
-        assert_eq!((event.dedupe_key(), event.asks_about()), ("evt_1", Some("sub_1")));
-    }
-
-    #[test]
-    fn only_a_thin_event_about_a_subscription_is_a_hint() {
-        let hint = |object: &str, related: Value| {
-            let event = parse(&json!({
-                "id": "evt_1", "object": object, "type": "x", "related_object": related,
-                "snapshot_event": "evt_0",
-            }));
-            (event.asks_about().map(str::to_owned), event.dedupe_key().to_owned())
-        };
-        let about = |kind: &str| json!({"id": "sub_1", "type": kind});
-        let [own, twin] = ["evt_1".to_owned(), "evt_0".to_owned()];
-        assert_eq!(
-            hint("v2.core.event", about("subscription")),
-            (Some("sub_1".into()), twin.clone())
-        );
-        assert_eq!(hint("v2.core.event", about("invoice")), (None, twin.clone()));
-        assert_eq!(hint("v2.core.event", json!(null)), (None, twin));
-        // An ordinary event cannot borrow another's name.
-        assert_eq!(hint("event", about("subscription")), (None, own));
-    }
-
-    #[test]
-    fn the_customer_is_the_owner_or_the_object() {
-        let about =
-            |object: Value| parse(&json!({"id": "evt_1", "type": "x", "data": {"object": object}}));
-        let owned = about(json!({"id": "sub_1", "customer": {"id": "cus_1"}}));
-        assert_eq!(owned.customer(), Some("cus_1"));
-        let itself = about(json!({"id": "cus_2", "object": "customer"}));
-        assert_eq!(itself.customer(), Some("cus_2"));
-    }
-}
+mod tests;

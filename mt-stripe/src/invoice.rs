@@ -102,6 +102,8 @@ pub struct Invoice {
     pub customer: Option<String>,
     /// The subscription that it is for, if for any.
     pub subscription: Option<String>,
+    /// Whether it says that it is for none, as opposed to saying nothing of one.
+    pub one_off: bool,
     /// When it was made.
     pub created: Option<DateTime<Utc>>,
     /// The prices of its lines, sorted, each once.
@@ -141,6 +143,7 @@ impl Invoice {
         Some(Self {
             id: object.get("id").and_then(word)?.to_owned(),
             customer: customer(object).map(str::to_owned),
+            one_off: subscription.is_none() && says_no_subscription(object),
             subscription: subscription.map(str::to_owned),
             // `date` before 2019.
             created: ["created", "date"].iter().find_map(|field| instant(object.get(field)?)),
@@ -149,6 +152,21 @@ impl Invoice {
             failed: kind == FAILED,
         })
     }
+}
+
+/// Whether an invoice that names no subscription says that it has none: by a parent of another kind or no
+/// parent since 2025-03-31, by a null `subscription` before, and by its `billing_reason`.
+fn says_no_subscription(object: &Value) -> bool {
+    let reason = object.get("billing_reason").and_then(word).unwrap_or_default();
+    if reason.starts_with("subscription") {
+        return false;
+    }
+    let other_parent = object.get("parent").is_some_and(|parent| {
+        parent.get("subscription_details").is_none_or(Value::is_null)
+            && parent.get("type").and_then(word) != Some("subscription_details")
+    });
+    let null_subscription = object.get("subscription").is_some_and(Value::is_null);
+    reason == "manual" || other_parent || null_subscription
 }
 
 fn prices(object: &Value) -> Vec<String> {
@@ -192,6 +210,9 @@ pub struct InvoiceState {
     pub id: String,
     /// The subscription that it is for, if any event named one.
     pub subscription: Option<String>,
+    /// Whether any event said that it is for none.
+    #[serde(default)]
+    one_off: bool,
     /// The prices that any event showed.
     pub prices: BTreeSet<String>,
     /// The greatest status.
@@ -210,6 +231,7 @@ impl InvoiceState {
         Self {
             id: invoice.id,
             subscription: invoice.subscription,
+            one_off: invoice.one_off,
             prices: invoice.prices.into_iter().collect(),
             status: invoice.status,
             created: invoice.created.map(Second::of),
@@ -227,6 +249,7 @@ impl InvoiceState {
         Self {
             id: self.id,
             subscription: self.subscription.max(other.subscription),
+            one_off: self.one_off || other.one_off,
             prices: self.prices,
             status: self.status.max(other.status),
             created: self.created.max(other.created),
@@ -234,6 +257,12 @@ impl InvoiceState {
             first_failed: least(self.first_failed, other.first_failed),
             paid: self.paid.max(other.paid),
         }
+    }
+
+    /// Whether it belongs to no subscription, and says so: it buys no plan.
+    #[must_use]
+    pub const fn is_one_off(&self) -> bool {
+        self.one_off && self.subscription.is_none()
     }
 
     /// When it was made, or first heard of where no event says.
@@ -260,102 +289,4 @@ fn least(a: Option<Second>, b: Option<Second>) -> Option<Second> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn every_shape_reads_the_same() {
-        let read = |mut shape: Value| {
-            let fields = shape.as_object_mut().unwrap();
-            fields.insert("id".into(), json!("in_1"));
-            fields.insert("customer".into(), json!("cus_1"));
-            Invoice::read(&shape, "invoice.paid").unwrap()
-        };
-        let newest = read(json!({
-            "parent": {"subscription_details": {"subscription": "sub_1"}},
-            "lines": {"data": [{"pricing": {"price_details": {"price": "price_pro"}}}]},
-        }));
-        assert_eq!(newest.subscription.as_deref(), Some("sub_1"));
-        assert_eq!(newest.prices, ["price_pro"]);
-        for older in [
-            json!({"subscription": {"id": "sub_1"}, "lines": {"data": [{"price": {"id": "price_pro"}}]}}),
-            json!({"lines": {"data": [{"subscription": "sub_1", "plan": {"id": "price_pro"}}]}}),
-            json!({"parent": null, "lines": {"data": [{
-                "parent": {"subscription_item_details": {"subscription": "sub_1"}},
-                "pricing": {"price_details": {"price": "price_pro"}},
-            }]}}),
-        ] {
-            assert_eq!(read(older), newest);
-        }
-    }
-
-    #[test]
-    fn the_type_and_the_object_both_speak() {
-        let status = |kind: &str, mut object: Value| {
-            object["id"] = json!("in_1");
-            Invoice::read(&object, kind).unwrap().status
-        };
-        for (kind, object, expected) in [
-            ("invoice.updated", json!({"status": "open"}), InvoiceStatus::Open),
-            ("invoice.updated", json!({"status": "frozen"}), InvoiceStatus::Draft),
-            ("invoice.finalized", json!({}), InvoiceStatus::Open),
-            ("invoice.payment_failed", json!({"status": "open"}), InvoiceStatus::Open),
-            // Rendered after the payment had been made up for.
-            ("invoice.payment_failed", json!({"status": "paid"}), InvoiceStatus::Paid),
-            ("invoice.paid", json!({"status": "open"}), InvoiceStatus::Paid),
-            ("invoice.payment_succeeded", json!({}), InvoiceStatus::Paid),
-            ("invoice.updated", json!({"paid": true}), InvoiceStatus::Paid),
-            ("invoice.marked_uncollectible", json!({}), InvoiceStatus::Uncollectible),
-            ("invoice.voided", json!({"status": "void"}), InvoiceStatus::Void),
-        ] {
-            assert_eq!(status(kind, object.clone()), expected, "{kind} {object}");
-        }
-        assert!(Invoice::read(&json!({"id": "in_1"}), "invoice.upcoming").is_none());
-    }
-
-    fn event() -> impl Strategy<Value = InvoiceState> {
-        let status = prop::sample::select(InvoiceStatus::ALL.to_vec());
-        let maker = (0..4_i64, status, 0..4_u8, prop::option::of(0..2_i64), any::<bool>());
-        maker.prop_map(|(second, status, id, created, failed)| {
-            let at = |second| DateTime::from_timestamp(second, 0).unwrap();
-            let invoice = Invoice {
-                id: "in_1".into(),
-                customer: Some("cus_1".into()),
-                subscription: (id > 1).then(|| format!("sub_{id}")),
-                created: created.map(at),
-                prices: vec![format!("price_{id}")],
-                status,
-                failed,
-            };
-            InvoiceState::of(invoice, at(second))
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn join_is_a_semilattice(a in event(), b in event(), c in event()) {
-            let join = InvoiceState::join;
-            prop_assert_eq!(join(a.clone(), a.clone()), a.clone());
-            prop_assert_eq!(join(a.clone(), b.clone()), join(b.clone(), a.clone()));
-            prop_assert_eq!(join(join(a.clone(), b.clone()), c.clone()), join(a, join(b, c)));
-        }
-    }
-
-    /// The same generator finds a rule that asks the clock instead.
-    #[test]
-    fn the_latest_event_is_no_semilattice() {
-        let invoice = |kind: &str, second: i64| {
-            let object = json!({"id": "in_1", "customer": "cus_1"});
-            let at = DateTime::from_timestamp(second, 0).unwrap();
-            InvoiceState::of(Invoice::read(&object, kind).unwrap(), at)
-        };
-        let (paid, failed) = (invoice("invoice.paid", 7), invoice("invoice.payment_failed", 7));
-        let latest =
-            |a: InvoiceState, b: InvoiceState| if b.first_seen >= a.first_seen { b } else { a };
-        assert_ne!(latest(paid.clone(), failed.clone()), latest(failed.clone(), paid.clone()));
-        assert_eq!(paid.clone().join(failed.clone()), failed.join(paid));
-    }
-}
+mod tests;

@@ -50,6 +50,12 @@ pub(crate) fn customer(object: &Value) -> Option<&str> {
     ["customer", "customer_account"].iter().find_map(|field| reference(object.get(field)?))
 }
 
+/// Whether `object` says that it belongs to no customer, as opposed to saying nothing usable.
+pub(crate) fn says_no_customer(object: &Value) -> bool {
+    object.get("customer").is_some_and(Value::is_null)
+        && object.get("customer_account").is_none_or(Value::is_null)
+}
+
 /// What `pointer` (RFC 6901) points at, as an identifier.
 pub(crate) fn reference_at<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
     reference(value.pointer(pointer)?)

@@ -2,7 +2,8 @@
 //!
 //! The link is made by the server that made the customer, in a transaction of the tenant. No event
 //! makes one: what an event says of a tenant (`client_reference_id`, metadata) can be set by whoever
-//! opens a payment link. A customer that is linked stays linked.
+//! opens a payment link. A customer that is linked stays linked, until Stripe has deleted it ([`forget`], and the
+//! event `customer.deleted`) or its tenant is deleted.
 
 use mt_core::access::Permission;
 use mt_core::id::TenantId;
@@ -12,6 +13,8 @@ use mt_core::pg::{Exclusive, PgError, SystemTx, TenantTx, TxConn};
 
 use crate::PROVIDER;
 use crate::audit::CUSTOMER_LINKED;
+use crate::projection::PriceTable;
+use crate::state::Realm;
 
 /// The account of links that are made here: the platform's own.
 const OWN_ACCOUNT: &str = "";
@@ -72,6 +75,23 @@ where
 /// [`PgError`]. Nothing is lost then: the events stay due by their own clock.
 pub async fn wake(tx: &mut SystemTx, customer: &str) -> Result<u64, PgError> {
     ledger::wake(tx, PROVIDER, OWN_ACCOUNT, customer).await
+}
+
+/// Unlinks a customer that Stripe knows no more, and what was paid through it, so that another can be made. Does
+/// nothing if `customer` is not linked.
+///
+/// # Errors
+///
+/// [`PgError`].
+pub async fn forget(tx: &mut SystemTx, customer: &str, prices: &PriceTable) -> Result<(), PgError> {
+    let realm = |livemode| Realm { account: OWN_ACCOUNT, livemode, customer };
+    // Events of either mode are waited for: one that has found the link must not be applied without it.
+    realm(false).lock(tx).await?;
+    realm(true).lock(tx).await?;
+    match realm(false).tenant(tx).await? {
+        Some(tenant) => realm(false).unlink(tx, tenant, prices).await,
+        None => Ok(()),
+    }
 }
 
 /// Why a customer was not linked.

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::invoice::{InvoiceState, InvoiceStatus};
 use crate::known::KnownSubscription;
+use crate::subscription::Subscription;
 
 /// Which price buys which plan. Plans are words: this crate does not know an application's own.
 ///
@@ -61,6 +62,12 @@ impl PriceTable {
         self.level(prices).map(|level| self.word(Some(level)))
     }
 
+    /// Whether `prices` are shown and none of them buys a plan: they are for another product.
+    fn is_foreign<'p>(&self, prices: impl IntoIterator<Item = &'p str>) -> bool {
+        let mut prices = prices.into_iter().peekable();
+        prices.peek().is_some() && self.level(prices).is_none()
+    }
+
     /// The place of that plan: what "higher" compares.
     fn level<'p>(&self, prices: impl IntoIterator<Item = &'p str>) -> Option<usize> {
         prices
@@ -96,9 +103,12 @@ pub enum Flag {
     MissingAtStripe,
     /// Two events of one second disagree, or one was cut short: only Stripe knows.
     NeedsRefetch,
+    /// Several subscriptions that buy a plan are in force at once: the tenant pays more than once.
+    SeveralSubscriptions,
     /// A status that this version does not know.
     UnknownStatus,
-    /// A price that buys no plan of the table.
+    /// A subscription is in force whose prices buy no plan of the table, and there is none that buys one. It
+    /// counts for nothing.
     UnmappedPrice,
 }
 
@@ -109,6 +119,7 @@ impl Flag {
         match self {
             Self::MissingAtStripe => "missing_at_stripe",
             Self::NeedsRefetch => "needs_refetch",
+            Self::SeveralSubscriptions => "several_subscriptions",
             Self::UnknownStatus => "unknown_status",
             Self::UnmappedPrice => "unmapped_price",
         }
@@ -137,8 +148,10 @@ pub struct BillingState {
 
 /// Computes the state of a tenant with these subscriptions and invoices, in any order.
 ///
-/// Of several subscriptions the one that entitles decides; then the higher plan, then the newer, then
-/// the identifier. Invoices of subscriptions that no snapshot is known of together stand in for one.
+/// Subscriptions and invoices whose prices buy no plan of the table are for another product and count for
+/// nothing, and neither do invoices that say that they belong to no subscription. Of the other subscriptions the
+/// one that entitles decides; then the higher plan, then one whose first payment came, then the newer, then the
+/// identifier. Invoices of subscriptions that no snapshot is known of together stand in for one.
 ///
 /// ```
 /// use mt_stripe::projection::{PriceTable, project};
@@ -153,10 +166,24 @@ pub fn project(
     invoices: &[InvoiceState],
     prices: &PriceTable,
 ) -> BillingState {
-    let known = subscriptions.iter().filter_map(|known| Candidate::of_subscription(known, prices));
-    let stand_in = Candidate::of_invoices(subscriptions, invoices, prices);
-    let Some(decides) = known.chain(stand_in).max_by(|a, b| a.precedence().cmp(&b.precedence()))
-    else {
+    let (foreign, ours): (Vec<_>, Vec<_>) = subscriptions
+        .iter()
+        .filter_map(|known| Candidate::of_subscription(known, prices))
+        .partition(|candidate| candidate.is_foreign);
+    let several = ours.iter().filter(|candidate| candidate.level.is_some()).count() > 1;
+    let stand_in = Candidate::of_invoices(subscriptions, ours.is_empty(), invoices, prices);
+    let decides =
+        ours.into_iter().chain(stand_in).max_by(|a, b| a.precedence().cmp(&b.precedence()));
+    let is_free = decides.as_ref().is_none_or(|decides| decides.level.is_none());
+    // What another product sells is no news where a plan was bought.
+    let mut flags: BTreeSet<Flag> = match is_free {
+        true => foreign.into_iter().flat_map(|candidate| candidate.flags).collect(),
+        false => BTreeSet::new(),
+    };
+    if several {
+        flags.insert(Flag::SeveralSubscriptions);
+    }
+    let Some(decides) = decides else {
         return BillingState {
             plan: prices.free.clone(),
             status: SubscriptionStatus::None,
@@ -164,9 +191,10 @@ pub fn project(
             current_period_end: None,
             cancel_at_period_end: false,
             collection_paused: false,
-            flags: BTreeSet::new(),
+            flags,
         };
     };
+    flags.extend(decides.flags);
     BillingState {
         plan: prices.word(decides.level).to_owned(),
         status: decides.status,
@@ -174,13 +202,39 @@ pub fn project(
         current_period_end: decides.current_period_end,
         cancel_at_period_end: decides.cancel_at_period_end,
         collection_paused: decides.collection_paused,
-        flags: decides.flags,
+        flags,
     }
+}
+
+/// Whether an invoice is about a plan, as far as is known: not about another product, nor about no subscription.
+pub(crate) fn concerns(
+    invoice: &InvoiceState,
+    subscriptions: &[KnownSubscription],
+    prices: &PriceTable,
+) -> bool {
+    let named = invoice.subscription.as_deref();
+    let mut all = subscriptions.iter().filter_map(KnownSubscription::current);
+    match all.find(|current| Some(current.subscription.id.as_str()) == named) {
+        Some(current) => !is_foreign(current.subscription, prices),
+        None => buys_a_plan(invoice, prices),
+    }
+}
+
+/// The same of an invoice whose subscription is not known. One that shows no prices is taken for one of ours.
+fn buys_a_plan(invoice: &InvoiceState, prices: &PriceTable) -> bool {
+    !invoice.is_one_off() && !prices.is_foreign(invoice.prices.iter().map(String::as_str))
+}
+
+/// Whether a subscription is for another product. One that shows no prices, or not all of them, may be ours.
+fn is_foreign(subscription: &Subscription, prices: &PriceTable) -> bool {
+    !subscription.truncated && prices.is_foreign(subscription.prices.iter().map(String::as_str))
 }
 
 /// One subscription, or what stands in for one.
 struct Candidate<'s> {
     status: SubscriptionStatus,
+    /// Whether it is for another product.
+    is_foreign: bool,
     level: Option<usize>,
     started: DateTime<Utc>,
     id: &'s str,
@@ -192,10 +246,15 @@ struct Candidate<'s> {
 }
 
 impl<'s> Candidate<'s> {
-    fn precedence(&self) -> (bool, Option<usize>, DateTime<Utc>, &str) {
+    /// A purchase whose first payment has not come, or never came, leaves a tenant as it was before.
+    fn precedence(&self) -> (bool, Option<usize>, bool, DateTime<Utc>, &str) {
         let entitles =
             matches!(self.status, SubscriptionStatus::Active | SubscriptionStatus::Trialing);
-        (entitles, self.level, self.started, self.id)
+        let is_purchase = matches!(
+            self.status,
+            SubscriptionStatus::Incomplete | SubscriptionStatus::IncompleteExpired
+        );
+        (entitles, self.level, !is_purchase, self.started, self.id)
     }
 
     fn of_subscription(known: &'s KnownSubscription, prices: &PriceTable) -> Option<Self> {
@@ -230,6 +289,7 @@ impl<'s> Candidate<'s> {
         }
         Some(Self {
             status: snapshot.status.clone(),
+            is_foreign: is_foreign(snapshot, prices),
             level,
             started: snapshot.started.unwrap_or(current.seen),
             id: &snapshot.id,
@@ -245,6 +305,7 @@ impl<'s> Candidate<'s> {
     /// neither paid nor failed says nothing yet, and a void one nothing any more.
     fn of_invoices(
         subscriptions: &[KnownSubscription],
+        none_is_ours: bool,
         invoices: &'s [InvoiceState],
         prices: &PriceTable,
     ) -> Option<Self> {
@@ -257,8 +318,9 @@ impl<'s> Candidate<'s> {
             .filter(|invoice| match &invoice.subscription {
                 Some(id) => !known(id),
                 // Names none: stands in only where there is none.
-                None => subscriptions.is_empty(),
+                None => none_is_ours,
             })
+            .filter(|invoice| buys_a_plan(invoice, prices))
             .filter_map(|invoice| Some((invoice, is_paid(invoice)?)))
             .collect();
         open.sort_by_key(|(invoice, paid)| Reverse((invoice.created(), *paid, &invoice.id)));
@@ -271,7 +333,8 @@ impl<'s> Candidate<'s> {
                 false => SubscriptionStatus::PastDue,
                 true => SubscriptionStatus::Active,
             },
-            // An invoice may not show its price; that it is one of a subscription is enough for the
+            is_foreign: false,
+            // An invoice may not show its price; that it may be one of a subscription is enough for the
             // lowest plan that costs something.
             level: bought.or(Some(0)),
             started: newest.created(),

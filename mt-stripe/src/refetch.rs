@@ -65,7 +65,9 @@ pub enum Refetched {
     Missing,
     /// The answer to a later question is here already.
     Overtaken,
-    /// No tenant is linked to its customer. Nothing was written down.
+    /// Its customer pays for no tenant any more. Nothing was written down.
+    TenantGone,
+    /// No tenant is linked to its customer yet. Nothing was written down.
     Unlinked,
 }
 
@@ -146,7 +148,9 @@ impl Refetcher {
         let outcome = self.write_in(&mut tx, name, ticket, answer).await?;
         match outcome {
             Refetched::Applied | Refetched::Missing => tx.commit().await?,
-            Refetched::Overtaken | Refetched::Unlinked => tx.rollback().await?,
+            Refetched::Overtaken | Refetched::TenantGone | Refetched::Unlinked => {
+                tx.rollback().await?
+            }
         }
         Ok(outcome)
     }
@@ -171,7 +175,11 @@ impl Refetcher {
         realm.lock(tx).await?;
         let tenant = match realm.tenant(tx).await? {
             Some(tenant) if state::hold_tenant(tx, tenant).await? => tenant,
-            _ => return Ok(Refetched::Unlinked),
+            Some(_) => return Ok(Refetched::TenantGone),
+            None => match realm.former(tx).await? {
+                Some(_) => return Ok(Refetched::TenantGone),
+                None => return Ok(Refetched::Unlinked),
+            },
         };
         if !realm.write_answer(tx, name.id, ticket, answer).await? {
             return Ok(Refetched::Overtaken);
@@ -183,8 +191,12 @@ impl Refetcher {
 
 async fn flagged(tx: &mut SystemTx, limit: u32) -> Result<Vec<Flagged>, PgError> {
     let rows: Vec<(String, bool, String)> = sqlx::query_as(
-        "select account, livemode, subscription_id from mt.subscriptions \
-         where provider = $1 and needs_refetch order by updated_at limit $2",
+        // An answer about a former customer's would not be written down.
+        "select s.account, s.livemode, s.subscription_id from mt.subscriptions s \
+         where s.provider = $1 and s.needs_refetch and exists ( \
+             select from mt.billing_customers c where c.provider = s.provider \
+                 and c.account = s.account and c.customer_id = s.customer_id) \
+         order by s.updated_at limit $2",
     )
     .bind(PROVIDER)
     .bind(i64::from(limit))

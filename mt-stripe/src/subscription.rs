@@ -113,21 +113,41 @@ impl Subscription {
     }
 }
 
+/// What the object of an event lacks of what a subscription needs to have, in words that hold nothing of it.
+///
+/// A field that an API version has moved is not a flaw; a status or a price that cannot be read is one, since
+/// the tenant would be on the free plan because of it.
+pub(crate) fn flaw(object: &Value, deleted: bool) -> Option<&'static str> {
+    if object.get("id").and_then(word).is_none() {
+        return Some("the subscription has no `id`");
+    }
+    if !deleted && object.get("status").and_then(word).is_none() {
+        return Some("the subscription has no usable `status`");
+    }
+    let items = object.get("items").filter(|items| !items.is_null())?;
+    match items.get("data").and_then(Value::as_array) {
+        None => Some("the subscription has no list of `items`"),
+        Some(items) if items.iter().any(|item| price(item).is_none()) => {
+            Some("an item of the subscription has no price")
+        }
+        Some(_) => None,
+    }
+}
+
 fn items(object: &Value) -> impl Iterator<Item = &Value> {
     object.pointer("/items/data").and_then(Value::as_array).into_iter().flatten()
 }
 
-/// `price` since 2020, `plan` before, and one `plan` of the subscription itself before items were.
+/// `price` since 2020, `plan` before.
+fn price(item: &Value) -> Option<&str> {
+    ["price", "plan"].iter().find_map(|field| item.get(field).and_then(reference))
+}
+
+/// The prices of the items, or the one `plan` of the subscription itself before items were.
 fn prices(object: &Value) -> Vec<String> {
-    let of = |value: &Value| {
-        ["price", "plan"]
-            .iter()
-            .find_map(|field| value.get(field).and_then(reference))
-            .map(str::to_owned)
-    };
-    let mut prices: Vec<String> = items(object).filter_map(of).collect();
+    let mut prices: Vec<String> = items(object).filter_map(price).map(str::to_owned).collect();
     if prices.is_empty() {
-        prices.extend(of(object));
+        prices.extend(price(object).map(str::to_owned));
     }
     prices.sort_unstable();
     prices.dedup();

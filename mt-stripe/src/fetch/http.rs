@@ -33,6 +33,8 @@ const MAX_BYTES: usize = 1024 * 1024;
 const MAX_PAGES: usize = 2;
 /// How many lists of 100 subscriptions a customer may have.
 const MAX_LISTS: usize = 50;
+/// The longest name of a request that is kept.
+const MAX_REQUEST_ID: usize = 100;
 /// The longest that Stripe is believed to want to be left alone for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
@@ -180,7 +182,8 @@ impl SubscriptionFetcher for StripeClient {
         let mode = page.object.get("livemode").and_then(Value::as_bool);
         if mode.is_some_and(|livemode| livemode != name.livemode) {
             let code = "the key is of the other mode".to_owned();
-            return Err(FetchError::Refused { status: StatusCode::OK.as_u16(), code });
+            let (status, kind, request_id) = (StatusCode::OK.as_u16(), None, None);
+            return Err(FetchError::Refused { status, code, kind, request_id });
         }
         let subscription = Subscription::from_object(&page.object)
             .filter(|subscription| subscription.id == name.id)
@@ -265,7 +268,16 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Fetch
         }
         StatusCode::REQUEST_TIMEOUT => unavailable_for(retry_after, &code),
         status if status.is_server_error() || should_retry => unavailable_for(retry_after, &code),
-        status => FetchError::Refused { status: status.as_u16(), code },
+        status => FetchError::Refused {
+            status: status.as_u16(),
+            code,
+            kind: told.pointer("/error/type").and_then(word).map(str::to_owned),
+            request_id: headers
+                .get("request-id")
+                .and_then(|id| id.to_str().ok())
+                .filter(|id| id.len() <= MAX_REQUEST_ID)
+                .map(str::to_owned),
+        },
     })
 }
 

@@ -121,6 +121,10 @@ pub enum FetchError {
         status: u16,
         /// Stripe's word for it.
         code: String,
+        /// The type of the error, which is broader than its code.
+        kind: Option<String>,
+        /// What Stripe calls the request, for its support.
+        request_id: Option<String>,
     },
     /// No answer, a broken one, or an error on Stripe's side.
     #[error("stripe could not be asked")]

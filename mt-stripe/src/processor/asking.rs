@@ -13,7 +13,7 @@ use mt_core::pg::ledger::{EventStatus, Ledger, Outcome, Setback, find};
 use mt_core::pg::{PgError, SystemPool, SystemReason};
 
 use super::Processor;
-use super::stripe::{Stripe, unlinked};
+use super::stripe::{Stripe, TENANT_GONE, unlinked};
 use crate::PROVIDER;
 use crate::event::{Effect, Event};
 use crate::fetch::{FetchError, SubscriptionFetcher, SubscriptionName};
@@ -79,6 +79,7 @@ impl Asking {
             return Ok(Some(match self.refetcher.refetch_since(&name, received).await? {
                 Refetched::Applied | Refetched::Overtaken => Outcome::Processed,
                 Refetched::Missing => Outcome::Ignored("resource_missing"),
+                Refetched::TenantGone => Outcome::Ignored(TENANT_GONE),
                 Refetched::Unlinked => Outcome::Waiting(unlinked()),
             }));
         }
@@ -123,8 +124,14 @@ impl Asking {
 
 /// An event whose question got no answer: again later, and not before Stripe wants it.
 fn put_off(event: &Event, error: &FetchError) -> Outcome {
+    let (kind, stripe_request) = match error {
+        FetchError::Refused { kind, request_id, .. } => (kind.as_deref(), request_id.as_deref()),
+        _ => (None, None),
+    };
     tracing::warn!(
         event = event.id(),
+        kind,
+        stripe_request,
         cause = std::error::Error::source(error),
         "an event is a question for Stripe, and there is no answer: {error}",
     );

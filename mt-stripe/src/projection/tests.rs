@@ -26,9 +26,10 @@ const PAID: &str = "invoice.paid";
 const FAILED: &str = "invoice.payment_failed";
 
 fn invoice(id: &str, kind: &str, second: i64, of: Option<&str>) -> InvoiceState {
-    let object = json!({
-        "id": id, "customer": "cus_1", "created": at(second).timestamp(), "subscription": of,
-    });
+    let mut object = json!({"id": id, "customer": "cus_1", "created": at(second).timestamp()});
+    if let Some(of) = of {
+        object["subscription"] = json!(of);
+    }
     InvoiceState::of(Invoice::read(&object, kind).unwrap(), at(second))
 }
 
@@ -55,9 +56,115 @@ fn the_plan_by_status() {
 
 #[test]
 fn an_unknown_price_buys_nothing_and_is_flagged() {
-    let state = project(&[subscription("sub_1", "active", "price_2019", 0)], &[], &table());
-    assert_eq!((state.plan.as_str(), state.status.as_str()), ("free", "active"));
+    let foreign = subscription("sub_1", "active", "price_2019", 0);
+    let state = project(std::slice::from_ref(&foreign), &[], &table());
+    assert_eq!((state.plan.as_str(), state.status.as_str()), ("free", "none"));
     assert_eq!(state.flags, BTreeSet::from([Flag::UnmappedPrice]));
+    // Beside one that buys a plan it is no news, and beside one that bought a plan it is.
+    for (status, flags) in [
+        ("active", BTreeSet::new()),
+        ("past_due", BTreeSet::new()),
+        ("canceled", BTreeSet::from([Flag::UnmappedPrice])),
+    ] {
+        let ours = subscription("sub_2", status, "price_pro", 0);
+        let state = project(&[foreign.clone(), ours], &[], &table());
+        assert_eq!((state.status.as_str(), state.flags), (status, flags));
+    }
+    // One that shows no price may be ours, and is shown.
+    let object = json!({"id": "sub_1", "customer": "cus_1", "status": "past_due"});
+    let change = SubscriptionChange::read(&object, None, false).unwrap();
+    let bare = SubscriptionState::of(change, "customer.subscription.updated", "evt_1", at(0));
+    let state = project(&[bare.into()], &[], &table());
+    assert_eq!((state.plan.as_str(), state.status.as_str()), ("free", "past_due"));
+    assert_eq!(state.flags, BTreeSet::from([Flag::UnmappedPrice]));
+}
+
+/// With every status that another product's subscription may have, newer and older, and its invoices.
+#[test]
+fn another_products_subscription_neither_outranks_nor_blocks() {
+    let statuses = ["trialing", "active", "past_due", "unpaid", "paused", "incomplete", "canceled"];
+    let nothing = project(&[], &[], &table());
+    for foreign_status in statuses.into_iter().chain(["incomplete_expired", "snoozed"]) {
+        for started in [-9, 9] {
+            let foreign = subscription("sub_f", foreign_status, "price_other", started);
+            let mut bill = invoice("in_f", FAILED, 9, Some("sub_g"));
+            bill.prices = BTreeSet::from(["price_other".to_owned()]);
+            let alone = project(std::slice::from_ref(&foreign), &[bill.clone()], &table());
+            assert_eq!(
+                BillingState { flags: BTreeSet::new(), ..alone },
+                nothing,
+                "{foreign_status}"
+            );
+            for status in statuses {
+                let ours = subscription("sub_o", status, "price_pro", 0);
+                let without = project(std::slice::from_ref(&ours), &[], &table());
+                let both = project(&[ours, foreign.clone()], &[bill.clone()], &table());
+                let both = BillingState { flags: without.flags.clone(), ..both };
+                assert_eq!(both, without, "{status} beside {foreign_status}");
+            }
+            // The simple flow goes on beside it: the first invoice that names none stands in.
+            let paid = invoice("in_1", PAID, 0, None);
+            let state = project(&[foreign], &[paid, bill], &table());
+            assert_eq!((state.plan.as_str(), state.status.as_str()), ("pro", "active"));
+        }
+    }
+}
+
+#[test]
+fn a_one_off_invoice_says_nothing_of_a_plan() {
+    let one_off = |id: &str, kind: &str, second: i64| {
+        let object = json!({
+            "id": id, "customer": "cus_1", "created": at(second).timestamp(), "parent": null,
+        });
+        InvoiceState::of(Invoice::read(&object, kind).unwrap(), at(second))
+    };
+    for kind in [PAID, FAILED] {
+        let single = one_off("in_1", kind, 60);
+        assert_eq!(project(&[], &[single.clone()], &table()), project(&[], &[], &table()));
+        let simple = invoice("in_2", PAID, 0, None);
+        let with = project(&[], &[single.clone(), simple.clone()], &table());
+        assert_eq!(with, project(&[], &[simple], &table()));
+        let known = [subscription("sub_1", "canceled", "price_pro", 0)];
+        assert_eq!(project(&known, &[single], &table()), project(&known, &[], &table()));
+    }
+    // The control: an invoice that says nothing of a subscription stands in for one.
+    assert_eq!(project(&[], &[invoice("in_1", PAID, 60, None)], &table()).plan, "pro");
+}
+
+#[test]
+fn a_first_payment_that_did_not_come_leaves_a_tenant_as_it_was() {
+    for purchase in ["incomplete", "incomplete_expired"] {
+        let failed = subscription("sub_2", purchase, "price_pro", 9);
+        let alone = project(std::slice::from_ref(&failed), &[], &table());
+        assert_eq!((alone.plan.as_str(), alone.status.as_str()), ("free", purchase));
+        for status in ["active", "past_due", "unpaid", "paused", "canceled"] {
+            let known = subscription("sub_1", status, "price_pro", 0);
+            let before = project(std::slice::from_ref(&known), &[], &table());
+            assert_eq!(project(&[known, failed.clone()], &[], &table()), before, "{status}");
+        }
+    }
+}
+
+#[test]
+fn two_subscriptions_in_force_are_flagged() {
+    for (a, b, is_flagged) in [
+        ("active", "active", true),
+        ("active", "past_due", true),
+        ("unpaid", "paused", true),
+        ("active", "canceled", false),
+        ("active", "incomplete", false),
+        ("active", "incomplete_expired", false),
+    ] {
+        let one = subscription("sub_1", a, "price_pro", 0);
+        let other = subscription("sub_2", b, "price_scale", 1);
+        let state = project(&[one.clone(), other], &[], &table());
+        let flagged = state.flags.contains(&Flag::SeveralSubscriptions);
+        assert_eq!(flagged, is_flagged, "{a} and {b}");
+        // Another product's is not a second one.
+        let foreign = subscription("sub_2", b, "price_other", 1);
+        let state = project(&[one, foreign], &[], &table());
+        assert!(!state.flags.contains(&Flag::SeveralSubscriptions), "{a} and {b}");
+    }
 }
 
 #[test]
@@ -79,7 +186,7 @@ fn of_several_the_entitling_the_higher_the_newer_decides() {
         sub("sub_1", "canceled", "price_pro", 0),
         sub("sub_2", "incomplete_expired", "price_pro", 9),
     );
-    assert_eq!(newer, "free incomplete_expired");
+    assert_eq!(newer, "free canceled");
 }
 
 #[test]

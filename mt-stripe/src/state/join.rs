@@ -61,6 +61,8 @@ const JOIN_INVOICE: &str = "\
                     'id', i.state -> 'id', \
                     'subscription', greatest((i.state ->> 'subscription') collate \"C\", \
                         (excluded.state ->> 'subscription') collate \"C\"), \
+                    'one_off', greatest(coalesce(i.state -> 'one_off', 'false'), \
+                        coalesce(excluded.state -> 'one_off', 'false')), \
                     'prices', (select coalesce(jsonb_agg(distinct price), '[]') \
                         from jsonb_array_elements( \
                             (i.state -> 'prices') || (excluded.state -> 'prices')) as price), \

@@ -3,6 +3,7 @@
 //! Locks are taken in one order: ledger row, customer, tenant, and then the rows of both.
 
 pub(crate) mod answers;
+mod former;
 mod join;
 mod projected;
 

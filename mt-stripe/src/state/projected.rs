@@ -15,7 +15,8 @@ use crate::known::{Fetched, KnownSubscription};
 use crate::order::SubscriptionState;
 use crate::projection::{BillingState, Flag, PriceTable, project};
 
-/// Invoices are read only where no snapshot of their subscription is known: the others say nothing. Both
+/// Invoices are read only where no snapshot of their subscription is known, and unless they say that they belong
+/// to none: the others say nothing. Both
 /// modes are named, and not left out, because the index has the mode before the customer.
 const KNOWN: &str = "\
     select 's' as kind, s.state, s.fetched, s.subscription_id as id \
@@ -25,14 +26,15 @@ const KNOWN: &str = "\
     select 'i', i.state, null, i.invoice_id \
     from mt.invoices i where i.provider = $1 and i.account = $2 \
         and i.livemode = any ('{false,true}') and i.customer_id = $3 \
+        and not (i.subscription_id is null and i.state @> '{\"one_off\": true}') \
         and not exists (select 1 from mt.subscriptions s \
             where s.provider = $1 and s.account = $2 \
                 and s.livemode = any ('{false,true}') and s.customer_id = $3 \
-                and (i.subscription_id is null or s.subscription_id = i.subscription_id)) \
+                and s.subscription_id = i.subscription_id) \
     order by 1, 4";
 
-/// What can be seen without reading states, for operators and for whoever asks Stripe. Returns what the
-/// tenant had, if it has something else now.
+/// What can be seen without reading states, for operators and for whoever asks Stripe. Returns the flags that the
+/// link had, if it has others now, and what the tenant had, if it has something else now.
 const WRITE: &str = "\
     with told as ( \
         update mt.subscriptions s \
@@ -45,9 +47,12 @@ const WRITE: &str = "\
             and (s.status, s.needs_refetch, s.collection_paused) \
                 is distinct from (t.status, t.needs_refetch, t.collection_paused) \
     ), marked as ( \
-        update mt.billing_customers set flags = $9, projected_with = $10 \
-        where tenant_id = $8 and provider = $1 \
-            and (flags, projected_with) is distinct from ($9::text[], $10::text) \
+        update mt.billing_customers c set flags = $9, projected_with = $10 \
+        from (select tenant_id, provider, flags from mt.billing_customers \
+            where tenant_id = $8 and provider = $1) as was \
+        where c.tenant_id = was.tenant_id and c.provider = was.provider \
+            and (c.flags, c.projected_with) is distinct from ($9::text[], $10::text) \
+        returning was.flags \
     ), before as ( \
         select plan, subscription_status from mt.tenants where id = $8 \
     ), changed as ( \
@@ -58,22 +63,26 @@ const WRITE: &str = "\
             is distinct from ($11::text, $12::text, $13::timestamptz, $14::timestamptz, $15::boolean) \
         returning 1 \
     ) \
-    select before.* from before, changed";
+    select (select flags from marked), had.* \
+    from (select) as one left join (select before.* from before, changed) as had on true";
+
+/// The flags before a projection, and the plan and the status, as far as they were others.
+type Before = (Option<Vec<String>>, Option<String>, Option<String>);
 
 impl Realm<'_> {
     /// Computes what `tenant` has paid for from all that is known of this customer, and writes down
-    /// what has changed. The tenant's row must be held: that is what makes two events at once see each
+    /// what has changed. Returns the subscriptions that are known. The tenant's row must be held: that is what makes two events at once see each
     /// other's.
     pub(crate) async fn project(
         self,
         tx: &mut SystemTx,
         tenant: Uuid,
         prices: &PriceTable,
-    ) -> Result<BillingState, PgError> {
+    ) -> Result<Vec<KnownSubscription>, PgError> {
         let (subscriptions, invoices) = self.known(tx).await?;
         let billing = project(&subscriptions, &invoices, prices);
         self.write(tx, tenant, &subscriptions, &billing, prices).await?;
-        Ok(billing)
+        Ok(subscriptions)
     }
 
     /// What a tenant has paid for that nobody pays for: nothing.
@@ -126,7 +135,7 @@ impl Realm<'_> {
         let refetch: Vec<bool> = currents.iter().map(|c| c.needs_refetch).collect();
         let paused: Vec<bool> = currents.iter().map(|c| c.subscription.collection_paused).collect();
         let flags: Vec<&str> = billing.flags.iter().copied().map(Flag::as_str).collect();
-        let before: Option<(String, String)> = sqlx::query_as(WRITE)
+        let (flags_before, plan, status): Before = sqlx::query_as(WRITE)
             .bind(PROVIDER)
             .bind(self.account)
             .bind(self.customer)
@@ -135,17 +144,24 @@ impl Realm<'_> {
             .bind(refetch)
             .bind(paused)
             .bind(tenant)
-            .bind(flags)
+            .bind(&flags)
             .bind(prices.fingerprint())
             .bind(&billing.plan)
             .bind(billing.status.as_str())
             .bind(billing.past_due_since)
             .bind(billing.current_period_end)
             .bind(billing.cancel_at_period_end)
-            .fetch_optional(tx.conn())
+            .fetch_one(tx.conn())
             .await?;
-        if let Some(before) = before {
+        if let Some(before) = plan.zip(status) {
             record(tx, tenant, &before, (&billing.plan, billing.status.as_str()));
+        }
+        let before =
+            flags_before.unwrap_or_else(|| flags.iter().copied().map(str::to_owned).collect());
+        let raised: Vec<_> =
+            flags.iter().filter(|flag| !before.iter().any(|b| b == *flag)).collect();
+        if !raised.is_empty() {
+            tracing::warn!(%tenant, customer = self.customer, ?raised, "billing flags a tenant");
         }
         Ok(())
     }

@@ -59,6 +59,8 @@ pub(crate) fn event(body: &[u8]) {
             let _ = project(&[], &[seen], &prices);
         }
         Effect::Checkout(session) => assert!(!session.id.is_empty()),
+        Effect::CustomerDeleted => assert_eq!(event.customer(), event.object_id()),
+        Effect::Malformed(flaw) => assert_eq!(event.flaw(), Some(flaw)),
         Effect::None(reason) => assert!(!reason.is_empty()),
     }
 }

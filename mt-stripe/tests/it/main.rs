@@ -4,6 +4,7 @@ mod asking;
 mod checkout;
 mod dunning;
 mod exercise;
+mod former;
 mod http_client;
 mod interleavings;
 mod localstripe;

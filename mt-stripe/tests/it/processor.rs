@@ -172,8 +172,19 @@ async fn what_does_not_concern_us_is_ignored_with_a_reason() {
         (with("evt_account", "account", json!("acct_1")), "account"),
         (with("evt_type", "type", json!("customer.created")), "unhandled_type"),
         (with("evt_thin", "object", json!("v2.core.event")), "thin_event"),
-        (with("evt_bare", "data", json!({})), "no_object"),
-        (with("evt_nobody", "data", json!({"object": {"id": "sub_9"}})), "no_customer"),
+        (
+            with(
+                "evt_guest",
+                "data",
+                json!({"object": {"id": "sub_9", "status": "active", "customer": null}}),
+            ),
+            "no_customer",
+        ),
+        (
+            json!({"id": "evt_stranger", "type": "customer.deleted", "created": START,
+                "data": {"object": {"id": "cus_stranger"}}}),
+            "unknown_customer",
+        ),
     ] {
         let id = event["id"].as_str().unwrap();
         assert_eq!(deliver(&processor, &event).await.status, EventStatus::Ignored, "{id}");
@@ -181,6 +192,116 @@ async fn what_does_not_concern_us_is_ignored_with_a_reason() {
         assert_eq!((status.as_str(), why.as_deref()), ("ignored", Some(reason)), "{id}");
     }
     assert_eq!(world.paid_for(tenant).await, row("free", "none"));
+}
+
+/// It is stored, dead at once, and whoever delivered it is told why. The control is the event as it should be.
+#[tokio::test]
+async fn a_malformed_event_is_dead_with_its_flaw_and_changes_nothing() {
+    let world = World::new().await;
+    let tenant = world.payer("cus_1").await;
+    let processor = world.processor();
+    deliver(&processor, &subscription("evt_0", "cus_1", "active", 0)).await;
+    let without = |id: &str, pointer: &str, field: &str| {
+        let mut event = subscription(id, "cus_1", "canceled", 1);
+        event.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(field);
+        event
+    };
+    for (event, flaw) in [
+        (without("evt_1", "", "created"), "it has no usable `created`"),
+        (without("evt_2", "", "data"), "it has no object"),
+        (without("evt_3", "/data/object", "id"), "the subscription has no `id`"),
+        (without("evt_4", "/data/object", "status"), "the subscription has no usable `status`"),
+        (without("evt_5", "/data/object", "customer"), "the object has no usable `customer`"),
+        (without("evt_6", "/data/object/items", "data"), "the subscription has no list of `items`"),
+        (
+            without("evt_7", "/data/object/items/data/0", "price"),
+            "an item of the subscription has no price",
+        ),
+    ] {
+        for duplicate in [false, true] {
+            let receipt = deliver(&processor, &event).await;
+            assert_eq!(
+                (receipt.status, receipt.duplicate),
+                (EventStatus::Dead, duplicate),
+                "{flaw}"
+            );
+            assert_eq!(receipt.reason, Some(format!("malformed: {flaw}")));
+        }
+        let (status, reason, _, attempts) = world.event(event["id"].as_str().unwrap()).await;
+        assert_eq!((status.as_str(), reason.as_deref(), attempts), ("dead", Some("malformed"), 1));
+    }
+    assert_eq!(processor.ledger().backlog().await.unwrap().dead, 7);
+    assert_eq!(world.paid_for(tenant).await, row("pro", "active"));
+    let whole = deliver(&processor, &subscription("evt_8", "cus_1", "canceled", 1)).await;
+    assert_eq!((whole.status, whole.reason), (EventStatus::Processed, None));
+    assert_eq!(world.paid_for(tenant).await, row("free", "canceled"));
+}
+
+/// Two subscriptions in force, and one more of another product: the first two are flagged, until one ends.
+#[tokio::test]
+async fn a_tenant_that_pays_twice_is_flagged_until_it_does_not() {
+    let world = World::new().await;
+    let tenant = world.payer("cus_1").await;
+    let processor = world.processor();
+    let event = |id: &str, name: &str, price: &str, status: &str, at: i64| {
+        let mut event = subscription(id, "cus_1", status, at);
+        event["data"]["object"]["id"] = json!(name);
+        event["data"]["object"]["items"]["data"][0]["price"] = json!({"id": price});
+        event
+    };
+    let flagged = async || {
+        let mut tx = world.database.system().begin(SETUP).await.unwrap();
+        let flagged = mt_stripe::flagged::list(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+        flagged
+    };
+    deliver(&processor, &event("evt_1", "sub_a", "price_pro", "active", 0)).await;
+    deliver(&processor, &event("evt_2", "sub_f", "price_other", "past_due", 1)).await;
+    assert_eq!(world.paid_for(tenant).await, row("pro", "active"));
+    assert!(flagged().await.is_empty());
+    deliver(&processor, &event("evt_3", "sub_b", "price_pro", "trialing", 2)).await;
+    let found = flagged().await;
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].tenant.as_uuid(), found[0].customer.as_str()), (tenant, "cus_1"));
+    assert_eq!(found[0].flags, ["several_subscriptions"]);
+    assert_eq!(found[0].subscriptions, ["sub_a", "sub_b", "sub_f"]);
+    deliver(&processor, &event("evt_4", "sub_a", "price_pro", "canceled", 3)).await;
+    assert!(flagged().await.is_empty());
+    assert_eq!(world.paid_for(tenant).await, row("pro", "trialing"));
+}
+
+/// Invoices of what is not ours: neither the plan nor the standing moves, and no owner is told that a payment
+/// failed.
+#[tokio::test]
+async fn invoices_of_other_products_and_of_no_subscription_change_nothing() {
+    for kind in ["invoice.paid", "invoice.payment_failed"] {
+        let world = World::new().await;
+        let tenant = world.payer("cus_1").await;
+        let processor = world.processor();
+        let mut one_off = invoice("evt_1", "cus_1", kind, 1);
+        one_off["data"]["object"]["parent"] = Value::Null;
+        let mut foreign = invoice("evt_2", "cus_1", kind, 2);
+        foreign["data"]["object"]["lines"] = json!({"data": [
+            {"pricing": {"price_details": {"price": "price_other"}}},
+        ]});
+        let mut subscribed = subscription("evt_3", "cus_1", "past_due", 3);
+        subscribed["data"]["object"]["items"]["data"][0]["price"] = json!({"id": "price_other"});
+        for event in [&one_off, &foreign, &subscribed] {
+            assert_eq!(deliver(&processor, event).await.status, EventStatus::Processed);
+            assert_eq!(world.paid_for(tenant).await, row("free", "none"), "{event}");
+        }
+        let messages = async || {
+            let count = sqlx::query_scalar::<_, i64>("select count(*) from mt.outbox");
+            count.fetch_one(world.db.admin()).await.unwrap()
+        };
+        assert_eq!(messages().await, 0, "{kind}");
+        // The control is the simple flow: an invoice that says nothing of a subscription.
+        let mut simple = invoice("evt_4", "cus_1", kind, 4);
+        simple["data"]["object"].as_object_mut().unwrap().remove("parent");
+        deliver(&processor, &simple).await;
+        assert_eq!(world.paid_for(tenant).await.0, "pro", "{kind}");
+        assert_eq!(messages().await, i64::from(kind != "invoice.paid"));
+    }
 }
 
 #[tokio::test]
@@ -200,7 +321,7 @@ async fn invoices_stand_in_until_a_subscription_is_seen() {
     let mut unmapped = subscription("evt_4", "cus_1", "active", 20);
     unmapped["data"]["object"]["items"]["data"][0]["price"] = json!({"id": "price_of_2019"});
     deliver(&processor, &unmapped).await;
-    assert_eq!(world.paid_for(tenant).await, row("free", "active"));
+    assert_eq!(world.paid_for(tenant).await, row("free", "none"));
     let flags: Vec<String> = sqlx::query_scalar("select flags from mt.billing_customers")
         .fetch_one(world.db.admin())
         .await

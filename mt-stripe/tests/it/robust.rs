@@ -111,14 +111,15 @@ fn event() -> impl Strategy<Value = Value> {
         "checkout.session.completed",
         "v1.customer.subscription.updated",
     ];
+    let status = prop_oneof![1 => leaf(), 3 => Just(json!("active"))];
+    let priced = json!({"data": [{"price": {"id": "price_pro"}}]});
+    let items = prop_oneof![1 => anything(), 1 => Just(Value::Null), 2 => Just(priced)];
     let object = prop_oneof![
         anything(),
-        (anything(), anything(), anything(), leaf()).prop_map(
-            |(items, lines, other, status)| json!({
-                "id": "sub_cus_1", "customer": "cus_1", "status": status, "items": items,
-                "lines": lines, "parent": other, "pause_collection": other, "created": other,
-            })
-        ),
+        (items, anything(), anything(), status).prop_map(|(items, lines, other, status)| json!({
+            "id": "sub_cus_1", "customer": "cus_1", "status": status, "items": items,
+            "lines": lines, "parent": other, "pause_collection": other, "created": other,
+        })),
     ];
     let envelope = prop::sample::select(vec!["event", "v2.core.event"]);
     let created = prop_oneof![4 => Just(json!(START)), 1 => leaf()];

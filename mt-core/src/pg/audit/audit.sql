@@ -45,7 +45,9 @@ with roles as (
         ('mt.invoices', 'system'), ('mt.webhook_attempts', 'system'), ('mt.outbox', 'system'),
         ('mt.idempotency_keys', 'own'), ('mt.idempotency_keys', 'system'),
         ('mt.principal_idempotency_keys', 'system'),
-        ('mt.audit_log', 'tenant'), ('mt.audit_log', 'system')
+        ('mt.audit_log', 'tenant'), ('mt.audit_log', 'system'),
+        ('mt.provider_calls', 'tenant'), ('mt.provider_calls', 'system'),
+        ('mt.former_customers', 'system')
 ), views as (
     select c.oid, c.relkind, c.reloptions, format('%I.%I', n.nspname, c.relname) as name
     from pg_class c join pg_namespace n on n.oid = c.relnamespace

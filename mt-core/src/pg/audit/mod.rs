@@ -99,6 +99,7 @@ impl Audit {
             .except(Rule::TenantMissing, "mt.webhook_attempts", "goes with the event")
             .except(Rule::TenantMissing, "mt.subscriptions", "as events tell of them")
             .except(Rule::TenantMissing, "mt.invoices", "as events tell of them")
+            .except(Rule::TenantMissing, "mt.former_customers", "they pay for no tenant any more")
             .except(
                 Rule::TenantMissing,
                 "mt.principal_idempotency_keys",

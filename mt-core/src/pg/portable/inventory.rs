@@ -58,6 +58,8 @@ impl Inventory {
             .stays("mt.checkout_sessions", "who pays is between the provider and this tenant")
             .stays("mt.idempotency_keys", "answers that were given here, for a day")
             .stays("mt.outbox", "what is on its way is sent from here")
+            .stays("mt.provider_calls", "what a provider is being asked for is asked from here")
+            .of_no_tenant("mt.former_customers", "the provider's, of no tenant any more")
             .of_no_tenant("mt.invoices", "the provider's, by customer")
             .of_no_tenant("mt.magic_links", "of an address")
             .of_no_tenant("mt.principal_idempotency_keys", "answers to a principal, for a day")

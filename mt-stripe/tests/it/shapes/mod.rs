@@ -165,8 +165,12 @@ fn the_versions_differ_where_they_are_read() {
 /// Words of next year are data.
 #[test]
 fn what_is_not_known_is_kept_and_no_error() {
-    for version in VERSIONS {
-        let fact = Fact { status: "hibernating", price: "price_of_2031", ends: false };
+    // A subscription to a price that is not known counts for nothing, and its flag stays.
+    let facts = [("price_pro", "hibernating"), ("price_of_2031", "none")];
+    for (version, (price, shown)) in
+        VERSIONS.into_iter().flat_map(|version| facts.map(|fact| (version, fact)))
+    {
+        let fact = Fact { status: "hibernating", price, ends: false };
         let object = version.subscription(&fact);
         let event = version.envelope(
             "evt_1",
@@ -180,7 +184,7 @@ fn what_is_not_known_is_kept_and_no_error() {
         let seen =
             SubscriptionState::of(change, event.kind(), event.id(), event.created().unwrap());
         let state = project(&[seen.into()], &[], &prices());
-        assert_eq!((state.plan.as_str(), state.status.as_str()), ("free", "hibernating"));
+        assert_eq!((state.plan.as_str(), state.status.as_str()), ("free", shown));
         assert_eq!(
             state.flags.iter().map(|flag| flag.as_str()).collect::<Vec<_>>(),
             ["unknown_status"]

@@ -1,0 +1,88 @@
+//! Idempotency keys of calls that change something at Stripe.
+//!
+//! Stripe keeps the answer to a key for a day, also when the answer is an error. So a key is good for one answer:
+//!
+//! * after an answer, whatever it says, the next call has a new key ([`end`]): one failure does not stick;
+//! * after silence (a timeout, a broken connection, a process that was killed) the next call has the same key:
+//!   if the first one did arrive, Stripe repeats its answer and makes nothing twice.
+//!
+//! The key is committed before the call, so both hold across restarts, and two processes that call at once share
+//! a key. A tenant has one call of each operation under way.
+
+use mt_core::access::Permission;
+use mt_core::pg::{PgError, TenantTx};
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use crate::PROVIDER;
+
+/// A call that is under way.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Call {
+    operation: &'static str,
+    key: String,
+}
+
+impl Call {
+    /// The idempotency key to call with.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// Writes down that `operation` is asked of Stripe for the transaction's tenant. Commit this before the call.
+///
+/// `request` is all that is sent: Stripe refuses a key that comes with another request, so a call that got no
+/// answer is repeated under its key only if it is the same call.
+///
+/// # Errors
+///
+/// [`PgError`].
+pub async fn begin<P: Permission, L>(
+    tx: &mut TenantTx<P, L>,
+    operation: &'static str,
+    request: &str,
+) -> Result<Call, PgError> {
+    let fresh = format!("mt-{operation}-{}", Uuid::new_v4().simple());
+    let key = sqlx::query_scalar(
+        "insert into mt.provider_calls as c \
+             (tenant_id, provider, operation, request, idempotency_key) \
+         values ($1, $2, $3, $4, $5) \
+         on conflict (tenant_id, provider, operation) do update set \
+             idempotency_key = case when c.request = excluded.request \
+                 then c.idempotency_key else excluded.idempotency_key end, \
+             begun_at = case when c.request = excluded.request \
+                 then c.begun_at else excluded.begun_at end, \
+             request = excluded.request \
+         returning idempotency_key",
+    )
+    .bind(tx.tenant().as_uuid())
+    .bind(PROVIDER)
+    .bind(operation)
+    .bind(Sha256::digest(request.as_bytes()).as_slice())
+    .bind(fresh)
+    .fetch_one(tx.unrecorded::<P>())
+    .await?;
+    Ok(Call { operation, key })
+}
+
+/// Writes down that `call` was answered. Where the answer made something, do this in the transaction that keeps
+/// it.
+///
+/// # Errors
+///
+/// [`PgError`]. The next call has the same key then, and gets the same answer.
+pub async fn end<P: Permission, L>(tx: &mut TenantTx<P, L>, call: &Call) -> Result<(), PgError> {
+    sqlx::query(
+        "delete from mt.provider_calls where tenant_id = $1 and provider = $2 \
+             and operation = $3 and idempotency_key = $4",
+    )
+    .bind(tx.tenant().as_uuid())
+    .bind(PROVIDER)
+    .bind(call.operation)
+    .bind(&call.key)
+    .execute(tx.unrecorded::<P>())
+    .await?;
+    Ok(())
+}
