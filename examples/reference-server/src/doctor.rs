@@ -3,6 +3,8 @@
 //! Nothing is changed: without `DATABASE_URL` it is a temporary embedded database that is examined,
 //! and not the one of `make run`.
 
+mod stripe;
+
 use std::error::Error;
 use std::time::Duration;
 
@@ -36,7 +38,7 @@ pub enum Health {
 /// What was looked at, and what was seen.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
-    /// `settings`, `postgres`, `schema`, `isolation` or `redis`.
+    /// `settings`, `postgres`, `schema`, `isolation`, `redis` or `stripe`.
     pub name: &'static str,
     /// How it is.
     pub health: Health,
@@ -65,6 +67,7 @@ pub async fn examine(config: &Config) -> Vec<Check> {
         None => checks.extend(embedded().await),
     }
     checks.push(redis(config).await);
+    checks.extend(stripe::stripe(config).await);
     checks
 }
 

@@ -7,15 +7,14 @@ use mt_core::id::TenantId;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::stripe_api::{StripeApi, StripeApiError};
+use super::stripe_api::StripeRequest;
 
 /// What begins the name of a simulated session.
 pub(super) const SIMULATED: &str = "cs_dev_";
 
-/// Makes sessions.
+/// What sessions are made of.
 #[derive(Clone, Debug)]
 pub(super) struct Checkout {
-    api: Option<StripeApi>,
     /// `BASE_URL`: where buyers come back to.
     base_url: String,
     /// The price of `pro`.
@@ -31,29 +30,20 @@ pub(crate) struct CheckoutPage {
     pub(crate) url: String,
 }
 
-#[derive(Deserialize)]
-struct PortalPage {
-    url: String,
+/// A page on which what was bought is looked after.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct PortalPage {
+    /// Where it is.
+    pub(crate) url: String,
 }
 
 impl Checkout {
-    pub(super) fn new(api: Option<StripeApi>, base_url: &str, price: String) -> Self {
-        Self { api, base_url: base_url.trim_end_matches('/').to_owned(), price }
+    pub(super) fn new(base_url: &str, price: String) -> Self {
+        Self { base_url: base_url.trim_end_matches('/').to_owned(), price }
     }
 
-    /// A page on which `customer` buys `pro` for `org`.
-    pub(super) async fn open(
-        &self,
-        org: TenantId,
-        customer: &str,
-    ) -> Result<CheckoutPage, StripeApiError> {
-        // A key of its own: whoever asks twice wants to buy twice, and nobody retries for them.
-        let once = Uuid::new_v4().simple();
-        let Some(api) = &self.api else {
-            let id = format!("{SIMULATED}{once}");
-            let url = format!("{}/dev/checkout/{id}", self.base_url);
-            return Ok(CheckoutPage { id, url });
-        };
+    /// What makes a page on which `customer` buys `pro` for `org`.
+    pub(super) fn request(&self, org: TenantId, customer: &str) -> StripeRequest {
         let back = self.billing_of(org);
         let form = [
             ("mode", "subscription"),
@@ -63,21 +53,25 @@ impl Checkout {
             ("success_url", &back),
             ("cancel_url", &back),
         ];
-        api.post(&["checkout", "sessions"], &format!("mt-checkout-{once}"), &form).await
+        StripeRequest::new("checkout", &["checkout", "sessions"], &form)
     }
 
-    /// The page on which `customer` changes or ends what `org` has bought.
-    pub(super) async fn portal(
-        &self,
-        org: TenantId,
-        customer: &str,
-    ) -> Result<String, StripeApiError> {
-        let back = self.billing_of(org);
-        let Some(api) = &self.api else { return Ok(back) };
-        let form = [("customer", customer), ("return_url", &back)];
-        let once = format!("mt-portal-{}", Uuid::new_v4().simple());
-        let page: PortalPage = api.post(&["billing_portal", "sessions"], &once, &form).await?;
-        Ok(page.url)
+    /// A page to buy on where there is no key.
+    pub(super) fn simulated(&self) -> CheckoutPage {
+        let id = format!("{SIMULATED}{}", Uuid::new_v4().simple());
+        let url = format!("{}/dev/checkout/{id}", self.base_url);
+        CheckoutPage { id, url }
+    }
+
+    /// What makes the page on which `customer` changes or ends what `org` has bought.
+    pub(super) fn portal_request(&self, org: TenantId, customer: &str) -> StripeRequest {
+        let form = [("customer", customer), ("return_url", &self.billing_of(org))];
+        StripeRequest::new("portal", &["billing_portal", "sessions"], &form)
+    }
+
+    /// That page where there is no key.
+    pub(super) fn simulated_portal(&self, org: TenantId) -> PortalPage {
+        PortalPage { url: self.billing_of(org) }
     }
 
     fn billing_of(&self, org: TenantId) -> String {

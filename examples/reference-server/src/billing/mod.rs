@@ -4,6 +4,7 @@
 mod checkout;
 mod courier;
 mod customers;
+mod departures;
 pub mod operations;
 mod simulation;
 mod stripe_api;
@@ -24,11 +25,12 @@ use mt_stripe::reconcile::Reconciler;
 use mt_stripe::refetch::Refetcher;
 use mt_stripe::signature::{SecretError, SignatureError, Verifier, sign};
 
-use self::checkout::{Checkout, CheckoutPage};
+use self::checkout::Checkout;
+pub(crate) use self::checkout::{CheckoutPage, PortalPage};
 pub(crate) use self::courier::OwnersPost;
-use self::customers::Customers;
-use self::stripe_api::StripeApi;
-pub(crate) use self::stripe_api::StripeApiError;
+pub(crate) use self::customers::{MadeCustomer, ShownCustomer};
+use self::departures::Departures;
+pub(crate) use self::stripe_api::{Refusal, StripeApi, StripeApiError, StripeRequest};
 pub use self::worker::Background;
 use crate::config::{Config, Secret};
 use crate::model::Plan;
@@ -39,8 +41,9 @@ pub struct Billing {
     verifier: Option<Verifier>,
     processor: Processor,
     refetcher: Option<Refetcher>,
-    customers: Customers,
+    stripe: Option<StripeApi>,
     checkout: Checkout,
+    departures: Departures,
     /// What simulated deliveries are signed with and name.
     simulated: Simulated,
 }
@@ -80,21 +83,24 @@ impl Billing {
         };
         let prices = config.prices.clone();
         let mut processor = Processor::new(system.clone(), config);
-        let (mut refetcher, mut api) = (None, None);
+        let (mut refetcher, mut api, mut asked) = (None, None, None);
         if let Some(key) = &stripe.secret_key {
             let base = &stripe.api_base;
             let client = Arc::new(StripeClient::new(key.reveal())?.with_base(base.as_str())?);
             processor = processor.with_fetcher(Arc::clone(&client) as _);
-            refetcher = Some(Refetcher::new(system, client, prices));
-            let made = StripeApi::new(key.clone(), base.clone());
-            api = Some(made.map_err(|error| StripeClientError::Tls(error.into()))?);
+            refetcher = Some(Refetcher::new(system, Arc::clone(&client) as _, prices.clone()));
+            let made = StripeApi::new(key.clone(), base.clone())
+                .map_err(|error| StripeClientError::Tls(error.into()))?;
+            api = Some(made.clone());
+            asked = Some((made, client));
         }
         // The settings have at least one.
         let price = stripe.pro_prices.first().cloned().unwrap_or_default();
         let secret = stripe.webhook_secrets.first().cloned();
-        let checkout = Checkout::new(api.clone(), base_url, price.clone());
-        let (customers, simulated) = (Customers::new(api), Simulated { secret, price });
-        Ok(Self { verifier, processor, refetcher, customers, checkout, simulated })
+        let checkout = Checkout::new(base_url, price.clone());
+        let departures = Departures::new(asked, prices);
+        let simulated = Simulated { secret, price };
+        Ok(Self { verifier, processor, refetcher, stripe: api, checkout, departures, simulated })
     }
 
     /// Whether a delivery is from Stripe.
@@ -111,27 +117,44 @@ impl Billing {
         self.processor.receive(event, body).await
     }
 
-    /// Makes the customer that is to pay for `org`, or a simulated one where there is no key.
-    pub(crate) async fn make_customer(&self, org: TenantId) -> Result<String, StripeApiError> {
-        self.customers.make(org).await
+    /// Stripe's API; `None` without a key, where customers and pages are simulated.
+    pub(crate) const fn stripe(&self) -> Option<&StripeApi> {
+        self.stripe.as_ref()
     }
 
-    /// Makes a page on which `customer` buys for `org`.
-    pub(crate) async fn open_checkout(
-        &self,
-        org: TenantId,
-        customer: &str,
-    ) -> Result<CheckoutPage, StripeApiError> {
-        self.checkout.open(org, customer).await
+    /// What makes the customer that is to pay for `org`.
+    pub(crate) fn customer_request(org: TenantId) -> StripeRequest {
+        customers::request(org)
     }
 
-    /// The page on which `customer` looks after what was bought for `org`.
-    pub(crate) async fn open_portal(
-        &self,
-        org: TenantId,
-        customer: &str,
-    ) -> Result<String, StripeApiError> {
-        self.checkout.portal(org, customer).await
+    /// The customer of `org` without a key.
+    pub(crate) fn simulated_customer(org: TenantId) -> String {
+        customers::simulated(org)
+    }
+
+    /// What makes a page on which `customer` buys for `org`.
+    pub(crate) fn checkout_request(&self, org: TenantId, customer: &str) -> StripeRequest {
+        self.checkout.request(org, customer)
+    }
+
+    /// A page to buy on without a key.
+    pub(crate) fn simulated_checkout(&self) -> CheckoutPage {
+        self.checkout.simulated()
+    }
+
+    /// What makes the page on which `customer` looks after what was bought for `org`.
+    pub(crate) fn portal_request(&self, org: TenantId, customer: &str) -> StripeRequest {
+        self.checkout.portal_request(org, customer)
+    }
+
+    /// That page without a key.
+    pub(crate) fn simulated_portal(&self, org: TenantId) -> PortalPage {
+        self.checkout.simulated_portal(org)
+    }
+
+    /// The plans and their prices.
+    pub(crate) fn prices(&self) -> &PriceTable {
+        &self.processor.ledger().provider().config().prices
     }
 
     /// Delivers what Stripe would send once somebody has paid on the simulated page called `session`,

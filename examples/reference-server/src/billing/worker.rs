@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::courier::OwnersPost;
+use super::departures::WithDepartures;
 use super::follow_prices;
 use crate::app::App;
 use crate::config::Config;
@@ -61,7 +62,8 @@ impl Background {
         let mut tasks = vec![working, following];
         let mailer = app.mailer.clone();
         let owners = OwnersPost::new(app.system.clone(), mailer.clone(), app.base_url.clone());
-        let (bell, post) = (mailer.bell().clone(), Post::new(mailer, owners));
+        let (bell, rest) = (mailer.bell().clone(), Post::new(mailer, owners));
+        let post = WithDepartures { departures: app.billing.departures.clone(), rest };
         let dispatcher = Dispatcher::new(app.system.clone(), post, MAIL).at(bell);
         let dispatcher = Arc::new(dispatcher);
         // Without a mail server there is nothing to wait for.

@@ -1,4 +1,4 @@
-//! `mt-server billing`: what a night's job does.
+//! `mt-server billing`: what a night's job does, and which orgs' billing to look at.
 //!
 //! `reconcile` compares every org that has a customer with Stripe, for what no event has told. It is safe
 //! beside running servers and beside itself. Exit codes: 0 all were compared; 1 not all were, and how to go
@@ -9,6 +9,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use mt_core::id::TenantId;
+use mt_core::pg::{SystemPool, SystemReason};
+use mt_stripe::flagged;
 use mt_stripe::reconcile::{PaidFor, ReconcileError, Reconciled, Reconciler};
 use serde_json::{Value, json};
 
@@ -23,8 +25,17 @@ use crate::server::database;
 /// What `billing` takes.
 #[derive(Debug, Subcommand)]
 pub(super) enum Arguments {
+    /// Lists the orgs whose billing is flagged: those that pay for several subscriptions, for instance.
+    Flagged(FlaggedArguments),
     /// Compares every org with Stripe, and puts right what differs. For each night.
     Reconcile(ReconcileArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct FlaggedArguments {
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -50,7 +61,10 @@ const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), CommandError> {
-    let Arguments::Reconcile(arguments) = arguments;
+    let arguments = match arguments {
+        Arguments::Flagged(arguments) => return show_flagged(config, &arguments).await,
+        Arguments::Reconcile(arguments) => arguments,
+    };
     if config.stripe.secret_key.is_none() {
         return Err("`STRIPE_SECRET_KEY` is not set: there is nobody to compare with".into());
     }
@@ -66,6 +80,47 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
         embedded.stop().await?;
     }
     done
+}
+
+const FLAGGED: SystemReason = SystemReason::new("list orgs whose billing is flagged");
+
+async fn show_flagged(config: &Config, arguments: &FlaggedArguments) -> Result<(), CommandError> {
+    let (database, embedded) = database::open(config, Embedded::Persistent).await?;
+    let found = flagged_orgs(&database.system()).await;
+    database.close().await;
+    if let Some(embedded) = embedded {
+        embedded.stop().await?;
+    }
+    let found = found?;
+    if arguments.json {
+        let items = found.iter().map(|one| {
+            json!({
+                "org_id": one.tenant.to_string(), "customer_id": one.customer,
+                "flags": one.flags, "subscriptions": one.subscriptions,
+            })
+        });
+        return print_json(&json!({"items": items.collect::<Vec<_>>()}));
+    }
+    let mut shown = table(&["ORG", "CUSTOMER", "FLAGS", "SUBSCRIPTIONS"]);
+    for one in &found {
+        shown.add_row([
+            one.tenant.to_string(),
+            one.customer.clone(),
+            one.flags.join(", "),
+            one.subscriptions.join(", "),
+        ]);
+    }
+    print(&lines(shown));
+    Ok(())
+}
+
+async fn flagged_orgs(
+    system: &SystemPool,
+) -> Result<Vec<flagged::FlaggedTenant>, mt_core::pg::PgError> {
+    let mut tx = system.begin(FLAGGED).await?;
+    let found = flagged::list(&mut tx).await?;
+    tx.commit().await?;
+    Ok(found)
 }
 
 /// What a run has found so far.

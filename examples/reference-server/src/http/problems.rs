@@ -94,6 +94,8 @@ catalogue! {
         "The path exists but not with this method. `Allow` lists the methods it has.";
     ALREADY_MEMBER AlreadyMember = "already-member", CONFLICT, "Already a member",
         "The caller is a member of the org already and keeps the role they have.";
+    ALREADY_SUBSCRIBED AlreadySubscribed = "already-subscribed", CONFLICT, "The org has a subscription already",
+        "A second subscription would be paid beside the first. Change, pay or end the one that the org has: `portal` is the path to POST to for a page on which that is done.";
     CONFLICT Conflict = "conflict", CONFLICT, "Not possible in the present state",
         "The target is in a state that does not allow this action. Read it again before deciding what to do.";
     IDEMPOTENCY_MISMATCH IdempotencyMismatch = "idempotency-mismatch", CONFLICT, "The idempotency key was used for another request",
@@ -112,6 +114,8 @@ catalogue! {
         "The quota of this address, caller or org is used up. Wait as many seconds as `Retry-After` says.";
     HEADERS_TOO_LARGE HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too large",
         "A request has at most 64 header fields, and at most 16 KiB from its request line to the empty line.";
+    BILLING_MISCONFIGURED BillingMisconfigured = "billing-misconfigured", INTERNAL_SERVER_ERROR, "Billing is not set up as it should be",
+        "Stripe refused what the server asked of it, and will refuse it as long as the settings are what they are: the key, the price, the customer portal. Sending the request again does not help. Quote `request_id` when you report it; the cause is in the log under that id.";
     INTERNAL Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here",
         "The server failed. Quote `request_id` when you report it; the cause is in the log under that id.";
     UNAVAILABLE Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Not available at the moment",
@@ -140,14 +144,23 @@ mod tests {
         (403, &["forbidden", "org-suspended"]),
         (404, &["not-found"]),
         (405, &["method-not-allowed"]),
-        (409, &["already-member", "conflict", "idempotency-mismatch", "last-owner"]),
+        (
+            409,
+            &[
+                "already-member",
+                "already-subscribed",
+                "conflict",
+                "idempotency-mismatch",
+                "last-owner",
+            ],
+        ),
         (412, &["precondition-failed"]),
         (413, &["too-large"]),
         (415, &["unsupported-media-type"]),
         (422, &["invalid-fields"]),
         (429, &["rate-limited"]),
         (431, &["headers-too-large"]),
-        (500, &["internal"]),
+        (500, &["billing-misconfigured", "internal"]),
         (503, &["unavailable"]),
     ];
 

@@ -1,26 +1,25 @@
 //! An org's subscription, and the customer that pays for it.
 
+mod calls;
+
 use chrono::{DateTime, Utc};
-use mt_core::access::Grant;
 use mt_core::billing::Standing;
-use mt_core::pg::SystemReason;
-use mt_stripe::checkout;
-use mt_stripe::link::{self, LinkError};
+use mt_stripe::link::LinkError;
+use mt_stripe::{call, checkout};
 use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
 use serde::Serialize;
 
+use self::calls::Opened;
 use crate::app::App;
-use crate::billing::StripeApiError;
+use crate::billing::{CheckoutPage, PortalPage};
 use crate::http::answer::{Created, Made};
 use crate::http::authorized::Authorized;
 use crate::http::problem::ApiError;
-use crate::http::problems::{self, Conflict};
+use crate::http::problems::{self, AlreadySubscribed, BillingMisconfigured, Conflict};
 use crate::http::words::Said;
 use crate::model::{BillingManage, BillingRead, Plan};
 use crate::product::Subscription;
-
-const WAKE: SystemReason = SystemReason::new("wake the events of a customer that was linked");
 
 pub(super) fn routes() -> Router {
     Router::with_path("billing")
@@ -72,13 +71,13 @@ struct Customer {
 }
 
 /// Makes the customer that pays for the org, once.
-#[endpoint(tags("billing"), responses(Conflict))]
+#[endpoint(tags("billing"), responses(Conflict, BillingMisconfigured))]
 async fn make_customer(
     grant: Authorized<BillingManage>,
     depot: &mut Depot,
 ) -> Result<Json<Customer>, ApiError> {
-    let (customer_id, _grant) = customer(&App::of(depot), grant.0).await?;
-    Ok(Json(Customer { customer_id }))
+    let payer = calls::payer(&App::of(depot), grant.0).await?;
+    Ok(Json(Customer { customer_id: payer.customer }))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -90,21 +89,35 @@ struct Session {
 impl Made for Session {}
 
 /// Makes a page to buy on.
-#[endpoint(tags("billing"), responses(Conflict))]
+///
+/// Refused while the org is on a plan that costs something: whoever wants another one, or has to pay, does that
+/// on the page that `portal` leads to, and does not subscribe twice.
+#[endpoint(tags("billing"), responses(AlreadySubscribed, Conflict, BillingMisconfigured))]
 async fn open_checkout(
     grant: Authorized<BillingManage>,
     depot: &mut Depot,
 ) -> Result<Created<Session>, ApiError> {
     let app = App::of(depot);
-    let (customer, grant) = customer(&app, grant.0).await?;
-    let page = app
-        .billing
-        .open_checkout(grant.tenant(), &customer)
-        .await
-        .map_err(|error| unavailable(&error))?;
+    let payer = calls::payer(&app, grant.0).await?;
+    if payer.plan != Plan::Free {
+        let portal = format!("/orgs/{}/billing/portal", payer.grant.tenant());
+        return Err(ApiError::new(&problems::ALREADY_SUBSCRIBED).member("portal", portal));
+    }
+    let (page, call, grant) = match app.billing.stripe() {
+        None => (app.billing.simulated_checkout(), None, payer.grant),
+        Some(stripe) => {
+            let request = |org, customer: &str| app.billing.checkout_request(org, customer);
+            let Opened { page, call, grant } =
+                calls::open::<CheckoutPage>(&app, stripe, payer, request).await?;
+            (page, Some(call), grant)
+        }
+    };
     // Noted before anybody is sent there.
     let mut tx = app.tenants.begin(grant).await?;
     checkout::note(&mut tx, &page.id).await?;
+    if let Some(call) = call {
+        call::end::<BillingManage, _>(&mut tx, &call).await?;
+    }
     let location = format!("/orgs/{}/billing", tx.tenant());
     tx.commit().await?;
     Ok(Created::new(&location, &Session { session_id: page.id, url: page.url }))
@@ -116,54 +129,24 @@ struct Portal {
 }
 
 /// Makes a page on which what was bought is looked after.
-#[endpoint(tags("billing"), responses(Conflict))]
+#[endpoint(tags("billing"), responses(Conflict, BillingMisconfigured))]
 async fn open_portal(
     grant: Authorized<BillingManage>,
     depot: &mut Depot,
 ) -> Result<Json<Portal>, ApiError> {
     let app = App::of(depot);
-    let (customer, grant) = customer(&app, grant.0).await?;
-    let url = app
-        .billing
-        .open_portal(grant.tenant(), &customer)
-        .await
-        .map_err(|error| unavailable(&error))?;
-    Ok(Json(Portal { url }))
-}
-
-/// The customer who pays for the org: the one that is linked, or one that is made and linked now. Stripe is
-/// asked between two transactions, so that no lock waits for it; the grant comes back for what is next.
-async fn customer(
-    app: &App,
-    grant: Grant<BillingManage>,
-) -> Result<(String, Grant<BillingManage>), ApiError> {
-    let mut tx = app.tenants.begin(grant).await?;
-    let known = link::customer_of::<BillingRead, _, _>(&mut tx).await?;
-    let org = tx.tenant();
-    let mut again = tx.access().authorize::<BillingManage>()?;
-    tx.commit().await?;
-    let customer_id = match known {
-        Some(customer) => customer,
-        None => {
-            let made = app.billing.make_customer(org).await.map_err(|error| unavailable(&error))?;
-            let mut tx = app.tenants.begin_exclusive(again).await?;
-            let linked = link::link(&mut tx, &made).await?;
-            again = tx.access().authorize::<BillingManage>()?;
-            tx.commit().await?;
-            linked
-        }
+    let payer = calls::payer(&app, grant.0).await?;
+    let Some(stripe) = app.billing.stripe() else {
+        let PortalPage { url } = app.billing.simulated_portal(payer.grant.tenant());
+        return Ok(Json(Portal { url }));
     };
-    // Also for a link that was there: whoever made it may have been stopped before this.
-    let mut tx = app.system.begin(WAKE).await?;
-    link::wake(&mut tx, &customer_id).await?;
+    let request = |org, customer: &str| app.billing.portal_request(org, customer);
+    let Opened { page: PortalPage { url }, call, grant } =
+        calls::open(&app, stripe, payer, request).await?;
+    let mut tx = app.tenants.begin(grant).await?;
+    call::end::<BillingManage, _>(&mut tx, &call).await?;
     tx.commit().await?;
-    app.billing.processor().ledger().nudge();
-    Ok((customer_id, again))
-}
-
-fn unavailable(error: &StripeApiError) -> ApiError {
-    tracing::error!(cause = std::error::Error::source(error), "{error}");
-    ApiError::new(&problems::UNAVAILABLE)
+    Ok(Json(Portal { url }))
 }
 
 impl From<LinkError> for ApiError {

@@ -6,9 +6,10 @@ use mt_core::testing::TestDatabase;
 use reference_server::config::Config;
 use reference_server::schema;
 use reference_server::server::{Embedded, start};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::Executor as _;
 
+use crate::stripe::Stripe;
 use crate::support::SECRET;
 
 const PASSWORD: &str = "a-password-nobody-should-see";
@@ -197,6 +198,54 @@ async fn a_database_with_citus_is_refused_everywhere() {
         let refused = starts(&settings).await.unwrap_err();
         assert!(refused.contains("`citus`, which is not supported"), "{refused}");
     }
+}
+
+/// The key and the prices are held against the API, here a stand-in. Each finding is the control of the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_key_and_the_prices_are_checked_against_stripe() {
+    let db = database().await;
+    let stripe = Stripe::start().await;
+    let price = |active: bool, recurring: Value| {
+        json!({"id": "x", "object": "price", "active": active, "livemode": false,
+            "recurring": recurring})
+    };
+    let monthly = json!({"interval": "month"});
+    stripe.sells("price_month", price(true, monthly.clone()));
+    stripe.sells("price_old", price(false, monthly));
+    stripe.sells("price_once", price(true, Value::Null));
+    let settings = |prices: &str, base: &str| {
+        let mut settings = vec![("APP_ENV", "dev".to_owned()), ("DATABASE_URL", db.login_url())];
+        settings.push(("STRIPE_SECRET_KEY", "sk_test_doctors".to_owned()));
+        settings.push(("STRIPE_API_BASE", base.to_owned()));
+        settings.push(("STRIPE_PRICE_PRO", prices.to_owned()));
+        settings
+    };
+    for (prices, health, says) in [
+        ("price_month", "ok", "the key is accepted"),
+        // What was sold before may be archived, and what is sold may not.
+        ("price_month,price_old", "ok", "`price_old`"),
+        ("price_old,price_month", "failed", "is archived"),
+        ("price_once", "failed", "is not recurring"),
+        ("price_of_nothing", "failed", "does not exist"),
+    ] {
+        let found = examined(&settings(prices, &stripe.base));
+        assert_eq!(found.health("stripe"), health, "{prices}: {}", found.stdout);
+        assert!(found.details("stripe").contains(says), "{prices}: {}", found.stdout);
+        assert_eq!(found.code, i32::from(health == "failed"), "{prices}");
+    }
+    let mut live = settings("price_month", &stripe.base);
+    live.push(("STRIPE_LIVEMODE", "true".to_owned()));
+    assert!(examined(&live).details("stripe").contains("STRIPE_LIVEMODE"));
+    stripe.rejects_keys();
+    let found = examined(&settings("price_month,price_old", &stripe.base));
+    assert_eq!((found.code, found.health("stripe")), (1, "failed".to_owned()), "{}", found.stdout);
+    for part in ["STRIPE_SECRET_KEY is not accepted", "401", "req_of_the_stand_in"] {
+        assert!(found.details("stripe").contains(part), "{}", found.stdout);
+    }
+    assert!(!format!("{}{}", found.stdout, found.stderr).contains("sk_test_doctors"));
+    // Stripe away is no fault of the settings.
+    let found = examined(&settings("price_month", "http://127.0.0.1:1"));
+    assert_eq!((found.code, found.health("stripe")), (0, "warning".to_owned()), "{}", found.stdout);
 }
 
 #[cfg(feature = "embedded")]

@@ -48,6 +48,7 @@ mod seed_cli;
 mod settings;
 mod shell;
 mod stripe;
+mod stripe_calls;
 mod support;
 #[cfg(feature = "otlp")]
 mod traces;

@@ -1,16 +1,21 @@
-//! `mt-server billing reconcile`, beside a running server.
+//! `mt-server billing`, beside a running server.
 
 use std::process::Output;
 
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::admin::deliver;
 use crate::stripe::Stripe;
 use crate::support::Server;
 
 async fn reconcile(server: &Server, stripe: &Stripe, arguments: &[&str]) -> Output {
+    billing(server, stripe, &[&["reconcile"], arguments].concat()).await
+}
+
+async fn billing(server: &Server, stripe: &Stripe, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mt-server"))
-        .args(["billing", "reconcile"])
+        .arg("billing")
         .args(arguments)
         .env_clear()
         .current_dir(std::env::temp_dir())
@@ -85,4 +90,37 @@ async fn without_a_key_there_is_nobody_to_ask() {
     assert_eq!(output.status.code(), Some(1));
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(err, "mt-server: `STRIPE_SECRET_KEY` is not set: there is nobody to compare with\n");
+}
+
+/// An org that pays twice is shown to operators; the one that pays once is the control.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orgs_whose_billing_is_flagged_are_listed() {
+    let (server, stripe) = (Server::start().await, Stripe::start().await);
+    let owner = server.sign_in("owner").await;
+    let mut flagged = Value::Null;
+    for subscriptions in [1, 2] {
+        let path = server.org(&owner).await;
+        let made = server.post(&format!("{path}/billing/customer"), &owner, json!(null)).await;
+        let customer = made.json()["customer_id"].as_str().unwrap().to_owned();
+        let mut names = Vec::new();
+        for number in 0..subscriptions {
+            let mut object = subscription(&customer, "active");
+            object["id"] = json!(format!("sub_{subscriptions}_{number}"));
+            names.push(object["id"].clone());
+            let event = json!({
+                "id": format!("evt_{subscriptions}_{number}"), "created": 1_795_449_600,
+                "type": "customer.subscription.created", "data": {"object": object},
+            });
+            assert_eq!(deliver(&server, &event).await.json()["status"], "processed");
+        }
+        flagged = json!({
+            "org_id": path.rsplit('/').next().unwrap(), "customer_id": customer,
+            "flags": ["several_subscriptions"], "subscriptions": names,
+        });
+    }
+    let said = out(&billing(&server, &stripe, &["flagged", "--json"]).await, 0);
+    assert_eq!(serde_json::from_str::<Value>(&said).unwrap(), json!({"items": [flagged]}));
+    let said = out(&billing(&server, &stripe, &["flagged"]).await, 0);
+    assert!(said.contains("several_subscriptions") && said.contains("sub_2_0, sub_2_1"), "{said}");
+    server.stop().await;
 }

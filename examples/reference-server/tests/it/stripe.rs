@@ -1,109 +1,258 @@
-//! Something on a socket in Stripe's place: it shows the subscriptions that a test gives it, makes customers
-//! and pages, and remembers what it was asked.
+//! Something on a socket in Stripe's place: it shows the subscriptions and prices that a test gives it, makes
+//! customers and pages, cancels subscriptions, and remembers what it was asked. It keeps the answer to an
+//! idempotency key, also when that is an error, as Stripe does; and it can fail, and lose its answers.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use salvo::prelude::*;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// A stand-in; it ends with the test.
 pub(crate) struct Stripe {
     pub(crate) base: String,
     account: Arc<Mutex<Account>>,
-    task: tokio::task::JoinHandle<()>,
+    tasks: [tokio::task::JoinHandle<()>; 2],
 }
+
+/// An answer: status and body.
+type Said = (u16, Value);
 
 #[derive(Default)]
 struct Account {
     subscriptions: HashMap<String, Vec<Value>>,
-    /// How many requests are refused before one is answered.
+    prices: HashMap<String, Value>,
+    /// How many requests for subscriptions are refused before one is answered.
     refusals: usize,
+    /// What the next POSTs are answered with, in place of what they ask for.
+    failures: VecDeque<Said>,
+    /// Answers by idempotency key.
+    kept: HashMap<String, Said>,
+    /// How many answers get lost on their way.
+    losses: usize,
     /// What was to be made: path and form.
     asked: Vec<(String, String)>,
+    /// The idempotency keys of that.
+    keys: Vec<String>,
+    /// How many things were made, by path.
+    made: BTreeMap<String, usize>,
+    rejects_keys: bool,
+    /// The customers that were deleted.
+    deleted: Vec<String>,
+    canceled: Vec<String>,
 }
 
 impl Stripe {
     pub(crate) async fn start() -> Self {
         let account = Arc::<Mutex<Account>>::default();
         let acceptor = TcpListener::new("127.0.0.1:0").bind().await;
-        let base = format!("http://{}", acceptor.inner().local_addr().unwrap());
-        let made = |id, url| Make { id, url, account: Arc::clone(&account) };
-        let router = Router::with_path("v1")
-            .push(Router::with_path("subscriptions").get(Subscriptions(Arc::clone(&account))))
-            .push(Router::with_path("customers").post(made("cus_made", None)))
-            .push(
-                Router::with_path("checkout/sessions")
-                    .post(made("cs_made", Some("https://pay.example/cs_made"))),
-            )
-            .push(
-                Router::with_path("billing_portal/sessions")
-                    .post(made("bps_made", Some("https://pay.example/portal"))),
-            );
-        let task = tokio::spawn(Server::new(acceptor).serve(router));
-        Self { base, account, task }
+        let behind = acceptor.inner().local_addr().unwrap();
+        let router = Router::with_path("v1/{**path}").goal(Api(Arc::clone(&account)));
+        let serving = tokio::spawn(Server::new(acceptor).serve(router));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let losing = Arc::clone(&account);
+        let relaying = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(relay(client, behind, Arc::clone(&losing)));
+            }
+        });
+        Self { base, account, tasks: [serving, relaying] }
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap()
     }
 
     /// `customer` has these, and nothing else.
     pub(crate) fn shows(&self, customer: &str, subscriptions: Vec<Value>) {
-        self.account.lock().unwrap().subscriptions.insert(customer.to_owned(), subscriptions);
+        self.account().subscriptions.insert(customer.to_owned(), subscriptions);
     }
 
-    /// The next `count` requests are too many.
+    /// There is such a price.
+    pub(crate) fn sells(&self, price: &str, object: Value) {
+        self.account().prices.insert(price.to_owned(), object);
+    }
+
+    /// The next `count` requests for subscriptions are too many.
     pub(crate) fn refuses(&self, count: usize) {
-        self.account.lock().unwrap().refusals = count;
+        self.account().refusals = count;
+    }
+
+    /// The next POST with a new key is answered with this, and so is each one with the same key.
+    pub(crate) fn fails(&self, status: u16, error: Value) {
+        self.account().failures.push_back((status, json!({"error": error})));
+    }
+
+    /// The next `count` answers get lost.
+    pub(crate) fn loses(&self, count: usize) {
+        self.account().losses = count;
+    }
+
+    /// No key is accepted any more.
+    pub(crate) fn rejects_keys(&self) {
+        self.account().rejects_keys = true;
+    }
+
+    /// Deletes a customer, as an operator does at Stripe.
+    pub(crate) fn deletes(&self, customer: &str) {
+        self.account().deleted.push(customer.to_owned());
     }
 
     /// What was to be made so far: path and form.
     pub(crate) fn asked(&self) -> Vec<(String, String)> {
-        self.account.lock().unwrap().asked.clone()
+        self.account().asked.clone()
+    }
+
+    /// The idempotency keys with which something was to be made.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.account().keys.clone()
+    }
+
+    /// How many of `path` were made.
+    pub(crate) fn made(&self, path: &str) -> usize {
+        self.account().made.get(path).copied().unwrap_or_default()
+    }
+
+    /// The subscriptions that were canceled.
+    pub(crate) fn canceled(&self) -> Vec<String> {
+        self.account().canceled.clone()
     }
 }
 
 impl Drop for Stripe {
     fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-struct Subscriptions(Arc<Mutex<Account>>);
-
-#[async_trait]
-impl Handler for Subscriptions {
-    async fn handle(&self, req: &mut Request, _: &mut Depot, res: &mut Response, _: &mut FlowCtrl) {
-        let mut account = self.0.lock().unwrap();
-        if account.refusals > 0 {
-            account.refusals -= 1;
-            res.status_code(StatusCode::TOO_MANY_REQUESTS);
-            res.render(Json(json!({"error": {"code": "rate_limit"}})));
-            return;
-        }
-        let customer: String = req.query("customer").unwrap_or_default();
-        match account.subscriptions.get(&customer) {
-            Some(data) => {
-                res.render(Json(json!({"object": "list", "has_more": false, "data": data})));
-            }
-            None => {
-                res.status_code(StatusCode::BAD_REQUEST);
-                res.render(Json(json!({"error": {"code": "resource_missing"}})));
-            }
+        for task in &self.tasks {
+            task.abort();
         }
     }
 }
 
-/// Makes one thing, always the same.
-struct Make {
-    id: &'static str,
-    url: Option<&'static str>,
-    account: Arc<Mutex<Account>>,
+/// Carries one connection's bytes, and loses an answer where it is asked to: the request has arrived then.
+async fn relay(mut client: TcpStream, to: std::net::SocketAddr, account: Arc<Mutex<Account>>) {
+    let Ok(mut server) = TcpStream::connect(to).await else { return };
+    let (mut request, mut answer) = ([0; 16_384], [0; 16_384]);
+    loop {
+        tokio::select! {
+            read = client.read(&mut request) => match read {
+                Ok(length) if length > 0 => {
+                    if server.write_all(&request[..length]).await.is_err() { return }
+                }
+                _ => return,
+            },
+            read = server.read(&mut answer) => match read {
+                Ok(length) if length > 0 => {
+                    let is_lost = {
+                        let mut account = account.lock().unwrap();
+                        let is_lost = account.losses > 0;
+                        account.losses = account.losses.saturating_sub(1);
+                        is_lost
+                    };
+                    if is_lost || client.write_all(&answer[..length]).await.is_err() { return }
+                }
+                _ => return,
+            },
+        }
+    }
 }
 
+struct Api(Arc<Mutex<Account>>);
+
 #[async_trait]
-impl Handler for Make {
+impl Handler for Api {
     async fn handle(&self, req: &mut Request, _: &mut Depot, res: &mut Response, _: &mut FlowCtrl) {
         let form = req.payload().await.map(|body| String::from_utf8_lossy(body).into_owned());
-        let asked = (req.uri().path().to_owned(), form.unwrap_or_default());
-        self.account.lock().unwrap().asked.push(asked);
-        res.render(Json(json!({"id": self.id, "url": self.url})));
+        let form = form.unwrap_or_default();
+        let path = req.uri().path().to_owned();
+        let customer: String = req.query("customer").unwrap_or_default();
+        let key = req.header::<String>("idempotency-key").unwrap_or_default();
+        let mut account = self.0.lock().unwrap();
+        let (method, parts) = (req.method().as_str(), path.split('/').skip(2).collect::<Vec<_>>());
+        let (status, body) = match (method, &parts[..]) {
+            _ if account.rejects_keys => {
+                let message = "Invalid API Key provided: sk_test_*****tors";
+                (401, json!({"error": {"type": "invalid_request_error", "message": message}}))
+            }
+            ("GET", ["subscriptions"]) => account.list(&customer),
+            ("GET", ["customers", id]) => {
+                let deleted = account.deleted.iter().any(|deleted| deleted == id);
+                (200, json!({"id": id, "object": "customer", "deleted": deleted}))
+            }
+            ("GET", ["prices", id]) => match account.prices.get(*id) {
+                Some(price) => (200, price.clone()),
+                None => missing("price"),
+            },
+            ("DELETE", ["subscriptions", id]) => account.cancel(id),
+            ("POST", _) => account.post(&path, form, key),
+            _ => (404, json!({"error": {"type": "invalid_request_error"}})),
+        };
+        res.status_code(StatusCode::from_u16(status).unwrap());
+        res.add_header("request-id", "req_of_the_stand_in", true).unwrap();
+        res.render(Json(body));
+    }
+}
+
+fn missing(param: &str) -> Said {
+    let error =
+        json!({"type": "invalid_request_error", "code": "resource_missing", "param": param});
+    (404, json!({"error": error}))
+}
+
+impl Account {
+    fn list(&mut self, customer: &str) -> Said {
+        if self.refusals > 0 {
+            self.refusals -= 1;
+            return (429, json!({"error": {"code": "rate_limit"}}));
+        }
+        match self.subscriptions.get(customer) {
+            Some(data) => (200, json!({"object": "list", "has_more": false, "data": data})),
+            None => (400, json!({"error": {"code": "resource_missing"}})),
+        }
+    }
+
+    fn cancel(&mut self, id: &str) -> Said {
+        if let Some((status, body)) = self.failures.pop_front() {
+            return (status, body);
+        }
+        let mut all = self.subscriptions.values_mut().flatten();
+        let Some(found) = all.find(|subscription| subscription["id"] == id) else {
+            return missing("id");
+        };
+        found["status"] = json!("canceled");
+        self.canceled.push(id.to_owned());
+        (200, found.clone())
+    }
+
+    /// The answer to a key is made once.
+    fn post(&mut self, path: &str, form: String, key: String) -> Said {
+        self.asked.push((path.to_owned(), form.clone()));
+        self.keys.push(key.clone());
+        if let Some(kept) = self.kept.get(&key) {
+            return kept.clone();
+        }
+        let said = self.failures.pop_front().unwrap_or_else(|| self.make(path, &form));
+        self.kept.insert(key, said.clone());
+        said
+    }
+
+    fn make(&mut self, path: &str, form: &str) -> Said {
+        if self.deleted.iter().any(|gone| form.split('&').any(|f| f == format!("customer={gone}")))
+        {
+            let (_, body) = missing("customer");
+            return (400, body);
+        }
+        let count = self.made.entry(path.to_owned()).or_default();
+        *count += 1;
+        let number = if *count == 1 { String::new() } else { format!("_{count}") };
+        let (id, url) = match path {
+            "/v1/customers" => (format!("cus_made{number}"), Value::Null),
+            "/v1/checkout/sessions" => {
+                (format!("cs_made{number}"), json!(format!("https://pay.example/cs_made{number}")))
+            }
+            _ => (format!("bps_made{number}"), json!("https://pay.example/portal")),
+        };
+        (200, json!({"id": id, "url": url}))
     }
 }

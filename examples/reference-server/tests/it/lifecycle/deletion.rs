@@ -58,6 +58,13 @@ async fn fill(server: &Server, Scene { id, owner, .. }: &Scene) {
                  values ('{id}', 'stripe', 'cs_{id}')"
         ))
         .await;
+    server
+        .sql(&format!(
+            "insert into mt.provider_calls \
+                 (tenant_id, provider, operation, request, idempotency_key) \
+                 values ('{id}', 'stripe', 'portal', '', 'mt-portal')"
+        ))
+        .await;
 }
 
 /// The tables of tenants, as the catalogue has them.

@@ -1,0 +1,180 @@
+//! Calls to Stripe on behalf of an org: the customer that pays for it, and the pages that are made for it.
+//!
+//! No lock waits for Stripe: it is called between two transactions. The first one commits the call's idempotency
+//! key and the second one keeps what was made, so that neither a failure sticks nor anything is made twice
+//! ([`mt_stripe::call`]).
+
+use std::time::Duration;
+
+use mt_core::access::Grant;
+use mt_core::id::TenantId;
+use mt_core::pg::SystemReason;
+use mt_stripe::call::{self, Call};
+use mt_stripe::link;
+use serde::de::DeserializeOwned;
+
+use crate::app::App;
+use crate::billing::{
+    Billing, MadeCustomer, Refusal, ShownCustomer, StripeApi, StripeApiError, StripeRequest,
+};
+use crate::http::problem::ApiError;
+use crate::http::problems;
+use crate::model::{BillingManage, BillingRead, Plan};
+
+const WAKE: SystemReason = SystemReason::new("wake the events of a customer that was linked");
+const FORGET: SystemReason = SystemReason::new("forget a customer that Stripe knows no more");
+
+/// How long a call that is under way under the same key is waited for: doubled each time.
+const UNDER_WAY: Duration = Duration::from_millis(250);
+const TRIES: u32 = 4;
+
+/// Whoever may manage the org's billing.
+type Manager = Grant<BillingManage>;
+
+/// Who pays for an org.
+pub(super) struct Payer {
+    /// The customer that is linked to it.
+    pub(super) customer: String,
+    /// The plan that it is on.
+    pub(super) plan: Plan,
+    /// For what is next.
+    pub(super) grant: Manager,
+}
+
+/// The customer who pays for the org: the one that is linked, or one that is made and linked now.
+pub(super) async fn payer(app: &App, grant: Manager) -> Result<Payer, ApiError> {
+    let mut tx = app.tenants.begin(grant).await?;
+    let known = link::customer_of::<BillingRead, _, _>(&mut tx).await?;
+    let (org, plan) = (tx.tenant(), tx.access().plan());
+    let grant = tx.access().authorize::<BillingManage>()?;
+    tx.commit().await?;
+    let (customer, grant) = match (known, app.billing.stripe()) {
+        (Some(customer), _) => (customer, grant),
+        (None, None) => link_to(app, grant, &Billing::simulated_customer(org), None).await?,
+        (None, Some(stripe)) => {
+            let request = Billing::customer_request(org);
+            let (answer, call, grant) = ask::<MadeCustomer>(app, stripe, grant, &request).await?;
+            let made = answer.map_err(|error| refusal(&error))?;
+            link_to(app, grant, &made.id, Some(&call)).await?
+        }
+    };
+    // Also for a link that was there: whoever made it may have been stopped before this.
+    let mut tx = app.system.begin(WAKE).await?;
+    link::wake(&mut tx, &customer).await?;
+    tx.commit().await?;
+    app.billing.processor().ledger().nudge();
+    Ok(Payer { customer, plan, grant })
+}
+
+async fn link_to(
+    app: &App,
+    grant: Manager,
+    made: &str,
+    call: Option<&Call>,
+) -> Result<(String, Manager), ApiError> {
+    let mut tx = app.tenants.begin_exclusive(grant).await?;
+    let linked = link::link(&mut tx, made).await?;
+    if let Some(call) = call {
+        call::end(&mut tx, call).await?;
+    }
+    let grant = tx.access().authorize::<BillingManage>()?;
+    tx.commit().await?;
+    Ok((linked, grant))
+}
+
+/// A page that Stripe has made for an org.
+pub(super) struct Opened<T> {
+    /// The page.
+    pub(super) page: T,
+    /// To be ended in the transaction that keeps the page.
+    pub(super) call: Call,
+    /// For what is next.
+    pub(super) grant: Manager,
+}
+
+/// Has Stripe make a page for `payer`. Where Stripe knows the customer no more, that one is forgotten, and the page
+/// is made for a new one.
+pub(super) async fn open<T: DeserializeOwned>(
+    app: &App,
+    stripe: &StripeApi,
+    payer: Payer,
+    request: impl Fn(TenantId, &str) -> StripeRequest,
+) -> Result<Opened<T>, ApiError> {
+    let (mut payer, mut is_first) = (payer, true);
+    loop {
+        let Payer { customer, plan, grant } = payer;
+        let request = request(grant.tenant(), &customer);
+        let (answer, call, grant) = ask(app, stripe, grant, &request).await?;
+        match answer {
+            Ok(page) => return Ok(Opened { page, call, grant }),
+            Err(error) if is_first && error.is_missing(Some("customer")) => {
+                is_first = false;
+                forget(app, stripe, &customer, plan).await?;
+                payer = self::payer(app, grant).await?;
+            }
+            Err(error) => return Err(refusal(&error)),
+        }
+    }
+}
+
+/// Makes one call under a key that is committed before. An answer that is no success ends the call.
+async fn ask<T: DeserializeOwned>(
+    app: &App,
+    stripe: &StripeApi,
+    grant: Manager,
+    request: &StripeRequest,
+) -> Result<(Result<T, StripeApiError>, Call, Manager), ApiError> {
+    let mut tx = app.tenants.begin(grant).await?;
+    let call = call::begin::<BillingManage, _>(&mut tx, request.operation, &request.text()).await?;
+    let mut grant = tx.access().authorize::<BillingManage>()?;
+    tx.commit().await?;
+    let mut answer = stripe.post(request, call.key()).await;
+    for tried in 1..TRIES {
+        if !answer.as_ref().is_err_and(StripeApiError::is_under_way) {
+            break;
+        }
+        tokio::time::sleep(UNDER_WAY * 2_u32.pow(tried - 1)).await;
+        answer = stripe.post(request, call.key()).await;
+    }
+    if answer.as_ref().is_err_and(StripeApiError::is_answer) {
+        let mut tx = app.tenants.begin(grant).await?;
+        call::end::<BillingManage, _>(&mut tx, &call).await?;
+        grant = tx.access().authorize::<BillingManage>()?;
+        tx.commit().await?;
+    }
+    Ok((answer, call, grant))
+}
+
+/// Unlinks a customer that Stripe does not know. An org with a plan that costs something loses it by that, so then
+/// Stripe has to say that the customer was deleted: a key of another account knows no customer at all.
+async fn forget(app: &App, stripe: &StripeApi, customer: &str, plan: Plan) -> Result<(), ApiError> {
+    if plan != Plan::Free {
+        let shown: ShownCustomer =
+            stripe.get(&["customers", customer]).await.map_err(|error| refusal(&error))?;
+        if !shown.deleted {
+            tracing::error!(customer, "stripe shows a customer and refuses it for a page");
+            return Err(ApiError::new(&problems::BILLING_MISCONFIGURED));
+        }
+    }
+    tracing::warn!(customer, "stripe knows the customer of an org no more: it is unlinked");
+    let mut tx = app.system.begin(FORGET).await?;
+    link::forget(&mut tx, customer, app.billing.prices()).await?;
+    Ok(tx.commit().await?)
+}
+
+/// What a client is told of a call that came to nothing; the log is told why, once.
+fn refusal(error: &StripeApiError) -> ApiError {
+    if let Some(Refusal { status, kind, code, param, request_id, .. }) = error.lasting() {
+        tracing::error!(
+            status,
+            kind,
+            code,
+            param,
+            stripe_request = request_id,
+            "stripe refuses what the settings make the server ask: `mt-server doctor` checks them",
+        );
+        return ApiError::new(&problems::BILLING_MISCONFIGURED);
+    }
+    tracing::warn!(cause = std::error::Error::source(error), "{error}");
+    ApiError::new(&problems::UNAVAILABLE)
+}
