@@ -13,7 +13,7 @@ debian_can_install() {
 # Installs the missing and upgrades an outdated Postgres. A failure to upgrade is no failure: the
 # caller looks again at what there is.
 debian_install() {
-    local packages=() outdated version log
+    local packages=() wished=() outdated version log
     # Another run may be at it.
     exec {debian_lock}>/run/lock/mt-with-services
     flock "$debian_lock"
@@ -22,7 +22,8 @@ debian_install() {
     PostgreSQL) packages=(postgresql) ;;
     Redis) packages=(redis-server) ;;
     esac
-    if [[ $(local_wished) ]]; then packages+=(pgbouncer); fi
+    read -ra wished <<<"$(local_wished)"
+    packages+=("${wished[@]}")
     outdated=$(local_outdated)
     version=${outdated#PostgreSQL }
     if [[ $outdated ]] && debian_may_upgrade "${version%%.*}"; then

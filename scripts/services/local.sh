@@ -63,8 +63,17 @@ redis_bin() { command -v redis-server || command -v valkey-server; }
 
 # The few tests that go through a pooler are left out where there is none.
 pgbouncer_bin() { command -v pgbouncer || { [[ -x /usr/sbin/pgbouncer ]] && echo /usr/sbin/pgbouncer; }; }
+# So are those that need a reverse proxy.
+proxy_bin() { command -v "$1" || { [[ -x /usr/sbin/$1 ]] && echo "/usr/sbin/$1"; }; }
+
+# The Debian packages of what is not installed and a few tests are left out without.
 local_wished() {
-    if wants postgres && ! pgbouncer_bin >/dev/null; then echo PgBouncer; fi
+    local proxy wished=()
+    if wants postgres && ! pgbouncer_bin >/dev/null; then wished+=(pgbouncer); fi
+    for proxy in nginx haproxy; do
+        if ! proxy_bin "$proxy" >/dev/null; then wished+=("$proxy"); fi
+    done
+    echo "${wished[*]}"
 }
 
 local_up() {
