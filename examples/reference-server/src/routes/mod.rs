@@ -2,7 +2,8 @@
 //!
 //! A handler decides in this order: it is given a grant ([`Authorized`], its first argument), reads the
 //! body, opens the transaction, looks at what the body refers to, and acts. The layers before it have
-//! answered 429, 401, 404.
+//! answered 429, 401, 404. A refusal of a caller whom nothing has looked up by then is 401 if the caller is
+//! unknown or signed out; see `known_caller`.
 //!
 //! [`Authorized`]: crate::http::authorized::Authorized
 
@@ -17,6 +18,7 @@ mod docs;
 mod export;
 pub mod health;
 mod invites;
+mod known_caller;
 mod me;
 mod members;
 pub mod metrics;
@@ -83,12 +85,14 @@ fn routes(layers: &Layers, readiness: health::Readiness, optional: [Option<Route
         .push(export::routes());
     let signed_in = Router::new()
         .hoop(SalvoGuard::new(layers.authenticate()))
+        .hoop(known_caller::known_caller)
         .push(auth::signed_in())
         .push(me::routes())
         .push(Router::with_path("orgs").push(orgs::all()).push(members_only));
     let accepting = Router::with_path("invites/accept")
         .hoop(SalvoGuard::new(layers.limit_auth("invites-accept")))
         .hoop(SalvoGuard::new(layers.authenticate()))
+        .hoop(known_caller::known_caller)
         .push(invites::accept());
     let open = Router::new()
         .push(health::routes(readiness))

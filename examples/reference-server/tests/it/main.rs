@@ -47,6 +47,7 @@ mod round_trips;
 mod seed_cli;
 mod settings;
 mod shell;
+mod signed_out;
 mod stripe;
 mod stripe_calls;
 mod support;

@@ -1,0 +1,50 @@
+//! 401 before every other refusal, for a caller whose token is valid and who is not signed in any more.
+//!
+//! The authentication layer checks a token by itself. Whether the user exists and has not signed out is a fact
+//! in the database, which the transaction of a successful request reads. A refusal can come before that
+//! transaction: a body that is not JSON, a query that does not parse, an org id that is none. This handler
+//! stands around all of them, so that no route has to remember the order, and a request that succeeds does not
+//! wait for a second look.
+
+use mt_core::access::Access;
+use mt_core::auth::Principal;
+use salvo::http::StatusCode;
+use salvo::prelude::*;
+
+use crate::app::App;
+use crate::http::problem::ApiError;
+use crate::model::Product;
+
+/// Looks the caller up if the request was refused before anything else did, and answers 401 if the caller is
+/// unknown or signed out.
+#[handler]
+pub(super) async fn known_caller(
+    req: &mut Request,
+    depot: &mut Depot,
+    res: &mut Response,
+    ctrl: &mut FlowCtrl,
+) {
+    ctrl.call_next(req, depot, res).await;
+    if !res.status_code.is_some_and(comes_after_401) {
+        return;
+    }
+    // Access that was read for this request says it already. What a cache remembers may be out of date.
+    if req.extensions().get::<Access<Product>>().is_some_and(|access| !access.is_cached()) {
+        return;
+    }
+    let Some(caller) = req.extensions().get::<Principal>().copied() else { return };
+    if let Err(error) = look_up(&App::of(depot), caller).await {
+        *res = Response::new();
+        error.write_to(res, req.extensions().get());
+    }
+}
+
+/// Whether a refusal says more than 401 would.
+fn comes_after_401(status: StatusCode) -> bool {
+    status.is_client_error()
+        && !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS)
+}
+
+async fn look_up(app: &App, caller: Principal) -> Result<(), ApiError> {
+    Ok(app.principals.begin(caller).await?.commit().await?)
+}
