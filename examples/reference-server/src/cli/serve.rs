@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,8 @@ use tokio::task::JoinHandle;
 
 use super::CommandError;
 use crate::config::Config;
-use crate::http::service::{Patience, serve, shutdown_signal};
+use crate::http::connection::limits::ConnectionLimits;
+use crate::http::service::{Patience, serve_within, shutdown_signal};
 use crate::server::{Embedded, Started, start};
 
 /// What `serve` takes.
@@ -41,7 +43,8 @@ pub(super) async fn run(config: Config) -> Result<(), CommandError> {
         None => None,
     };
     let grace = Grace::of(config.shutdown_grace);
-    let patience = Patience { stop: grace.for_requests(), ..Patience::default() };
+    let stop = grace.for_requests();
+    let patience = Patience { idle: config.http.idle, stop, ..Patience::default() };
     let begun = grace.clone();
     let shutdown = async move {
         if let Err(error) = shutdown_signal().await {
@@ -51,7 +54,7 @@ pub(super) async fn run(config: Config) -> Result<(), CommandError> {
         readiness.stop();
         tracing::info!("stopping");
     };
-    serve(listener, service, shutdown, patience).await?;
+    serve_within(limits(&config), listener, service, shutdown, patience).await?;
     // The last to go: somebody may want to know how it ends.
     if let Some(metrics) = metrics {
         metrics.stop().await?;
@@ -87,6 +90,26 @@ impl Grace {
     }
 }
 
+/// How many connections of clients there may be.
+fn limits(config: &Config) -> ConnectionLimits {
+    let size = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    // The worker's, the listener's and those that a change of the pool overlaps with are among them.
+    let of_database = 2 * size(config.database.max_connections.get());
+    let metrics = config.metrics_addr.map_or(0, |_| METRICS_CONNECTIONS.get());
+    let mut limits = ConnectionLimits::of_process(of_database + metrics);
+    if let Some(total) = config.http.max_connections {
+        limits = limits.with_total(NonZeroUsize::try_from(total).unwrap_or(NonZeroUsize::MAX));
+    }
+    if let Some(per_address) = config.http.max_connections_per_address {
+        limits.per_address = NonZeroUsize::new(size(per_address));
+    }
+    limits.proxies.clone_from(&config.rate_limits.trusted_proxies);
+    limits
+}
+
+/// Connections at once to the page at `METRICS_ADDR`.
+const METRICS_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
 /// The page at `METRICS_ADDR`, while it is served.
 struct Metrics {
     stop: oneshot::Sender<()>,
@@ -105,7 +128,8 @@ impl Metrics {
             let _ = stopped.await;
         };
         let patience = Patience { stop: Duration::from_secs(1), ..Patience::default() };
-        let served = tokio::spawn(serve(listener, service, shutdown, patience));
+        let limits = ConnectionLimits::default().with_total(METRICS_CONNECTIONS);
+        let served = tokio::spawn(serve_within(limits, listener, service, shutdown, patience));
         Ok(Self { stop, served })
     }
 

@@ -42,8 +42,8 @@ pub use self::error::{ConfigError, ConfigErrors};
 use self::reader::Reader;
 pub use self::secret::Secret;
 pub use self::sections::{
-    AuthConfig, DatabaseConfig, LogConfig, MailConfig, RateLimitConfig, RedisConfig, StripeConfig,
-    WebhookConfig,
+    AuthConfig, DatabaseConfig, HttpConfig, LogConfig, MailConfig, RateLimitConfig, RedisConfig,
+    StripeConfig, WebhookConfig,
 };
 pub use self::shown::Setting;
 pub use self::traces::{Sampler, TraceConfig};
@@ -59,6 +59,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `BASE_URL`: the host of links in mails.
     pub base_url: BaseUrl,
+    /// Connections of clients.
+    pub http: HttpConfig,
     /// Postgres.
     pub database: DatabaseConfig,
     /// Redis.
@@ -104,6 +106,7 @@ impl Config {
             app_env,
             listen: listen(r),
             base_url: base_url(r),
+            http: HttpConfig::read(r),
             database: DatabaseConfig::read(r),
             redis: RedisConfig::read(r),
             auth: AuthConfig::read(r),

@@ -62,6 +62,35 @@ fn is_postgres(url: &str) -> bool {
         && url.parse::<PgConnectOptions>().is_ok()
 }
 
+/// Connections of clients.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// `HTTP_IDLE_SECONDS`: how long a connection is kept open for its next request.
+    pub idle: Duration,
+    /// `HTTP_MAX_CONNECTIONS`; `None`: as many as the limit on open files allows.
+    pub max_connections: Option<NonZeroU32>,
+    /// `HTTP_MAX_CONNECTIONS_PER_ADDRESS`, 0 for any number; `None`: half of those in all.
+    pub max_connections_per_address: Option<u32>,
+}
+
+impl HttpConfig {
+    pub(super) fn read<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> Self {
+        let most = "a whole number from 1 to 1000000";
+        let per_address = "a whole number from 0 to 1000000";
+        Self {
+            idle: r.seconds("HTTP_IDLE_SECONDS", 75, 1..=3600),
+            max_connections: r.optional("HTTP_MAX_CONNECTIONS", most, |value| {
+                value.parse().ok().filter(|most: &NonZeroU32| most.get() <= 1_000_000)
+            }),
+            max_connections_per_address: r.optional(
+                "HTTP_MAX_CONNECTIONS_PER_ADDRESS",
+                per_address,
+                |value| value.parse().ok().filter(|most| *most <= 1_000_000),
+            ),
+        }
+    }
+}
+
 /// Redis.
 #[derive(Clone, Debug)]
 pub struct RedisConfig {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use reqwest::Url;
 
 use super::{
-    AuthConfig, Config, DatabaseConfig, LogConfig, LogFormat, RateLimitConfig, RedisConfig, Secret,
-    StripeConfig, WebhookConfig,
+    AuthConfig, Config, DatabaseConfig, HttpConfig, LogConfig, LogFormat, RateLimitConfig,
+    RedisConfig, Secret, StripeConfig, WebhookConfig,
 };
 
 /// A variable, and what it comes to.
@@ -74,6 +74,7 @@ impl Config {
             app_env,
             listen,
             base_url,
+            http,
             database,
             redis,
             auth,
@@ -96,6 +97,7 @@ impl Config {
             Setting::new("APP_PORT", listen.port()),
             Setting::new("BASE_URL", base_url.as_str()),
         ];
+        shown.extend(http.shown());
         shown.extend(database.shown());
         shown.extend(redis.shown());
         shown.extend(auth.shown());
@@ -114,6 +116,17 @@ impl Config {
         shown.extend(traces.shown());
         shown.push(Setting::seconds("SHUTDOWN_GRACE_SECONDS", *shutdown_grace));
         shown
+    }
+}
+
+impl HttpConfig {
+    fn shown(&self) -> [Setting; 3] {
+        let Self { idle, max_connections, max_connections_per_address: per_address } = self;
+        [
+            Setting::seconds("HTTP_IDLE_SECONDS", *idle),
+            Setting::optional("HTTP_MAX_CONNECTIONS", *max_connections),
+            Setting::optional("HTTP_MAX_CONNECTIONS_PER_ADDRESS", *per_address),
+        ]
     }
 }
 

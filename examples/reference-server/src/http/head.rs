@@ -1,7 +1,9 @@
 //! What is refused on the head of a request alone, before anything is routed or read.
 
 use salvo::Request;
-use salvo::http::header::CONTENT_LENGTH;
+use salvo::http::header::{CONTENT_LENGTH, HOST};
+use salvo::http::uri::Authority;
+use salvo::http::{HeaderValue, Version};
 
 use super::problem::ApiError;
 use super::problems;
@@ -24,13 +26,35 @@ pub(super) fn check_size(req: &Request) -> Result<(), ApiError> {
 }
 
 fn size(req: &Request) -> usize {
-    // `GET /path HTTP/1.1\r\n`, `name: value\r\n` each, `\r\n`. HTTP/2 has its own framing; the
-    // same arithmetic is as good a measure there.
+    // `GET /path HTTP/1.1\r\n`, `name: value\r\n` each, `\r\n`.
     let target = req.uri().path_and_query().map_or(1, |target| target.as_str().len());
     let request_line = req.method().as_str().len() + target + " ".len() + " HTTP/1.1\r\n".len();
     let fields = req.headers().iter();
     let fields: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     request_line + fields + "\r\n".len()
+}
+
+/// Refuses a request that does not name its host (RFC 9112 §3.2): in HTTP/1.1 without a `Host` header, and in
+/// any version with two or with one that is no host.
+pub(super) fn check_host(req: &Request) -> Result<(), ApiError> {
+    let mut hosts = req.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_host(host) => Ok(()),
+        (None, None) if req.version() < Version::HTTP_11 => Ok(()),
+        _ => Err(ApiError::invalid_request("a request has one `Host` header, which names a host")),
+    }
+}
+
+/// Whether `value` is a host, with or without a port, and nothing else.
+fn is_host(value: &HeaderValue) -> bool {
+    let authority = value.to_str().ok().and_then(|value| value.parse::<Authority>().ok());
+    authority.is_some_and(|authority| {
+        let after_host = authority.as_str().strip_prefix(authority.host());
+        let port = after_host
+            .and_then(|rest| if rest.is_empty() { Some("") } else { rest.strip_prefix(':') });
+        !authority.host().is_empty()
+            && port.is_some_and(|port| port.is_empty() || port.parse::<u16>().is_ok())
+    })
 }
 
 /// Refuses a body that says itself that it is longer than `limit` bytes.
@@ -58,8 +82,6 @@ pub(super) fn is_canonical(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use salvo::http::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -93,6 +115,53 @@ mod tests {
         assert!(check_size(&request("/", 0, MAX_BYTES - bare)).is_ok());
         assert!(check_size(&request("/", 0, MAX_BYTES - bare + 1)).is_err());
         assert!(check_size(&request("/?q=1", 0, MAX_BYTES - bare)).is_err());
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        let check = |version, hosts: &[&'static [u8]]| {
+            let mut req = Request::new();
+            *req.version_mut() = version;
+            for host in hosts {
+                req.headers_mut().append(HOST, HeaderValue::from_bytes(host).unwrap());
+            }
+            check_host(&req).is_ok()
+        };
+        let hosts: &[&[u8]] = &[
+            b"x",
+            b"example.org",
+            b"example.org:8000",
+            b"example.org:",
+            b"127.0.0.1:8000",
+            b"[::1]",
+            b"[::1]:80",
+        ];
+        for host in hosts {
+            assert!(check(Version::HTTP_11, &[host]), "{host:?}");
+            assert!(check(Version::HTTP_10, &[host]), "{host:?}");
+        }
+        let others: &[&[u8]] = &[
+            b"",
+            b":80",
+            b"a b",
+            b"a/b",
+            b"http://a",
+            b"user@a",
+            b"a:b",
+            b"a:99999",
+            b"a,b",
+            b"a?b",
+            b"[::1",
+            b"\xff",
+        ];
+        for other in others {
+            assert!(!check(Version::HTTP_11, &[other]), "{other:?}");
+            assert!(!check(Version::HTTP_10, &[other]), "{other:?}");
+        }
+        assert!(!check(Version::HTTP_11, &[]));
+        assert!(check(Version::HTTP_10, &[]));
+        assert!(!check(Version::HTTP_11, &[b"a", b"a"]));
+        assert!(!check(Version::HTTP_10, &[b"a", b"a"]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`service`] | the service around a router, the listening socket, the graceful stop |
-//! | `listener` | a listening socket that closes when the stop begins |
+//! | [`connection`] | one connection of a client: its deadlines, its end, and how many there may be |
 //! | `shell` | the outermost handler: what is true of every answer |
 //! | `head`, `method` | what is refused before routing: sizes, spellings of a path, methods |
 //! | [`problem`], [`problems`] | how the server says no, and every way it has of saying it |
@@ -24,6 +24,7 @@
 pub mod answer;
 pub mod authorized;
 pub mod body;
+pub mod connection;
 mod cors;
 pub mod etag;
 pub mod fields;
@@ -31,7 +32,6 @@ pub mod guard;
 mod head;
 pub mod headers;
 pub mod json;
-mod listener;
 mod method;
 pub mod observe;
 pub mod openapi;

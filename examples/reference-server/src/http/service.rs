@@ -2,17 +2,21 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use salvo::fuse::FuseConfig;
 use salvo::http::HeaderValue;
-use salvo::{Router, Server, Service};
+use salvo::{Router, Service};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 
 use super::body::BodyLimits;
+use super::connection::Connections;
+use super::connection::limits::ConnectionLimits;
+use super::connection::slots::Slots;
 use super::cors::Cors;
-use super::listener::Listener;
 use super::method::HeadAsGet;
 use super::observe::Observers;
 use super::shell::Shell;
@@ -44,15 +48,22 @@ pub fn service(router: Router, options: ShellOptions) -> Service {
     Service::new(router).hoop(shell)
 }
 
-/// How long the server waits for whom.
+/// How long the server waits for a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// For the head of a request, from the moment the connection is free for it.
+    /// For the first byte of the next request on a connection. Longer than a reverse proxy keeps its unused
+    /// connections, or the proxy sends a request into a connection that the server is closing.
+    pub idle: Duration,
+    /// For the head of a request, from its first byte, or from the moment the client has connected.
     pub head: Duration,
     /// Between two pieces of a request's body.
     pub body: Duration,
     /// For a client to take what it is sent.
     pub write: Duration,
+    /// From a request's head to the last byte of its answer.
+    pub exchange: Duration,
+    /// For a connection to be used: the first answer after that closes it.
+    pub age: Duration,
     /// For the requests under way, once the server was told to stop.
     pub stop: Duration,
 }
@@ -60,24 +71,21 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
+            idle: Duration::from_secs(75),
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
             write: Duration::from_secs(30),
+            exchange: Duration::from_mins(15),
+            age: Duration::from_hours(1),
             stop: Duration::from_secs(10),
         }
     }
 }
 
-/// The widest head that reaches the shell, which answers 431 with a problem from 64 fields and
-/// 16 KiB on. Beyond these hyper answers, with an empty body.
-const HYPER_MAX_FIELDS: usize = 256;
-const HYPER_MAX_BYTES: usize = 256 * 1024;
+/// How long to wait when no connection can be accepted, which short of file descriptors lasts a while.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `shutdown` is ready, then closes the listening socket, lets the requests under way
-/// finish for at most `patience.stop`, and returns.
-///
-/// Whoever answers `/ready` should be told within `shutdown`; see
-/// [`Readiness::stop`](crate::routes::health::Readiness::stop).
+/// [`serve_within`] the limits on connections that the process's limit on open files suggests.
 ///
 /// # Errors
 ///
@@ -85,28 +93,79 @@ const HYPER_MAX_BYTES: usize = 256 * 1024;
 pub async fn serve(
     listener: TcpListener,
     service: Service,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = ()> + Send,
     patience: Patience,
 ) -> io::Result<()> {
-    let (listener, closer) = Listener::new(listener)?;
-    let mut server = Server::new(listener).fuse_config(
-        FuseConfig::default()
-            .with_http1_header_timeout(patience.head)
-            .with_request_body_timeout(patience.body)
-            .with_write_stall_timeout(patience.write),
-    );
-    server.http1_mut().max_headers(HYPER_MAX_FIELDS).max_buf_size(HYPER_MAX_BYTES);
-    let http2_max = u32::try_from(HYPER_MAX_BYTES).expect("a constant that fits");
-    server.http2_mut().max_header_list_size(http2_max);
-    let handle = server.handle();
-    let stopper = tokio::spawn(async move {
-        shutdown.await;
-        closer.close().await;
-        handle.stop_graceful(patience.stop);
-    });
-    let served = server.try_serve(service).await;
-    stopper.abort();
-    served
+    serve_within(ConnectionLimits::default(), listener, service, shutdown, patience).await
+}
+
+/// Serves until `shutdown` is ready, then closes the listening socket, lets the requests under way
+/// finish for at most `patience.stop`, and returns.
+///
+/// The socket closes first, so that the kernel refuses new clients and they try another replica. Whoever
+/// answers `/ready` should be told within `shutdown`; see
+/// [`Readiness::stop`](crate::routes::health::Readiness::stop).
+///
+/// # Errors
+///
+/// When the socket cannot be asked for its address.
+pub async fn serve_within(
+    limits: ConnectionLimits,
+    listener: TcpListener,
+    service: Service,
+    shutdown: impl Future<Output = ()> + Send,
+    patience: Patience,
+) -> io::Result<()> {
+    let (stop, stopping) = watch::channel(false);
+    let local = listener.local_addr()?.into();
+    let connections = Arc::new(Connections { service, local, patience, stopping });
+    let slots = Slots::new(limits);
+    let mut open = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = async {
+            slots.room().await;
+            listener.accept().await
+        };
+        let (tcp, peer) = tokio::select! {
+            () = &mut shutdown => break,
+            Some(ended) = open.join_next() => {
+                log_failed(ended);
+                continue;
+            }
+            accepted = accepted => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::error!(%error, "a connection was not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            },
+        };
+        // Without a slot the connection is dropped, which closes it.
+        if let Some(slot) = slots.take(peer.ip()) {
+            let connections = Arc::clone(&connections);
+            open.spawn(async move { connections.serve(tcp, peer, slot).await });
+        }
+    }
+    drop(listener);
+    stop.send_replace(true);
+    let finish = async {
+        while let Some(ended) = open.join_next().await {
+            log_failed(ended);
+        }
+    };
+    if tokio::time::timeout(patience.stop, finish).await.is_err() {
+        tracing::warn!(open = open.len(), "requests under way did not finish in time");
+        open.shutdown().await;
+    }
+    Ok(())
+}
+
+fn log_failed(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection's task failed");
+    }
 }
 
 /// Ready at the first SIGINT or SIGTERM (on Windows: Ctrl-C).

@@ -1,7 +1,7 @@
 //! The outermost handler: everything that is true of every answer, whatever the route.
 //!
-//! In this order: the request gets its id; a head that is too large, a body that says it is, a
-//! path that is not in its one spelling, an unknown path and a method that the path does not have
+//! In this order: the request gets its id; a head that is too large or does not name its host, a body that
+//! says it is too large, a path that is not in its one spelling, an unknown path and a method that the path does not have
 //! are refused, all before any guard or handler runs. What is left runs with panics caught.
 //! Afterwards, errors that are not problems are made into problems, and every answer gets its
 //! headers.
@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use mt_core::pg::audit_log;
-use salvo::http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
-use salvo::http::{HeaderValue, Method, ResBody, StatusCode, Version};
+use salvo::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use salvo::http::{HeaderValue, Method, ResBody, StatusCode};
 use salvo::routing::{FlowCtrl, Router};
 use salvo::{Depot, Handler, Request, Response, async_trait};
 use tracing::{Instrument as _, Span};
@@ -96,6 +96,7 @@ impl Shell {
 
     async fn admit(&self, req: &mut Request, routed: bool) -> Result<Verdict, ApiError> {
         head::check_size(req)?;
+        head::check_host(req)?;
         head::check_declared_length(req, self.body_limits.of(req.uri().path()))?;
         if !head::is_canonical(req.uri().path()) {
             return Err(ApiError::not_found());
@@ -121,13 +122,6 @@ impl Shell {
         self.cors.admit(req, res);
         headers::harden(res.headers_mut());
         res.headers_mut().insert(X_REQUEST_ID, id.to_header());
-        if res.status_code == Some(StatusCode::PAYLOAD_TOO_LARGE)
-            && req.version() <= Version::HTTP_11
-        {
-            // The rest of the body is not read, which ends the connection. A client that is not told
-            // would send its next request into it (RFC 9112 §9.6).
-            res.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
         if *req.method() == Method::HEAD {
             // The length that GET would have had; salvo takes the body away.
             if let Some(length) = res.body.size().filter(|length| *length > 0) {

@@ -36,6 +36,7 @@ mod pooler;
 mod problems;
 mod process_log;
 mod processes;
+mod proxies;
 mod readiness;
 mod readme;
 mod reconcile_cli;

@@ -7,8 +7,11 @@ use salvo::http::{HeaderValue, StatusCode, StatusError};
 use salvo::prelude::*;
 use serde::Deserialize;
 
+mod connections;
+mod early_answers;
 mod faults;
 mod grants;
+mod hosts;
 mod paths_and_methods;
 mod sizes;
 mod stopping;
@@ -94,6 +97,7 @@ mod whatever_the_body {
         runtime.block_on(async {
             let service = service(routes(), ShellOptions::default());
             let request = TestClient::post("http://x/form").body(body);
+            let request = request.add_header("host", "x", true);
             let request = request.add_header("content-type", "application/json", true);
             let mut answer = request.send(&service).await;
             (answer.status_code.unwrap().as_u16(), answer.take_string().await.unwrap_or_default())

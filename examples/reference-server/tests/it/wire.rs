@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reference_server::http::service::{Patience, ShellOptions, serve, service};
-use salvo::Router;
+use reference_server::http::connection::limits::ConnectionLimits;
+use reference_server::http::service::{Patience, ShellOptions, serve_within, service};
+use salvo::conn::tcp::TcpAcceptor;
+use salvo::{Router, Server, Service};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -31,16 +33,25 @@ impl Shelled {
         options: ShellOptions,
         patience: Patience,
     ) -> Self {
+        let service = service(router, options);
+        Self::start_within(ConnectionLimits::default(), service, patience).await
+    }
+
+    pub(crate) async fn start_within(
+        limits: ConnectionLimits,
+        service: Service,
+        patience: Patience,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
-        let served = tokio::spawn(serve(listener, service(router, options), shutdown, patience));
+        let served = tokio::spawn(serve_within(limits, listener, service, shutdown, patience));
         Self { address, stop, served }
     }
 
     pub(crate) async fn connect(&self) -> Wire {
-        Wire(BufReader::new(TcpStream::connect(self.address).await.unwrap()))
+        Wire::connect(self.address).await
     }
 
     /// One request on a connection of its own.
@@ -70,7 +81,67 @@ pub(crate) struct Reply {
     pub(crate) body: String,
 }
 
+/// The shell under salvo's own accept loop, without anything that the server does for connections.
+pub(crate) async fn unguarded(router: Router) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::new(TcpAcceptor::try_from(listener).unwrap());
+    (address, tokio::spawn(server.serve(service(router, ShellOptions::default()))))
+}
+
 impl Wire {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    /// Connects from `source`, an address of this machine.
+    pub(crate) async fn connect_from(source: &str, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{source}:0").parse().unwrap()).unwrap();
+        Self(BufReader::new(socket.connect(address).await.unwrap()))
+    }
+
+    /// Closes this side, after what was sent.
+    pub(crate) async fn finish(&mut self) {
+        self.0.shutdown().await.unwrap();
+    }
+
+    /// Sends a head and, `apart` later, a body. `None` if the connection ends without an answer.
+    pub(crate) async fn exchange(
+        &mut self,
+        head: &str,
+        apart: Duration,
+        body: &str,
+    ) -> Option<Reply> {
+        self.0.write_all(head.as_bytes()).await.ok()?;
+        if !body.is_empty() {
+            tokio::time::sleep(apart).await;
+            // A refused body may meet a closed connection, with the answer before it.
+            let _ = self.0.write_all(body.as_bytes()).await;
+        }
+        if within(self.0.fill_buf()).await.ok()?.is_empty() {
+            return None;
+        }
+        Some(self.reply(true).await)
+    }
+
+    /// Reads a little of what is sent. False once there is no more.
+    pub(crate) async fn skip(&mut self) -> bool {
+        let mut bytes = [0; 64 * 1024];
+        self.0.get_mut().read(&mut bytes).await.is_ok_and(|read| read > 0)
+    }
+
+    /// Whether the connection ends, or has ended, without an answer to `bytes`.
+    pub(crate) async fn is_gone_after(&mut self, bytes: &[u8]) -> bool {
+        let gone = async {
+            self.0.write_all(bytes).await?;
+            self.0.read_u8().await
+        };
+        within(gone).await.is_err()
+    }
+
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         within(self.0.write_all(bytes)).await.unwrap();
     }
