@@ -36,6 +36,9 @@ impl Call {
 /// `request` is all that is sent: Stripe refuses a key that comes with another request, so a call that got no
 /// answer is repeated under its key only if it is the same call.
 ///
+/// A new key also means that no other call is under way. So where only one may be made, look for it after this,
+/// in the same transaction: a call that has ended since an earlier look has kept what it made.
+///
 /// # Errors
 ///
 /// [`PgError`].

@@ -1,11 +1,10 @@
 //! Completed sessions claim their customer, and contradictions claim nothing.
 
 use mt_core::pg::ledger::EventStatus;
-use mt_stripe::processor::Processor;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{START, World, deliver, subscription};
+use crate::support::{START, World, deliver, outcome, subscription};
 
 /// A session of the server's for a tenant, as `checkout::note` writes it.
 async fn noted(world: &World, tenant: Uuid, session: &str) {
@@ -32,16 +31,6 @@ async fn links(world: &World) -> Vec<(Uuid, String)> {
         .fetch_all(world.db.admin())
         .await
         .unwrap()
-}
-
-async fn outcome(
-    world: &World,
-    processor: &Processor,
-    event: &Value,
-) -> (EventStatus, Option<String>) {
-    let receipt = deliver(processor, event).await;
-    let (_, reason, ..) = world.event(event["id"].as_str().unwrap()).await;
-    (receipt.status, reason)
 }
 
 /// And what waited for the link is due at once, though its own clock says tomorrow.

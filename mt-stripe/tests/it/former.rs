@@ -3,21 +3,10 @@
 use mt_core::pg::ledger::EventStatus;
 use mt_stripe::departed::{DEPARTED, DepartedCustomer};
 use mt_stripe::link;
-use mt_stripe::processor::Processor;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{SETUP, START, World, deliver, invoice, subscription};
-
-async fn outcome(
-    world: &World,
-    processor: &Processor,
-    event: &Value,
-) -> (EventStatus, Option<String>) {
-    let receipt = deliver(processor, event).await;
-    let (_, reason, ..) = world.event(event["id"].as_str().unwrap()).await;
-    (receipt.status, reason)
-}
+use crate::support::{SETUP, START, World, deliver, invoice, outcome, subscription};
 
 fn gone() -> (EventStatus, Option<String>) {
     (EventStatus::Ignored, Some("tenant_gone".to_owned()))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mt_core::pg::ledger::RetryPolicy;
+use mt_core::pg::ledger::{EventStatus, RetryPolicy};
 use mt_core::pg::{Database, SystemReason};
 use mt_core::testing::TestDatabase;
 use mt_stripe::event::Event;
@@ -122,6 +122,17 @@ impl World {
 pub(crate) async fn deliver(processor: &Processor, event: &Value) -> Receipt {
     let body = event.to_string().into_bytes();
     processor.receive(&Event::parse(&body).unwrap(), &body).await.unwrap()
+}
+
+/// What becomes of an event: how far it has come, and the word for why it was not applied.
+pub(crate) async fn outcome(
+    world: &World,
+    processor: &Processor,
+    event: &Value,
+) -> (EventStatus, Option<String>) {
+    let receipt = deliver(processor, event).await;
+    let (_, reason, ..) = world.event(event["id"].as_str().unwrap()).await;
+    (receipt.status, reason)
 }
 
 /// A subscription event.
