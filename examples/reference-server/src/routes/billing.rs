@@ -10,7 +10,7 @@ use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
 use serde::Serialize;
 
-use self::calls::Opened;
+use self::calls::{Opened, Purpose};
 use crate::app::App;
 use crate::billing::{CheckoutPage, PortalPage};
 use crate::http::answer::{Created, Made};
@@ -76,7 +76,7 @@ async fn make_customer(
     grant: Authorized<BillingManage>,
     depot: &mut Depot,
 ) -> Result<Json<Customer>, ApiError> {
-    let payer = calls::payer(&App::of(depot), grant.0).await?;
+    let payer = calls::payer(&App::of(depot), grant.0, Purpose::Managing).await?;
     Ok(Json(Customer { customer_id: payer.customer }))
 }
 
@@ -98,11 +98,7 @@ async fn open_checkout(
     depot: &mut Depot,
 ) -> Result<Created<Session>, ApiError> {
     let app = App::of(depot);
-    let payer = calls::payer(&app, grant.0).await?;
-    if payer.plan != Plan::Free {
-        let portal = format!("/orgs/{}/billing/portal", payer.grant.tenant());
-        return Err(ApiError::new(&problems::ALREADY_SUBSCRIBED).member("portal", portal));
-    }
+    let payer = calls::payer(&app, grant.0, Purpose::Buying).await?;
     let (page, call, grant) = match app.billing.stripe() {
         None => (app.billing.simulated_checkout(), None, payer.grant),
         Some(stripe) => {
@@ -135,7 +131,7 @@ async fn open_portal(
     depot: &mut Depot,
 ) -> Result<Json<Portal>, ApiError> {
     let app = App::of(depot);
-    let payer = calls::payer(&app, grant.0).await?;
+    let payer = calls::payer(&app, grant.0, Purpose::Managing).await?;
     let Some(stripe) = app.billing.stripe() else {
         let PortalPage { url } = app.billing.simulated_portal(payer.grant.tenant());
         return Ok(Json(Portal { url }));

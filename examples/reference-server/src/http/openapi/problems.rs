@@ -112,6 +112,9 @@ fn schema(kind: &Kind) -> Object {
             .property("cap", Object::with_type(BasicType::Integer).minimum(0))
             .required("resource")
             .required("cap"),
+        "already-subscribed" => schema
+            .property("portal", text().description("The path to POST to for the customer portal."))
+            .required("portal"),
         _ => schema,
     }
 }
@@ -143,6 +146,10 @@ fn example(kind: &Kind) -> Value {
             example["detail"] = json!("the plan allows at most 3 projects");
             example["resource"] = json!("projects");
             example["cap"] = json!(3);
+        }
+        "already-subscribed" => {
+            let org = "019398a0-5f57-7c8a-a0b4-1d5c0b5e7f12";
+            example["portal"] = json!(format!("/orgs/{org}/billing/portal"));
         }
         _ => {}
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mt_core::access::Grant;
 use mt_core::id::TenantId;
-use mt_core::pg::SystemReason;
+use mt_core::pg::{PgError, SystemReason, TenantTx};
 use mt_stripe::call::{self, Call};
 use mt_stripe::link;
 use serde::de::DeserializeOwned;
@@ -41,19 +41,44 @@ pub(super) struct Payer {
     pub(super) grant: Manager,
 }
 
+/// What the customer of an org is needed for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Purpose {
+    /// To buy a plan, which an org that has bought one may not do again.
+    Buying,
+    /// Anything else.
+    Managing,
+}
+
 /// The customer who pays for the org: the one that is linked, or one that is made and linked now.
-pub(super) async fn payer(app: &App, grant: Manager) -> Result<Payer, ApiError> {
+pub(super) async fn payer(app: &App, grant: Manager, purpose: Purpose) -> Result<Payer, ApiError> {
     let mut tx = app.tenants.begin(grant).await?;
-    let known = link::customer_of::<BillingRead, _, _>(&mut tx).await?;
+    if purpose == Purpose::Buying && tx.access().plan() != Plan::Free {
+        let portal = format!("/orgs/{}/billing/portal", tx.tenant());
+        tx.rollback().await?;
+        return Err(ApiError::new(&problems::ALREADY_SUBSCRIBED).member("portal", portal));
+    }
+    let mut known = link::customer_of::<BillingRead, _, _>(&mut tx).await?;
     let (org, plan) = (tx.tenant(), tx.access().plan());
+    let mut to_make = None;
+    if let (None, Some(stripe)) = (&known, app.billing.stripe()) {
+        let request = Billing::customer_request(org);
+        let call = begin(&mut tx, &request).await?;
+        // Another process may have linked one, and ended its call, since the first look. If it has not ended
+        // its call, this one has the same key.
+        known = link::customer_of::<BillingRead, _, _>(&mut tx).await?;
+        match known {
+            Some(_) => call::end(&mut tx, &call).await?,
+            None => to_make = Some((stripe, request, call)),
+        }
+    }
     let grant = tx.access().authorize::<BillingManage>()?;
     tx.commit().await?;
-    let (customer, grant) = match (known, app.billing.stripe()) {
+    let (customer, grant) = match (known, to_make) {
         (Some(customer), _) => (customer, grant),
         (None, None) => link_to(app, grant, &Billing::simulated_customer(org), None).await?,
-        (None, Some(stripe)) => {
-            let request = Billing::customer_request(org);
-            let (answer, call, grant) = ask::<MadeCustomer>(app, stripe, grant, &request).await?;
+        (None, Some((stripe, request, call))) => {
+            let (answer, grant) = send::<MadeCustomer>(app, stripe, grant, &request, &call).await?;
             let made = answer.map_err(|error| refusal(&error))?;
             link_to(app, grant, &made.id, Some(&call)).await?
         }
@@ -104,30 +129,35 @@ pub(super) async fn open<T: DeserializeOwned>(
     loop {
         let Payer { customer, plan, grant } = payer;
         let request = request(grant.tenant(), &customer);
-        let (answer, call, grant) = ask(app, stripe, grant, &request).await?;
+        let mut tx = app.tenants.begin(grant).await?;
+        let call = begin(&mut tx, &request).await?;
+        let grant = tx.access().authorize::<BillingManage>()?;
+        tx.commit().await?;
+        let (answer, grant) = send(app, stripe, grant, &request, &call).await?;
         match answer {
             Ok(page) => return Ok(Opened { page, call, grant }),
             Err(error) if is_first && error.is_missing(Some("customer")) => {
                 is_first = false;
                 forget(app, stripe, &customer, plan).await?;
-                payer = self::payer(app, grant).await?;
+                payer = self::payer(app, grant, Purpose::Managing).await?;
             }
             Err(error) => return Err(refusal(&error)),
         }
     }
 }
 
-/// Makes one call under a key that is committed before. An answer that is no success ends the call.
-async fn ask<T: DeserializeOwned>(
+async fn begin(tx: &mut TenantTx<BillingManage>, request: &StripeRequest) -> Result<Call, PgError> {
+    call::begin(tx, request.operation, &request.text()).await
+}
+
+/// Makes a call whose key is committed. An answer that is no success ends it.
+async fn send<T: DeserializeOwned>(
     app: &App,
     stripe: &StripeApi,
-    grant: Manager,
+    mut grant: Manager,
     request: &StripeRequest,
-) -> Result<(Result<T, StripeApiError>, Call, Manager), ApiError> {
-    let mut tx = app.tenants.begin(grant).await?;
-    let call = call::begin::<BillingManage, _>(&mut tx, request.operation, &request.text()).await?;
-    let mut grant = tx.access().authorize::<BillingManage>()?;
-    tx.commit().await?;
+    call: &Call,
+) -> Result<(Result<T, StripeApiError>, Manager), ApiError> {
     let mut answer = stripe.post(request, call.key()).await;
     for tried in 1..TRIES {
         if !answer.as_ref().is_err_and(StripeApiError::is_under_way) {
@@ -138,11 +168,11 @@ async fn ask<T: DeserializeOwned>(
     }
     if answer.as_ref().is_err_and(StripeApiError::is_answer) {
         let mut tx = app.tenants.begin(grant).await?;
-        call::end::<BillingManage, _>(&mut tx, &call).await?;
+        call::end(&mut tx, call).await?;
         grant = tx.access().authorize::<BillingManage>()?;
         tx.commit().await?;
     }
-    Ok((answer, call, grant))
+    Ok((answer, grant))
 }
 
 /// Unlinks a customer that Stripe does not know. An org with a plan that costs something loses it by that, so then
