@@ -120,21 +120,21 @@ async fn answer<T: DeserializeOwned>(
     let Told { error: ToldError { code, r#type: kind, param } } = told;
     Err(StripeApiError::Refused(Refusal {
         status,
-        kind: kind.filter(is_word),
-        code: code.filter(is_word),
-        param: param.filter(is_word),
+        kind: plain(kind),
+        code: plain(code),
+        param: plain(param),
         request_id,
         should_retry: should_retry.as_deref() == Some("true"),
     }))
 }
 
 fn word(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(str::to_owned).filter(is_word)
+    plain(headers.get(name)?.to_str().ok().map(str::to_owned))
 }
 
-/// Short and plain enough for a log.
-fn is_word(text: &String) -> bool {
-    text.len() <= MAX_WORD && text.bytes().all(|byte| byte.is_ascii_graphic())
+/// A text that is short and plain enough for a log.
+fn plain(text: Option<String>) -> Option<String> {
+    text.filter(|text| text.len() <= MAX_WORD && text.bytes().all(|b| b.is_ascii_graphic()))
 }
 
 /// The body of a refusal. Its message may name what is secret, and is not read.

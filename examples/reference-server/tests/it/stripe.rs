@@ -83,7 +83,8 @@ impl Stripe {
 
     /// The next POST with a new key is answered with this, and so is each one with the same key.
     pub(crate) fn fails(&self, status: u16, error: Value) {
-        self.account().failures.push_back((status, json!({"error": error})));
+        let body = Value::Object([("error".to_owned(), error)].into_iter().collect());
+        self.account().failures.push_back((status, body));
     }
 
     /// The next `count` answers get lost.
@@ -185,7 +186,7 @@ impl Handler for Api {
                 None => missing("price"),
             },
             ("DELETE", ["subscriptions", id]) => account.cancel(id),
-            ("POST", _) => account.post(&path, form, key),
+            ("POST", _) => account.post(&path, &form, key),
             _ => (404, json!({"error": {"type": "invalid_request_error"}})),
         };
         res.status_code(StatusCode::from_u16(status).unwrap());
@@ -226,13 +227,13 @@ impl Account {
     }
 
     /// The answer to a key is made once.
-    fn post(&mut self, path: &str, form: String, key: String) -> Said {
-        self.asked.push((path.to_owned(), form.clone()));
+    fn post(&mut self, path: &str, form: &str, key: String) -> Said {
+        self.asked.push((path.to_owned(), form.to_owned()));
         self.keys.push(key.clone());
         if let Some(kept) = self.kept.get(&key) {
             return kept.clone();
         }
-        let said = self.failures.pop_front().unwrap_or_else(|| self.make(path, &form));
+        let said = self.failures.pop_front().unwrap_or_else(|| self.make(path, form));
         self.kept.insert(key, said.clone());
         said
     }
