@@ -84,9 +84,10 @@ impl Grace {
         self.whole - (self.whole / 4).min(Duration::from_secs(1))
     }
 
+    /// What is left of it, but for the moment that the process itself takes to end.
     fn left(&self) -> Duration {
         let gone = self.begun.get().map_or(Duration::ZERO, Instant::elapsed);
-        self.whole.saturating_sub(gone)
+        self.whole.saturating_sub(gone + (self.whole / 20).min(Duration::from_millis(250)))
     }
 }
 

@@ -89,7 +89,7 @@ async fn starts(settings: &[(&str, String)]) -> Result<(), String> {
     match start(&config, Embedded::Temporary).await {
         Ok(started) => {
             started.readiness.stop();
-            started.behind.stop().await.unwrap();
+            started.behind.stop(std::time::Duration::from_secs(10)).await.unwrap();
             Ok(())
         }
         Err(error) => Err(error.to_string()),

@@ -103,7 +103,7 @@ impl Server {
     pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         self.served.await.unwrap().unwrap();
-        self.behind.stop().await.unwrap();
+        self.behind.stop(Patience::default().stop).await.unwrap();
     }
 
     pub(crate) async fn send(
