@@ -122,6 +122,14 @@ storm: ## webhooks while receivers, workers and Postgres are killed; ROUNDS=10 E
 	MT_STORM_ROUNDS=$(or $(ROUNDS),10) MT_STORM_EVENTS=$(or $(EVENTS),1000) MT_STORM_RESTARTS=$(or $(RESTARTS),3) \
 		scripts/with-services $(CARGO) nextest run --locked --package mt-stripe --no-capture storm::
 
+.PHONY: chaos
+chaos: ## a release server while Postgres, PgBouncer and Redis break under it; ROUNDS=5; writes docs/chaos.md
+	scripts/tools cargo-nextest
+	$(CARGO) build --locked --release --package reference-server
+	MT_CHAOS_ROUNDS=$(or $(ROUNDS),5) MT_CHAOS_PAGE=$(CURDIR)/docs/chaos.md \
+		MT_CHAOS_SERVER=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/release/mt-server \
+		scripts/with-services $(CARGO) nextest run --locked --package reference-server --no-capture chaos::
+
 .PHONY: ingest
 ingest: ## how fast webhooks are stored and applied, against pgbench; ROUNDS=5
 	ROUNDS=$(or $(ROUNDS),5) scripts/with-services $(CARGO) bench --locked --package mt-bench --bench ingest

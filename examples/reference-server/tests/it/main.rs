@@ -6,6 +6,8 @@ mod admin;
 mod audit_log;
 mod bulkhead;
 mod caps;
+#[cfg(target_os = "linux")]
+mod chaos;
 mod checkout;
 mod concurrency;
 mod conditions;

@@ -32,8 +32,19 @@ impl Logged {
         database_url: &str,
         settings: &[(&str, &str)],
     ) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_mt-server"));
+        Self::start_program(program, folder, database_url, settings).await
+    }
+
+    /// The same with another build of the server.
+    pub(crate) async fn start_program(
+        program: &Path,
+        folder: &Path,
+        database_url: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let redis = std::env::var("MT_TEST_REDIS_URL").expect("`make test` names a Redis");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mt-server"))
+        let mut child = Command::new(program)
             .arg("serve")
             .env_clear()
             .current_dir(folder)
@@ -61,7 +72,7 @@ impl Logged {
     pub(crate) async fn said(&self, text: &str) -> String {
         let looking = async {
             loop {
-                let lines = self.lines.lock().unwrap().clone();
+                let lines = self.lines();
                 if let Some(line) = lines.iter().find(|line| line.contains(text)) {
                     let from = &line[line.find("http://").unwrap()..];
                     return from[..from.find([',', '"']).unwrap_or(from.len())].to_owned();
@@ -84,6 +95,21 @@ impl Logged {
         };
         let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
         assert!(waited.is_ok(), "no `{text}` in {:#?}", self.lines.lock().unwrap());
+    }
+
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How the process ended, once it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Everything that it has logged until now.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
     }
 
     pub(crate) async fn send(

@@ -41,7 +41,8 @@ impl Cluster {
     pub(super) async fn crash(&mut self) -> bool {
         match &mut self.server {
             Some(server) => {
-                server.crash().await;
+                server.stop("QUIT").await;
+                server.start_again().await;
                 true
             }
             None => false,

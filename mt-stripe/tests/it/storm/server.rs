@@ -1,4 +1,4 @@
-//! A Postgres of the storm's own, with durable commits, that may be crashed.
+//! A Postgres of a test's own, with durable commits, that may be stopped and started.
 
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,11 +12,13 @@ use sqlx::postgres::PgConnectOptions;
 
 pub(super) struct Server {
     bin: PathBuf,
-    home: PathBuf,
-    port: u16,
+    /// A directory of `user`'s.
+    pub(super) home: PathBuf,
+    pub(super) port: u16,
     /// As whom, where we are root: Postgres does not run as that.
-    user: Option<(u32, u32)>,
-    child: Child,
+    pub(super) user: Option<(u32, u32)>,
+    /// The postmaster.
+    pub(super) child: Child,
 }
 
 impl Server {
@@ -57,10 +59,17 @@ impl Server {
             .password("")
     }
 
-    /// What `pg_ctl stop -m immediate` does: no transaction comes to its end, and the next start recovers
-    /// from the log.
-    pub(super) async fn crash(&mut self) {
-        quit(&mut self.child);
+    /// Stops it by a signal and returns when it is gone. `QUIT` is what `pg_ctl stop -m immediate` sends: no
+    /// transaction comes to its end, and the next start recovers from the log.
+    pub(super) async fn stop(&mut self, signal: &str) {
+        assert!(send(signal, &[self.child.id()]), "{signal} to Postgres");
+        while self.child.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Starts it after a [`stop`](Self::stop), and returns when it answers.
+    pub(super) async fn start_again(&mut self) {
         self.child = spawn(&self.bin, &self.home, self.user, self.port);
         self.is_up().await;
     }
@@ -68,7 +77,7 @@ impl Server {
     async fn is_up(&self) {
         let asking = async {
             while self.superuser().connect().await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         tokio::time::timeout(Duration::from_secs(30), asking).await.expect("Postgres starts");
@@ -84,14 +93,22 @@ impl Drop for Server {
 
 /// SIGQUIT, at which Postgres drops everything.
 fn quit(child: &mut Child) {
-    let asked = Command::new("kill").args(["-QUIT", &child.id().to_string()]).status();
-    if !asked.is_ok_and(|status| status.success()) {
+    if !send("QUIT", &[child.id()]) {
         let _ = child.kill();
     }
     let _ = child.wait();
 }
 
-fn command(program: &Path, home: &Path, user: Option<(u32, u32)>) -> Command {
+/// Sends a signal to processes. `false` when one of them was gone.
+pub(super) fn send(signal: &str, processes: &[u32]) -> bool {
+    let processes = processes.iter().map(u32::to_string);
+    let sent =
+        Command::new("kill").args(["-s", signal]).args(processes).stderr(Stdio::null()).status();
+    sent.is_ok_and(|status| status.success())
+}
+
+/// A program that runs as `user` in `home`, and says nothing.
+pub(super) fn command(program: &Path, home: &Path, user: Option<(u32, u32)>) -> Command {
     let mut command = Command::new(program);
     // Settings of the caller's own database are none of this one's.
     command.env_clear().current_dir(home).stdin(Stdio::null());
