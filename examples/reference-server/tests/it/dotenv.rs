@@ -142,11 +142,11 @@ fn a_file_that_cannot_be_read_ends_the_start() {
     std::os::unix::fs::symlink("nowhere", dangling.path().join(".env")).unwrap();
     let long = folder(format!("# {}", "x".repeat(1024 * 1024)));
     for folder in [directory, dangling, long] {
-        let stderr = refusal(&run(folder.path(), &["serve"], &[]));
+        let stderr = refusal(&run(folder.path(), &["serve", "--print-config"], &[]));
         assert!(stderr.starts_with("`.env` in the current directory cannot be read: "), "{stderr}");
     }
     for (file, line) in [(&b"A=1\nB=\xff\n"[..], 2), (b"\xff\xfeA\0=\0", 1), (b"A\0=\x001\0", 1)] {
-        let stderr = refusal(&run(folder(file).path(), &["serve"], &[]));
+        let stderr = refusal(&run(folder(file).path(), &["serve", "--print-config"], &[]));
         assert!(stderr.starts_with(&format!("`.env`, line {line}: ")), "{stderr}");
     }
     // A missing one is fine.
