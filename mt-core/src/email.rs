@@ -1,20 +1,38 @@
-//! E-mail addresses in one canonical form.
+//! E-mail addresses in one canonical form, which is one that mail can be sent to.
 
 use std::fmt;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::CodePointSetData;
+use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint};
+use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use serde::Serialize;
 
 /// An e-mail address, trimmed and lower-cased whole, so that one mailbox is one user.
 ///
-/// What is checked is what can be known without sending mail: one `@` with something on both
-/// sides, no white space or control characters inside, at most 254 bytes (RFC 5321 §4.5.3.1.3,
-/// less the angle brackets).
+/// [`parse`](Self::parse) takes what a mail server can be asked to deliver to, and nothing else:
+///
+/// * at most 254 bytes, 64 of them before the `@` (RFC 5321 §4.5.3.1);
+/// * before the `@` a dot-atom (RFC 5322 §3.2.3) of ASCII, and of letters and digits of any script (RFC 6531),
+///   in Unicode's normalization form C. Quoted local parts are refused: hardly any mailbox needs them;
+/// * after the `@` a domain name of letters, digits and hyphens (RFC 5321 §4.1.2), whose last label begins
+///   with a letter, so that it is no IP address. Address literals (`[192.0.2.1]`) are refused: they would let
+///   a stranger choose the machine that a relay connects to;
+/// * no control characters, white space or characters that cannot be seen: with those, two addresses that
+///   look the same would be two users.
+///
+/// An internationalized domain name may come in Unicode or as A-labels (`xn--…`, RFC 5890). Both are the same
+/// address, whose canonical form is the Unicode one; [`to_wire`](Self::to_wire) gives the other, which any
+/// mail server understands.
 ///
 /// ```
 /// use mt_core::email::EmailAddress;
 ///
 /// let email = EmailAddress::parse("  Ada@Example.ORG ")?;
 /// assert_eq!(email.as_str(), "ada@example.org");
+/// let email = EmailAddress::parse("ada@xn--bcher-kva.example")?;
+/// assert_eq!(email, EmailAddress::parse("ada@bücher.example")?);
+/// assert_eq!(email.to_wire(), "ada@xn--bcher-kva.example");
 /// assert!(EmailAddress::parse("ada@@example.org").is_err());
 /// # Ok::<(), mt_core::email::EmailError>(())
 /// ```
@@ -25,6 +43,8 @@ pub struct EmailAddress(String);
 impl EmailAddress {
     /// The longest address, in bytes.
     pub const MAX_BYTES: usize = 254;
+    /// The longest part before the `@`, in bytes.
+    pub const MAX_LOCAL_BYTES: usize = 64;
 
     /// Reads an address and brings it into its canonical form.
     ///
@@ -37,21 +57,40 @@ impl EmailAddress {
         if text.chars().any(char::is_control) {
             return Err(EmailError::ControlCharacter);
         }
-        let address = text.trim().to_lowercase();
-        if address.len() > Self::MAX_BYTES {
-            return Err(EmailError::TooLong);
+        if text.chars().any(is_invisible) {
+            return Err(EmailError::InvisibleCharacter);
         }
-        if address.chars().any(char::is_whitespace) {
+        let normalizer = ComposingNormalizerBorrowed::new_nfc();
+        let text = normalizer.normalize(text.trim());
+        if text.chars().any(char::is_whitespace) {
             return Err(EmailError::WhiteSpace);
         }
-        match address.split_once('@') {
+        let (local, domain) = match text.split_once('@') {
             Some((local, domain))
                 if !local.is_empty() && !domain.is_empty() && !domain.contains('@') =>
             {
-                Ok(Self(address))
+                (local, domain)
             }
-            _ => Err(EmailError::Shape),
+            _ => return Err(EmailError::Shape),
+        };
+        // Lower case may come apart again: `İ` becomes `i` and a dot above.
+        let lower = local.to_lowercase();
+        let local = normalizer.normalize(&lower);
+        let ascii = ascii_domain(domain)?;
+        let (domain, _) =
+            Uts46::new().to_unicode(ascii.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast);
+        let address = format!("{local}@{domain}");
+        if address.len().max(local.len() + 1 + ascii.len()) > Self::MAX_BYTES {
+            return Err(EmailError::TooLong);
         }
+        // A-labels may hide what the text does not show.
+        if domain.chars().any(is_invisible) {
+            return Err(EmailError::InvisibleCharacter);
+        }
+        if local.len() > Self::MAX_LOCAL_BYTES || !local.split('.').all(is_atom) {
+            return Err(EmailError::LocalPart);
+        }
+        Ok(Self(address))
     }
 
     /// The canonical form.
@@ -59,6 +98,46 @@ impl EmailAddress {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The address as a mail server is told it: its domain as A-labels (RFC 5890). It is ASCII unless the part
+    /// before the `@` is not, which takes a mail server that offers SMTPUTF8 (RFC 6531).
+    #[must_use]
+    pub fn to_wire(&self) -> String {
+        let (local, domain) = self.0.split_once('@').expect("parsing has found the `@`");
+        let domain = ascii_domain(domain).expect("parsing has read the domain");
+        format!("{local}@{domain}")
+    }
+}
+
+/// The domain as A-labels, each of at most 63 bytes (RFC 1035 §2.3.4).
+fn ascii_domain(domain: &str) -> Result<String, EmailError> {
+    let ascii = Uts46::new()
+        .to_ascii(
+            domain.as_bytes(),
+            AsciiDenyList::STD3,
+            Hyphens::CheckFirstLast,
+            DnsLength::Verify,
+        )
+        .map_err(|_| EmailError::Domain)?;
+    // The highest label is alphabetic (RFC 1123 §2.1), so an address of IPv4 is no name.
+    let top = ascii.rsplit('.').next().unwrap_or_default();
+    if !top.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        return Err(EmailError::Domain);
+    }
+    Ok(ascii.into_owned())
+}
+
+/// An atom of RFC 5322 §3.2.3. Of what RFC 6532 adds to it, letters and digits only.
+fn is_atom(text: &str) -> bool {
+    let is_atext = |char: char| char.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(char);
+    !text.is_empty() && text.chars().all(is_atext)
+}
+
+/// A character that is not drawn, or only changes how others are: zero-width ones, marks of writing
+/// direction, fillers.
+fn is_invisible(char: char) -> bool {
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(char)
+        || CodePointSetData::new::<BidiControl>().contains(char)
 }
 
 impl fmt::Display for EmailAddress {
@@ -81,6 +160,18 @@ pub enum EmailError {
     /// It holds a control character.
     #[error("must not hold control characters")]
     ControlCharacter,
+    /// What is after the `@` is no domain name.
+    #[error("must have a domain name after the `@`")]
+    Domain,
+    /// It holds a character that cannot be seen, such as a zero-width space.
+    #[error("must not hold invisible characters")]
+    InvisibleCharacter,
+    /// What is before the `@` is not what mail servers take.
+    #[error(
+        "must have at most 64 bytes before the `@`: letters, digits, !#$%&'*+-/=?^_`{{|}}~, and single dots \
+         between them"
+    )]
+    LocalPart,
     /// It does not have one `@` with something on both sides.
     #[error("must have one `@` with something on both sides")]
     Shape,
@@ -98,31 +189,109 @@ mod tests {
 
     #[test]
     fn accepts_and_canonicalises() {
+        let longest_local = "a".repeat(64);
+        let longest = format!("{longest_local}@{}.example", domain_of(181));
+        assert_eq!(longest.len(), EmailAddress::MAX_BYTES);
         for (typed, stored) in [
             ("a@b", "a@b"),
             ("ADA@EXAMPLE.ORG", "ada@example.org"),
             (" x+tag@y.z ", "x+tag@y.z"),
+            ("o'hara=1/2@a-b.c-d.museum", "o'hara=1/2@a-b.c-d.museum"),
             ("ÄÖ@ÜBER.example", "äö@über.example"),
+            // Composed and decomposed, in Unicode and as A-labels: one mailbox.
+            ("jose\u{301}@cafe\u{301}.example", "josé@café.example"),
+            ("josé@xn--caf-dma.example", "josé@café.example"),
+            ("x@straße.example", "x@straße.example"),
+            ("x@日本。example", "x@日本.example"),
+            ("שלום@דוגמה.example", "שלום@דוגמה.example"),
+            ("a@r3---sn.example", "a@r3---sn.example"),
+            (&longest, &longest),
         ] {
-            assert_eq!(EmailAddress::parse(typed).map(|e| e.0), Ok(stored.to_owned()));
+            let email = EmailAddress::parse(typed);
+            assert_eq!(email.as_ref().map(EmailAddress::as_str), Ok(stored), "{typed}");
+            assert_eq!(EmailAddress::parse(stored), email, "it is its own canonical form");
+            assert_eq!(EmailAddress::parse(&email.clone().unwrap().to_wire()), email);
         }
-        let longest = format!("{}@b", "a".repeat(252));
-        assert!(EmailAddress::parse(&longest).is_ok());
+    }
+
+    /// A domain of `bytes` bytes in labels of at most 63.
+    fn domain_of(bytes: usize) -> String {
+        let labels = "a".repeat(bytes).into_bytes();
+        let labels: Vec<_> =
+            labels.chunks(63).map(|label| String::from_utf8_lossy(label).into_owned()).collect();
+        labels.join(".").chars().skip(labels.len() - 1).collect()
     }
 
     #[test]
     fn refuses_with_a_reason() {
-        let too_long = format!("{}@b", "a".repeat(253));
+        use EmailError::{
+            ControlCharacter, Domain, InvisibleCharacter, LocalPart, Shape, TooLong, WhiteSpace,
+        };
+        let (long_local, long_label) =
+            (format!("{}@b", "a".repeat(65)), format!("a@{}.org", "b".repeat(64)));
+        let (too_long, long_name) = (
+            format!("{}@{}.example", "a".repeat(64), domain_of(182)),
+            format!("a@{}.example", domain_of(248)),
+        );
+        let long_a_label = format!("a@{}.example", "ü".repeat(60));
         for (typed, error) in [
-            ("", EmailError::Shape),
-            ("a", EmailError::Shape),
-            ("@b", EmailError::Shape),
-            ("a@", EmailError::Shape),
-            ("a@b@c", EmailError::Shape),
-            ("a b@c", EmailError::WhiteSpace),
-            ("a@b\n", EmailError::ControlCharacter),
-            ("a\0@b", EmailError::ControlCharacter),
-            (too_long.as_str(), EmailError::TooLong),
+            ("", Shape),
+            ("a", Shape),
+            ("@b", Shape),
+            ("a@", Shape),
+            ("a@b@c", Shape),
+            ("<a@b>", LocalPart),
+            ("Ada <a@b>", WhiteSpace),
+            ("a b@c", WhiteSpace),
+            ("a\u{a0}b@c", WhiteSpace),
+            ("a@b\n", ControlCharacter),
+            ("a\0@b", ControlCharacter),
+            ("a@b\r\nRCPT TO:<c@d>", ControlCharacter),
+            (&too_long, TooLong),
+            (&long_name, Domain),
+            (&long_local, LocalPart),
+            (&long_label, Domain),
+            (&long_a_label, Domain),
+            // What a mail server cannot be asked for.
+            ("x@y.org;", Domain),
+            ("x@y.org,", Domain),
+            ("x@y_z.org", Domain),
+            ("x@y..org", Domain),
+            ("x@.org", Domain),
+            ("x@org.", Domain),
+            ("x@-y.org", Domain),
+            ("x@y-.org", Domain),
+            ("x@[192.0.2.1]", Domain),
+            ("x@[IPv6:2001:db8::1]", Domain),
+            ("x@192.0.2.1", Domain),
+            ("x@xn--a.org", Domain),
+            ("x@y.org(comment)", Domain),
+            ("x@😀!.org", Domain),
+            ("\"x\"@y.org", LocalPart),
+            ("\"x;y\"@y.org", LocalPart),
+            ("x;y@y.org", LocalPart),
+            ("x,y@y.org", LocalPart),
+            ("x:y@y.org", LocalPart),
+            ("x\\y@y.org", LocalPart),
+            ("(x)y@y.org", LocalPart),
+            (".x@y.org", LocalPart),
+            ("x.@y.org", LocalPart),
+            ("x..y@y.org", LocalPart),
+            ("😀@y.org", LocalPart),
+            // What cannot be seen.
+            ("x\u{200b}@y.org", InvisibleCharacter),
+            ("x@y.org\u{200b}", InvisibleCharacter),
+            ("\u{feff}x@y.org", InvisibleCharacter),
+            ("x\u{200d}y@y.org", InvisibleCharacter),
+            ("x\u{ad}@y.org", InvisibleCharacter),
+            ("x@y\u{ad}.org", InvisibleCharacter),
+            ("x\u{202e}gro.y@y.org", InvisibleCharacter),
+            ("\u{2066}x@y.org", InvisibleCharacter),
+            ("x\u{200f}@y.org", InvisibleCharacter),
+            ("x\u{3164}@y.org", InvisibleCharacter),
+            ("x\u{e0041}@y.org", InvisibleCharacter),
+            // A zero-width joiner, which IDNA allows in this place.
+            ("x@xn--11b2ezcw70k.example", InvisibleCharacter),
         ] {
             assert_eq!(EmailAddress::parse(typed), Err(error), "{typed:?}");
         }

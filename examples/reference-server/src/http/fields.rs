@@ -74,8 +74,12 @@ const LINE: &str = concat!(
 );
 /// Control characters nowhere but where lines end.
 const LINES: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u2028\u2029]*$";
-/// One `@`, with something on either side.
-const ADDRESS: &str = r"^[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000@]+@[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000@]+$";
+/// Characters that an address may have before the `@`, and those that a domain may have; without white space and
+/// what is invisible. How they may stand together is for [`EmailAddress::parse`] to say.
+const ADDRESS: &str = concat!(
+    r#"^[^\u0000-\u0020"(),:;<>@\[\\\]\u007f-\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]+@"#,
+    r"[^\u0000-\u002c\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]+$",
+);
 /// The most bytes in an address, which for almost all are its characters.
 const MAX_ADDRESS: usize = 254;
 

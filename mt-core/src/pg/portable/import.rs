@@ -94,6 +94,7 @@ impl<M: Roster> Import<M> {
             "mt.tenants" => return self.tenants(table, objects).await,
             "mt.users" => return self.users(table, objects).await,
             "mt.memberships" => self.check_roles(table, &objects)?,
+            "mt.invites" => check_addresses(table, &mut objects)?,
             _ => {}
         }
         for row in &mut objects {
@@ -146,10 +147,8 @@ impl<M: Roster> Import<M> {
         for row in rows {
             let text = |column| row.get(column).and_then(Value::as_str);
             let old = text("id").and_then(|id| Uuid::try_parse(id).ok());
-            let email = text("email").and_then(|email| EmailAddress::parse(email).ok());
-            let (Some(old), Some(email)) = (old, email) else {
-                return Err(refused(table, "a row has no id or no address"));
-            };
+            let old = old.ok_or_else(|| refused(table, "a row has no id"))?;
+            let email = address(table, &row)?;
             let user = User::find_or_create(&mut self.tx, &email).await?;
             self.renaming.know(old, user.id.as_uuid());
         }
@@ -232,6 +231,22 @@ impl<M: Roster> Import<M> {
         self.tx.commit().await?;
         Ok(Imported { tenant: self.tenant, rows: self.rows })
     }
+}
+
+/// The address in `row`. Archives may be older than the check, or made elsewhere.
+fn address(table: &Table, row: &Map<String, Value>) -> Result<EmailAddress, ImportError> {
+    let email = row.get("email").and_then(Value::as_str).unwrap_or_default();
+    EmailAddress::parse(email)
+        .map_err(|error| refused(table, &format!("an e-mail address {error}")))
+}
+
+/// Brings the addresses of invites into their canonical form, as those of users are.
+fn check_addresses(table: &Table, rows: &mut [Map<String, Value>]) -> Result<(), ImportError> {
+    for row in rows {
+        let email = address(table, row)?;
+        row.insert("email".to_owned(), Value::String(email.as_str().to_owned()));
+    }
+    Ok(())
 }
 
 fn refused(table: &Table, why: &str) -> ImportError {
