@@ -26,7 +26,8 @@ pub struct RetryPolicy {
     pub backoff: Duration,
     /// How long one attempt may take before another begins.
     pub lease: Duration,
-    /// How long an event waits for something that is not there *yet*, however many attempts that is.
+    /// How long an event waits for something that is not there *yet*, however many attempts that is; and a
+    /// message of the outbox that does not say when it expires.
     pub patience: Duration,
 }
 
@@ -80,6 +81,24 @@ impl RetryPolicy {
         Next::After(self.pause(record.attempts, chance))
     }
 
+    /// Something outside is in the way of a message that is of use for the time `left`, if it says so.
+    /// `chance` is from 0 to 1.
+    ///
+    /// The wait is at most a quarter of that time, so that what expires in minutes is not tried by the hour.
+    pub(super) fn after_deferral(
+        &self,
+        record: Record,
+        left: Option<Duration>,
+        chance: f64,
+    ) -> Next {
+        let pause = self.pause(record.attempts, chance);
+        match left {
+            Some(left) => Next::After(pause.min((left / 4).max(self.backoff)).min(left)),
+            None if record.age >= self.patience => Next::Dead,
+            None => Next::After(pause),
+        }
+    }
+
     /// The wait after so many attempts.
     fn pause(&self, attempts: u32, chance: f64) -> Duration {
         let doublings = attempts.saturating_sub(1).min(31);
@@ -125,6 +144,30 @@ mod tests {
         assert_eq!(policy.after_failure(record(90, 1, soon), 0.5), second);
         assert!(matches!(policy.after_waiting(record(90, 0, soon), 0.5), Next::After(_)));
         assert_eq!(policy.after_waiting(record(2, 0, late), 0.5), Next::Dead);
+    }
+
+    /// An outage may end at any time: of what is left then, at most a quarter is waited for.
+    #[test]
+    fn a_deferred_message_is_tried_until_it_expires() {
+        let policy = RetryPolicy { backoff: Duration::from_secs(10), ..RetryPolicy::default() };
+        let link = Duration::from_mins(10);
+        let (mut at, mut attempts) = (Duration::ZERO, 0);
+        while at < link {
+            attempts += 1;
+            let record = record(attempts, 0, at);
+            let Next::After(wait) = policy.after_deferral(record, Some(link - at), 0.5) else {
+                panic!("it is of use for {:?} yet", link - at);
+            };
+            let most = ((link - at) / 4).max(policy.backoff);
+            assert!(wait <= most && at + wait <= link, "{wait:?} at {at:?}");
+            at += wait;
+        }
+        assert!((10..20).contains(&attempts), "{attempts}");
+        // Without an end it waits for as long as the policy has patience, and longer each time.
+        let (soon, late) = (Duration::from_hours(71), Duration::from_hours(72));
+        let hour = Next::After(Duration::from_hours(1));
+        assert_eq!(policy.after_deferral(record(90, 0, soon), None, 0.5), hour);
+        assert_eq!(policy.after_deferral(record(90, 0, late), None, 0.5), Next::Dead);
     }
 
     #[test]

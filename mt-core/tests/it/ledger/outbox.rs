@@ -3,7 +3,10 @@
 use std::sync::Mutex;
 
 use mt_core::id::TenantId;
-use mt_core::pg::ledger::outbox::{Courier, Delivered, Dispatcher, Message, NewMessage, enqueue};
+use mt_core::pg::ledger::outbox::{
+    Courier, Delivered, Dispatcher, Message, MessageStatus, NewMessage, OutboxFilter, OutboxStats,
+    Retried, backlog, enqueue, enqueue_expiring, list, retry, retry_all,
+};
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -135,6 +138,119 @@ async fn what_is_not_delivered_is_tried_again_until_it_is_dead() {
             ("dead".to_owned(), Some("undelivered: no such address".to_owned()), 1),
         ]
     );
+}
+
+fn deferred() -> Delivered {
+    Delivered::Deferred { reason: "relay", detail: "the relay is away".to_owned() }
+}
+
+fn refused() -> Delivered {
+    Delivered::Refused { reason: "recipient", detail: "no such mailbox".to_owned() }
+}
+
+/// An outage uses no attempts up. The control: failures of the message's own do.
+#[tokio::test]
+async fn a_deferred_message_outlives_its_attempts() {
+    let world = World::new().await;
+    let tenant = tenant(&world).await;
+    put(&world, tenant, "a").await;
+    let post = Arc::new(Postbox::default());
+    let policy = RetryPolicy { max_attempts: 2, ..hasty() };
+    let dispatcher = dispatcher(&world, &post, policy);
+    let due = "update mt.outbox set next_attempt_at = now() where status = 'pending'";
+    for attempt in 1..=5 {
+        post.answers.lock().unwrap().push(deferred());
+        world.sql(due).await;
+        assert!(dispatcher.dispatch_next().await.unwrap());
+        let waiting = ("pending".to_owned(), Some("relay: the relay is away".to_owned()), attempt);
+        assert_eq!(statuses(&world).await, [waiting]);
+    }
+    // One that says nothing of when it expires is given up when the policy has no patience any more.
+    world.sql("update mt.outbox set created_at = now() - interval '73 hours'").await;
+    post.answers.lock().unwrap().push(deferred());
+    world.sql(due).await;
+    assert!(dispatcher.dispatch_next().await.unwrap());
+    assert_eq!(statuses(&world).await[0].0, "dead");
+    put(&world, tenant, "b").await;
+    for _ in 1..=2 {
+        post.answers.lock().unwrap().push(Delivered::NotYet("it broke".to_owned()));
+        world.sql(due).await;
+        assert!(dispatcher.dispatch_next().await.unwrap());
+    }
+    assert_eq!(statuses(&world).await[1].0, "dead");
+}
+
+#[tokio::test]
+async fn a_message_is_tried_until_it_expires_and_skipped_after() {
+    let world = World::new().await;
+    let payload = json!({"sealed": "x"});
+    let message = NewMessage { tenant: None, topic: "mail", dedupe_key: "mail:1", payload };
+    let mut tx = world.database.system().begin(LOOK).await.unwrap();
+    let week = Duration::from_hours(7 * 24);
+    assert!(enqueue_expiring(tx.conn(), &message, week).await.unwrap());
+    tx.commit().await.unwrap();
+    let post = Arc::new(Postbox::default());
+    let stats = OutboxStats::default();
+    let dispatcher = dispatcher(&world, &post, hasty()).counting(stats.clone());
+    // Longer than the policy has patience, for it says itself how long it is of use.
+    world.sql("update mt.outbox set created_at = now() - interval '100 hours'").await;
+    post.answers.lock().unwrap().push(deferred());
+    assert!(dispatcher.dispatch_next().await.unwrap());
+    assert_eq!(statuses(&world).await[0].0, "pending");
+    world.sql("update mt.outbox set expires_at = clock_timestamp(), next_attempt_at = now()").await;
+    assert!(dispatcher.dispatch_next().await.unwrap());
+    assert_eq!(post.seen(), 1, "nothing is sent that is of no use");
+    let skipped = Some("expired: relay: the relay is away".to_owned());
+    assert_eq!(statuses(&world).await, [("skipped".to_owned(), skipped, 1)]);
+    assert_eq!(world.number("select count(*) from mt.outbox where payload = 'null'").await, 1);
+    let counted: Vec<_> = stats.attempts().into_iter().collect();
+    assert_eq!(counted, [(("deferred", "relay"), 1), (("skipped", "expired"), 1)]);
+}
+
+#[tokio::test]
+async fn operators_see_what_waits_and_have_it_tried_again() {
+    let world = World::new().await;
+    let tenant = tenant(&world).await;
+    for key in ["a", "b", "c"] {
+        put(&world, tenant, key).await;
+    }
+    let post = Arc::new(Postbox::default());
+    *post.answers.lock().unwrap() = vec![refused(), deferred(), Delivered::Sent];
+    let dispatcher = dispatcher(&world, &post, RetryPolicy::default());
+    while dispatcher.dispatch_next().await.unwrap() {}
+    world
+        .sql("update mt.outbox set created_at = now() - interval '90 seconds' where dedupe_key = 'b'")
+        .await;
+    let system = world.database.system();
+    let found = backlog(&system).await.unwrap();
+    assert_eq!(found.waiting, 1);
+    assert!((90..100).contains(&found.oldest.as_secs()), "{found:?}");
+    assert_eq!(found.dead.into_iter().collect::<Vec<_>>(), [("recipient".to_owned(), 1)]);
+
+    let mut tx = system.begin(LOOK).await.unwrap();
+    let all = list(&mut tx, &OutboxFilter::default(), None, 10).await.unwrap();
+    let seen: Vec<_> =
+        all.iter().map(|entry| (entry.message.dedupe_key.as_str(), entry.status)).collect();
+    let (sent, waits, dead) = (MessageStatus::Sent, MessageStatus::Pending, MessageStatus::Dead);
+    assert_eq!(seen, [("c", dead), ("b", waits), ("a", sent)], "newest first");
+    assert!(all[1].next_attempt_at.is_some() && all[0].next_attempt_at.is_none());
+    let after = list(&mut tx, &OutboxFilter::default(), Some(all[0].message.id), 1).await.unwrap();
+    assert_eq!(after[0].message.id, all[1].message.id);
+    let of = |status, topics| OutboxFilter { status, topics };
+    assert_eq!(list(&mut tx, &of(Some(dead), vec![]), None, 10).await.unwrap().len(), 1);
+    assert_eq!(list(&mut tx, &of(None, vec!["mail"]), None, 10).await.unwrap().len(), 0);
+
+    let ids: Vec<_> = all.iter().map(|entry| entry.message.id).collect();
+    assert_eq!(retry(&mut tx, &["dunning"], ids[0]).await.unwrap(), Retried::Due);
+    assert_eq!(retry(&mut tx, &["mail"], ids[1]).await.unwrap(), Retried::NotFound);
+    assert_eq!(retry(&mut tx, &["dunning"], ids[2]).await.unwrap(), Retried::NotWaiting(sent));
+    assert_eq!(retry_all(&mut tx, &["mail"], waits).await.unwrap(), []);
+    assert_eq!(retry_all(&mut tx, &["dunning"], waits).await.unwrap().len(), 2);
+    assert_eq!(retry_all(&mut tx, &["dunning"], sent).await.unwrap(), []);
+    tx.commit().await.unwrap();
+    while dispatcher.dispatch_next().await.unwrap() {}
+    assert!(statuses(&world).await.iter().all(|(status, ..)| status == "sent"));
+    assert_eq!(post.seen(), 5);
 }
 
 /// Who asks for a link to sign in is nobody's yet. And what a message said is gone once it has gone out.

@@ -5,24 +5,17 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-use sqlx::Row as _;
-use sqlx::types::Json;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use super::Message;
-use crate::id::TenantId;
+use super::claim::{State, claim};
+use super::mark::Mark;
+use super::{Message, OutboxStats};
 use crate::pg::ledger::RetryPolicy;
-use crate::pg::ledger::policy::{Next, Record, chance};
-use crate::pg::ledger::settle::line;
 use crate::pg::ledger::stop::Stop;
 use crate::pg::{PgError, SystemPool, SystemReason};
 
-const CLAIM: SystemReason = SystemReason::new("claim a message of the outbox");
 const SWEEP: SystemReason = SystemReason::new("forget messages of nobody");
-const MARK: SystemReason = SystemReason::new("mark a message of the outbox");
 
 /// How often what is done with is looked for.
 const SWEEP_EACH: Duration = Duration::from_hours(1);
@@ -40,16 +33,48 @@ impl<C: Courier> Courier for Arc<C> {
 }
 
 /// What came of trying to deliver a message.
+///
+/// A `reason` is a word of the program: it begins the message's `last_error` and labels metrics. A `detail`
+/// is for operators, and holds nothing of the message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Delivered {
+    /// Something that is not the message's fault is in the way: tried again, however often, until the message
+    /// expires or, if it says nothing of that, for as long as [`RetryPolicy::patience`].
+    Deferred {
+        /// Why, in a word.
+        reason: &'static str,
+        /// Why, in a line.
+        detail: String,
+    },
     /// Not now, and not later either: somebody has to look.
     Never(String),
     /// Not now: tried again, until [`RetryPolicy::max_attempts`].
     NotYet(String),
+    /// The recipient will not have it, now or later.
+    Refused {
+        /// Why, in a word.
+        reason: &'static str,
+        /// Why, in a line.
+        detail: String,
+    },
     /// It has gone out.
     Sent,
     /// There is nobody to tell, and why, in a word.
     Skipped(&'static str),
+}
+
+impl Delivered {
+    /// How metrics call an attempt that ended so, and why it did.
+    fn labels(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Deferred { reason, .. } => ("deferred", reason),
+            Self::Never(_) => ("dead", "undelivered"),
+            Self::NotYet(_) => ("failed", "undelivered"),
+            Self::Refused { reason, .. } => ("dead", reason),
+            Self::Sent => ("sent", "none"),
+            Self::Skipped(reason) => ("skipped", reason),
+        }
+    }
 }
 
 /// Tells the dispatchers of this process that a message was put in. Those of others look by themselves.
@@ -70,19 +95,22 @@ pub struct Dispatcher<C> {
     courier: C,
     policy: RetryPolicy,
     bell: Bell,
-}
-
-/// A message that is ours until the lease is over; without a token it has just been buried.
-struct Held {
-    message: Message,
-    token: Option<Uuid>,
+    stats: OutboxStats,
 }
 
 impl<C: Courier> Dispatcher<C> {
     /// Has the messages in `system`'s database delivered by `courier`.
     #[must_use]
     pub fn new(system: SystemPool, courier: C, policy: RetryPolicy) -> Self {
-        Self { system, courier, policy, bell: Bell::default() }
+        let (bell, stats) = (Bell::default(), OutboxStats::default());
+        Self { system, courier, policy, bell, stats }
+    }
+
+    /// Counts its attempts in `stats`.
+    #[must_use]
+    pub fn counting(mut self, stats: OutboxStats) -> Self {
+        self.stats = stats;
+        self
     }
 
     /// Looks for messages when `bell` rings, too.
@@ -128,28 +156,54 @@ impl<C: Courier> Dispatcher<C> {
     ///
     /// [`PgError`]; a message that is claimed then is due again when its lease is over.
     pub async fn dispatch_next(&self) -> Result<bool, PgError> {
-        let Some(held) = self.claim().await? else { return Ok(false) };
-        if held.token.is_none() {
-            let key = &held.message.dedupe_key;
-            tracing::error!(key, "a message of the outbox is dead: nobody came back from it");
+        let Some(claimed) = claim(&self.system, self.policy).await? else { return Ok(false) };
+        let (message, key) = (&claimed.message, &claimed.message.dedupe_key);
+        let token = match claimed.state {
+            State::Leased(token) => token,
+            State::Expired => {
+                tracing::warn!(key, "a message of the outbox expired before it could be delivered");
+                self.stats.count("skipped", "expired");
+                return Ok(true);
+            }
+            State::Exhausted => {
+                tracing::error!(key, "a message of the outbox is dead: its attempts are used up");
+                self.stats.count("dead", "attempts_exhausted");
+                return Ok(true);
+            }
+        };
+        let delivering = self.courier.deliver(message);
+        let delivered = tokio::time::timeout(self.policy.lease, delivering).await;
+        let delivered = delivered.unwrap_or_else(|_elapsed| Delivered::Deferred {
+            reason: "timeout",
+            detail: "the attempt took as long as its lease".to_owned(),
+        });
+        let mark = Mark::of(&delivered, &claimed, self.policy);
+        if !mark.write(&self.system, message.id, token).await? {
+            self.stats.count("lost", "none");
             return Ok(true);
         }
-        let delivering = self.courier.deliver(&held.message);
-        let delivered = tokio::time::timeout(self.policy.lease, delivering)
-            .await
-            .unwrap_or_else(|_elapsed| Delivered::NotYet("took too long".to_owned()));
-        self.mark(&held, delivered).await?;
+        let (outcome, reason) = delivered.labels();
+        let is_dead = mark.status == "dead";
+        self.stats.count(if is_dead { "dead" } else { outcome }, reason);
+        if is_dead {
+            tracing::error!(
+                key,
+                reason,
+                "a message of the outbox is dead: it could not be delivered"
+            );
+        }
         Ok(true)
     }
 
     /// Deletes messages that belong to no tenant and are done with. Tenants' stay, so that a fact is told once,
-    /// and dead ones, so that an operator sees them.
+    /// and dead ones until they are of no
+    /// use, so that an operator sees them.
     async fn sweep(&self) {
         let swept = async {
             let mut tx = self.system.begin(SWEEP).await?;
             sqlx::query(
                 "delete from mt.outbox \
-                 where tenant_id is null and status <> 'dead' \
+                 where tenant_id is null and (status <> 'dead' or expires_at < now()) \
                      and done_at < now() - interval '1 day'",
             )
             .execute(tx.conn())
@@ -160,83 +214,5 @@ impl<C: Courier> Dispatcher<C> {
             let error: PgError = error;
             tracing::warn!(cause = error.source(), "the outbox could not be swept");
         }
-    }
-
-    async fn claim(&self) -> Result<Option<Held>, PgError> {
-        let mut tx = self.system.begin(CLAIM).await?;
-        let row = sqlx::query(
-            // One that has used its attempts up killed whoever had it.
-            "update mt.outbox set attempts = attempts + (attempts < $2)::integer, \
-                 status = case when attempts < $2 then 'sending' else 'dead' end, \
-                 last_error = case when attempts < $2 then last_error else 'attempts_exhausted' end, \
-                 done_at = case when attempts >= $2 then clock_timestamp() end, \
-                 lease_token = case when attempts < $2 then gen_random_uuid() end, \
-                 lease_until = case when attempts < $2 \
-                     then clock_timestamp() + make_interval(secs => $1) end, \
-                 next_attempt_at = clock_timestamp() + make_interval(secs => $1) \
-             where id = ( \
-                 select id from mt.outbox \
-                 where status in ('pending', 'sending') and next_attempt_at <= now() \
-                 order by next_attempt_at, id for update skip locked limit 1) \
-             returning id, tenant_id, topic, dedupe_key, payload, attempts, lease_token",
-        )
-        .bind(self.policy.lease.as_secs_f64())
-        .bind(i32::try_from(self.policy.max_attempts).unwrap_or(i32::MAX))
-        .fetch_optional(tx.conn())
-        .await?;
-        let held = row.map(|row| {
-            let Json::<Value>(payload) = row.try_get("payload")?;
-            let message = Message {
-                id: row.try_get("id")?,
-                tenant: row.try_get::<Option<_>, _>("tenant_id")?.map(TenantId::from_uuid),
-                topic: row.try_get("topic")?,
-                dedupe_key: row.try_get("dedupe_key")?,
-                payload,
-                attempts: u32::try_from(row.try_get::<i32, _>("attempts")?).unwrap_or(0),
-            };
-            Ok::<_, sqlx::Error>(Held { message, token: row.try_get("lease_token")? })
-        });
-        tx.commit().await?;
-        Ok(held.transpose()?)
-    }
-
-    /// Writes down what came of it, unless the lease was lost: then somebody else does.
-    async fn mark(&self, held: &Held, delivered: Delivered) -> Result<(), PgError> {
-        let attempts = held.message.attempts;
-        let (status, error, wait) = match delivered {
-            Delivered::Sent => ("sent", None, Duration::ZERO),
-            Delivered::Skipped(reason) => ("skipped", Some(reason.to_owned()), Duration::ZERO),
-            Delivered::Never(why) => ("dead", Some(line("undelivered", &why)), Duration::ZERO),
-            Delivered::NotYet(why) => {
-                let record = Record { attempts, strikes: attempts - 1, age: Duration::ZERO };
-                let error = Some(line("undelivered", &why));
-                match self.policy.after_failure(record, chance()) {
-                    Next::Dead => ("dead", error, Duration::ZERO),
-                    Next::After(wait) => ("pending", error, wait),
-                }
-            }
-        };
-        if status == "dead" {
-            let key = &held.message.dedupe_key;
-            tracing::error!(key, "a message of the outbox is dead: it could not be delivered");
-        }
-        let mut tx = self.system.begin(MARK).await?;
-        sqlx::query(
-            // What was in it is nobody's business any more, if it has gone out.
-            "update mt.outbox set status = $3, last_error = $4, lease_token = null, \
-                 lease_until = null, \
-                 next_attempt_at = clock_timestamp() + make_interval(secs => $5), \
-                 done_at = case when $3 <> 'pending' then clock_timestamp() end, \
-                 payload = case when $3 in ('sent', 'skipped') then 'null' else payload end \
-             where id = $1 and status = 'sending' and lease_token = $2",
-        )
-        .bind(held.message.id)
-        .bind(held.token)
-        .bind(status)
-        .bind(error)
-        .bind(wait.as_secs_f64())
-        .execute(tx.conn())
-        .await?;
-        tx.commit().await
     }
 }

@@ -1,5 +1,7 @@
 //! Messages, and how they are put in.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -45,15 +47,37 @@ pub struct Message {
 ///
 /// [`PgError`].
 pub async fn enqueue(conn: TxConn<'_>, message: &NewMessage<'_>) -> Result<bool, PgError> {
+    put(conn, message, None).await
+}
+
+/// Puts a message in that is of use for so long. It is tried until then, and skipped after.
+///
+/// # Errors
+///
+/// [`PgError`].
+pub async fn enqueue_expiring(
+    conn: TxConn<'_>,
+    message: &NewMessage<'_>,
+    expires_in: Duration,
+) -> Result<bool, PgError> {
+    put(conn, message, Some(expires_in)).await
+}
+
+async fn put(
+    conn: TxConn<'_>,
+    message: &NewMessage<'_>,
+    expires_in: Option<Duration>,
+) -> Result<bool, PgError> {
     let put = sqlx::query(
-        "insert into mt.outbox (tenant_id, id, topic, dedupe_key, payload) \
-         values ($1, $2, $3, $4, $5) on conflict do nothing",
+        "insert into mt.outbox (tenant_id, id, topic, dedupe_key, payload, expires_at) \
+         values ($1, $2, $3, $4, $5, now() + make_interval(secs => $6)) on conflict do nothing",
     )
     .bind(message.tenant.map(TenantId::as_uuid))
     .bind(Uuid::now_v7())
     .bind(message.topic)
     .bind(message.dedupe_key)
     .bind(Json(&message.payload))
+    .bind(expires_in.map(|time| time.as_secs_f64()))
     .execute(conn)
     .await?;
     Ok(put.rows_affected() == 1)
