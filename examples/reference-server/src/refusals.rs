@@ -8,8 +8,9 @@ use mt_core::pg::{BeginError, CapReached, PgError, RedeemError, RosterError};
 use salvo::http::HeaderValue;
 use salvo::http::header::WWW_AUTHENTICATE;
 
-use crate::http::problem::ApiError;
+use crate::http::problem::{ApiError, FieldError};
 use crate::http::problems;
+use crate::mail::NotTaken;
 
 impl From<PgError> for ApiError {
     fn from(error: PgError) -> Self {
@@ -20,6 +21,12 @@ impl From<PgError> for ApiError {
             }
             _ => internal(&error),
         }
+    }
+}
+
+impl From<NotTaken> for ApiError {
+    fn from(refused: NotTaken) -> Self {
+        Self::invalid_fields(vec![FieldError::new("/email", refused.to_string())])
     }
 }
 
@@ -127,7 +134,10 @@ impl From<RedeemError> for ApiError {
     fn from(error: RedeemError) -> Self {
         match error {
             RedeemError::Expired => Self::new(&problems::MAGIC_LINK_EXPIRED),
-            RedeemError::Invalid => Self::new(&problems::MAGIC_LINK_INVALID),
+            // A link of an earlier version, to an address that is none any more.
+            RedeemError::Address(_) | RedeemError::Invalid => {
+                Self::new(&problems::MAGIC_LINK_INVALID)
+            }
             RedeemError::Pg(error) => error.into(),
             RedeemError::Used => Self::new(&problems::MAGIC_LINK_USED),
             other => internal(&other),

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::stripe_api::StripeRequest;
+use crate::pages;
 
 /// What begins the name of a simulated session.
 pub(super) const SIMULATED: &str = "cs_dev_";
@@ -44,14 +45,15 @@ impl Checkout {
 
     /// What makes a page on which `customer` buys `pro` for `org`.
     pub(super) fn request(&self, org: TenantId, customer: &str) -> StripeRequest {
-        let back = self.billing_of(org);
+        let page = pages::billing_url(&self.base_url, org);
+        let (bought, left) = (format!("{page}&checkout=done"), format!("{page}&checkout=left"));
         let form = [
             ("mode", "subscription"),
             ("customer", customer),
             ("line_items[0][price]", &self.price),
             ("line_items[0][quantity]", "1"),
-            ("success_url", &back),
-            ("cancel_url", &back),
+            ("success_url", &bought),
+            ("cancel_url", &left),
         ];
         StripeRequest::new("checkout", &["checkout", "sessions"], &form)
     }
@@ -65,16 +67,12 @@ impl Checkout {
 
     /// What makes the page on which `customer` changes or ends what `org` has bought.
     pub(super) fn portal_request(&self, org: TenantId, customer: &str) -> StripeRequest {
-        let form = [("customer", customer), ("return_url", &self.billing_of(org))];
+        let form = [("customer", customer), ("return_url", &pages::billing_url(&self.base_url, org))];
         StripeRequest::new("portal", &["billing_portal", "sessions"], &form)
     }
 
     /// That page where there is no key.
     pub(super) fn simulated_portal(&self, org: TenantId) -> PortalPage {
-        PortalPage { url: self.billing_of(org) }
-    }
-
-    fn billing_of(&self, org: TenantId) -> String {
-        format!("{}/orgs/{org}/billing", self.base_url)
+        PortalPage { url: pages::billing_url(&self.base_url, org) }
     }
 }

@@ -4,18 +4,24 @@
 //! that a mailbox which is full delays nobody else's mail and is tried again by itself. Addresses are
 //! looked up when a mail goes out: whoever is no owner any more gets none.
 
+use std::time::Duration;
+
 use mt_core::email::EmailAddress;
 use mt_core::id::TenantId;
-use mt_core::pg::ledger::outbox::{Courier, Delivered, Message, NewMessage, enqueue};
+use mt_core::pg::ledger::outbox::{Courier, Delivered, Message, NewMessage, enqueue_expiring};
 use mt_core::pg::{PgError, SystemPool, SystemReason};
 use mt_stripe::processor::DUNNING;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::mail::{Letter, Mailer, post};
+use crate::pages;
 
 /// The topic of a mail to one owner. Its payload is `{"owner"}`.
-const MAIL: &str = "payment_failed_mail";
+pub(crate) const MAIL: &str = "payment_failed_mail";
+
+/// How long it is worth telling an owner of a failed payment: a later attempt has a message of its own.
+const PAYMENT_FAILED: Duration = Duration::from_hours(7 * 24);
 
 const SPREAD: SystemReason = SystemReason::new("tell an org's owners of a failed payment");
 const ADDRESS: SystemReason = SystemReason::new("look up the address of an org's owner");
@@ -51,7 +57,7 @@ impl OwnersPost {
                 dedupe_key: &format!("{}:{owner}", message.dedupe_key),
                 payload: json!({"owner": owner}),
             };
-            enqueue(tx.conn(), &mail).await?;
+            enqueue_expiring(tx.conn(), &mail, PAYMENT_FAILED).await?;
         }
         tx.commit().await?;
         Ok(if owners.is_empty() { Delivered::Skipped("no_owner") } else { Delivered::Sent })
@@ -62,14 +68,15 @@ impl OwnersPost {
         let Some(owner) = owner.and_then(|owner| Uuid::try_parse(owner).ok()) else {
             return Ok(Delivered::Never("the message names no owner".to_owned()));
         };
-        let Some(org) = message.tenant else { return Ok(Delivered::Skipped("no_org")) };
-        let Some((org, email)) = self.address(org, owner).await? else {
+        let Some(id) = message.tenant else { return Ok(Delivered::Skipped("no_org")) };
+        let Some((org, email)) = self.address(id, owner).await? else {
             return Ok(Delivered::Skipped("not_an_owner"));
         };
         let Ok(email) = EmailAddress::parse(&email) else {
-            return Ok(Delivered::Never("unaddressable".to_owned()));
+            let detail = "mail cannot be sent to the address".to_owned();
+            return Ok(Delivered::Refused { reason: "recipient", detail });
         };
-        let letter = Letter::payment_failed(&self.base_url, &org);
+        let letter = Letter::payment_failed(&pages::billing_url(&self.base_url, id), &org);
         Ok(post::deliver(&self.mailer, &email, &letter, message).await)
     }
 
@@ -101,6 +108,9 @@ impl Courier for OwnersPost {
             MAIL => self.mail(message).await,
             topic => Ok(Delivered::Never(format!("nobody knows the topic `{topic}`"))),
         };
-        delivered.unwrap_or_else(|error| Delivered::NotYet(error.to_string()))
+        delivered.unwrap_or_else(|error| Delivered::Deferred {
+            reason: "database",
+            detail: error.to_string(),
+        })
     }
 }

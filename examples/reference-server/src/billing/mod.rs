@@ -27,7 +27,7 @@ use mt_stripe::signature::{SecretError, SignatureError, Verifier, sign};
 
 use self::checkout::Checkout;
 pub(crate) use self::checkout::{CheckoutPage, PortalPage};
-pub(crate) use self::courier::OwnersPost;
+pub(crate) use self::courier::{MAIL as OWNER_MAIL, OwnersPost};
 pub(crate) use self::customers::{MadeCustomer, ShownCustomer};
 use self::departures::Departures;
 pub(crate) use self::stripe_api::{Refusal, StripeApi, StripeApiError, StripeRequest};

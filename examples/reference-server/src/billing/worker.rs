@@ -25,12 +25,13 @@ const POLL: Duration = Duration::from_secs(1);
 const APPLYING: u32 = 16;
 const ASKING: u32 = 4;
 
-/// How often mail is tried: for about half a day, which is what an outage of a mail server takes.
+/// How often mail is tried. What the mail server is in the way of waits for as long as it is of use; the
+/// attempts bound what kills its process, and the patience what does not say how long it is of use.
 const MAIL: RetryPolicy = RetryPolicy {
     max_attempts: 20,
     backoff: Duration::from_secs(10),
     lease: Duration::from_mins(1),
-    patience: Duration::from_hours(72),
+    patience: Duration::from_hours(7 * 24),
 };
 
 /// How many letters are handed over at once, so that a mail server which takes its time over one delays few.
@@ -62,9 +63,10 @@ impl Background {
         let mut tasks = vec![working, following];
         let mailer = app.mailer.clone();
         let owners = OwnersPost::new(app.system.clone(), mailer.clone(), app.base_url.clone());
-        let (bell, rest) = (mailer.bell().clone(), Post::new(mailer, owners));
+        let (bell, stats) = (mailer.bell().clone(), mailer.stats().clone());
+        let rest = Post::new(mailer, owners);
         let post = WithDepartures { departures: app.billing.departures.clone(), rest };
-        let dispatcher = Dispatcher::new(app.system.clone(), post, MAIL).at(bell);
+        let dispatcher = Dispatcher::new(app.system.clone(), post, MAIL).at(bell).counting(stats);
         let dispatcher = Arc::new(dispatcher);
         // Without a mail server there is nothing to wait for.
         let postmen = if app.mailer.is_set_up() { POSTMEN } else { 1 };

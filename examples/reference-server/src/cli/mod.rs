@@ -6,6 +6,7 @@ mod billing;
 mod completions;
 mod demo;
 mod doctor;
+mod mail;
 mod migrate;
 mod openapi;
 mod orgs;
@@ -51,6 +52,9 @@ enum Command {
     /// Compares billing with Stripe.
     #[command(subcommand)]
     Billing(billing::Arguments),
+    /// Lists mail in the outbox, and has it tried again.
+    #[command(subcommand)]
+    Mail(mail::Arguments),
     /// Exports, imports and deletes whole orgs.
     #[command(subcommand)]
     Orgs(orgs::Arguments),
@@ -111,6 +115,7 @@ pub fn run() -> ExitCode {
             Command::Doctor(arguments) => doctor::run(&config, arguments).await,
             Command::Demo(arguments) => demo::run(config, arguments, base_url).await,
             Command::Billing(arguments) => billing::run(&config, arguments).await,
+            Command::Mail(arguments) => mail::run(&config, arguments).await,
             Command::Orgs(arguments) => orgs::run(&config, arguments).await,
             Command::Webhooks(arguments) => webhooks::run(&config, arguments).await,
             // They were run before the settings were read.

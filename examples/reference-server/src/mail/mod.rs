@@ -10,8 +10,9 @@
 //!   was taken is marked. Who is killed between the two sends it again, under the same `Message-ID`;
 //! * **nobody waits**: an answer takes the same steps whether or not anything is mailed.
 //!
-//! A letter whose link has run out is not sent any more. One that a mail server refuses for good is dead,
-//! and the log says so.
+//! A letter that cannot be handed over waits and is tried again until it is of no use any more: a link until it
+//! runs out, other mail for a week. Only a recipient whom the mail server refuses is final: such a letter is
+//! dead, and the log says so. `outcome` decides, by the reply and by the command that it answers.
 //!
 //! Logs name what failed, and never the address, the token or what the mail server said (it likes
 //! to repeat the address).
@@ -19,30 +20,31 @@
 //! A token travels in the *fragment* of its link (`…/auth/magic#token=…`). Browsers keep fragments
 //! to themselves, so it reaches no access log and no `Referer` header.
 
-mod delivery;
 mod letter;
+mod outcome;
 pub(crate) mod post;
+mod relay;
 mod seal;
 
 use std::sync::Arc;
 
-use lettre::AsyncSmtpTransport;
-use lettre::Tokio1Executor;
 use lettre::message::Mailbox;
 use mt_core::email::EmailAddress;
 use mt_core::id::TenantId;
-use mt_core::pg::ledger::outbox::{Bell, NewMessage, enqueue};
+use mt_core::pg::ledger::outbox::{Bell, NewMessage, OutboxStats, enqueue_expiring};
 use mt_core::pg::{PgError, TxConn};
+use mt_core::word::Word as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use self::delivery::Undelivered;
 pub use self::letter::Letter;
+pub use self::outcome::{Reason, Undelivered};
 pub(crate) use self::post::Post;
+use self::relay::Relay;
 pub use self::seal::Seal;
 
 /// The topic of letters in the outbox. Their payload is `{"sealed"}`.
-const MAIL: &str = "mail";
+pub(crate) const MAIL: &str = "mail";
 
 /// Takes letters to be sent, or none when no mail server is configured. Cheap to clone.
 ///
@@ -51,12 +53,13 @@ const MAIL: &str = "mail";
 pub struct Mailer {
     office: Option<Arc<Office>>,
     bell: Bell,
+    stats: OutboxStats,
 }
 
 #[derive(Debug)]
 struct Office {
     from: Mailbox,
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    relay: Relay,
     seal: Seal,
 }
 
@@ -71,7 +74,7 @@ impl Mailer {
     /// Sends nothing: what `SMTP_URL` unset means.
     #[must_use]
     pub fn none() -> Self {
-        Self { office: None, bell: Bell::default() }
+        Self::with(None)
     }
 
     /// Sends through the server at `smtp_url`, as `from`.
@@ -85,12 +88,12 @@ impl Mailer {
     /// [`MailConfigError`], which shows neither value: the URL holds a password.
     pub fn smtp(smtp_url: &str, from: &str, seal: Seal) -> Result<Self, MailConfigError> {
         let from = from.parse::<Mailbox>().map_err(|_| MailConfigError::From)?;
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(smtp_url)
-            .map_err(|_| MailConfigError::Url)?
-            .timeout(Some(delivery::PATIENCE))
-            .build();
-        let office = Some(Arc::new(Office { from, transport, seal }));
-        Ok(Self { office, bell: Bell::default() })
+        let relay = Relay::from_url(smtp_url)?;
+        Ok(Self::with(Some(Arc::new(Office { from, relay, seal }))))
+    }
+
+    fn with(office: Option<Arc<Office>>) -> Self {
+        Self { office, bell: Bell::default(), stats: OutboxStats::default() }
     }
 
     /// Whether there is a mail server.
@@ -103,6 +106,24 @@ impl Mailer {
     #[must_use]
     pub const fn bell(&self) -> &Bell {
         &self.bell
+    }
+
+    /// What came of handing letters over, since the start of this process.
+    #[must_use]
+    pub const fn stats(&self) -> &OutboxStats {
+        &self.stats
+    }
+
+    /// Whether the mail server may take mail to `email`, as far as is known: one that has said that it offers no
+    /// SMTPUTF8 takes none to an address that is not ASCII.
+    ///
+    /// # Errors
+    ///
+    /// [`NotTaken`].
+    pub fn accepts(&self, email: &EmailAddress) -> Result<(), NotTaken> {
+        let lacks_smtputf8 =
+            self.office.as_ref().is_some_and(|office| office.relay.lacks_smtputf8());
+        if lacks_smtputf8 && !email.to_wire().is_ascii() { Err(NotTaken) } else { Ok(()) }
     }
 
     /// Puts `letter` into the outbox, to go to `to` once the transaction of `conn` is committed; ring the
@@ -123,6 +144,7 @@ impl Mailer {
     ) -> Result<(), PgError> {
         let Some(office) = &self.office else { return Ok(()) };
         let name = format!("{MAIL}:{}", uuid::Uuid::now_v7());
+        let useful_for = letter.useful_for();
         let addressed = Addressed { to: to.as_str().to_owned(), letter };
         let sealed = serde_json::to_vec(&addressed).ok();
         let Some(sealed) = sealed.and_then(|plain| office.seal.close(&name, plain)) else {
@@ -131,7 +153,7 @@ impl Mailer {
         };
         let payload = json!({"sealed": sealed});
         let message = NewMessage { tenant: org, topic: MAIL, dedupe_key: &name, payload };
-        enqueue(conn, &message).await.map(|_is_new| ())
+        enqueue_expiring(conn, &message, useful_for).await.map(|_is_new| ())
     }
 
     /// Hands `letter` to the mail server and waits for its answer. `id` names it, however often it is
@@ -146,13 +168,31 @@ impl Mailer {
         letter: &Letter,
         id: &str,
     ) -> Result<(), Undelivered> {
-        let office = self.office.as_ref().ok_or(Undelivered::ForNow("no mail server"))?;
+        let Some(office) = &self.office else {
+            let detail = "no mail server is configured".to_owned();
+            return Err(Undelivered { reason: Reason::Connection, detail });
+        };
         let message = letter.addressed(&office.from, to, id);
-        let message =
-            message.map_err(|letter::Unaddressable| Undelivered::ForGood("unaddressable"))?;
-        delivery::hand_over(&office.transport, message).await
+        let message = message.map_err(|letter::Unaddressable| Undelivered::unaddressable());
+        let done = match message {
+            Ok(message) => office.relay.hand_over(&message).await,
+            Err(unaddressable) => Err(unaddressable),
+        };
+        match &done {
+            Ok(()) => tracing::debug!("a letter was sent"),
+            Err(Undelivered { reason, detail }) => {
+                let reason = reason.as_str();
+                tracing::warn!(reason, detail, "a letter could not be delivered");
+            }
+        }
+        done
     }
 }
+
+/// The mail server cannot be asked to deliver to the address. The text may be shown to whoever typed it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("must be ASCII before the `@`: mail to other addresses cannot be sent from here")]
+pub struct NotTaken;
 
 /// Which mail setting cannot be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

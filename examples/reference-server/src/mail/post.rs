@@ -3,9 +3,10 @@
 use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::email::EmailAddress;
 use mt_core::pg::ledger::outbox::{Courier, Delivered, Message};
+use mt_core::word::Word as _;
 use serde_json::Value;
 
-use super::{Addressed, Letter, MAIL, Mailer, Undelivered};
+use super::{Addressed, Letter, MAIL, Mailer, Seal, Undelivered};
 use crate::billing::OwnersPost;
 
 /// Carries letters, and what billing has to tell an org's owners.
@@ -22,20 +23,32 @@ impl Post {
 
     async fn letter(&self, message: &Message) -> Delivered {
         let Some(Addressed { to, letter }) = self.opened(message) else {
-            return Delivered::Never("it was sealed under another secret".to_owned());
+            // The secret may come back, as `JWT_SECRET_PREVIOUS` or with the version that has it.
+            tracing::warn!("a letter is sealed under another secret and waits");
+            return answered(Err(Undelivered::sealed()));
         };
         let Ok(to) = EmailAddress::parse(&to) else {
-            return Delivered::Never("unaddressable".to_owned());
+            return answered(Err(Undelivered::unaddressable()));
         };
         deliver(&self.mailer, &to, &letter, message).await
     }
 
     fn opened(&self, message: &Message) -> Option<Addressed> {
         let office = self.mailer.office.as_ref()?;
-        let sealed = message.payload.get("sealed").and_then(Value::as_str)?;
-        let plain = office.seal.open(&message.dedupe_key, sealed)?;
-        serde_json::from_slice(&plain).ok()
+        opened(&office.seal, message)
     }
+}
+
+fn opened(seal: &Seal, message: &Message) -> Option<Addressed> {
+    let sealed = message.payload.get("sealed").and_then(Value::as_str)?;
+    let plain = seal.open(&message.dedupe_key, sealed)?;
+    serde_json::from_slice(&plain).ok()
+}
+
+/// To whom a sealed letter goes, for operators; what it says stays sealed. `None` where it was sent or is
+/// sealed under another secret.
+pub(crate) fn recipient(seal: &Seal, message: &Message) -> Option<EmailAddress> {
+    EmailAddress::parse(&opened(seal, message)?.to).ok()
 }
 
 impl Courier for Post {
@@ -60,9 +73,21 @@ pub(crate) async fn deliver(
     if letter.has_ended(SystemClock.now()) {
         return Delivered::Skipped("expired");
     }
-    match mailer.deliver(to, letter, &message.id.to_string()).await {
+    answered(mailer.deliver(to, letter, &message.id.to_string()).await)
+}
+
+/// What became of a letter, in the outbox's words.
+fn answered(done: Result<(), Undelivered>) -> Delivered {
+    match done {
         Ok(()) => Delivered::Sent,
-        Err(Undelivered::ForNow(why)) => Delivered::NotYet(why.to_owned()),
-        Err(Undelivered::ForGood(why)) => Delivered::Never(why.to_owned()),
+        Err(failed) => {
+            let (reason, is_final) = (failed.reason.as_str(), failed.is_final());
+            let detail = failed.detail;
+            if is_final {
+                Delivered::Refused { reason, detail }
+            } else {
+                Delivered::Deferred { reason, detail }
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `requests` | requests by route and status, problems by code, orgs |
 //! | `guards` | what guards and limiters decide, and how long they take |
-//! | `scraped` | what is asked when somebody reads: pool, limiter, ledger |
+//! | `scraped` | what is asked when somebody reads: pool, limiter, ledger, outbox |
 //!
 //! Nothing is global: a [`Metrics`] is a value of one server. Labels are words of the program, with one
 //! exception: some orgs have a label of their own, and then only where `METRICS_ADDR` keeps the page from
@@ -74,7 +74,7 @@ impl Metrics {
         Self { registry, backlogs, requests, guards, limits, org_share_refusals }
     }
 
-    /// The page, in Prometheus' text format. Asks the database about the ledger, every few seconds at most
+    /// The page, in Prometheus' text format. Asks the database about ledger and outbox, every few seconds at most
     /// and within a bounded time.
     pub async fn render(&self) -> String {
         self.backlogs.refresh().await;

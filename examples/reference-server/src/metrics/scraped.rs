@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mt_core::pg::Database;
+use mt_core::pg::PgError;
+use mt_core::pg::ledger::outbox::{OutboxBacklog, OutboxStats, backlog};
 use mt_core::pg::ledger::{Backlog, Ledger};
 use mt_stripe::processor::Stripe;
 use prometheus_client::collector::Collector;
@@ -24,13 +26,15 @@ pub struct Sources {
     pub limiter: Limiter,
     /// Stripe's ledger.
     pub ledger: Ledger<Stripe>,
+    /// What this process has done with messages of the outbox.
+    pub mail: OutboxStats,
 }
 
-/// How often the database is asked about the ledger, and for how long.
+/// How often the database is asked about the ledger and the outbox, and for how long.
 const EVERY: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What waits in the ledger, as it was a few seconds ago. The page may be open to everybody, so reading it
+/// What waits in the ledger and in the outbox, as it was a few seconds ago. The page may be open to everybody, so reading it
 /// over and over must not be a way to the database.
 #[derive(Debug)]
 pub(super) struct Backlogs {
@@ -41,7 +45,8 @@ pub(super) struct Backlogs {
 #[derive(Debug, Default)]
 struct Last {
     asked: Option<Instant>,
-    found: Option<Backlog>,
+    ledger: Option<Backlog>,
+    outbox: Option<OutboxBacklog>,
 }
 
 impl Backlogs {
@@ -63,16 +68,22 @@ impl Backlogs {
             // Said first, so that of those who read at once one asks.
             last.asked = Some(Instant::now());
         }
-        let found = tokio::time::timeout(PATIENCE, self.ledger.backlog()).await;
-        let found = match found {
-            Ok(Ok(backlog)) => Some(backlog),
-            Ok(Err(error)) => {
-                tracing::warn!(cause = std::error::Error::source(&error), "the ledger: {error}");
-                None
-            }
-            Err(_elapsed) => None,
-        };
-        self.last().found = found;
+        let ledger = found("the ledger", self.ledger.backlog()).await;
+        let outbox = found("the outbox", backlog(self.ledger.system())).await;
+        let mut last = self.last();
+        (last.ledger, last.outbox) = (ledger, outbox);
+    }
+}
+
+/// What the database says in time, if it does.
+async fn found<T>(of: &str, asking: impl Future<Output = Result<T, PgError>>) -> Option<T> {
+    match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(Ok(found)) => Some(found),
+        Ok(Err(error)) => {
+            tracing::warn!(cause = std::error::Error::source(&error), "{of}: {error}");
+            None
+        }
+        Err(_elapsed) => None,
     }
 }
 
@@ -130,7 +141,7 @@ impl Scraped {
         ];
         let help = "Attempts at webhook events, by what came of them";
         counts(encoder, "webhook_attempts", help, "outcome", &outcomes)?;
-        let found = self.backlogs.last().found;
+        let found = self.backlogs.last().ledger;
         let help = "Whether the database told what waits in the ledger";
         gauge(encoder, "webhook_backlog_known", help, found.is_some().into())?;
         // What is not known is left out: a nought would say that all is well.
@@ -144,11 +155,38 @@ impl Scraped {
     }
 }
 
+impl Scraped {
+    fn outbox(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let help = "Attempts at messages of the outbox, by what came of them and why";
+        let mut family =
+            encoder.encode_descriptor("outbox_attempts", help, None, MetricType::Counter)?;
+        for ((outcome, reason), attempts) in self.sources.mail.attempts() {
+            let labels = [("outcome", outcome), ("reason", reason)];
+            ConstCounter::new(attempts).encode(family.encode_family(&labels)?)?;
+        }
+        let found = self.backlogs.last().outbox.clone();
+        let help = "Whether the database told what waits in the outbox";
+        gauge(encoder, "outbox_backlog_known", help, found.is_some().into())?;
+        let Some(backlog) = found else { return Ok(()) };
+        let help = "Messages that wait to be sent, up to 10 000";
+        gauge(encoder, "outbox_waiting", help, backlog.waiting)?;
+        let help = "How long the oldest of the messages that wait has waited";
+        let oldest =
+            encoder.encode_descriptor("outbox_oldest_seconds", help, None, MetricType::Gauge)?;
+        ConstGauge::new(backlog.oldest.as_secs_f64()).encode(oldest)?;
+        let help = "Messages that could not be delivered, by why, up to 10 000";
+        let dead: Vec<_> =
+            backlog.dead.iter().map(|(reason, dead)| (reason.as_str(), *dead)).collect();
+        gauges(encoder, "outbox_dead", help, "reason", &dead)
+    }
+}
+
 impl Collector for Scraped {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         self.pool(&mut encoder)?;
         self.limiter(&mut encoder)?;
-        self.ledger(&mut encoder)
+        self.ledger(&mut encoder)?;
+        self.outbox(&mut encoder)
     }
 }
 

@@ -15,8 +15,8 @@ use crate::http::json::Body;
 use crate::http::problem::ApiError;
 use crate::http::problems::{MagicLinkExpired, MagicLinkInvalid, MagicLinkUsed, RateLimited};
 use crate::layers::Layers;
-use crate::magic_page;
 use crate::mail::Letter;
+use crate::pages;
 use crate::refusals::internal;
 
 const REQUEST_LINK: SystemReason = SystemReason::new("make a magic link");
@@ -36,7 +36,7 @@ pub(super) fn open(layers: &Layers) -> Router {
                 .hoop(SalvoGuard::new(layers.limit_auth("auth-redeem")))
                 .post(redeem),
         )
-        .push(Router::with_path("magic").get(magic_page::show))
+        .push(Router::with_path("magic").get(pages::sign_in::show))
 }
 
 /// The route that needs a token.
@@ -68,6 +68,7 @@ async fn request_link(
 ) -> Result<Accepted<Sent>, ApiError> {
     let app = App::of(depot);
     let email = wanted.0.email.into_address();
+    app.mailer.accepts(&email)?;
     app.limits.link(&email).await?;
     let mut tx = app.system.begin(REQUEST_LINK).await?;
     let token = User::make_magic_link(&mut tx, &app.hasher, &email, app.magic_link_ttl).await?;

@@ -8,10 +8,11 @@ use super::webhooks::Receipt;
 use crate::app::App;
 use crate::http::path::PathText;
 use crate::http::problem::ApiError;
+use crate::pages;
 
 /// The routes of this module.
 pub(super) fn routes() -> Router {
-    Router::with_path("dev/checkout/{session_id}").post(pay)
+    Router::with_path("dev/checkout/{session_id}").get(pages::simulated::show).post(pay)
 }
 
 #[derive(Serialize, ToSchema)]

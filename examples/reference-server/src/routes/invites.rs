@@ -87,6 +87,7 @@ async fn create(
     depot: &mut Depot,
 ) -> Result<Created<InviteView>, ApiError> {
     let app = App::of(depot);
+    app.mailer.accepts(once.body.email.as_address())?;
     let (mut tx, room) = app.tenants.begin_exclusive_capped::<_, Seats>(grant.0).await?;
     if let Some(earlier) = once.earlier(&mut tx).await? {
         return Ok(earlier);

@@ -40,6 +40,7 @@ use crate::config::Secret;
 use crate::http::guard::{SalvoGuard, bridge};
 use crate::layers::Layers;
 use crate::metrics::Metrics;
+use crate::pages;
 
 /// Every route of the server, inside the layers that it needs. Without `metrics` there is no page for them.
 #[must_use]
@@ -89,17 +90,21 @@ fn routes(layers: &Layers, readiness: health::Readiness, optional: [Option<Route
         .push(auth::signed_in())
         .push(me::routes())
         .push(Router::with_path("orgs").push(orgs::all()).push(members_only));
-    let accepting = Router::with_path("invites/accept")
-        .hoop(SalvoGuard::new(layers.limit_auth("invites-accept")))
-        .hoop(SalvoGuard::new(layers.authenticate()))
-        .hoop(known_caller::known_caller)
-        .push(invites::accept());
+    // The page is open to all; what its button does is not.
+    let accepting = Router::with_path("invites/accept").get(pages::accept::show).push(
+        Router::new()
+            .hoop(SalvoGuard::new(layers.limit_auth("invites-accept")))
+            .hoop(SalvoGuard::new(layers.authenticate()))
+            .hoop(known_caller::known_caller)
+            .push(invites::accept()),
+    );
     let open = Router::new()
         .push(health::routes(readiness))
         .push(problems::routes())
         .push(docs::routes())
         .push(auth::open(layers))
         .push(accepting)
+        .push(Router::with_path("billing").get(pages::billing::page))
         .push(signed_in)
         .push(webhooks::routes(layers));
     optional.into_iter().flatten().fold(open, Router::push)

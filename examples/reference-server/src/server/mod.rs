@@ -117,14 +117,16 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     let (database, embedded) = database::open(config, embedded).await?;
     let limiter = limiter(config).await?;
     let billing = Billing::new(database.system(), config)?;
+    let mailer = mailer(config)?;
     let sources = Sources {
         database: database.clone(),
         limiter: limiter.clone(),
         ledger: billing.processor().ledger().clone(),
+        mail: mailer.stats().clone(),
     };
     let metrics = Arc::new(Metrics::new(sources, config.metrics_addr.is_some()));
     let limits = Limits::new(limiter.clone(), &config.rate_limits, metrics.limits.clone());
-    let mut app = app(config, &database, limits, mailer(config)?, billing)?;
+    let mut app = app(config, &database, limits, mailer, billing)?;
     let access_changes = match config.database.access_cache {
         Duration::ZERO => None,
         ttl => {
@@ -173,10 +175,14 @@ async fn limiter(config: &Config) -> Result<Limiter, StartError> {
 
 fn mailer(config: &Config) -> Result<Mailer, StartError> {
     let Some(mail) = &config.mail else { return Ok(Mailer::none()) };
-    let auth = &config.auth;
+    Ok(Mailer::smtp(mail.smtp_url.reveal(), &mail.from.to_string(), seal(&config.auth))?)
+}
+
+/// What seals the letters of a server, or of a command beside it, with these settings.
+#[must_use]
+pub(crate) fn seal(auth: &AuthConfig) -> Seal {
     let previous = auth.jwt_secret_previous.as_ref().map(|secret| secret.reveal().as_bytes());
-    let seal = Seal::new(auth.jwt_secret.reveal().as_bytes(), previous);
-    Ok(Mailer::smtp(mail.smtp_url.reveal(), &mail.from.to_string(), seal)?)
+    Seal::new(auth.jwt_secret.reveal().as_bytes(), previous)
 }
 
 fn app(

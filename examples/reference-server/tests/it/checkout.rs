@@ -81,7 +81,8 @@ async fn with_a_key_the_pages_are_stripes() {
         "mode=subscription",
         "customer=cus_made",
         "line_items%5B0%5D%5Bprice%5D=price_year",
-        "success_url=http%3A%2F%2Flocalhost%3A8000%2Forgs%2F",
+        "success_url=http%3A%2F%2Flocalhost%3A8000%2Fbilling%3Forg%3D",
+        "cancel_url=http%3A%2F%2Flocalhost%3A8000%2Fbilling%3Forg%3D",
     ] {
         assert!(form.contains(field), "{field} in {form}");
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use crate::mail::mail_server;
+use crate::mail::{Answers, mail_server, relay};
 use crate::processes::Process;
 use crate::registry::{pypi, skip};
 use crate::support::{Server, problem};
@@ -85,7 +85,7 @@ async fn a_letter_outlives_the_server_that_was_asked_for_it() {
     second.stop().await;
 }
 
-/// The control: under another secret it cannot be opened, and is not sent.
+/// The control: under another secret it cannot be opened, and is not sent. It waits for the secret.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_letter_is_sealed_under_the_servers_secret() {
     let db = Arc::new(TestDatabase::create_with(&[schema::product()]).await.unwrap());
@@ -105,9 +105,51 @@ async fn a_letter_is_sealed_under_the_servers_secret() {
     .await
     .unwrap();
     let second = Server::start_on(Arc::clone(&db), &borrowed(&there)).await;
-    eventually(&db, STATUSES, "dead").await;
+    let why = "select coalesce(last_error, '') from mt.outbox";
+    eventually(&db, why, "sealed: it is sealed under another JWT_SECRET").await;
+    assert_eq!(text_of(&db, STATUSES).await, "pending");
     assert!(received.try_recv().is_err());
     second.stop().await;
+    let [url, from, _] = settings(&smtp);
+    let back = [url, from, ("JWT_SECRET", SECRET.to_owned())];
+    sqlx::query("update mt.outbox set next_attempt_at = now()").execute(db.admin()).await.unwrap();
+    let third = Server::start_on(Arc::clone(&db), &borrowed(&back)).await;
+    eventually(&db, STATUSES, "sent").await;
+    assert!(received.recv().await.is_some());
+    third.stop().await;
+}
+
+/// The operator's password is wrong for longer than any number of attempts would last: the invite waits, and
+/// is sent when it is right. The control: a recipient who is refused ends a letter at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_the_relay_kills_no_letter_that_is_of_use() {
+    let answers = Answers::new(&[("AUTH", "535 5.7.8 bad credentials")]);
+    let (smtp, mut received) = relay(answers.clone()).await;
+    let settings = settings(&smtp.replace("smtp://", "smtp://user:secret@"));
+    let server = Server::start_with(&borrowed(&settings)).await;
+    server.link("ada@example.org").await;
+    let error = "select coalesce(last_error, '') from mt.outbox";
+    let expected = "auth: the mail server answered 535 5.7.8 at AUTH";
+    eventually(&server.db, error, expected).await;
+    // Far more attempts than are allowed to what fails by itself.
+    server.sql("update mt.outbox set attempts = 40, next_attempt_at = now()").await;
+    eventually(&server.db, "select attempts::text from mt.outbox", "41").await;
+    eventually(&server.db, STATUSES, "pending").await;
+    let due = "select (next_attempt_at < expires_at)::text from mt.outbox";
+    assert_eq!(text_of(&server.db, due).await, "true");
+    answers.clear();
+    server.sql("update mt.outbox set next_attempt_at = now()").await;
+    let mail = tokio::time::timeout(PATIENCE, received.recv()).await.expect("a mail").unwrap();
+    assert_eq!(mail.recipients, ["RCPT TO:<ada@example.org>\r\n"]);
+    eventually(&server.db, STATUSES, "sent").await;
+    server.stop().await;
+
+    let (smtp, _received) = mail_server(Some("550 5.1.1 no such user")).await;
+    let settings = self::settings(&smtp);
+    let server = Server::start_with(&borrowed(&settings)).await;
+    server.link("ada@example.org").await;
+    eventually(&server.db, STATUSES, "dead").await;
+    server.stop().await;
 }
 
 /// A letter that says what was rolled back, or what has run out, is not sent.

@@ -28,10 +28,12 @@ mod limits;
 mod lists;
 mod logs;
 mod mail;
+mod mail_cli;
 mod mail_outbox;
 mod matrix;
 mod metrics;
 mod openapi;
+mod pages;
 mod plans;
 mod policy;
 mod pooler;
@@ -44,7 +46,6 @@ mod readme;
 mod reconcile_cli;
 mod refusals;
 #[path = "../../../../mt-stripe/tests/it/registry.rs"]
-#[expect(dead_code, reason = "npm has nothing that is needed here")]
 mod registry;
 mod round_trips;
 mod seed_cli;

@@ -53,7 +53,7 @@ const TASKS: &str = "app.tasks.jsonl";
 const MEMBERS: &str = "mt.memberships.jsonl";
 const MANIFEST: &str = "manifest.json";
 
-const TAMPERINGS: [Tampering; 18] = [
+const TAMPERINGS: [Tampering; 20] = [
     (
         |files| replace(files, TASKS, "Last", "Lost"),
         false,
@@ -81,6 +81,17 @@ const TAMPERINGS: [Tampering; 18] = [
     (|files| replace(files, MEMBERS, "\"admin\"", "\"root\""), true, "role that is not known"),
     // A member who is said to be an owner, and is none.
     (|files| replace(files, MEMBERS, "false", "true"), true, "who is an owner"),
+    // Addresses that mail cannot be sent to.
+    (
+        |files| replace(files, "mt.users.jsonl", "@", "\u{200b}@"),
+        true,
+        "an e-mail address must not hold invisible characters",
+    ),
+    (
+        |files| replace(files, "mt.invites.jsonl", ".org\"", ".org;\""),
+        true,
+        "an e-mail address must have a domain name after the `@`",
+    ),
     (
         |files| {
             let text = String::from_utf8(file(files, MEMBERS).clone()).unwrap();

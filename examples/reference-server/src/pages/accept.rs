@@ -1,0 +1,38 @@
+//! The page behind an invitation.
+
+use std::sync::LazyLock;
+
+use salvo::prelude::*;
+use salvo_oapi::endpoint;
+
+use super::{Page, SIGN_IN, SIGN_IN_FORMS};
+
+const ABOUT: &str = "<p>The invitation is for the address that the mail came to. Sign in with that address, and \
+you join.</p>\n";
+
+const SCRIPT: &str = r#"
+const root = "../";
+const invite = new URLSearchParams(location.hash.slice(1)).get("token");
+history.replaceState(null, "", location.pathname);
+const signedIn = async (access) => {
+  const said = await call("POST", "accept", { token: invite }, access);
+  if (!said) return;
+  ask.hidden = use.hidden = true;
+  say(`You have joined as ${said.role}. Your access token:`, access);
+};
+if (!invite) {
+  for (const form of document.forms) form.hidden = true;
+  say("This link is not complete. Open it again from the mail.");
+}
+"#;
+
+static PAGE: LazyLock<Page> = LazyLock::new(|| {
+    let body = format!("{ABOUT}{SIGN_IN_FORMS}");
+    Page::new("Accept the invitation", &body, &format!("{SCRIPT}{SIGN_IN}"))
+});
+
+/// The page behind an invitation. It accepts when the visitor has signed in on it.
+#[endpoint(tags("invites"), responses((status_code = 200, description = "A page.", content_type = "text/html", body = String)))]
+pub(crate) async fn show(res: &mut Response) {
+    PAGE.show(res);
+}

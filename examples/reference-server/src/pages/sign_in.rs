@@ -1,0 +1,36 @@
+//! The page behind a sign-in link.
+
+use std::sync::LazyLock;
+
+use salvo::prelude::*;
+use salvo_oapi::endpoint;
+
+use super::Page;
+
+const SCRIPT: &str = r#"
+const token = new URLSearchParams(location.hash.slice(1)).get("token");
+const button = document.querySelector("button");
+history.replaceState(null, "", location.pathname);
+if (token) {
+  say("Press the button to use your link. It works once.");
+} else {
+  button.hidden = true;
+  say("This link is not complete. Ask for a new one.");
+}
+button.addEventListener("click", async () => {
+  button.disabled = true;
+  const said = await call("POST", "redeem", { token });
+  if (said) say("You are signed in. Your access token:", said.access_token);
+  else button.disabled = false;
+});
+"#;
+
+static PAGE: LazyLock<Page> = LazyLock::new(|| {
+    Page::new("Sign in", "<p><button type=\"button\">Sign in</button></p>\n", SCRIPT)
+});
+
+/// The page behind a mailed link. It signs in when its button is pressed.
+#[endpoint(tags("auth"), responses((status_code = 200, description = "A page.", content_type = "text/html", body = String)))]
+pub(crate) async fn show(res: &mut Response) {
+    PAGE.show(res);
+}

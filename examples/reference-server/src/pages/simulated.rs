@@ -1,0 +1,32 @@
+//! What stands in for Stripe's checkout in development and tests.
+
+use std::sync::LazyLock;
+
+use salvo::prelude::*;
+use salvo_oapi::endpoint;
+
+use super::Page;
+use crate::http::path::PathText;
+
+const BODY: &str = "<p>This server has no key of Stripe's, so nothing is paid.</p>\n\
+<p><button type=\"button\">Pay</button></p>\n";
+
+const SCRIPT: &str = r#"
+const button = document.querySelector("button");
+button.addEventListener("click", async () => {
+  button.disabled = true;
+  const said = await call("POST", location.pathname, null);
+  if (said) say("Paid. The events that Stripe would send were delivered.");
+  else button.disabled = false;
+});
+"#;
+
+static PAGE: LazyLock<Page> = LazyLock::new(|| Page::new("Simulated checkout", BODY, SCRIPT));
+
+/// The page of a simulated checkout. It pays when its button is pressed. Not in production.
+#[endpoint(tags("dev"), responses((status_code = 200, description = "A page.", content_type = "text/html", body = String)))]
+pub(crate) async fn show(session_id: PathText, res: &mut Response) {
+    // The script takes it from the page's address; whether there is such a session is found out by paying.
+    drop(session_id);
+    PAGE.show(res);
+}
