@@ -67,7 +67,8 @@ impl Checkout {
 
     /// What makes the page on which `customer` changes or ends what `org` has bought.
     pub(super) fn portal_request(&self, org: TenantId, customer: &str) -> StripeRequest {
-        let form = [("customer", customer), ("return_url", &pages::billing_url(&self.base_url, org))];
+        let form =
+            [("customer", customer), ("return_url", &pages::billing_url(&self.base_url, org))];
         StripeRequest::new("portal", &["billing_portal", "sessions"], &form)
     }
 
