@@ -42,7 +42,7 @@ impl Departures {
                 let cause = std::error::Error::source(&*error);
                 let DepartedCustomer { customer, .. } = departed;
                 tracing::warn!(customer, cause, "a deleted org's subscription goes on: {error}");
-                Delivered::NotYet(error.to_string())
+                Delivered::Deferred { reason: "stripe", detail: error.to_string() }
             }
         }
     }
