@@ -81,7 +81,7 @@ impl Grace {
 
     /// What requests under way get of it: all but what workers and connections need to end.
     fn for_requests(&self) -> Duration {
-        self.whole - (self.whole / 4).min(Duration::from_secs(1))
+        self.whole.saturating_sub((self.whole / 4).min(Duration::from_secs(1)))
     }
 
     /// What is left of it, but for the moment that the process itself takes to end.
