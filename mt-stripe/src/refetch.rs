@@ -149,7 +149,7 @@ impl Refetcher {
         match outcome {
             Refetched::Applied | Refetched::Missing => tx.commit().await?,
             Refetched::Overtaken | Refetched::TenantGone | Refetched::Unlinked => {
-                tx.rollback().await?
+                tx.rollback().await?;
             }
         }
         Ok(outcome)

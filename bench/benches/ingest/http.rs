@@ -81,7 +81,7 @@ impl Http {
     pub(crate) async fn stop(self) {
         let _ = self.stop.send(());
         self.served.await.expect("a task").expect("a server");
-        self.behind.stop().await.expect("the rest");
+        self.behind.stop(Duration::from_secs(10)).await.expect("the rest");
     }
 }
 

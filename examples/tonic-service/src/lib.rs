@@ -27,6 +27,8 @@ mod peer;
 mod service;
 mod status;
 
+use std::time::Duration;
+
 use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::limit::{InProcessLimiter, Quota};
 use mt_core::pg::{ProductSchema, TenantPool};
@@ -56,6 +58,16 @@ pub use self::service::NoteService;
 pub mod pb {
     tonic::include_proto!("notes.v1");
 }
+
+/// A client that is silent for so long is asked for a sign of life, and has so long to give it.
+const PING_AFTER: Duration = Duration::from_secs(30);
+const PING_WITHIN: Duration = Duration::from_secs(10);
+/// Calls of one connection at once.
+const MAX_STREAMS: u32 = 64;
+/// How old a connection gets, and how long its calls may still take then: one that is idle, or whose client
+/// reads no answer, does not stay for ever.
+const MAX_AGE: Duration = Duration::from_mins(10);
+const MAX_AGE_GRACE: Duration = Duration::from_mins(1);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -94,6 +106,11 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     Server::builder()
+        .http2_keepalive_interval(Some(PING_AFTER))
+        .http2_keepalive_timeout(Some(PING_WITHIN))
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_connection_age(MAX_AGE)
+        .max_connection_age_grace(MAX_AGE_GRACE)
         .layer(guards(tenants.clone(), tokens, quota))
         .add_service(pb::notes_server::NotesServer::new(NoteService::new(tenants)))
         .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop)

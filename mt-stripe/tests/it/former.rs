@@ -76,6 +76,7 @@ async fn a_customer_that_stripe_deleted_is_unlinked_and_its_events_are_ignored()
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a superuser's transaction, which is not dropped")]
 async fn a_deleted_tenants_customer_departs_in_the_same_transaction() {
     let world = World::new().await;
     let tenant = world.payer("cus_1").await;

@@ -32,7 +32,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<BTreeMap<String, String>, Vec<BadLin
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = &bytes[..error.valid_up_to()];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = before.split(|byte| *byte == b'\n').count();
         vec![BadLine { line, problem: Problem::NotUtf8 }]
     })?;
     let (mut values, mut lines, mut bad) = (BTreeMap::new(), BTreeMap::new(), Vec::new());

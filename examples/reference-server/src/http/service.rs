@@ -102,9 +102,8 @@ pub async fn serve(
 /// Serves until `shutdown` is ready, then closes the listening socket, lets the requests under way
 /// finish for at most `patience.stop`, and returns.
 ///
-/// The socket closes first, so that the kernel refuses new clients and they try another replica. Whoever
-/// answers `/ready` should be told within `shutdown`; see
-/// [`Readiness::stop`](crate::routes::health::Readiness::stop).
+/// The socket closes first, so that the kernel refuses new clients and they try another replica. Tell
+/// `/ready` within `shutdown`; see [`Readiness::stop`](crate::routes::health::Readiness::stop).
 ///
 /// # Errors
 ///

@@ -235,11 +235,10 @@ fn judge(stage: Stage, code: u16, enhanced: Option<Enhanced>) -> Reason {
         Stage::Recipient => match enhanced {
             Some(enhanced) if is_permanent && enhanced.is_about_recipient() => Reason::Recipient,
             Some(Enhanced { subject: 7, .. }) if is_permanent => Reason::Policy,
-            Some(_) => Reason::RecipientDeferred,
             // No mailbox, not local, a name that is not allowed (RFC 5321 §4.2.2), no mail here (RFC 7504).
             None if matches!(code, 550 | 551 | 553 | 556) => Reason::Recipient,
             None if code == 554 => Reason::Policy,
-            None => Reason::RecipientDeferred,
+            Some(_) | None => Reason::RecipientDeferred,
         },
         // A bare 550 here is most often said of what the message says.
         Stage::Data | Stage::Content => match enhanced {

@@ -181,11 +181,8 @@ fn names_that_no_setting_has_are_told() {
 #[test]
 fn the_example_shows_quoting_that_works() {
     let example = include_str!("../../../../.env.example");
-    let shown: String = example
-        .lines()
-        .filter_map(|line| line.strip_prefix("#   "))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let shown: Vec<_> = example.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+    let shown = shown.join("\n");
     let environment = Environment::new([], folder(shown).path()).unwrap();
     let values: Vec<_> = environment.file().collect();
     assert_eq!(
@@ -196,8 +193,8 @@ fn the_example_shows_quoting_that_works() {
             ("SINGLE", r#"a $value # "x" \n"#),
         ]
     );
-    let quoted = example.lines().filter_map(|line| line.split_once("quotes: MAIL_FROM="));
-    let (_, value) = quoted.last().expect("`MAIL_FROM` is shown in quotes");
+    let mut quoted = example.lines().filter_map(|line| line.split_once("quotes: MAIL_FROM="));
+    let (_, value) = quoted.next_back().expect("`MAIL_FROM` is shown in quotes");
     let environment = Environment::new([], folder(format!("MAIL_FROM={value}")).path()).unwrap();
     assert_eq!(environment.get("MAIL_FROM").as_deref(), Some("Acme Teams <teams@acme.example>"));
 }

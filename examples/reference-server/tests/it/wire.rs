@@ -129,7 +129,7 @@ impl Wire {
 
     /// Reads a little of what is sent. False once there is no more.
     pub(crate) async fn skip(&mut self) -> bool {
-        let mut bytes = [0; 64 * 1024];
+        let mut bytes = vec![0; 64 * 1024];
         self.0.get_mut().read(&mut bytes).await.is_ok_and(|read| read > 0)
     }
 

@@ -154,11 +154,11 @@ mod tests {
         let (mut at, mut attempts) = (Duration::ZERO, 0);
         while at < link {
             attempts += 1;
-            let record = record(attempts, 0, at);
-            let Next::After(wait) = policy.after_deferral(record, Some(link - at), 0.5) else {
-                panic!("it is of use for {:?} yet", link - at);
+            let (record, left) = (record(attempts, 0, at), link.saturating_sub(at));
+            let Next::After(wait) = policy.after_deferral(record, Some(left), 0.5) else {
+                panic!("it is of use for {left:?} yet");
             };
-            let most = ((link - at) / 4).max(policy.backoff);
+            let most = (left / 4).max(policy.backoff);
             assert!(wait <= most && at + wait <= link, "{wait:?} at {at:?}");
             at += wait;
         }

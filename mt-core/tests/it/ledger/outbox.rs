@@ -244,9 +244,9 @@ async fn operators_see_what_waits_and_have_it_tried_again() {
     assert_eq!(retry(&mut tx, &["dunning"], ids[0]).await.unwrap(), Retried::Due);
     assert_eq!(retry(&mut tx, &["mail"], ids[1]).await.unwrap(), Retried::NotFound);
     assert_eq!(retry(&mut tx, &["dunning"], ids[2]).await.unwrap(), Retried::NotWaiting(sent));
-    assert_eq!(retry_all(&mut tx, &["mail"], waits).await.unwrap(), []);
+    assert_eq!(retry_all(&mut tx, &["mail"], waits).await.unwrap(), Vec::<uuid::Uuid>::new());
     assert_eq!(retry_all(&mut tx, &["dunning"], waits).await.unwrap().len(), 2);
-    assert_eq!(retry_all(&mut tx, &["dunning"], sent).await.unwrap(), []);
+    assert_eq!(retry_all(&mut tx, &["dunning"], sent).await.unwrap(), Vec::<uuid::Uuid>::new());
     tx.commit().await.unwrap();
     while dispatcher.dispatch_next().await.unwrap() {}
     assert!(statuses(&world).await.iter().all(|(status, ..)| status == "sent"));

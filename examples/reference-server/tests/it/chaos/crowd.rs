@@ -57,6 +57,7 @@ fn request(method: &str, org: &Org, body: &str) -> Vec<u8> {
 }
 
 /// Locks the table `times` times, with gaps between. Returns the most sessions that the server had.
+#[expect(clippy::disallowed_methods, reason = "a superuser's transaction, which is not dropped")]
 async fn lock(scene: &Scene, times: usize) -> i64 {
     let mut pooled = scene.world.db.admin().acquire().await.unwrap();
     let mut most = 0;

@@ -27,6 +27,7 @@ pub(crate) struct Proxy {
 
 impl Kind {
     /// Its program; `None`, and a line about it, if this machine has none.
+    #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
     fn program(self) -> Option<PathBuf> {
         let name = match self {
             Self::Nginx => "nginx",
@@ -83,6 +84,7 @@ impl Proxy {
     /// start.
     pub(crate) async fn start(kind: Kind, upstream: SocketAddr) -> Option<Self> {
         let program = kind.program()?;
+        let mut said = String::new();
         // Another process may take a port between its choice and its use.
         for _ in 0..10 {
             let directory = tempfile::tempdir().unwrap();
@@ -101,9 +103,9 @@ impl Proxy {
             if within(proxy.listens()).await {
                 return Some(proxy);
             }
-            eprintln!("{kind:?} did not start:\n{}", proxy.log());
+            said = proxy.log();
         }
-        panic!("{kind:?} did not start");
+        panic!("{kind:?} did not start:\n{said}");
     }
 
     /// Whether it accepts connections before it ends.

@@ -56,7 +56,7 @@ impl Handler for Endless {
             res.status_code(StatusCode::SERVICE_UNAVAILABLE);
             return;
         };
-        let block = Bytes::from_static(&[b'x'; 64 * 1024]);
+        let block = Bytes::from(vec![b'x'; 64 * 1024]);
         res.stream(futures_util::stream::repeat(block).map(move |block| {
             let _held = &permit;
             Ok::<_, std::io::Error>(block)
