@@ -149,7 +149,6 @@ mod tests {
             b"user@a",
             b"a:b",
             b"a:99999",
-            b"a,b",
             b"a?b",
             b"[::1",
             b"\xff",
