@@ -8,13 +8,13 @@ use tokio::sync::mpsc;
 
 /// A mail as it came over the wire.
 pub(crate) struct Received {
-    sender: String,
+    pub(crate) sender: String,
     pub(crate) recipients: Vec<String>,
-    data: String,
+    pub(crate) data: String,
 }
 
 impl Received {
-    fn headers(&self) -> Vec<&str> {
+    pub(crate) fn headers(&self) -> Vec<&str> {
         self.data.split_once("\r\n\r\n").unwrap().0.split("\r\n").collect()
     }
 
