@@ -121,7 +121,7 @@ impl Connector {
         if self.greeting.checks_client {
             match raw.execute(CHECK_CLIENT).await {
                 // A platform where Postgres cannot look: an abandoned statement runs until its timeout.
-                Err(sqlx::Error::Database(_)) => {}
+                Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("22023") => {}
                 said => {
                     said?;
                 }

@@ -25,8 +25,8 @@ const POLL: Duration = Duration::from_secs(1);
 const APPLYING: u32 = 16;
 const ASKING: u32 = 4;
 
-/// How often mail is tried. What the mail server is in the way of waits for as long as it is of use; the
-/// attempts bound what kills its process, and the patience what does not say how long it is of use.
+/// How often the server tries to send a letter. A letter that the mail server defers is retried until it expires.
+/// `max_attempts` bounds letters that kill their process, `patience` those without an expiry.
 const MAIL: RetryPolicy = RetryPolicy {
     max_attempts: 20,
     backoff: Duration::from_secs(10),
