@@ -86,7 +86,7 @@ fn webhook_verified(bencher: Bencher<'_, '_>, secrets: usize) {
     let others = std::iter::repeat_n("whsec_that_is_not_it", secrets - 1);
     let verifier = Verifier::new(others.chain([SECRET])).expect("secrets");
     let headers = [signature.as_bytes()];
-    let verify = || verifier.verify(black_box(&headers), black_box(&body), at).is_ok();
+    let verify = || verifier.check_signature(black_box(&headers), black_box(&body), at).is_ok();
     assert!(verify());
     bencher.bench_local(verify);
 }
@@ -99,7 +99,7 @@ fn webhook_signed(bencher: Bencher<'_, '_>) {
 }
 
 /// One of a thousand callers, on a limit that lets them all through.
-#[divan::bench(args = [Policy::FixedWindow, Policy::SlidingWindow, Policy::Gcra])]
+#[divan::bench(args = [Policy::FixedWindow, Policy::Gcra])]
 fn in_process_limiter_check(bencher: Bencher<'_, '_>, policy: Policy) {
     let quota = Quota::per_minute(NonZeroU32::MAX).with_policy(policy);
     let limiter = InProcessLimiter::new();

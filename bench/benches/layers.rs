@@ -1,11 +1,11 @@
 //! What the layers cost a request inside each framework, without sockets and without I/O.
 //!
 //! Each framework answers a request bare and through the whole stack: authenticate, resolve the tenant,
-//! load access, rate limit in the process, billing gate. All variants take turns in each round, so that
+//! load access, rate limit in the process, require a permission. All variants take turns in each round, so that
 //! what else the machine does falls on all of them; the figure of a variant is its median over
 //! the rounds, and its ratio the median of its ratios to the bare framework in the same round. Tokens
 //! are looked up and not verified: see `decisions` for what a JWT costs. With sockets:
-//! `scripts/throughput`.
+//! `bench/throughput`.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
@@ -19,7 +19,7 @@ use http::uri::Scheme;
 use http::{Request, Response};
 use http_body_util::Full;
 use mt_bench::spread::Spread;
-use mt_bench::stack::{all, authenticate, gate, limit, load, resolve};
+use mt_bench::stack::{all, authenticate, limit, load, require, resolve};
 use mt_core::id::TenantId;
 use mt_tower::layer::GuardLayer;
 use reference_server::http::guard::SalvoGuard;
@@ -64,7 +64,7 @@ async fn main() {
         .layer(GuardLayer::new(resolve()))
         .layer(GuardLayer::new(load()))
         .layer(GuardLayer::new(limit()))
-        .layer(GuardLayer::new(gate()));
+        .layer(GuardLayer::new(require()));
     let tower_bare = bare();
     let tower_all = ServiceBuilder::new().layer(GuardLayer::new(all())).service(bare());
     let tower_five = five.service(bare());

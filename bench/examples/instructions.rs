@@ -1,4 +1,4 @@
-//! One operation, over and over: `instructions OPERATION TIMES`. `scripts/instructions` counts what it costs.
+//! Repeats one operation: `instructions OPERATION TIMES`. `bench/instructions` counts its CPU instructions.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -59,10 +59,9 @@ fn main() {
             "authorize_write" => drop(black_box(access.authorize::<TasksCreate>())),
             "access_cache_hit" => drop(black_box(cache.get(access.principal(), access.tenant()))),
             "count_in_fixed_window" => count(Policy::FixedWindow),
-            "count_in_sliding_window" => count(Policy::SlidingWindow),
             "count_by_gcra" => count(Policy::Gcra),
             "nothing" => {}
-            other => panic!("`{other}` is none of the operations in `scripts/instructions`"),
+            other => panic!("`{other}` is none of the operations in `bench/instructions`"),
         }
     }
 }
@@ -80,7 +79,7 @@ fn guarded<G: Guard>(guard: G, times: u32) {
     requests(&mut GuardLayer::new(guard).layer(inner()), times);
 }
 
-/// Sends the same request, made anew each time.
+/// Builds and sends the same request each time.
 fn requests<S>(service: &mut S, times: u32)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = Infallible>,

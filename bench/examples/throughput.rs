@@ -1,10 +1,10 @@
-//! What the whole stack of guards costs a server, with sockets: `scripts/throughput` runs it.
+//! What all guards together cost a server over sockets. `bench/throughput` runs it.
 //!
 //! `throughput` starts each variant as a process of its own, on the first core, and lets `wrk` call
 //! them one after the other from the second, in rounds of changing order. Of each variant it prints the
-//! requests a second and the processor time a request, and both as ratios to the bare framework in the
-//! same round. Hyper is there twice, bare both times: how far these two are apart says what a ratio
-//! means. `throughput serve FRAMEWORK VARIANT` is one of those processes, at `PORT` if that is set.
+//! requests a second and the processor time of a request, and both as ratios to the bare framework in the same
+//! round. Bare hyper runs twice; the difference between the two is the measurement error. `throughput serve
+//! FRAMEWORK VARIANT` is one of those processes, at `PORT` if that is set.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 

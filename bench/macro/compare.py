@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The server beside its limits and a peer: `scripts/measure compare` starts what this needs.
+"""The server beside its limits and a peer: `bench/measure compare` starts what this needs.
 
     compare.py [--rounds 5] [--seconds 3] [--connections 16] [--soak SECONDS] [--only WORD,…]
 
@@ -46,7 +46,7 @@ def used(pids):
 
 
 def measured(load, seconds, postgres):
-    """A run, with what the processes used for each request, in microseconds of processor time."""
+    """Runs a load, and returns its figures with the processor time of each request in microseconds."""
     pids = {"postgres": [postgres]} | ({"server": load.server.pids} if load.server else {})
     before = {name: used(some) for name, some in pids.items()}
     began = time.monotonic()
@@ -58,7 +58,7 @@ def measured(load, seconds, postgres):
 
 
 def started(options, log):
-    """The servers of the run; all on the database that the stack's server has migrated."""
+    """Starts the servers of the run, all on the database that the stack's server has migrated."""
     stack = dict(
         line.split("=", 1)
         for file in (ROOT / "ops/stack.env", HERE / "stack.env")
@@ -82,7 +82,7 @@ def started(options, log):
 
 
 def overheard(own, world, log):
-    """What `mt` says to Postgres for a list and for a create, as scripts for pgbench."""
+    """Records the statements of `mt` for a list and for a create, as scripts for pgbench."""
     url = urllib.parse.urlsplit(own["DATABASE_URL"])
     relay = statements.Relay(url.hostname, url.port)
     through = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{relay.port}", query="sslmode=disable")
@@ -105,7 +105,7 @@ def overheard(own, world, log):
 
 
 def load_on(server, what, world, connections, scripts):
-    """Pages of tasks ("list"), or tasks that are made ("create")."""
+    """The loads for reading pages of tasks ("list") or for creating tasks ("create")."""
     path, body, status = {"list": (world.list_path, None, 200), "create": (world.create_path, CREATED, 201)}[what]
     return Wrk(server, path, world.token, body, status, connections, scripts)
 
@@ -127,7 +127,7 @@ def parties(options, servers, own, world, log):
 
 
 def rounds(options, found, postgres):
-    """Of each kind of request the valid rounds, and how many rounds there were in all."""
+    """Returns the valid rounds for each kind of request, and the number of all rounds."""
     valid, all_of_them = {"list": [], "create": []}, 0
     names = list(found)
     while all_of_them < 3 * options.rounds and any(len(some) < options.rounds for some in valid.values()):
@@ -177,7 +177,7 @@ def report(valid, all_of_them):
 
 
 def paced(options, valid, found, server, world, log):
-    """How long the slowest wait at seven tenths of what `mt` keeps up with."""
+    """Measures latency at seven tenths of the rate that `mt` sustains."""
     print(f"\n| at 0.7 of it, {options.rounds} x 5 s | requests/s | p50 ms | p99 ms | p99 / p50 |\n| --- | --- | --- | --- | --- |")
     for what, path, body in (("list", world.list_path, None), ("create", world.create_path, CREATED)):
         rates = sorted(measures[what, "mt"]["rate"] for measures in valid[what])
@@ -196,7 +196,7 @@ def paced(options, valid, found, server, world, log):
 
 
 def soak(load, seconds, postgres):
-    """Full load for so long, and how resident memory grows meanwhile: the slope after the first fifth."""
+    """Runs full load, and measures the growth of resident memory: the slope after the first fifth."""
     points, began = [], time.monotonic()
     idle = processes.resident_mb(load.server.pid)
     while time.monotonic() - began < seconds:

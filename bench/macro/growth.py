@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a request costs beside more and more of others' data: `scripts/measure growth` starts what this needs.
+"""Measures what a request costs beside more and more data of other tenants. `bench/measure growth` runs it.
 
     growth.py [--seconds 4] [--most 10000000] [--events 1000000]
 
@@ -28,12 +28,12 @@ import compare
 import processes
 import world as worlds
 
-# The body of an event: 2304 bytes that say everything six times over, for an event's can be compressed.
+# The body of an event: 2304 bytes with repeated content, because real bodies can be compressed too.
 BODY = "decode(repeat((select string_agg(md5(n::text || part), '') from generate_series(1, 24) part), 6), 'hex')"
 
 
 def psql(sql):
-    """As a superuser, on the server's database; what it says, without frills."""
+    """Runs SQL as a superuser on the server's database and returns the plain output."""
     url = urllib.parse.urlsplit(os.environ["MT_TEST_DATABASE_URL"])._replace(path="/mt").geturl()
     said = subprocess.run(["psql", "-qAtX", "-v", "ON_ERROR_STOP=1", url], input=sql, capture_output=True, text=True)
     if said.returncode:
@@ -42,7 +42,7 @@ def psql(sql):
 
 
 def others(orgs, tasks):
-    """Until there are so many orgs and tasks beside ours, the tasks spread evenly over the orgs."""
+    """Adds orgs and tasks up to these numbers, the tasks spread evenly over the orgs."""
     have = int(psql("select count(*) from mt.tenants where name = 'Other'"))
     if orgs > have:
         psql(
@@ -53,7 +53,7 @@ def others(orgs, tasks):
             "select id, id, 'owner', true from made) "
             "insert into app.projects (tenant_id, id, name) select id, id, 'One' from made"
         )
-    # Indexes are made afterwards and keys are not checked, for ten million rows would take an hour.
+    # Indexes are created afterwards and keys are not checked; otherwise ten million rows would take an hour.
     indexes = "from pg_indexes where schemaname = 'app' and tablename = 'tasks' and indexname <> 'tasks_pkey'"
     drop = psql(f"select string_agg(format('drop index app.%I', indexname), '; ') {indexes}")
     make = psql(f"select string_agg(indexdef, '; ') {indexes}")
@@ -69,7 +69,7 @@ def others(orgs, tasks):
 
 
 def events(number):
-    """Events of the past, applied, until there are so many."""
+    """Adds old, processed events up to this number."""
     have = int(psql("select count(*) from mt.webhook_events"))
     if number > have:
         psql(
@@ -82,7 +82,7 @@ def events(number):
 
 
 def retention(own, log, postgres):
-    """What it takes until a server that starts has purged all bodies that are older than a day."""
+    """Measures how long a starting server takes to purge all bodies that are older than a day."""
     of_old = "select count(*) from mt.webhook_events where body is not null and received_at < now() - interval '1 day'"
     old, size = int(psql(of_old)), "select pg_size_pretty(pg_total_relation_size('mt.webhook_events'))"
     if not old:
@@ -90,7 +90,7 @@ def retention(own, log, postgres):
     before, began = processes.cpu_seconds(postgres), time.monotonic()
     env = own | {"WEBHOOK_RETENTION_DAYS": "1"}
     server = processes.Server("retention", [os.environ["MT_SERVER"], "serve"], env, log / "retention.log")
-    # Asking costs as well: seldom.
+    # Polling costs processor time too, so poll seldom.
     while psql(of_old) != "0":
         time.sleep(2)
     seconds, cpu = time.monotonic() - began, processes.cpu_seconds(postgres) - before
@@ -101,7 +101,7 @@ def retention(own, log, postgres):
 
 
 class Deliveries:
-    """Signed events that are new, from a few connections. Its own processor time is not counted."""
+    """Sends new signed events over a few connections. Its own processor time is not counted."""
 
     def __init__(self, server, customer):
         self.server, self.customer, self.lock, self.next = server, customer, threading.Lock(), 0
@@ -113,7 +113,7 @@ class Deliveries:
                 self.next += 1
                 number = self.next
             now = int(time.time())
-            # No two within a second, for those are kept side by side until a later one comes.
+            # At most one in a second: events of the same second are stored side by side until a later one arrives.
             created = now - 1_000_000 + number
             subscription = {
                 "id": "sub_growth", "object": "subscription", "customer": self.customer, "status": "active",

@@ -1,4 +1,4 @@
-"""What sends requests or statements: wrk and pgbench as fast as they can, oha and pgbench at a pace."""
+"""Load generators: wrk and pgbench at full speed, oha and pgbench at a fixed rate."""
 
 import json
 import re
@@ -6,7 +6,7 @@ import subprocess
 
 
 class Wrk:
-    """Load on a server: one request over and over, on connections that are kept."""
+    """Sends one request repeatedly over persistent connections, by wrk."""
 
     def __init__(self, server, path, token, body, status, connections, scripts):
         self.server = server
@@ -21,7 +21,7 @@ class Wrk:
             "local wrong = 0",
             f"function response(status) if status ~= {status} then wrong = wrong + 1; print('wrong', status) end end",
         ]
-        # Looking at each answer costs wrk time, so only a short run before the rounds does.
+        # Checking each answer slows wrk down, so only a short run before the rounds does.
         self.plain = scripts / f"{server.name}-{status}.lua".replace(" ", "-")
         self.plain.write_text("\n".join(lines[:-2]) + "\n")
         checked = scripts / "checked.lua"
@@ -44,7 +44,7 @@ class Wrk:
 
 
 class Paced:
-    """So many requests a second, whether earlier ones are answered or not."""
+    """Sends requests at a fixed rate, whether earlier ones are answered or not, by oha."""
 
     def __init__(self, url, token, body, connections):
         self.command = ["oha", "--no-tui", "--output-format", "json", "--latency-correction", "-c", str(connections)]
@@ -79,7 +79,7 @@ class Pgbench:
 
 
 class PacedPgbench:
-    """The same without a server."""
+    """Sends statements at a fixed rate, without a server, by pgbench."""
 
     def __init__(self, load, log):
         self.command = [*load.command[:-1], "-l", f"--log-prefix={log / 'paced'}", load.command[-1]]

@@ -1,4 +1,4 @@
-"""Processes that are measured: what they use, and starting and stopping them."""
+"""Starts and stops the measured processes, and reads their resource use."""
 
 import os
 import pathlib
@@ -12,7 +12,7 @@ TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def stat(pid):
-    """The fields of a process behind its name, or None if it is gone."""
+    """Returns the fields of `/proc/PID/stat` after the name, or None if the process has ended."""
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
@@ -20,7 +20,7 @@ def stat(pid):
 
 
 def tree(pid):
-    """A process and all that came from it."""
+    """Returns a process and all its descendants."""
     children = {}
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         if fields := stat(process.name):
@@ -34,13 +34,13 @@ def tree(pid):
 
 
 def cpu_seconds(pid):
-    """Processor time of a process and its descendants, also of those that have ended."""
+    """Returns the processor time of a process and its descendants, including those that have ended."""
     every = (stat(one) for one in tree(pid))
     return sum(int(ticks) for fields in every if fields for ticks in fields[11:15]) * TICK
 
 
 def resident_mb(pid):
-    """Memory that is resident, of a process and its descendants, in megabytes (10^6 bytes)."""
+    """Returns the resident memory of a process and its descendants, in megabytes (10^6 bytes)."""
     total = 0
     for one in tree(pid):
         if fields := stat(one):
@@ -55,7 +55,7 @@ def free_port():
 
 
 def listener_of(port):
-    """The process that listens on a port of this machine, the eldest if they are several."""
+    """Returns the process that listens on a local port, the oldest of several."""
     wanted = f":{port:04X}"
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -71,12 +71,12 @@ def listener_of(port):
         except OSError:
             pass
     if not owners:
-        raise SystemExit(f"nobody listens on port {port}")
+        raise SystemExit(f"no process listens on port {port}")
     return min(owners)
 
 
 class Server:
-    """A server that is started for the run, and stopped with it."""
+    """A server process that is stopped at the end of the run."""
 
     def __init__(self, name, command, env, log, health="/health"):
         self.name, self.port = name, free_port()

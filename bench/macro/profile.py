@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Where the server's processor time goes: `scripts/measure profile` starts what this needs.
+"""Measures where the server's processor time goes. `bench/measure profile` runs it.
 
     profile.py [list|create] [--seconds 8] [--connections 16] [--least 2] [--svg FILE]
 
@@ -24,7 +24,7 @@ import world as worlds
 
 
 def inclusive(samples, least):
-    """Function and share of the samples that it is part of, the largest first."""
+    """Returns functions with their share of the samples, the largest first."""
     command = ["perf", "report", "-i", samples, "--children", "-g", "none", "-F", "overhead_children,overhead,sym", "--stdio"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     for line in said.splitlines():
@@ -59,7 +59,7 @@ def main():
         running = threading.Thread(target=load.run, args=(options.seconds + 1,))
         running.start()
         samples = str(log / "perf.data")
-        # The stack is copied with each sample, and futures are deep.
+        # perf copies the stack with each sample, and stacks of futures are deep.
         record = ["perf", "record", "-q", "-F", "299", "--call-graph", "dwarf,16384", "-o", samples, "-p", str(server.pid)]
         subprocess.run([*record, "--", "sleep", str(options.seconds)], check=True)
         running.join()

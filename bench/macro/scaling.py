@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Past one process: `scripts/measure scaling` starts what this needs.
+"""Measures several processes, a pooler and a replica. `bench/measure scaling` runs it.
 
     scaling.py [--rounds 5] [--seconds 3] [--connections 16]
 
@@ -26,7 +26,7 @@ import world as worlds
 
 
 class Proxy:
-    """HAProxy in front of servers, in turn; a server of which `/ready` fails gets nothing."""
+    """HAProxy in front of servers, round robin; a server whose `/ready` fails gets no requests."""
 
     def __init__(self, servers, folder):
         self.name, self.port, self.members = "two, HAProxy", processes.free_port(), servers
@@ -48,7 +48,7 @@ class Proxy:
 
 
 class Replica:
-    """A streaming replica of the run's Postgres, beside it."""
+    """A streaming replica of the run's Postgres, on the same machine."""
 
     def __init__(self, admin, folder):
         self.port, self.folder = processes.free_port(), folder / "replica"
@@ -78,7 +78,7 @@ class Replica:
         return subprocess.run(["psql", "-qAtX", url, "-c", sql], capture_output=True, text=True).stdout.strip()
 
     def behind_ms(self):
-        """How long until what the primary has just said is here."""
+        """Measures how long a write on the primary takes to be visible here."""
         wanted, began = self.ask("select pg_current_wal_insert_lsn()", primary=True), time.monotonic()
         while self.ask(f"select pg_last_wal_replay_lsn() >= '{wanted}'") != "t":
             if time.monotonic() - began > 30:

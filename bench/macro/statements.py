@@ -1,11 +1,11 @@
-"""What a server says to Postgres for one request, overheard, as a script for pgbench."""
+"""Records the statements that a server sends to Postgres for one request, as a script for pgbench."""
 
 import re
 import socket
 import struct
 import threading
 
-# An id of now, as the server makes them: time first, so that indexes grow at their end.
+# A UUIDv7 of the current time, as the server creates them, so that indexes grow at their end.
 ID = (
     "(lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0') "
     "|| substr(md5(random()::text), 1, 20))::uuid"
@@ -13,7 +13,7 @@ ID = (
 
 
 class Relay:
-    """A door to Postgres that notes every simple message."""
+    """A proxy in front of Postgres that records every message of the simple protocol."""
 
     def __init__(self, host, port):
         self.server = (host, port)
@@ -59,22 +59,22 @@ class Relay:
 
 
 class Statements:
-    """Collects what is prepared, and makes scripts of what is said."""
+    """Collects prepared statements, and makes scripts from recorded messages."""
 
     def __init__(self, relay):
         self.relay, self.prepared = relay, {}
 
     def of(self, request, about):
-        """The messages about `about` that a request sends, once its statements are prepared."""
+        """Returns the messages about `about` that a request sends once its statements are prepared."""
         request()
         self.learn()
-        # A worker may come in between, with statements of its own; it rests for a second then.
+        # A worker may send statements in between; it then pauses for a second.
         for _ in range(5):
             self.relay.heard.clear()
             request()
             heard = list(self.relay.heard)
             if None not in heard:
-                # A message that says nothing of the org is a worker's.
+                # A message that does not contain the org's id is from a worker.
                 return [said for said in heard if about in said]
         raise SystemExit("a statement goes by itself, so pgbench could not say the same")
 
@@ -91,7 +91,7 @@ class Statements:
         return "\n".join(lines) + "\n"
 
     def anew(self, statement):
-        """The same with an id of its own where a row is made: the second value of an insert is its id."""
+        """Returns the script with a new id for each inserted row: the second value of an insert."""
         name = re.match(r"execute (mt_\d+)\(", statement)
         if not name or " as insert into" not in self.prepared[name[1]]:
             return statement
@@ -99,7 +99,7 @@ class Statements:
 
 
 def message(statements):
-    """Statements as one message: in pgbench a backslash keeps a semicolon from ending it."""
+    """Joins statements to one message: in pgbench a backslash before a semicolon keeps the message open."""
     joined = " \\; ".join(" ".join(statement.split()) for statement in statements)
     return joined + ";"
 

@@ -1,4 +1,4 @@
-"""What is measured against: an org without caps, a project of a thousand tasks, and one that grows."""
+"""Creates the test data: an org without caps, a project with a thousand tasks, and one that grows."""
 
 import http.client
 import json
@@ -25,7 +25,7 @@ class World:
 
 
 class Client:
-    """One connection to one server; anything else than what is wanted ends the run."""
+    """A connection to a server; an unexpected answer ends the run."""
 
     def __init__(self, base, token=None):
         self.base, self.token = base, token

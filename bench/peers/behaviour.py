@@ -33,7 +33,7 @@ from urllib.parse import urlsplit
 ADMIN_TOKEN = os.environ.get("ADMIN_TOKEN", "dev-admin")
 WEBHOOK_SECRET = os.environ.get("STRIPE_WEBHOOK_SECRET", "")
 JWT_SECRET = os.environ.get("JWT_SECRET", "")
-NOBODY = "01890000-0000-7000-8000-000000000000"
+UNKNOWN_ID = "01890000-0000-7000-8000-000000000000"
 TASK_KEYS = [
     "id", "org_id", "project_id", "title", "description", "status", "created_by", "assigned_to", "created_at",
     "updated_at",
@@ -336,7 +336,7 @@ class Checks:
         newest = self.setup.must(200, "GET", f"/orgs/{self.org.id}/audit?limit=1", self.owner.token)["items"]
         self.create(self.owner, {"title": ""})
         self.create(self.owner, {"title": "x", "assigned_to": self.stranger.id})
-        self.create(self.owner, {"title": "x"}, project=NOBODY)
+        self.create(self.owner, {"title": "x"}, project=UNKNOWN_ID)
         after = self.setup.must(200, "GET", f"/orgs/{self.org.id}/audit?limit=1", self.owner.token)["items"]
         self.same("the log", after, newest)
 
@@ -364,8 +364,8 @@ class Checks:
             ({"title": "x", "description": 5}, ("/description", text)),
             ({"title": "x", "description": "x" * 10_001}, ("/description", "must have 0 to 10000 characters")),
             ({"title": "x", "description": "a\x0b"}, ("/description", control)),
-            ({"title": "x", "assigned_to": "nobody"}, ("/assigned_to", "must be a hyphenated UUID")),
-            ({"title": "x", "assigned_to": NOBODY}, ("/assigned_to", "must be a member of the org")),
+            ({"title": "x", "assigned_to": "unknown"}, ("/assigned_to", "must be a hyphenated UUID")),
+            ({"title": "x", "assigned_to": UNKNOWN_ID}, ("/assigned_to", "must be a member of the org")),
             ({"title": "x", "assigned_to": self.stranger.id}, ("/assigned_to", "must be a member of the org")),
             ({"title": "x", "sort/ed": 1}, ("/sort~1ed", "is not a known field")),
             ({"title": "", "assigned_to": "x", "status": "done"},
@@ -376,7 +376,7 @@ class Checks:
         for body, *wrong in cases:
             self.problem(self.create(self.owner, body), 422, "invalid-fields", *wrong, what=str(body)[:60])
 
-    def check_what_is_no_json(self):
+    def check_invalid_json(self):
         for body in (b"", b"{", b"{}x", b'{"title":"\xff"}', b'{"title":"\\ud800"}', b"{'title':1}", b"[NaN]"):
             document = self.create(self.owner, body).json
             self.same(f"the code for {body}", (document["status"], document["code"]), (400, "invalid-request"))
@@ -414,7 +414,7 @@ class Checks:
                 "another key": (forged(key="x" * 40), invalid), "expired": (forged(exp=now - 60), invalid),
                 "of another audience": (forged(aud="x"), invalid), "of another issuer": (forged(iss="x"), invalid),
                 "not valid yet": (forged(nbf=now + 60), invalid), "of another generation": (forged(ver=7), invalid),
-                "of nobody": (forged(sub=NOBODY), invalid), "with a key's id": (forged(head={"kid": "x"}), invalid),
+                "of an unknown user": (forged(sub=UNKNOWN_ID), invalid), "with a key's id": (forged(head={"kid": "x"}), invalid),
                 "without a signature": (forged(head={"alg": "none"}), invalid),
                 "without an end": (forged(exp=None), invalid),
             }  # fmt: skip
@@ -434,7 +434,7 @@ class Checks:
             self.same("the quota", answer["ratelimit"], None)
             return answer.body.replace(answer["x-request-id"].encode(), b"")
 
-        absent, no_id = f"/orgs/{NOBODY}/projects/{NOBODY}/tasks", "/orgs/x/projects/x/tasks"
+        absent, no_id = f"/orgs/{UNKNOWN_ID}/projects/{UNKNOWN_ID}/tasks", "/orgs/x/projects/x/tasks"
         seen = set()
         for path in (self.org.tasks, absent, no_id):
             seen.add(bytes_of(self.server.send("GET", path + "?limit=0", self.stranger.token)))
@@ -443,7 +443,7 @@ class Checks:
 
     def check_absent_project(self):
         other = Org(self.setup, self.owner).project
-        for project in (NOBODY, other, "x", f"{NOBODY}0"):
+        for project in (UNKNOWN_ID, other, "x", f"{UNKNOWN_ID}0"):
             self.problem(self.list(self.owner, project=project), 404, "not-found", what=project)
             self.problem(self.create(self.owner, {"title": "x"}, project=project), 404, "not-found", what=project)
             # What is wrong with a body is said before what it is for is looked for.
@@ -511,7 +511,7 @@ class Checks:
             for made in (answer for answer in answers if answer.status == 201):
                 self.setup.must(204, "DELETE", made["location"], self.owner.token)
         self.same("the last again", self.create(self.owner, {"title": "last"}, org=org).status, 201)
-        self.problem(self.create(self.owner, {"title": "x"}, org=org, project=NOBODY), 404, "not-found")
+        self.problem(self.create(self.owner, {"title": "x"}, org=org, project=UNKNOWN_ID), 404, "not-found")
 
     def check_cap_after_a_change_of_plan(self):
         org = Org(self.setup, self.owner, pro=True)

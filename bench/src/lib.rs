@@ -1,4 +1,4 @@
-//! What the benchmarks of the workspace have in common. `make bench` runs them.
+//! Shared code of the benchmarks. `make bench` runs them.
 
 pub mod spread;
 pub mod stack;

@@ -9,11 +9,11 @@ use mt_core::id::{PrincipalId, TenantId};
 use mt_core::limit::{InProcessLimiter, Quota};
 use mt_tower::Guard;
 use mt_tower::authenticate::Authenticate;
-use mt_tower::billing_gate::BillingGate;
 use mt_tower::load_access::LoadAccess;
-use mt_tower::rate_limit::{ByPrincipalAndTenant, RateLimit};
+use mt_tower::rate_limit::{ByPrincipal, ByTenant, RateLimit};
+use mt_tower::require::Require;
 use mt_tower::resolve_tenant::{PathTemplate, ResolveTenant};
-use reference_server::model::{Plan, Product, Role};
+use reference_server::model::{Plan, Product, Role, TasksCreate};
 
 /// The token that [`authenticate`] knows.
 pub const TOKEN: &str = "token";
@@ -23,8 +23,6 @@ pub const TOKEN: &str = "token";
 pub struct OneToken(Principal);
 
 impl Authenticator for OneToken {
-    const NEVER_WAITS: bool = true;
-
     async fn authenticate(&self, credential: &str) -> Result<Principal, AuthError> {
         match credential {
             TOKEN => Ok(self.0),
@@ -38,8 +36,6 @@ impl Authenticator for OneToken {
 pub struct Everybody;
 
 impl AccessSource<Product> for Everybody {
-    const NEVER_WAITS: bool = true;
-
     async fn access(
         &self,
         principal: Principal,
@@ -70,18 +66,18 @@ pub fn load() -> LoadAccess<Product, Everybody> {
 }
 
 /// Counts in the process, and never refuses.
-pub fn limit() -> RateLimit<InProcessLimiter, ByPrincipalAndTenant, Quota> {
+pub fn limit() -> RateLimit<InProcessLimiter, (ByPrincipal, ByTenant<Product>), Quota> {
     let quota = Quota::per_minute(NonZeroU32::MAX);
-    RateLimit::new("api", InProcessLimiter::new(), ByPrincipalAndTenant, quota)
+    RateLimit::new("api", InProcessLimiter::new(), (ByPrincipal, ByTenant::new()), quota)
 }
 
-/// Lets tenants that pay write.
-pub fn gate() -> BillingGate<Product> {
-    BillingGate::new()
+/// Requires a permission that changes something, and that the tenant pays.
+pub fn require() -> Require<TasksCreate> {
+    Require::new()
 }
 
 /// All of them, as one guard.
 #[must_use]
 pub fn all() -> impl Guard {
-    (authenticate(), resolve(), load(), limit(), gate())
+    (authenticate(), resolve(), load(), limit(), require())
 }

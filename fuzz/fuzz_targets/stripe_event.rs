@@ -3,8 +3,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use test_support::stripe_input;
 
-#[path = "../../mt-stripe/tests/it/exercise.rs"]
-mod exercise;
-
-fuzz_target!(|body: &[u8]| exercise::event(body));
+fuzz_target!(|body: &[u8]| stripe_input::parse(body));

@@ -3,12 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-
-#[path = "../../mt-stripe/tests/it/exercise.rs"]
-mod exercise;
+use test_support::stripe_input;
 
 fuzz_target!(|input: &[u8]| {
     let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
     let (header, body) = input.split_at(end);
-    exercise::header(header, body);
+    stripe_input::verify(header, body);
 });

@@ -1,26 +1,26 @@
-//! The process's clock, for decisions that no database takes part in.
+//! The clock of the process, for decisions without a database.
 //!
-//! Expiry of links, invites and grace periods is decided by the database's clock, so that
-//! replicas with skewed clocks agree. What is left for the process: the age of a token or of a
-//! webhook signature, and windows of the in-process limiter.
+//! The clock of the database decides the expiry of links, invites and grace periods, so that replicas with different
+//! clocks agree. The process decides the age of tokens and webhook signatures, and the windows of the in-process
+//! limiter.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Tells the time. Decisions take the time as an argument; a `Clock` sits at the edge.
+/// A source of the current time. Decisions take the time as an argument; callers read it from a `Clock`.
 pub trait Clock: Send + Sync + 'static {
-    /// Now, in UTC.
+    /// Returns the current time in UTC.
     fn now(&self) -> DateTime<Utc>;
 
-    /// The same in microseconds since 1970, for whoever only reckons: a date is work to make.
+    /// Returns microseconds since 1970, which is cheaper than a date.
     fn micros(&self) -> i64 {
         self.now().timestamp_micros()
     }
 }
 
-/// The machine's clock.
+/// The system clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -43,7 +43,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved.
+/// A clock for tests that stands still until it is advanced.
 ///
 /// ```
 /// use chrono::{DateTime, TimeDelta};
@@ -59,13 +59,13 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that shows `start`.
+    /// Creates a clock that shows `start`.
     #[must_use]
     pub fn at(start: DateTime<Utc>) -> Self {
         Self { micros: AtomicI64::new(start.timestamp_micros()) }
     }
 
-    /// Moves the clock forward, or back with a negative `by`.
+    /// Advances the clock; a negative `by` sets it back.
     pub fn advance(&self, by: TimeDelta) {
         let micros = by.num_microseconds().unwrap_or(i64::MAX);
         self.micros.fetch_add(micros, Ordering::SeqCst);
@@ -93,12 +93,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ways_to_read_it_agree() {
+    fn both_readings_agree() {
         let clock = SystemClock;
         for _ in 0..100 {
             let (before, micros, after) = (clock.now(), clock.micros(), clock.now());
             let between = before.timestamp_micros()..=after.timestamp_micros();
-            // Outside only when the machine's clock is set back in between.
+            // Outside only if the system clock is set back in between.
             assert!(between.contains(&micros) || after < before, "{between:?} {micros}");
         }
         let manual = ManualClock::at(DateTime::from_timestamp_micros(-7).unwrap());

@@ -1,4 +1,4 @@
-//! E-mail addresses in one canonical form, which is one that mail can be sent to.
+//! Email addresses in a canonical form that mail servers can deliver to.
 
 use std::fmt;
 
@@ -8,22 +8,22 @@ use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint};
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use serde::Serialize;
 
-/// An e-mail address, trimmed and lower-cased whole, so that one mailbox is one user.
+/// An email address, trimmed and lower-cased, so that one mailbox is one user.
 ///
-/// [`parse`](Self::parse) takes what a mail server can be asked to deliver to, and nothing else:
+/// [`parse`](Self::parse) accepts only addresses that a mail server can deliver to:
 ///
 /// * at most 254 bytes, 64 of them before the `@` (RFC 5321 §4.5.3.1);
-/// * before the `@` a dot-atom (RFC 5322 §3.2.3) of ASCII, and of letters and digits of any script (RFC 6531),
-///   in Unicode's normalization form C. Quoted local parts are refused: hardly any mailbox needs them;
-/// * after the `@` a domain name of letters, digits and hyphens (RFC 5321 §4.1.2), whose last label begins
-///   with a letter, so that it is no IP address. Address literals (`[192.0.2.1]`) are refused: they would let
-///   a stranger choose the machine that a relay connects to;
-/// * no control characters, white space or characters that cannot be seen: with those, two addresses that
-///   look the same would be two users.
+/// * before the `@` a dot-atom (RFC 5322 §3.2.3) of ASCII and of letters and digits of any script (RFC 6531), in
+///   Unicode normalization form C. Quoted local parts are refused, because almost no mailbox needs them;
+/// * after the `@` a domain name of letters, digits and hyphens (RFC 5321 §4.1.2), whose last label begins with a
+///   letter, so that it is not an IP address. Address literals (`[192.0.2.1]`) are refused, because they would let a
+///   user choose the host that a relay connects to;
+/// * no control characters, white space or invisible characters, with which two users could have addresses that look
+///   the same.
 ///
-/// An internationalized domain name may come in Unicode or as A-labels (`xn--…`, RFC 5890). Both are the same
-/// address, whose canonical form is the Unicode one; [`to_wire`](Self::to_wire) gives the other, which any
-/// mail server understands.
+/// An internationalized domain name may be given in Unicode or as A-labels (`xn--…`, RFC 5890). Both are the same
+/// address, whose canonical form is in Unicode; [`to_wire`](Self::to_wire) returns the form with A-labels, which
+/// every mail server supports.
 ///
 /// ```
 /// use mt_core::email::EmailAddress;
@@ -41,19 +41,18 @@ use serde::Serialize;
 pub struct EmailAddress(String);
 
 impl EmailAddress {
-    /// The longest address, in bytes.
+    /// The maximum length of an address, in bytes.
     pub const MAX_BYTES: usize = 254;
-    /// The longest part before the `@`, in bytes.
+    /// The maximum length of the part before the `@`, in bytes.
     pub const MAX_LOCAL_BYTES: usize = 64;
 
-    /// Reads an address and brings it into its canonical form.
+    /// Parses an address and converts it into its canonical form.
     ///
     /// # Errors
     ///
-    /// [`EmailError`], whose text may be shown to whoever typed the address.
+    /// [`EmailError`], whose text may be shown to the user who typed the address.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
-        // Before trimming: `trim` would take a trailing line feed away, and with it the evidence
-        // of a header injection.
+        // Checked before trimming, because `trim` would remove a trailing line feed, the trace of a header injection.
         if text.chars().any(char::is_control) {
             return Err(EmailError::ControlCharacter);
         }
@@ -73,7 +72,7 @@ impl EmailAddress {
             }
             _ => return Err(EmailError::Shape),
         };
-        // Lower case may come apart again: `İ` becomes `i` and a dot above.
+        // Lower-casing may decompose: `İ` becomes `i` and a combining dot above.
         let lower = local.to_lowercase();
         let local = normalizer.normalize(&lower);
         let ascii = ascii_domain(domain)?;
@@ -83,7 +82,7 @@ impl EmailAddress {
         if address.len().max(local.len() + 1 + ascii.len()) > Self::MAX_BYTES {
             return Err(EmailError::TooLong);
         }
-        // A-labels may hide what the text does not show.
+        // A-labels may encode invisible characters.
         if domain.chars().any(is_invisible) {
             return Err(EmailError::InvisibleCharacter);
         }
@@ -93,23 +92,23 @@ impl EmailAddress {
         Ok(Self(address))
     }
 
-    /// The canonical form.
+    /// Returns the canonical form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The address as a mail server is told it: its domain as A-labels (RFC 5890). It is ASCII unless the part
-    /// before the `@` is not, which takes a mail server that offers SMTPUTF8 (RFC 6531).
+    /// Returns the address for SMTP: its domain as A-labels (RFC 5890). It is ASCII unless the part before the `@` is
+    /// not, which requires a mail server with SMTPUTF8 (RFC 6531).
     #[must_use]
     pub fn to_wire(&self) -> String {
-        let (local, domain) = self.0.split_once('@').expect("parsing has found the `@`");
-        let domain = ascii_domain(domain).expect("parsing has read the domain");
+        let (local, domain) = self.0.split_once('@').expect("a parsed address has an `@`");
+        let domain = ascii_domain(domain).expect("a parsed address has a valid domain");
         format!("{local}@{domain}")
     }
 }
 
-/// The domain as A-labels, each of at most 63 bytes (RFC 1035 §2.3.4).
+/// Returns the domain as A-labels of at most 63 bytes each (RFC 1035 §2.3.4).
 fn ascii_domain(domain: &str) -> Result<String, EmailError> {
     let ascii = Uts46::new()
         .to_ascii(
@@ -119,7 +118,7 @@ fn ascii_domain(domain: &str) -> Result<String, EmailError> {
             DnsLength::Verify,
         )
         .map_err(|_| EmailError::Domain)?;
-    // The highest label is alphabetic (RFC 1123 §2.1), so an address of IPv4 is no name.
+    // The top-level label begins with a letter (RFC 1123 §2.1), so an IPv4 address is not a name.
     let top = ascii.rsplit('.').next().unwrap_or_default();
     if !top.starts_with(|first: char| first.is_ascii_alphabetic()) {
         return Err(EmailError::Domain);
@@ -127,14 +126,14 @@ fn ascii_domain(domain: &str) -> Result<String, EmailError> {
     Ok(ascii.into_owned())
 }
 
-/// An atom of RFC 5322 §3.2.3. Of what RFC 6532 adds to it, letters and digits only.
+/// Returns whether `text` is an atom of RFC 5322 §3.2.3, extended by letters and digits only (RFC 6532).
 fn is_atom(text: &str) -> bool {
     let is_atext = |char: char| char.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(char);
     !text.is_empty() && text.chars().all(is_atext)
 }
 
-/// A character that is not drawn, or only changes how others are: zero-width ones, marks of writing
-/// direction, fillers.
+/// Returns whether a character is invisible or only changes how others are displayed: zero-width characters,
+/// direction marks and fillers.
 fn is_invisible(char: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(char)
         || CodePointSetData::new::<BidiControl>().contains(char)
@@ -146,7 +145,7 @@ impl fmt::Display for EmailAddress {
     }
 }
 
-/// Shows the domain only: addresses do not belong in logs.
+/// Shows the domain only, because addresses do not belong in logs.
 impl fmt::Debug for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let domain = self.0.split_once('@').map_or("", |(_, domain)| domain);
@@ -154,25 +153,25 @@ impl fmt::Debug for EmailAddress {
     }
 }
 
-/// Why a text is no e-mail address.
+/// The error when a text is not an email address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EmailError {
-    /// It holds a control character.
+    /// It contains a control character.
     #[error("must not hold control characters")]
     ControlCharacter,
-    /// What is after the `@` is no domain name.
+    /// The part after the `@` is not a domain name.
     #[error("must have a domain name after the `@`")]
     Domain,
-    /// It holds a character that cannot be seen, such as a zero-width space.
+    /// It contains an invisible character, such as a zero-width space.
     #[error("must not hold invisible characters")]
     InvisibleCharacter,
-    /// What is before the `@` is not what mail servers take.
+    /// Mail servers do not accept the part before the `@`.
     #[error(
         "must have at most 64 bytes before the `@`: letters, digits, !#$%&'*+-/=?^_`{{|}}~, and single dots \
          between them"
     )]
     LocalPart,
-    /// It does not have one `@` with something on both sides.
+    /// It does not have exactly one `@` with text on both sides.
     #[error("must have one `@` with something on both sides")]
     Shape,
     /// It is too long.
@@ -188,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_and_canonicalises() {
+    fn valid_addresses_are_canonicalized() {
         let longest_local = "a".repeat(64);
         let longest = format!("{longest_local}@{}.example", domain_of(181));
         assert_eq!(longest.len(), EmailAddress::MAX_BYTES);
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_with_a_reason() {
+    fn invalid_addresses_are_refused_with_a_reason() {
         use EmailError::{
             ControlCharacter, Domain, InvisibleCharacter, LocalPart, Shape, TooLong, WhiteSpace,
         };

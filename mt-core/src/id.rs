@@ -1,7 +1,7 @@
-//! Identifiers, one type for each thing identified.
+//! Typed identifiers.
 //!
-//! All are `UUIDv7` (RFC 9562 §5.7): ordered by time of making, so that an index on them is walked
-//! in order and a list needs no sort.
+//! All are `UUIDv7` (RFC 9562 §5.7), ordered by creation time, so that indexes grow at one end and lists need no
+//! sort.
 
 use std::fmt;
 
@@ -16,21 +16,21 @@ macro_rules! define_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Makes a fresh, time-ordered identifier.
+            /// Generates a new, time-ordered identifier.
             #[must_use]
             pub fn generate() -> Self {
                 Self(Uuid::now_v7())
             }
 
-            /// Names an existing row. There is no `From<Uuid>`: a bare UUID does not say
-            /// what it identifies, so the caller has to.
+            /// Converts the id of an existing row. There is no `From<Uuid>`, so that the caller states what a UUID
+            /// identifies.
             #[must_use]
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
             }
 
-            /// Reads the hyphenated form, in either case, and no other: not the simple, braced or
-            /// URN form, so that one thing has one spelling in paths, caches and logs.
+            /// Parses the hyphenated form in either case. The simple, braced and URN forms are refused, so that an id
+            /// has one form in paths, caches and logs.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 match text.len() {
@@ -39,7 +39,7 @@ macro_rules! define_id {
                 }
             }
 
-            /// The value as stored.
+            /// Returns the stored value.
             #[must_use]
             pub const fn as_uuid(self) -> Uuid {
                 self.0
@@ -61,15 +61,15 @@ macro_rules! define_id {
 }
 
 define_id! {
-    /// Identifies an invite.
+    /// The id of an invite.
     InviteId
 }
 define_id! {
-    /// Identifies a person or machine that can hold memberships.
+    /// The id of a principal: a person or machine that can have memberships.
     PrincipalId
 }
 define_id! {
-    /// Identifies a tenant.
+    /// The id of a tenant.
     TenantId
 }
 
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_spelling_in_either_case() {
+    fn only_the_hyphenated_form_is_accepted_in_either_case() {
         let id = TenantId::generate();
         assert_eq!(TenantId::parse(&id.to_string()), Some(id));
         assert_eq!(TenantId::parse(&id.to_string().to_uppercase()), Some(id));

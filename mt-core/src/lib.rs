@@ -1,19 +1,27 @@
-//! Tenancy, access control and billing standing for Rust services.
+//! Access decisions, tenant transactions on Postgres, rate limits and a webhook ledger for multi-tenant services.
 //!
-//! Start at [`access`]: it explains how a request earns a [`access::Grant`], the value that every
-//! tenant-scoped database call asks for.
+//! Start at [`access`]. It explains how a request gets a [`access::Grant`], the value that opens a tenant
+//! transaction.
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`access`] | roles × permissions × plans → `Access` → `Grant` |
-//! | [`auth`] | who is calling: `Authenticator`, JSON Web Tokens (feature `jwt`) |
-//! | [`billing`] | subscription status, standing, grace |
-//! | [`limit`] | rate limits: in the process, or shared through Redis (features `redis`, `redis-cluster`) |
-//! | `pg` | Postgres: tenant transactions, members, invites, the audit log, the webhook ledger (feature `postgres`) |
-//! | [`roster`] | who may hand out, change and take away which role |
+//! | [`access`] | the application's roles, plans and permissions; `Access`, `authorize`, `Grant` |
+//! | [`auth`] | principals, the `Authenticator` trait, JSON Web Tokens (feature `jwt`) |
+//! | [`billing`] | subscription status, standing, grace period |
+//! | [`limit`] | rate limits in the process, or in a store that processes share |
+//! | `redis` | that store on Redis (features `redis`, `redis-tls`, `redis-cluster`) |
+//! | `pg` | Postgres (feature `postgres`): transactions, members, invites, caps, audit log, webhook ledger, export |
+//! | [`member_policy`] | which role may invite, assign and remove which role |
+//! | [`shares`] | how many connections one tenant or principal may use at once |
+//! | [`clock`] | time, as an argument of decisions |
+//! | [`email`] | e-mail addresses in canonical form |
+//! | [`id`] | typed identifiers |
+//! | [`mod@text_enum`] | enums with a text form |
+//! | [`token`] | single-use tokens, stored as hashes |
+//! | `testing` | test databases, isolation checks, cap races (feature `testing`) |
 //!
-//! The crate knows no HTTP, no `tower` and no framework. Time is an argument wherever a decision
-//! depends on it; clocks that decide expiry are the database's.
+//! The crate knows no HTTP, no `tower` and no framework. Decisions take the time as an argument; the database's clock
+//! decides when links, invites and leases expire.
 
 pub mod access;
 pub mod auth;
@@ -22,12 +30,13 @@ pub mod clock;
 pub mod email;
 pub mod id;
 pub mod limit;
+pub mod member_policy;
 #[cfg(feature = "postgres")]
 pub mod pg;
 #[cfg(feature = "redis")]
 pub mod redis;
-pub mod roster;
+pub mod shares;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text_enum;
 pub mod token;
-pub mod word;

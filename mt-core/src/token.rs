@@ -1,8 +1,7 @@
-//! Single-use secrets that travel by mail: magic links and invites.
+//! Single-use secrets that are sent by email: links to sign in and invites.
 //!
-//! A token is 256 random bits. Only a keyed hash of it is stored, so that neither a copy of the
-//! database nor a guess helps anybody, and a copy of the database *and* its key still needs the
-//! token itself (OWASP ASVS 5.0 §6.5.2).
+//! A token has 256 random bits. The database stores a keyed hash only, so a copy of it reveals no token and cannot
+//! verify guesses, and even with the key a token cannot be computed from its hash (OWASP ASVS 5.0 §6.5.2).
 
 use std::fmt;
 
@@ -11,23 +10,23 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// A fresh secret, to be sent once and then forgotten. `Debug` does not show it.
+/// A new secret, sent once and not stored. `Debug` does not show it.
 pub struct SecretToken(String);
 
 impl SecretToken {
-    /// Draws 256 bits from the operating system.
+    /// Generates a token from 256 bits of the operating system's random numbers.
     ///
     /// # Panics
     ///
-    /// When the operating system has no randomness to give; nothing safe can be done then.
+    /// When the operating system has no random numbers.
     #[must_use]
     pub fn generate() -> Self {
         let mut bytes = [0_u8; 32];
-        getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+        getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
         Self(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// The token as it is sent: 43 characters of `[A-Za-z0-9_-]`.
+    /// Returns the token as it is sent: 43 characters of `[A-Za-z0-9_-]`.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -40,20 +39,20 @@ impl fmt::Debug for SecretToken {
     }
 }
 
-/// What is stored of a token: HMAC-SHA-256 under a key of the application's.
+/// The stored hash of a token: HMAC-SHA-256 under a key of the application.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    /// The 32 bytes.
+    /// Returns the 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Hashes tokens. Holds the key derived from the application's secret, and from its previous one
-/// while secrets are being rotated.
+/// Hashes tokens under a key derived from the application's secret. During a rotation it also knows the previous
+/// secret.
 ///
 /// ```
 /// use mt_core::token::{SecretToken, TokenHasher};
@@ -73,26 +72,26 @@ pub struct TokenHasher {
 }
 
 impl TokenHasher {
-    /// Hashes under a key derived from `secret`.
+    /// Creates a hasher with a key derived from `secret`.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
         Self { current: derive(secret), previous: None }
     }
 
-    /// Also recognises tokens hashed under `secret`.
+    /// Also accepts tokens that were hashed under `secret`.
     #[must_use]
     pub fn with_previous(mut self, secret: &[u8]) -> Self {
         self.previous = Some(derive(secret));
         self
     }
 
-    /// The hash to store.
+    /// Returns the hash to store.
     #[must_use]
     pub fn hash(&self, token: &str) -> TokenHash {
         keyed(&self.current, token)
     }
 
-    /// The hashes under which a presented token may have been stored.
+    /// Returns the hashes under which a presented token may be stored.
     #[must_use]
     pub fn candidates(&self, token: &str) -> Vec<TokenHash> {
         std::iter::once(&self.current)
@@ -108,7 +107,7 @@ impl fmt::Debug for TokenHasher {
     }
 }
 
-/// Derives a key of its own purpose, so that the same secret may also sign JWTs.
+/// Derives a key for this purpose, so that the same secret may also sign JWTs.
 fn derive(secret: &[u8]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
     mac.update(b"mt single-use token v1");

@@ -1,23 +1,29 @@
-//! A verified delivery, read without trusting its shape.
+//! The parsed event of a delivery, read without trusting its shape.
 //!
-//! An event is rendered in the API version of the endpoint that it is sent to, and that version is
-//! not ours to choose: fields have moved several times. So fields are looked for where any version
-//! puts them, [`api_version`](Event::api_version) is kept for people to read, and an unknown type is
-//! data and not an error.
+//! Stripe renders an event in the API version of the endpoint that it is sent to, and fields have moved between
+//! versions several times. So fields are looked for in every place where a version has had them,
+//! [`api_version`](Event::api_version) is kept for operators, and an unknown type is data and not an error.
 //!
-//! A *thin* event (`v2.core.event`) names what changed and does not show it. It says nothing that could
-//! be projected; it is a hint to ask Stripe ([`asks_about`](Event::asks_about)). Where an endpoint gets
-//! both kinds, both are made for one change, and share a [`dedupe_key`](Event::dedupe_key).
+//! A *thin* event (`v2.core.event`) names the object that changed and does not show it. It is a hint to fetch the
+//! object ([`asks_about`](Event::asks_about)). An endpoint that gets both kinds gets two events for one change, which
+//! share a [`dedupe_key`](Event::dedupe_key).
+
+mod kind;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::claim::CheckoutSession;
+pub use self::kind::EventKind;
+use self::kind::Subject;
+use crate::checkout_session::CheckoutSession;
 use crate::invoice::Invoice;
 use crate::json::{customer, instant, reference_at, says_no_customer, word};
+use crate::order::Rank;
 use crate::subscription::{self, SubscriptionChange};
 
 /// The envelope of an event and the object that it is about.
+///
+/// An `Event` proves nothing: anybody can write one. The ledger takes only a [`VerifiedEvent`](crate::VerifiedEvent).
 ///
 /// ```
 /// use mt_stripe::event::{Effect, Event};
@@ -34,26 +40,26 @@ pub struct Event {
     envelope: Value,
 }
 
-/// What an event asks for.
+/// The effect of an event.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// A Checkout session that is complete.
+    /// A Checkout session was completed.
     Checkout(CheckoutSession),
-    /// A customer that Stripe has deleted. What it subscribed to is canceled, and it can buy nothing more.
+    /// A customer was deleted. Its subscriptions are canceled, and it can buy nothing more.
     CustomerDeleted,
-    /// An invoice as it was when the event was made.
+    /// An invoice changed: the invoice as it was when the event was made.
     Invoice(Invoice),
-    /// Something that cannot be told, because the object lacks what it needs to have: what that is, in words
-    /// that hold nothing of the object.
+    /// The effect is unknown, because the object lacks a field that it needs: which one, in words that hold nothing of
+    /// the object.
     Malformed(&'static str),
-    /// Nothing, and why, in a word for the ledger.
+    /// The event has no effect, and why, in a word for the ledger.
     None(&'static str),
-    /// A subscription as it was when the event was made.
+    /// A subscription changed: the subscription as it was when the event was made.
     Subscription(SubscriptionChange),
 }
 
 impl Event {
-    /// Reads the body of a delivery whose signature stands.
+    /// Parses the body of a delivery.
     ///
     /// # Errors
     ///
@@ -78,8 +84,7 @@ impl Event {
         &self.kind
     }
 
-    /// When Stripe made the event, to the second. Several share one, and their order is not theirs
-    /// to tell.
+    /// When Stripe made the event, to the second. Several events share one second, so this does not order them.
     #[must_use]
     pub fn created(&self) -> Option<DateTime<Utc>> {
         instant(self.envelope.get("created")?)
@@ -91,13 +96,13 @@ impl Event {
         self.envelope.get("account").and_then(word)
     }
 
-    /// Whether it is about real money. An envelope that does not say is not.
+    /// Whether the event is about real money; `false` if the envelope does not say.
     #[must_use]
     pub fn livemode(&self) -> bool {
         self.envelope.get("livemode").and_then(Value::as_bool).unwrap_or(false)
     }
 
-    /// The version in which the event is rendered. For people: no code decides on it.
+    /// The API version in which the event is rendered. It is for operators: no code depends on it.
     #[must_use]
     pub fn api_version(&self) -> Option<&str> {
         self.envelope.get("api_version").and_then(word)
@@ -151,44 +156,43 @@ impl Event {
         reference_at(&self.envelope, pointer)
     }
 
-    /// The customer whom the object belongs to, or who is the object.
+    /// The customer that the object belongs to, or that is the object.
     #[must_use]
     pub fn customer(&self) -> Option<&str> {
         let object = self.object()?;
-        let is_customer = self.kind == DELETED
+        let is_customer = self.kind == EventKind::CustomerDeleted.as_str()
             || object.get("object").and_then(Value::as_str) == Some("customer");
         if is_customer { object.get("id").and_then(word) } else { customer(object) }
     }
 
-    /// What the event asks for.
+    /// The effect of the event.
     #[must_use]
     pub fn effect(&self) -> Effect {
         if self.is_thin() {
-            // Names what changed and not into what.
+            // It does not show the object.
             return Effect::None("thin_event");
         }
-        if !is_handled(&self.kind) {
+        let Some(kind) = EventKind::parse(&self.kind) else {
             return Effect::None("unhandled_type");
-        }
+        };
         let Some(object) = self.object() else { return Effect::Malformed("it has no object") };
-        match self.kind.as_str() {
-            DELETED => match object.get("id").and_then(word) {
-                Some(_) => Effect::CustomerDeleted,
-                None => Effect::Malformed("the customer has no `id`"),
-            },
-            "checkout.session.completed" => match object.get("id").and_then(word) {
-                Some(_) => CheckoutSession::read(object)
-                    .map_or(Effect::None(NO_CUSTOMER), Effect::Checkout),
-                None => Effect::Malformed("the session has no `id`"),
-            },
-            kind if Invoice::is_told_by(kind) => Invoice::read(object, kind)
-                .map_or(Effect::Malformed("the invoice has no `id`"), Effect::Invoice),
-            kind => {
-                let deleted = kind == "customer.subscription.deleted";
+        let has_id = object.get("id").and_then(word).is_some();
+        match kind.subject() {
+            Subject::CheckoutSession if !has_id => Effect::Malformed("the session has no `id`"),
+            Subject::CheckoutSession => {
+                CheckoutSession::read(object).map_or(Effect::None(NO_CUSTOMER), Effect::Checkout)
+            }
+            Subject::Customer if !has_id => Effect::Malformed("the customer has no `id`"),
+            Subject::Customer => Effect::CustomerDeleted,
+            Subject::Invoice(status) => {
+                Invoice::read(object, status, kind == EventKind::InvoicePaymentFailed)
+                    .map_or(Effect::Malformed("the invoice has no `id`"), Effect::Invoice)
+            }
+            Subject::Subscription(rank) => {
                 let previous = self.envelope.pointer("/data/previous_attributes");
-                match subscription::flaw(object, deleted) {
+                match subscription::flaw(object, rank == Rank::Deleted) {
                     Some(flaw) => Effect::Malformed(flaw),
-                    None => SubscriptionChange::read(object, previous, deleted)
+                    None => SubscriptionChange::read(object, previous, rank)
                         .map_or(Effect::None("no_subscription_id"), Effect::Subscription),
                 }
             }
@@ -222,30 +226,10 @@ impl Event {
     }
 }
 
-/// Why an event that says that it is about no customer is ignored.
+/// The reason to ignore an event that is about no customer.
 pub(crate) const NO_CUSTOMER: &str = "no_customer";
 
-/// The type of the event that tells of a deleted customer.
-const DELETED: &str = "customer.deleted";
-
-/// Whether events of type `kind` ask for something.
-fn is_handled(kind: &str) -> bool {
-    matches!(
-        kind,
-        "checkout.session.completed"
-            | DELETED
-            | "customer.subscription.created"
-            | "customer.subscription.deleted"
-            | "customer.subscription.paused"
-            | "customer.subscription.pending_update_applied"
-            | "customer.subscription.pending_update_expired"
-            | "customer.subscription.resumed"
-            | "customer.subscription.trial_will_end"
-            | "customer.subscription.updated"
-    ) || Invoice::is_told_by(kind)
-}
-
-/// Why a body is no event. The sender may be told: only somebody with the secret gets this far.
+/// Why a body is not an event. An answer may show it: only a sender with the secret gets this far.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
     /// Not JSON in UTF-8.

@@ -1,7 +1,7 @@
 //! An invoice as one event shows it, and what all its events come to.
 //!
 //! Invoices carry no subscription status. They are recorded, and speak for a tenant only as long as
-//! no snapshot of the subscription has been seen (see [`projection`](crate::projection)).
+//! no snapshot of the subscription has been seen (see [`project`](mt_core::billing::project)).
 
 use std::collections::BTreeSet;
 
@@ -56,21 +56,7 @@ impl InvoiceStatus {
     fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
-
-    /// What a type of event says by itself; `None` for types that are not recorded.
-    fn told_by(kind: &str) -> Option<Self> {
-        match kind {
-            "invoice.updated" => Some(Self::Draft),
-            "invoice.finalized" | "invoice.payment_action_required" | FAILED => Some(Self::Open),
-            "invoice.marked_uncollectible" => Some(Self::Uncollectible),
-            "invoice.voided" => Some(Self::Void),
-            "invoice.paid" | "invoice.payment_succeeded" => Some(Self::Paid),
-            _ => None,
-        }
-    }
 }
-
-const FAILED: &str = "invoice.payment_failed";
 
 impl From<InvoiceStatus> for u8 {
     fn from(status: InvoiceStatus) -> Self {
@@ -115,15 +101,9 @@ pub struct Invoice {
 }
 
 impl Invoice {
-    /// Whether events of type `kind` are recorded.
-    pub(crate) fn is_told_by(kind: &str) -> bool {
-        InvoiceStatus::told_by(kind).is_some()
-    }
-
-    /// Reads the object of an event of type `kind`; `None` when it does not say which invoice it is, or
-    /// the type is none that is recorded.
-    pub(crate) fn read(object: &Value, kind: &str) -> Option<Self> {
-        let told = InvoiceStatus::told_by(kind)?;
+    /// Reads the object of an invoice event; `None` if it does not say which invoice it is. `told` is the least status
+    /// that the type of the event implies, and `failed` whether the event is about a failed payment.
+    pub(crate) fn read(object: &Value, told: InvoiceStatus, failed: bool) -> Option<Self> {
         let shown = match object.get("status").and_then(word) {
             Some(word) => InvoiceStatus::from_word(word),
             // Before 2018 there was only this.
@@ -149,7 +129,7 @@ impl Invoice {
             created: ["created", "date"].iter().find_map(|field| instant(object.get(field)?)),
             prices: prices(object),
             status: shown.map_or(told, |shown| shown.max(told)),
-            failed: kind == FAILED,
+            failed,
         })
     }
 }

@@ -1,21 +1,21 @@
-//! What is known of a subscription: what its events say, and what Stripe said when it was asked.
+//! What is known of a subscription: its events, and the answers of Stripe to fetches.
 //!
-//! An answer is a second source, and has no place of its own in the order of events: it was read at
-//! some moment between the question and the answer. So it carries a [`Ticket`] that was taken *before*
-//! the question and names the events that were known then. It speaks for exactly those; among answers
-//! the greater ticket wins, whichever came back first. An answer that was stamped when it arrived would
-//! let a slow old one overwrite a quick new one (`tests/it/interleavings.rs` counts how often).
+//! An answer has no place of its own in the order of events: Stripe read it at some moment between the request and the
+//! answer. So the request carries a [`FetchStart`] that was taken *before* it and names the events that were known then.
+//! The answer contains exactly those; among answers the greater number wins, whichever came back first. A number that
+//! is taken when the answer arrives would let a slow old answer overwrite a quick new one (`tests/it/subscriptions/concurrent_refetch.rs`
+//! counts how often).
 //!
 //! Against later events:
 //!
-//! * the later phase of life wins: an end stays the end, whoever told of it;
+//! * the later phase of life wins: an end stays the end, whether an event or an answer showed it;
 //! * an event of a second after the answer is newer, and wins;
 //! * an event from between may or may not be in the answer. The answer stands, and is asked for again.
 //!
 //! ```
 //! use chrono::DateTime;
 //! use mt_stripe::event::{Effect, Event};
-//! use mt_stripe::known::{Answer, KnownSubscription, Ticket};
+//! use mt_stripe::known::{Answer, FetchStart, KnownSubscription};
 //! use mt_stripe::order::SubscriptionState;
 //! use mt_stripe::subscription::Subscription;
 //! use serde_json::json;
@@ -27,20 +27,20 @@
 //!     });
 //!     let event = Event::parse(event.to_string().as_bytes()).unwrap();
 //!     let Effect::Subscription(change) = event.effect() else { panic!("{event:?}") };
-//!     SubscriptionState::of(change, event.kind(), event.id(), event.created().unwrap())
+//!     SubscriptionState::of(change, event.id(), event.created().unwrap())
 //! };
 //! // Two events of one second, and nothing says which was the later.
 //! let known = KnownSubscription::from(seen("evt_1", "active")).join(seen("evt_2", "unpaid"));
 //! assert!(known.current().unwrap().needs_refetch);
 //!
 //! let asked = DateTime::from_timestamp(1_795_449_604, 0).unwrap();
-//! let ticket = Ticket::new(1, asked, known.events());
+//! let start = FetchStart::new(1, asked, known.events());
 //! let object = json!({"id": "sub_1", "status": "active"});
 //! let answer = Answer {
 //!     subscription: Subscription::from_object(&object),
 //!     at: DateTime::from_timestamp(1_795_449_605, 0).unwrap(),
 //! };
-//! let known = known.answered(&ticket, answer);
+//! let known = known.answered(&start, answer);
 //! let current = known.current().unwrap();
 //! assert_eq!((current.subscription.status.as_str(), current.needs_refetch), ("active", false));
 //! ```
@@ -55,18 +55,17 @@ use crate::json::Second;
 use crate::order::{Group, Phase, SubscriptionState};
 use crate::subscription::Subscription;
 
-/// Taken before Stripe is asked: the number orders answers, the rest says what the answer contains.
+/// The start of a fetch, taken before the request: its number orders answers, the rest says what the answer contains.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Ticket {
+pub struct FetchStart {
     number: i64,
     asked: DateTime<Utc>,
     basis: Basis,
 }
 
-impl Ticket {
-    /// A ticket with `number`, which must be greater than any that was taken before, for a subscription
-    /// of which `known` are the events so far. `asked` is the present by the ledger's clock: whatever was
-    /// received before needs no question of its own.
+impl FetchStart {
+    /// A start with `number`, which must be greater than any before, of a subscription of which `known` are the events so
+    /// far. `asked` is the present by the ledger's clock: an event that was received before needs no fetch of its own.
     #[must_use]
     pub fn new(number: i64, asked: DateTime<Utc>, known: &SubscriptionState) -> Self {
         let events = known.events().map(str::to_owned).collect();
@@ -91,10 +90,10 @@ impl Basis {
     }
 }
 
-/// What Stripe said of a subscription.
+/// An answer of Stripe about a subscription.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Answer {
-    /// The subscription as it was; `None` when Stripe knows of none by that name.
+    /// The subscription; `None` if Stripe knows none of that identifier.
     pub subscription: Option<Subscription>,
     /// The time by Stripe's clock when the answer was made. It bounds the moment of reading from above.
     pub at: DateTime<Utc>,
@@ -135,15 +134,15 @@ pub struct KnownSubscription {
     fetched: Option<Fetched>,
 }
 
-/// What a subscription is, by all that is known.
+/// The current state of a subscription, by all that is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Current<'k> {
     /// The snapshot that counts.
     pub subscription: &'k Subscription,
-    /// Whether only Stripe can tell, and has not been asked since: two events of one second disagree, or
-    /// one was cut short.
+    /// Whether only Stripe knows the state, and has not been asked since: two events of one second disagree, or one was
+    /// cut short.
     pub needs_refetch: bool,
-    /// Whether Stripe was asked and knows of no such subscription.
+    /// Whether Stripe was asked and knows no such subscription.
     pub missing: bool,
     /// The start of the present run of `past_due`, which further failures do not move.
     pub past_due_since: Option<DateTime<Utc>>,
@@ -166,23 +165,22 @@ impl KnownSubscription {
         self.fetched.as_ref()
     }
 
-    /// What events say.
+    /// The state by its events.
     #[must_use]
     pub const fn events(&self) -> &SubscriptionState {
         &self.events
     }
 
-    /// With what another set of its events says.
+    /// Joins another set of its events.
     #[must_use]
     pub fn join(self, events: SubscriptionState) -> Self {
         Self { events: self.events.join(events), fetched: self.fetched }
     }
 
-    /// With what Stripe answered to the question that `ticket` was taken for. An answer that was
-    /// overtaken by one with a greater ticket changes nothing.
+    /// Adds Stripe's answer to the fetch that `start` began. It changes nothing if the answer to a later fetch is known.
     #[must_use]
-    pub fn answered(mut self, ticket: &Ticket, answer: Answer) -> Self {
-        if self.fetched.as_ref().is_some_and(|fetched| fetched.ticket >= ticket.number) {
+    pub fn answered(mut self, start: &FetchStart, answer: Answer) -> Self {
+        if self.fetched.as_ref().is_some_and(|fetched| fetched.ticket >= start.number) {
             return self;
         }
         let in_run = self.current().and_then(|current| current.past_due_since).map(Second::of);
@@ -192,24 +190,24 @@ impl KnownSubscription {
         self.fetched = Some(match (answer.subscription, previous) {
             // The row is kept, and the next answer may find it.
             (None, Some(previous)) => {
-                Fetched { ticket: ticket.number, asked: ticket.asked, missing: true, ..previous }
+                Fetched { ticket: start.number, asked: start.asked, missing: true, ..previous }
             }
             // The end is the end, also for an answer from a replica that has not heard of it.
             (Some(new), Some(previous))
                 if previous.ended() && Phase::of(&new.status) != Phase::Ended =>
             {
-                Fetched { ticket: ticket.number, asked: ticket.asked, missing: false, ..previous }
+                Fetched { ticket: start.number, asked: start.asked, missing: false, ..previous }
             }
             (new, _) => {
                 let status = new.as_ref().map(|new| &new.status);
                 let past_due = status == Some(&SubscriptionStatus::PastDue);
                 let settles =
                     !past_due && status.is_some_and(|status| Phase::of(status) == Phase::Live);
-                let group = ticket.basis.group;
+                let group = start.basis.group;
                 Fetched {
-                    ticket: ticket.number,
-                    asked: ticket.asked,
-                    basis: ticket.basis.clone(),
+                    ticket: start.number,
+                    asked: start.asked,
+                    basis: start.basis.clone(),
                     answered,
                     missing: new.is_none(),
                     settled: settled_before.max(settles.then(|| Second::of(group.created()))),
@@ -221,7 +219,7 @@ impl KnownSubscription {
         self
     }
 
-    /// What the subscription is now; `None` as long as nothing is known.
+    /// The current state; `None` as long as nothing is known.
     #[must_use]
     pub fn current(&self) -> Option<Current<'_>> {
         let answer = self.fetched.as_ref().and_then(|fetched| {
@@ -251,7 +249,7 @@ impl KnownSubscription {
         let past_due = subscription.status == SubscriptionStatus::PastDue;
         Some(Current {
             subscription,
-            // Asking again would not help where Stripe knows of nothing.
+            // Another fetch would not help if Stripe does not know it.
             needs_refetch: (ambiguous || subscription.truncated) && !missing,
             missing,
             past_due_since: past_due.then(|| self.run().map_or(seen, DateTime::from)),

@@ -1,55 +1,51 @@
-//! Stripe webhooks that are neither lost nor applied twice nor out of order.
+//! Stripe for multi-tenant services: an adapter of the webhook ledger and of billing in `mt-core`.
 //!
 //! ```text
-//! bytes ─ signature::Verifier ─→ event::Event ─ Processor::receive ─→ ledger ─→ one fenced transaction:
-//!     order::SubscriptionState (join) ─→ projection::project ─→ mt.tenants
+//! bytes ─ signature::Verifier ─→ VerifiedEvent ─ Ledger<Stripe>::receive ─→ one fenced transaction:
+//!     order::SubscriptionState (join) ─→ known::KnownSubscription ─→ mt_core::billing::project ─→ mt.tenants
 //! ```
 //!
-//! | module | holds |
+//! | module | purpose |
 //! | --- | --- |
-//! | [`signature`] | is it from Stripe: the raw bytes, several secrets, a window of time |
-//! | [`event`] | what it says, in whichever API version it was rendered |
-//! | [`subscription`], [`invoice`] | the two objects that events are about, and what their events come to |
-//! | [`order`] | which of many snapshots to believe, whatever order they came in |
-//! | [`known`] | what an answer of Stripe's counts against events, and against other answers |
-//! | [`projection`] | what a tenant has paid for, as a pure function of all of it |
-//! | [`claim`] | who may say which customer pays for which tenant |
-//! | [`checkout`] | the sessions that this server made, and their claims |
-//! | [`processor`] | the ledger's transactions: receive, apply, replay, retry |
-//! | [`call`] | idempotency keys of calls that change something at Stripe |
-//! | [`departed`] | customers of deleted tenants, whose subscriptions are to be canceled |
-//! | [`link`] | which customer pays for which tenant |
-//! | [`fetch`], [`refetch`] | asking Stripe where events cannot tell, and writing down the answer |
-//! | [`flagged`] | the tenants whose billing an operator should look at |
-//! | [`reconcile`] | comparing every tenant with Stripe, each night for instance |
-//! | [`audit`] | what is recorded in the log of a tenant |
-//! | [`reproject`](mod@reproject) | projecting tenants again when the price table has changed |
+//! | [`signature`] | verifies deliveries: the raw bytes, several secrets, a time window |
+//! | [`event`] | reads an event, in whichever API version it was rendered |
+//! | [`subscription`], [`invoice`], [`checkout_session`] | the objects that events are about |
+//! | [`order`] | the order of events: which of many snapshots is the current one |
+//! | [`known`] | what an answer of Stripe counts against events, and against other answers |
+//! | [`fetch`], [`refetch`] | fetches a subscription where events do not tell its state, and stores the answer |
+//! | [`reconcile`] | compares every tenant with Stripe, for example each night |
+//! | `client` | calls Stripe's HTTP API (feature `http-client`) |
 //!
-//! Everything that decides is pure, with time as an argument. [`processor`], [`link`], [`checkout`], [`call`],
-//! [`refetch`], [`reconcile`] and [`reproject`](mod@reproject) are what says SQL; only a [`fetch::SubscriptionFetcher`] calls Stripe,
-//! and without one nothing does.
+//! [`Stripe`] puts them together as a provider. What does not depend on Stripe is in `mt-core`: the ledger in
+//! [`mt_core::pg::ledger`]; prices, the projection onto tenants, links and dunning in [`mt_core::billing`] and
+//! [`mt_core::pg::billing`].
+//!
+//! Everything that decides is a pure function, with time as an argument. Only [`refetch`], [`reconcile`] and the
+//! provider run SQL; only a [`fetch::SubscriptionFetcher`] calls Stripe, and without one nothing does.
 
-pub mod audit;
-pub mod call;
-pub mod checkout;
-pub mod claim;
-pub mod departed;
+pub mod checkout_session;
+#[cfg(feature = "http-client")]
+pub mod client;
 pub mod event;
 pub mod fetch;
-pub mod flagged;
 pub mod invoice;
 mod json;
 pub mod known;
-pub mod link;
 pub mod order;
-pub mod processor;
-pub mod projection;
 pub mod reconcile;
 pub mod refetch;
-pub mod reproject;
 pub mod signature;
+mod snapshot;
 mod state;
+mod stripe;
 pub mod subscription;
+mod verified;
 
-/// What the ledger calls Stripe.
+pub use self::stripe::{Stripe, StripeConfig};
+pub use self::verified::VerifiedEvent;
+
+/// Stripe's name in the ledger and in the tables of billing.
 pub const PROVIDER: &str = "stripe";
+
+/// The API version in which Stripe renders answers to this crate. Any would do; a pinned one does not change by itself.
+pub const API_VERSION: &str = "2026-10-28.endive";

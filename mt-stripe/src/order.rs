@@ -1,15 +1,13 @@
-//! Which of many snapshots of a subscription is the one to believe.
+//! The order of events: which of many snapshots of a subscription is the current one.
 //!
-//! Deliveries come late, twice and out of order, and `created` has seconds: an event must not win by
-//! arriving last, nor by a clock that several events share. So what is kept is a set that needs no
-//! arrival: the events of the greatest [`Group`], which is a phase of life and a second. Joining two
-//! such sets is associative, commutative and idempotent, and the set is stored with the subscription,
+//! Deliveries come late, twice and out of order, and `created` counts whole seconds, which several events share. So the
+//! state does not depend on arrival: it is the set of events of the greatest [`Group`], which is a phase of life and a
+//! second. Joining two such sets is associative, commutative and idempotent, and the set is stored with the subscription,
 //! so this holds across replays and after old events have been purged.
 //!
-//! Within a second, an event that says what it replaced (`previous_attributes`) comes after the one
-//! that showed that. Of those that nobody comes after, the greatest by type and identifier is believed.
-//! If they show different things, only Stripe knows which is true, and the state says so
-//! ([`Believed::ambiguous`]); that flag, too, is a function of the set of events.
+//! Within a second, an event that says what it replaced (`previous_attributes`) comes after the event that showed that.
+//! Of the events that no other one follows, the greatest by type and identifier is believed. If they differ, only Stripe
+//! knows the state, and [`Believed::ambiguous`] says so; that flag, too, is a function of the set of events.
 //!
 //! ```
 //! use chrono::DateTime;
@@ -19,7 +17,7 @@
 //! let seen = |body: &str| {
 //!     let event = Event::parse(body.as_bytes()).unwrap();
 //!     let Effect::Subscription(change) = event.effect() else { panic!("{body}") };
-//!     SubscriptionState::of(change, event.kind(), event.id(), event.created().unwrap())
+//!     SubscriptionState::of(change, event.id(), event.created().unwrap())
 //! };
 //! let failed = seen(r#"{"id": "evt_b", "type": "customer.subscription.updated", "created": 1795449600,
 //!     "data": {"object": {"id": "sub_1", "status": "past_due"},
@@ -43,16 +41,16 @@ use serde::{Deserialize, Serialize};
 use crate::json::Second;
 use crate::subscription::{Subscription, SubscriptionChange};
 
-/// How far a subscription's life has gone. The only transition that is enforced: live statuses
-/// follow each other in any order, but none follows the end, and none leads back to the start.
+/// The phase of a subscription's life. Live statuses follow each other in any order, but no status follows the end, and
+/// none leads back to the start.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(into = "u8", try_from = "u8")]
 pub enum Phase {
-    /// Waits for its first payment.
+    /// Its first payment is outstanding.
     Incomplete,
-    /// In force, in whatever state; a status that is not known is taken for one of these.
+    /// It is in force, in any state, also an unknown one.
     Live,
-    /// Over for good. Whoever subscribes again gets another subscription.
+    /// It has ended for good. A new purchase makes another subscription.
     Ended,
 }
 
@@ -106,42 +104,21 @@ impl TryFrom<u8> for Phase {
     }
 }
 
-/// What a type of event says about its place within one second.
+/// The place of an event among those of one second, which its [type](crate::event::EventKind) decides.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rank {
-    /// Says that something will happen. What it shows may be older than its second.
+    /// Announces a change. The subscription that it shows may be older than its second.
     Announced,
-    /// The first of all.
+    /// Comes first.
     Created,
     /// Updated, paused, resumed.
     Changed,
-    /// The last of all.
+    /// Comes last.
     Deleted,
 }
 
-impl Rank {
-    /// The rank of events of type `kind`.
-    ///
-    /// ```
-    /// use mt_stripe::order::Rank;
-    ///
-    /// let [soon, first, then, last] = ["trial_will_end", "created", "resumed", "deleted"]
-    ///     .map(|change| Rank::of(&format!("customer.subscription.{change}")));
-    /// assert!(soon < first && first < then && then < last);
-    /// ```
-    #[must_use]
-    pub fn of(kind: &str) -> Self {
-        match kind {
-            "customer.subscription.trial_will_end" => Self::Announced,
-            "customer.subscription.created" => Self::Created,
-            "customer.subscription.deleted" => Self::Deleted,
-            _ => Self::Changed,
-        }
-    }
-}
-
-/// Events that cannot be ordered by what their envelope says: one phase, one second.
+/// The events of one phase and one second, which their envelopes do not order.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Group(Phase, Second);
 
@@ -159,7 +136,7 @@ impl Group {
     }
 }
 
-/// One event, as far as it matters here.
+/// One event, as far as the order needs it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 struct Sighting {
     rank: Rank,
@@ -168,8 +145,8 @@ struct Sighting {
 }
 
 impl Sighting {
-    /// Whether it can be placed before another. What only announces or begins comes first anyway; what
-    /// changes something and does not say what stays in question.
+    /// Whether it may come before another event. An announcement or a creation does; an update does only if it says what
+    /// it replaced.
     fn can_come_before(&self) -> bool {
         self.before.is_some() || matches!(self.rank, Rank::Announced | Rank::Created)
     }
@@ -179,15 +156,15 @@ impl Sighting {
     }
 }
 
-/// What all events of one subscription come to.
+/// The state of one subscription, by all of its events.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SubscriptionState {
     group: Group,
     /// The events of the group, by identifier. One identifier has one content.
     seen: BTreeMap<String, Sighting>,
-    /// The last time it was seen alive and not past due.
+    /// The last time at which it was live and not past due.
     settled: Option<Second>,
-    /// The times since then at which it was seen past due.
+    /// The times since then at which it was past due.
     past_due: BTreeSet<Second>,
 }
 
@@ -215,13 +192,13 @@ impl Default for SubscriptionState {
 }
 
 impl SubscriptionState {
-    /// What one event comes to.
+    /// The state by one event.
     #[must_use]
-    pub fn of(change: SubscriptionChange, kind: &str, event: &str, created: DateTime<Utc>) -> Self {
-        let SubscriptionChange { after, before } = change;
+    pub fn of(change: SubscriptionChange, event: &str, created: DateTime<Utc>) -> Self {
+        let SubscriptionChange { rank, after, before } = change;
         let (phase, created) = (Phase::of(&after.status), Second::of(created));
         let past_due = after.status == SubscriptionStatus::PastDue;
-        let sighting = Sighting { rank: Rank::of(kind), after, before };
+        let sighting = Sighting { rank, after, before };
         Self {
             group: Group(phase, created),
             seen: BTreeMap::from([(event.to_owned(), sighting)]),
@@ -230,7 +207,7 @@ impl SubscriptionState {
         }
     }
 
-    /// What the events behind both come to.
+    /// The state by the events of both.
     ///
     /// Associative, commutative and idempotent, with [`default`](Self::default) as its neutral element:
     /// a chain (the greatest group) times the set of events seen in it, times the time last settled
@@ -263,7 +240,7 @@ impl SubscriptionState {
         let mut candidates: Vec<(&String, &Sighting)> =
             self.seen.iter().filter(|(_, sighting)| is_last(sighting)).collect();
         if candidates.is_empty() {
-            // They go round in a circle.
+            // Each is replaced by another one.
             candidates = self.seen.iter().collect();
         }
         let (event, decides) =
@@ -272,7 +249,7 @@ impl SubscriptionState {
         Some(Believed { event, subscription: &decides.after, ambiguous })
     }
 
-    /// Where the believed event is.
+    /// The group of the believed event.
     #[must_use]
     pub const fn group(&self) -> Group {
         self.group

@@ -1,28 +1,27 @@
-//! Comparing every tenant with Stripe, and putting right what differs.
+//! Reconciliation: comparing every tenant with Stripe, and correcting what differs.
 //!
-//! Events can be lost before they are here: an endpoint that was switched off, an event that Stripe never
-//! made (which it says [happens very rarely]). So Stripe is asked now and then, each night for instance, for
-//! all subscriptions of each linked customer. What it answers is written down as any other
-//! [answer](crate::refetch) is, behind a ticket that was taken before the question: a later event, or a
-//! later answer, is not overwritten. What is known here, has not ended and is not in the list is asked for
-//! by name, and flagged if Stripe does not know it.
+//! Events can be lost before they are delivered: the endpoint was switched off, or Stripe never made the event (which it
+//! says [happens very rarely]). So a periodic job, for example each night, fetches all subscriptions of each linked
+//! customer. The answers are stored like any other [answer](crate::refetch), under a number that was taken before the
+//! request: a later event, or a later answer, is not overwritten. A subscription that is known here, has not ended and is
+//! not in the list is fetched by its identifier, and flagged if Stripe does not know it.
 //!
-//! Customers are gone through in the order of their tenants, one question at a time, so that the run leaves
-//! most of Stripe's limit to everybody else, and can be taken up where it ended. It does not retry: an error
-//! says where to go on, and after how long.
+//! The run visits customers in the order of their tenants, one request at a time, so that it leaves most of Stripe's
+//! rate limit to others, and can be resumed where it ended. It does not retry: an error says where to continue, and
+//! after how long.
 //!
 //! [happens very rarely]: https://docs.stripe.com/webhooks
 //!
 //! ```no_run
 //! use std::sync::Arc;
 //!
-//! use mt_core::pg::SystemPool;
+//! use mt_core::billing::PriceTable;
+//! use mt_core::pg::System;
 //! use mt_stripe::fetch::SubscriptionFetcher;
-//! use mt_stripe::projection::PriceTable;
 //! use mt_stripe::reconcile::{ReconcileError, Reconciler};
 //! use mt_stripe::refetch::Refetcher;
 //!
-//! # async fn run(system: SystemPool, stripe: Arc<dyn SubscriptionFetcher>) -> Result<(), ReconcileError> {
+//! # async fn run(system: System, stripe: Arc<dyn SubscriptionFetcher>) -> Result<(), ReconcileError> {
 //! let prices = PriceTable::new("free").plan("pro", ["price_pro"]);
 //! let reconciler = Reconciler::new(Refetcher::new(system, stripe, prices));
 //! reconciler
@@ -40,28 +39,30 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use mt_core::id::TenantId;
-use mt_core::pg::{PgError, SystemPool, SystemReason, SystemTx};
+use mt_core::pg::billing::hold_tenant;
+use mt_core::pg::ledger::Customer;
+use mt_core::pg::{PgError, System, SystemReason, SystemTx};
 use uuid::Uuid;
 
 use crate::PROVIDER;
 use crate::fetch::{CustomerName, FetchError, SubscriptionName};
-use crate::known::{Answer, KnownSubscription, Ticket};
+use crate::known::{Answer, FetchStart, KnownSubscription};
 use crate::order::{Phase, SubscriptionState};
 use crate::refetch::{RefetchError, Refetcher};
-use crate::state::{self, Realm, answers};
+use crate::state::{self, answers};
 
 const CUSTOMERS: SystemReason =
     SystemReason::new("go through customers to compare them with Stripe");
-const TICKET: SystemReason = SystemReason::new("take a ticket to compare a customer with Stripe");
-const ANSWER: SystemReason = SystemReason::new("write down what Stripe has of a customer");
+const START: SystemReason = SystemReason::new("start to compare a customer with Stripe");
+const ANSWER: SystemReason = SystemReason::new("store what Stripe has of a customer");
 
-/// The status of an answer to a key that is not taken.
+/// The status of an answer to a key that is not valid.
 const UNAUTHORIZED: u16 = 401;
 
 /// How many customers are looked up at a time.
 const BATCH: i64 = 500;
 
-/// Goes through the customers. See the [module docs](self).
+/// Compares customers with Stripe. See the [module docs](self).
 #[derive(Clone, Debug)]
 pub struct Reconciler {
     refetcher: Refetcher,
@@ -74,7 +75,7 @@ pub struct Reconciler {
 pub struct PaidFor {
     /// Its plan.
     pub plan: String,
-    /// Stripe's word for its subscription.
+    /// The status of its subscription.
     pub subscription_status: String,
     /// The start of its present run of `past_due`.
     pub past_due_since: Option<DateTime<Utc>>,
@@ -84,28 +85,28 @@ pub struct PaidFor {
     pub cancel_at_period_end: bool,
 }
 
-/// A tenant that was compared.
+/// The comparison of one tenant.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Reconciled {
-    /// Whose.
+    /// The tenant.
     pub tenant: TenantId,
     /// The customer that pays for it.
     pub customer: String,
-    /// How many subscriptions Stripe has of it.
+    /// The number of its subscriptions at Stripe.
     pub subscriptions: usize,
-    /// Those that are known here, have not ended, and that Stripe does not know.
+    /// The subscriptions that are known here, have not ended, and are unknown to Stripe.
     pub missing: Vec<String>,
-    /// Why Stripe would not answer for this customer, now or later; nothing was compared then.
+    /// Why Stripe refuses to answer for this customer, if it does; nothing was compared then.
     pub refused: Option<String>,
-    /// What it had paid for, by what was known.
+    /// What it had paid for before the comparison.
     pub before: PaidFor,
-    /// What it has paid for.
+    /// What it has paid for after it.
     pub after: PaidFor,
 }
 
 impl Reconciled {
-    /// Whether what was known was wrong.
+    /// Whether the comparison corrected what the tenant has paid for.
     #[must_use]
     pub fn is_corrected(&self) -> bool {
         self.before != self.after
@@ -113,20 +114,20 @@ impl Reconciled {
 }
 
 impl Reconciler {
-    /// Asks whom `refetcher` asks, and writes where it does.
+    /// A reconciler with the fetcher and the database of `refetcher`.
     #[must_use]
     pub const fn new(refetcher: Refetcher) -> Self {
         Self { refetcher, keeps: true }
     }
 
-    /// Compares and says what it would write, and writes nothing.
+    /// Reports what it would correct, and writes nothing.
     #[must_use]
     pub const fn dry(mut self) -> Self {
         self.keeps = false;
         self
     }
 
-    /// How many customers a run goes through.
+    /// The number of customers that a run compares.
     ///
     /// # Errors
     ///
@@ -142,8 +143,8 @@ impl Reconciler {
         Ok(count.unsigned_abs())
     }
 
-    /// Goes through all customers, or those whose tenant comes after `after`, and shows each to `seen`. One
-    /// for whom Stripe will not answer keeps nobody else from being compared; a key that is not taken does.
+    /// Compares all customers, or those whose tenant comes after `after`, and passes each result to `seen`. If Stripe
+    /// refuses to answer for one customer, the run continues; if it refuses the key, the run ends.
     ///
     /// # Errors
     ///
@@ -181,11 +182,11 @@ impl Reconciler {
         }
     }
 
-    fn system(&self) -> &SystemPool {
+    fn system(&self) -> &System {
         &self.refetcher.system
     }
 
-    async fn customers(&self, after: Option<TenantId>) -> Result<Vec<Customer>, PgError> {
+    async fn customers(&self, after: Option<TenantId>) -> Result<Vec<LinkedCustomer>, PgError> {
         let mut tx = self.system().begin(CUSTOMERS).await?;
         let customers = sqlx::query_as(
             "select tenant_id as tenant, account, customer_id as id from mt.billing_customers \
@@ -200,11 +201,14 @@ impl Reconciler {
         Ok(customers)
     }
 
-    /// One customer. `None`: they pay for nobody any more.
-    async fn reconcile(&self, customer: &Customer) -> Result<Option<Reconciled>, RefetchError> {
-        let mut tx = self.system().begin(TICKET).await?;
+    /// Compares one customer. `None` if it pays for no tenant any more.
+    async fn reconcile(
+        &self,
+        customer: &LinkedCustomer,
+    ) -> Result<Option<Reconciled>, RefetchError> {
+        let mut tx = self.system().begin(START).await?;
         let (number, asked) = answers::next_number(&mut tx).await?;
-        let known = customer.realm(false).subscriptions(&mut tx).await?;
+        let known = answers::subscriptions(&mut tx, customer.in_mode(false)).await?;
         tx.commit().await?;
 
         let name = CustomerName { account: &customer.account, id: &customer.id };
@@ -231,9 +235,9 @@ impl Reconciler {
 
         let mut tx = self.system().begin(ANSWER).await?;
         let locked = told.first().is_some_and(|((livemode, _), _)| *livemode);
-        customer.realm(locked).lock(&mut tx).await?;
-        let tenant = customer.realm(locked).tenant(&mut tx).await?;
-        if tenant != Some(customer.tenant) || !state::hold_tenant(&mut tx, customer.tenant).await? {
+        customer.in_mode(locked).lock(&mut tx).await?;
+        let tenant = customer.in_mode(locked).tenant(&mut tx).await?;
+        if tenant != Some(customer.tenant) || !hold_tenant(&mut tx, customer.tenant).await? {
             tx.rollback().await?;
             return Ok(None);
         }
@@ -241,10 +245,13 @@ impl Reconciler {
         let nothing = SubscriptionState::default();
         for (key, answer) in told {
             let events = known.get(&key).map_or(&nothing, KnownSubscription::events);
-            let ticket = Ticket::new(number, asked, events);
-            customer.realm(key.0).write_answer(&mut tx, &key.1, &ticket, answer).await?;
+            let start = FetchStart::new(number, asked, events);
+            let customer = customer.in_mode(key.0);
+            answers::write_answer(&mut tx, customer, &key.1, &start, answer).await?;
         }
-        customer.realm(locked).project(&mut tx, customer.tenant, &self.refetcher.prices).await?;
+        let (tenant, prices) = (customer.tenant, &self.refetcher.prices);
+        let purchases = state::purchases(&mut tx, customer.in_mode(locked)).await?;
+        customer.in_mode(locked).project(&mut tx, tenant, &purchases, prices).await?;
         let after = paid_for(&mut tx, customer.tenant).await?;
         if self.keeps {
             tx.commit().await?;
@@ -256,8 +263,12 @@ impl Reconciler {
         Ok(Some(Reconciled { tenant, customer, subscriptions, missing, refused, before, after }))
     }
 
-    /// One for whom Stripe will not answer: nothing changes.
-    async fn refused(&self, customer: &Customer, why: &FetchError) -> Result<Reconciled, PgError> {
+    /// The result for a customer for whom Stripe refuses to answer: nothing changes.
+    async fn refused(
+        &self,
+        customer: &LinkedCustomer,
+        why: &FetchError,
+    ) -> Result<Reconciled, PgError> {
         let mut tx = self.system().begin(CUSTOMERS).await?;
         let before = paid_for(&mut tx, customer.tenant).await?;
         tx.commit().await?;
@@ -275,15 +286,15 @@ impl Reconciler {
 
 /// A linked customer.
 #[derive(sqlx::FromRow)]
-struct Customer {
+struct LinkedCustomer {
     tenant: Uuid,
     account: String,
     id: String,
 }
 
-impl Customer {
-    fn realm(&self, livemode: bool) -> Realm<'_> {
-        Realm { account: &self.account, livemode, customer: &self.id }
+impl LinkedCustomer {
+    fn in_mode(&self, livemode: bool) -> Customer<'_> {
+        state::customer(&self.account, livemode, &self.id)
     }
 }
 
@@ -311,20 +322,20 @@ async fn paid_for(tx: &mut SystemTx, tenant: Uuid) -> Result<PaidFor, PgError> {
     })
 }
 
-/// Why a run ended early, and where.
+/// Why a run ended early, and where to resume it.
 #[derive(Debug, thiserror::Error)]
 #[error("not all customers could be compared with Stripe")]
 #[non_exhaustive]
 pub struct ReconcileError {
     /// The last tenant that was compared: what [`run`](Reconciler::run) takes to go on.
     pub done: Option<TenantId>,
-    /// What happened then.
+    /// The error that ended it.
     #[source]
     pub source: RefetchError,
 }
 
 impl ReconcileError {
-    /// How long Stripe asks to be left alone, where to go on after that can help.
+    /// How long to wait before the run is resumed; `None` if that cannot help.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match &self.source {

@@ -1,25 +1,24 @@
-//! Asking Stripe for what events cannot tell, and writing down the answer.
+//! Fetching a subscription from Stripe where events do not tell its state, and storing the answer.
 //!
-//! 1. A ticket, in a transaction of its own: a number from a sequence, and the events that are known.
-//! 2. The question, outside of any transaction: nothing is locked while Stripe is asked.
-//! 3. The answer, in one transaction with the tenant's projection, and only if no answer to a later
-//!    question came first.
+//! 1. The start, in a transaction of its own: a number from a sequence, and the events that are known.
+//! 2. The request, outside of any transaction: nothing is locked while Stripe answers.
+//! 3. The answer, in one transaction with the tenant's projection, and only if no answer to a later fetch is stored.
 //!
-//! The ticket comes before the question, so the answer with the greatest ticket was read after every
-//! event that was known when that ticket was taken. Any number of processes may ask at once.
+//! The number is taken before the request, so the answer with the greatest number was read after every event that was
+//! known when that fetch started. Any number of processes may fetch at once.
 //!
 //! ```no_run
 //! use std::sync::Arc;
 //!
-//! use mt_core::pg::SystemPool;
+//! use mt_core::billing::PriceTable;
+//! use mt_core::pg::System;
 //! use mt_stripe::fetch::{SubscriptionFetcher, SubscriptionName};
-//! use mt_stripe::projection::PriceTable;
 //! use mt_stripe::refetch::{RefetchError, Refetcher};
 //!
-//! # async fn run(system: SystemPool, stripe: Arc<dyn SubscriptionFetcher>) -> Result<(), RefetchError> {
+//! # async fn run(system: System, stripe: Arc<dyn SubscriptionFetcher>) -> Result<(), RefetchError> {
 //! let prices = PriceTable::new("free").plan("pro", ["price_pro"]);
 //! let refetcher = Refetcher::new(system, stripe, prices);
-//! // By hand, and for all that are flagged.
+//! // One subscription, and then all that are flagged.
 //! let name = SubscriptionName { account: "", livemode: true, id: "sub_1" };
 //! refetcher.refetch(&name).await?;
 //! let settled = refetcher.refetch_flagged(100).await?;
@@ -31,43 +30,42 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use mt_core::pg::{PgError, SystemPool, SystemReason, SystemTx};
+use mt_core::billing::PriceTable;
+use mt_core::pg::billing::hold_tenant;
+use mt_core::pg::{PgError, System, SystemReason, SystemTx};
 
 use crate::PROVIDER;
 use crate::fetch::{FetchError, SubscriptionFetcher, SubscriptionName};
-use crate::known::{Answer, Ticket};
-use crate::projection::PriceTable;
-use crate::state::{self, Realm, answers};
+use crate::known::{Answer, FetchStart};
+use crate::state::{self, answers};
 
-const TICKET: SystemReason = SystemReason::new("take a ticket for a question to Stripe");
-const ANSWER: SystemReason = SystemReason::new("write down an answer of Stripe's");
-const FLAGGED: SystemReason =
-    SystemReason::new("look for subscriptions that only Stripe can tell of");
+const START: SystemReason = SystemReason::new("start a fetch from Stripe");
+const ANSWER: SystemReason = SystemReason::new("store an answer of Stripe");
+const FLAGGED: SystemReason = SystemReason::new("find subscriptions that only Stripe knows");
 
-/// Asks and writes down. Cheap to clone.
+/// Fetches subscriptions and stores the answers. Cheap to clone.
 ///
-/// A [`Processor`](crate::processor::Processor) that has a fetcher does this by itself for each event
-/// that needs it; [`refetch_flagged`](Self::refetch_flagged) is for what was flagged before it had one,
-/// and for a job that runs now and then.
+/// A ledger whose [`StripeConfig`](crate::StripeConfig) has a fetcher does this for each event that needs it;
+/// [`refetch_flagged`](Self::refetch_flagged) is for subscriptions that were flagged before, and for a periodic job.
 #[derive(Clone, Debug)]
 pub struct Refetcher {
-    pub(crate) system: SystemPool,
+    pub(crate) system: System,
     pub(crate) fetcher: Arc<dyn SubscriptionFetcher>,
     pub(crate) prices: PriceTable,
 }
 
-/// What came of asking.
+/// The result of a fetch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Refetched {
-    /// The answer counts, and the tenant is projected with it.
+    /// The answer is stored, and the tenant is projected with it.
     Applied,
-    /// Stripe knows of no such subscription. What is known stays, and is flagged.
+    /// Stripe knows no such subscription. The known state stays, and is flagged.
     Missing,
-    /// The answer to a later question is here already.
+    /// The answer to a later fetch is stored already.
     Overtaken,
-    /// Its customer pays for no tenant any more. Nothing was written down.
+    /// Its customer pays for no tenant any more. Nothing is stored.
     TenantGone,
-    /// No tenant is linked to its customer yet. Nothing was written down.
+    /// No tenant is linked to its customer yet. Nothing is stored.
     Unlinked,
 }
 
@@ -80,47 +78,43 @@ struct Flagged {
 }
 
 impl Refetcher {
-    /// Asks `fetcher` for the subscriptions in `system`'s database.
+    /// A refetcher that asks `fetcher` for the subscriptions in `system`'s database.
     #[must_use]
-    pub fn new(
-        system: SystemPool,
-        fetcher: Arc<dyn SubscriptionFetcher>,
-        prices: PriceTable,
-    ) -> Self {
+    pub fn new(system: System, fetcher: Arc<dyn SubscriptionFetcher>, prices: PriceTable) -> Self {
         Self { system, fetcher, prices }
     }
 
-    /// Asks for one subscription, and writes down the answer.
+    /// Fetches one subscription and stores the answer.
     ///
     /// # Errors
     ///
-    /// [`RefetchError`]; nothing is written down then.
+    /// [`RefetchError`]; nothing is stored then.
     pub async fn refetch(&self, name: &SubscriptionName<'_>) -> Result<Refetched, RefetchError> {
         self.refetch_since(name, DateTime::<Utc>::MAX_UTC).await
     }
 
-    /// Asks for one subscription because of something that was received at `received`, by the database's
-    /// clock; unless it was asked for since, and that answer is here.
+    /// Fetches one subscription because of an event that was received at `received`, by the database's clock, unless the
+    /// answer to a fetch that started since is stored already.
     ///
     /// # Errors
     ///
-    /// [`RefetchError`]; nothing is written down then.
+    /// [`RefetchError`]; nothing is stored then.
     pub async fn refetch_since(
         &self,
         name: &SubscriptionName<'_>,
         received: DateTime<Utc>,
     ) -> Result<Refetched, RefetchError> {
-        let mut tx = self.system.begin(TICKET).await?;
-        let (ticket, fetched) = answers::take_ticket_for(&mut tx, name).await?;
+        let mut tx = self.system.begin(START).await?;
+        let (start, fetched) = answers::start_fetch(&mut tx, name).await?;
         tx.commit().await?;
         if fetched.is_some_and(|fetched| fetched.asked() > received) {
             return Ok(Refetched::Overtaken);
         }
         let answer = self.fetcher.fetch(name).await?;
-        Ok(self.write_down(name, &ticket, answer).await?)
+        Ok(self.store(name, &start, answer).await?)
     }
 
-    /// Asks for those that are flagged, longest first, `limit` at most, and says how many were settled.
+    /// Fetches flagged subscriptions, the longest flagged first and at most `limit`, and returns how many were settled.
     ///
     /// # Errors
     ///
@@ -138,14 +132,14 @@ impl Refetcher {
         Ok(settled)
     }
 
-    async fn write_down(
+    async fn store(
         &self,
         name: &SubscriptionName<'_>,
-        ticket: &Ticket,
+        start: &FetchStart,
         answer: Answer,
     ) -> Result<Refetched, PgError> {
         let mut tx = self.system.begin(ANSWER).await?;
-        let outcome = self.write_in(&mut tx, name, ticket, answer).await?;
+        let outcome = self.store_in(&mut tx, name, start, answer).await?;
         match outcome {
             Refetched::Applied | Refetched::Missing => tx.commit().await?,
             Refetched::Overtaken | Refetched::TenantGone | Refetched::Unlinked => {
@@ -155,43 +149,44 @@ impl Refetcher {
         Ok(outcome)
     }
 
-    async fn write_in(
+    async fn store_in(
         &self,
         tx: &mut SystemTx,
         name: &SubscriptionName<'_>,
-        ticket: &Ticket,
+        start: &FetchStart,
         answer: Answer,
     ) -> Result<Refetched, PgError> {
-        // Of one that Stripe does not know, the row says whose it was.
+        // For a subscription that Stripe does not know, the stored row names the customer.
         let (customer, outcome) = match &answer.subscription {
             Some(subscription) => (subscription.customer.clone(), Refetched::Applied),
             None => (answers::customer_of(tx, name).await?, Refetched::Missing),
         };
         let Some(customer) = customer else {
-            let nobodys = outcome == Refetched::Applied;
-            return Ok(if nobodys { Refetched::Unlinked } else { outcome });
+            let has_no_customer = outcome == Refetched::Applied;
+            return Ok(if has_no_customer { Refetched::Unlinked } else { outcome });
         };
-        let realm = Realm { account: name.account, livemode: name.livemode, customer: &customer };
-        realm.lock(tx).await?;
-        let tenant = match realm.tenant(tx).await? {
-            Some(tenant) if state::hold_tenant(tx, tenant).await? => tenant,
+        let customer = state::customer(name.account, name.livemode, &customer);
+        customer.lock(tx).await?;
+        let tenant = match customer.tenant(tx).await? {
+            Some(tenant) if hold_tenant(tx, tenant).await? => tenant,
             Some(_) => return Ok(Refetched::TenantGone),
-            None => match realm.former(tx).await? {
+            None => match customer.former(tx).await? {
                 Some(_) => return Ok(Refetched::TenantGone),
                 None => return Ok(Refetched::Unlinked),
             },
         };
-        if !realm.write_answer(tx, name.id, ticket, answer).await? {
+        if !answers::write_answer(tx, customer, name.id, start, answer).await? {
             return Ok(Refetched::Overtaken);
         }
-        realm.project(tx, tenant, &self.prices).await?;
+        let purchases = state::purchases(tx, customer).await?;
+        customer.project(tx, tenant, &purchases, &self.prices).await?;
         Ok(outcome)
     }
 }
 
 async fn flagged(tx: &mut SystemTx, limit: u32) -> Result<Vec<Flagged>, PgError> {
     let rows: Vec<(String, bool, String)> = sqlx::query_as(
-        // An answer about a former customer's would not be written down.
+        // An answer about a former customer's subscription would not be stored.
         "select s.account, s.livemode, s.subscription_id from mt.subscriptions s \
          where s.provider = $1 and s.needs_refetch and exists ( \
              select from mt.billing_customers c where c.provider = s.provider \
@@ -206,14 +201,14 @@ async fn flagged(tx: &mut SystemTx, limit: u32) -> Result<Vec<Flagged>, PgError>
     Ok(rows.into_iter().map(flagged).collect())
 }
 
-/// Why a subscription was not asked for, or the answer not written down.
+/// Why a subscription was not fetched, or the answer not stored.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RefetchError {
-    /// Stripe gave no answer.
+    /// Stripe gave no answer, or refused.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// Postgres did not play along.
+    /// Postgres failed, or cannot be reached. Try again.
     #[error(transparent)]
     Pg(#[from] PgError),
 }

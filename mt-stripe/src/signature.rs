@@ -17,19 +17,21 @@
 //!
 //! ```
 //! use chrono::DateTime;
-//! use mt_stripe::signature::{SignatureError, Verifier, sign};
+//! use mt_stripe::signature::{SignatureError, Verifier, VerifyError, sign};
 //!
 //! let now = DateTime::from_timestamp(1_795_449_600, 0).unwrap();
-//! let header = sign("whsec_new", b"{}", now);
+//! let body = br#"{"id": "evt_1", "type": "invoice.paid"}"#;
+//! let header = sign("whsec_new", body, now);
 //!
 //! // Two secrets while one is being rolled.
 //! let verifier = Verifier::new(["whsec_new", "whsec_old"])?;
-//! assert_eq!(verifier.verify(&[header.as_bytes()], b"{}", now), Ok(()));
-//! assert_eq!(
-//!     verifier.verify(&[header.as_bytes()], b"{ }", now),
-//!     Err(SignatureError::NoMatch)
-//! );
-//! # Ok::<(), mt_stripe::signature::SecretError>(())
+//! let verified = verifier.verify(&[header.as_bytes()], body, now)?;
+//! assert_eq!(verified.event().id(), "evt_1");
+//! assert!(matches!(
+//!     verifier.verify(&[header.as_bytes()], b"{}", now),
+//!     Err(VerifyError::Signature(SignatureError::NoMatch))
+//! ));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 use std::fmt;
@@ -39,6 +41,9 @@ use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq as _};
+
+use crate::event::EventError;
+use crate::verified::VerifiedEvent;
 
 /// The longest header that is looked at, in bytes.
 pub const MAX_HEADER_BYTES: usize = 4096;
@@ -59,7 +64,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Accepts what any of `secrets` signed, within five minutes of its time.
+    /// A verifier that accepts deliveries signed with any of `secrets`, within five minutes of their time.
     ///
     /// A secret is the whole text that Stripe shows, `whsec_` included. Several are for rolling one,
     /// and for several endpoints at one address.
@@ -67,7 +72,7 @@ impl Verifier {
     /// # Errors
     ///
     /// [`SecretError`]: no secret, a blank one, or one with white space inside, which is a slip of
-    /// copying (and an empty key would let anybody sign).
+    /// copying (and with an empty key every sender could sign).
     pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Result<Self, SecretError> {
         let mut keys = Vec::new();
         for secret in secrets {
@@ -86,7 +91,7 @@ impl Verifier {
         Ok(Self { keys, tolerance: TOLERANCE })
     }
 
-    /// With another window, in whole seconds on either side.
+    /// Sets another time window, in whole seconds on either side.
     ///
     /// # Errors
     ///
@@ -100,33 +105,43 @@ impl Verifier {
         Ok(self)
     }
 
-    /// Checks one delivery: `headers` are the values of all its `Stripe-Signature` lines, `body` its
-    /// bytes as received.
+    /// Verifies one delivery and parses its event. `headers` are the values of all its `Stripe-Signature` lines, `body`
+    /// its bytes as received.
     ///
     /// # Errors
     ///
-    /// [`SignatureError`], a reason for logs and metrics. A client is told no more than that the
-    /// signature did not do.
+    /// [`VerifyError`]. Tell the sender no reason for a bad signature.
     pub fn verify(
+        &self,
+        headers: &[&[u8]],
+        body: impl Into<Vec<u8>>,
+        now: DateTime<Utc>,
+    ) -> Result<VerifiedEvent, VerifyError> {
+        let body = body.into();
+        self.check_signature(headers, &body, now)?;
+        Ok(VerifiedEvent::parse(body)?)
+    }
+
+    /// Checks the signature of one delivery, whatever its body says.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`], a reason for logs and metrics.
+    pub fn check_signature(
         &self,
         headers: &[&[u8]],
         body: &[u8],
         now: DateTime<Utc>,
     ) -> Result<(), SignatureError> {
-        let header = match headers {
-            [] | [[]] => return Err(SignatureError::MissingHeader),
-            [header] => *header,
-            _ => return Err(SignatureError::DuplicateHeader),
-        };
-        let claim = Claim::parse(header)?;
+        let header = SignatureHeader::of(headers)?;
         if body.is_empty() {
             return Err(SignatureError::EmptyBody);
         }
 
         let mut genuine = Choice::from(0);
         for key in &self.keys {
-            let expected: [u8; 32] = tag(key, claim.timestamp, body);
-            for candidate in &claim.candidates {
+            let expected: [u8; 32] = tag(key, header.timestamp, body);
+            for candidate in &header.candidates {
                 genuine |= expected.ct_eq(candidate);
             }
         }
@@ -134,9 +149,36 @@ impl Verifier {
             return Err(SignatureError::NoMatch);
         }
 
-        // After the tag: an unsigned time is nobody's.
+        // After the tag, since only a signed time says anything.
+        self.check_time(&header, now)
+    }
+
+    /// Checks the header of a delivery before its body is read: there is exactly one `Stripe-Signature` line, it is well
+    /// formed, holds a signature that could match, and its time is within the tolerance. A receiver that calls this
+    /// first reads no body that [`verify`](Self::verify) would refuse for its header.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`], as from [`verify`](Self::verify). Passing proves nothing: any sender can write such a header.
+    pub fn check_headers(
+        &self,
+        headers: &[&[u8]],
+        now: DateTime<Utc>,
+    ) -> Result<(), SignatureError> {
+        let header = SignatureHeader::of(headers)?;
+        if header.candidates.is_empty() {
+            return Err(SignatureError::NoMatch);
+        }
+        self.check_time(&header, now)
+    }
+
+    fn check_time(
+        &self,
+        header: &SignatureHeader<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), SignatureError> {
         let window = i64::try_from(self.tolerance.as_secs()).unwrap_or(i64::MAX);
-        let age = now.timestamp().saturating_sub(claim.seconds);
+        let age = now.timestamp().saturating_sub(header.seconds);
         if age > window {
             return Err(SignatureError::Stale);
         }
@@ -156,7 +198,7 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// A header that has `payload` accepted at `at`: what Stripe would send.
+/// Signs `payload` as Stripe does, and returns the header. For tests and simulations.
 #[must_use]
 pub fn sign(secret: &str, payload: &[u8], at: DateTime<Utc>) -> String {
     let timestamp = at.timestamp().to_string();
@@ -164,15 +206,24 @@ pub fn sign(secret: &str, payload: &[u8], at: DateTime<Utc>) -> String {
     format!("t={timestamp},v1={}", hex::encode(tag))
 }
 
-/// What a header claims, before anything of it is believed.
-struct Claim<'h> {
+/// The content of a header, before any of it is trusted.
+struct SignatureHeader<'h> {
     /// As sent: this text is signed, not the number.
     timestamp: &'h [u8],
     seconds: i64,
     candidates: Vec<[u8; 32]>,
 }
 
-impl<'h> Claim<'h> {
+impl<'h> SignatureHeader<'h> {
+    /// Parses the only header of a delivery.
+    fn of(headers: &[&'h [u8]]) -> Result<Self, SignatureError> {
+        match headers {
+            [] | [[]] => Err(SignatureError::MissingHeader),
+            [header] => Self::parse(header),
+            _ => Err(SignatureError::DuplicateHeader),
+        }
+    }
+
     fn parse(header: &'h [u8]) -> Result<Self, SignatureError> {
         if header.len() > MAX_HEADER_BYTES {
             return Err(SignatureError::TooLarge);
@@ -237,16 +288,28 @@ fn tag(key: &Hmac<Sha256>, timestamp: &[u8], body: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Why a delivery is not taken for Stripe's. For logs and metrics; a client learns none of it.
+/// Why a delivery was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// It is signed, and its body is not an event.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// It is not signed by a configured secret, or not at this time.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+}
+
+/// Why a signature was refused. For logs and metrics; a client learns none of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SignatureError {
-    /// Two `Stripe-Signature` lines: one of them is somebody else's.
+    /// Two `Stripe-Signature` lines: Stripe sends one.
     #[error("more than one signature header")]
     DuplicateHeader,
-    /// There is nothing to sign.
+    /// The body is empty.
     #[error("empty body")]
     EmptyBody,
-    /// Signed, but further ahead of our clock than the tolerance.
+    /// Signed, but further ahead of this server's clock than the tolerance.
     #[error("timestamp lies in the future")]
     Future,
     /// Not exactly one `t` in plain decimal.
@@ -255,7 +318,7 @@ pub enum SignatureError {
     /// No header, or an empty one.
     #[error("no signature header")]
     MissingHeader,
-    /// No secret of ours made any of the tags.
+    /// None of the signatures was made with a configured secret.
     #[error("no signature matches")]
     NoMatch,
     /// Only schemes other than `v1`.
@@ -269,13 +332,13 @@ pub enum SignatureError {
     TooLarge,
 }
 
-/// Why a [`Verifier`] cannot be configured so. None of the texts holds the secret.
+/// Why a [`Verifier`] was not made. No text holds a secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SecretError {
     /// A secret is empty.
     #[error("a webhook signing secret is blank")]
     Blank,
-    /// There is no secret.
+    /// No secret is configured.
     #[error("no webhook signing secret")]
     Missing,
     /// The window is shorter than a second.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::json::{customer, instant, reference, word};
+use crate::order::Rank;
 
 /// What is kept of a subscription, from whichever place its API version has it in.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -36,6 +37,8 @@ pub struct Subscription {
 /// What one event says of a subscription: how it is, and how it was just before.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SubscriptionChange {
+    /// The place of the event among those of one second.
+    pub rank: Rank,
     /// The object of the event.
     pub after: Subscription,
     /// The same with the event's `previous_attributes` put back, where it has any. Only `updated`
@@ -46,14 +49,14 @@ pub struct SubscriptionChange {
 impl SubscriptionChange {
     /// Reads the object of an event and what it replaced; `None` when the object does not say which
     /// subscription it is.
-    pub(crate) fn read(object: &Value, previous: Option<&Value>, deleted: bool) -> Option<Self> {
-        let after = Subscription::read(object, deleted)?;
+    pub(crate) fn read(object: &Value, previous: Option<&Value>, rank: Rank) -> Option<Self> {
+        let after = Subscription::read(object, rank == Rank::Deleted)?;
         let before = previous.filter(|previous| previous.is_object()).and_then(|previous| {
             let mut object = object.clone();
             put_back(&mut object, previous);
             Subscription::read(&object, false)
         });
-        Some(Self { after, before })
+        Some(Self { rank, after, before })
     }
 }
 
@@ -224,7 +227,7 @@ mod tests {
             "status": "past_due", "cancel_at": 1_795_449_600, "metadata": {"changed": "b"},
             "items": {"data": [{"price": {"id": "price_old"}}]},
         });
-        let change = SubscriptionChange::read(&object, Some(&previous), false).unwrap();
+        let change = SubscriptionChange::read(&object, Some(&previous), Rank::Changed).unwrap();
         let before = change.before.unwrap();
         assert_eq!(change.after.prices, ["price_new"]);
         assert_eq!((before.id.as_str(), before.status.as_str()), ("sub_1", "past_due"));
@@ -232,12 +235,12 @@ mod tests {
         assert!(before.cancel_at_period_end && !before.truncated);
 
         for silent in [None, Some(json!(null)), Some(json!("status"))] {
-            let change = SubscriptionChange::read(&object, silent.as_ref(), false).unwrap();
+            let change = SubscriptionChange::read(&object, silent.as_ref(), Rank::Changed).unwrap();
             assert_eq!(change.before, None, "{silent:?}");
         }
         // Something changed that is not kept: before and after are the same.
         let unkept = json!({"metadata": {"kept": "z"}, "description": null});
-        let change = SubscriptionChange::read(&object, Some(&unkept), false).unwrap();
+        let change = SubscriptionChange::read(&object, Some(&unkept), Rank::Changed).unwrap();
         assert_eq!(change.before, Some(change.after));
     }
 

@@ -1,8 +1,7 @@
-//! Decisions on the access that was loaded for a request.
+//! Checks a permission against the access that was loaded for a request.
 //!
-//! [`authorize`] is for handlers, and for the extractor of a framework: it gives out the
-//! [`Grant`] that opens a transaction. [`Require`](crate::require::Require) and
-//! [`BillingGate`](crate::billing_gate::BillingGate) decide in the same way without one.
+//! Handlers and extractors call [`authorize`] for the [`Grant`] that opens a transaction.
+//! [`Require`](crate::require::Require) makes the same check as a guard, without a grant.
 //!
 //! # When it refuses
 //!
@@ -60,7 +59,7 @@ where
     M: AccessModel,
     F: Fn(&Access<M>) -> Result<T, Problem>,
 {
-    let access = guard::need::<Access<M>>(extensions)?;
+    let access = guard::require::<Access<M>>(extensions)?;
     let (principal, tenant) = (access.principal(), access.tenant());
     let problem = match decision(access) {
         Err(problem) if access.is_cached() => problem,

@@ -1,33 +1,36 @@
 //! Tower layers that put `mt-core` in front of an HTTP service.
 //!
-//! A request is checked step by step. Each step is a [`Guard`]: it sees method, URI, headers and
-//! extensions, never the body, and either lets the request pass or refuses it with a
-//! [`Problem`](problem::Problem). [`GuardLayer`](layer::GuardLayer) makes a tower layer of a
-//! guard, or of several in a tuple, for axum, hyper, tonic and everything else that takes one; a
-//! framework with middleware of its own kind can drive the same guard in a few lines.
+//! A [`Guard`] is one check of a request: it sees method, URI, headers and extensions, never the body,
+//! and either lets the request pass or refuses it with a [`Problem`](problem::Problem).
+//! [`GuardLayer`](layer::GuardLayer) makes a tower layer of a guard, or of several in a tuple, for axum,
+//! hyper, tonic and everything else that takes a layer; a framework with middleware of its own kind can
+//! run the same guard in a few lines.
 //!
 //! | guard | needs in extensions | leaves in extensions | refuses with |
 //! | --- | --- | --- | --- |
-//! | [`RateLimit`](rate_limit::RateLimit) | what its key asks for | – | 429 |
+//! | [`RateLimit`](rate_limit::RateLimit) | what its key needs | – | 429 |
 //! | [`Authenticate`](authenticate::Authenticate) | – | `Principal` | 401, 503 |
-//! | [`ResolveTenant`](resolve_tenant::ResolveTenant) | what its resolver asks for | `RequestedTenant` or `TenantFree` | 404, 503 |
+//! | [`ResolveTenant`](resolve_tenant::ResolveTenant) | what its resolver needs | `RequestedTenant` or `TenantFree` | 404, 503 |
 //! | [`LoadAccess`](load_access::LoadAccess) | `Principal`, `RequestedTenant` | `Access<M>` | 401, 404, 503 |
+//! | [`Bulkhead`](bulkhead::Bulkhead) | `Principal`, and `Access<M>` in a tenant | – | 503 |
 //! | [`Require`](require::Require) | `Access<M>` | – | 403, 402 |
-//! | [`BillingGate`](billing_gate::BillingGate) | `Access<M>` | – | 402 |
-//! | [`Observed`](observe::Observed) | what its guard asks for | what its guard leaves | as its guard does |
+//! | [`ObservedGuard`](observe::ObservedGuard) | what its guard needs | what its guard leaves | as its guard does |
 //!
-//! Put them on in this order, outermost first; `RateLimit` may stand in several places. A guard
-//! that misses what it needs answers 500 and logs an error: layers in the wrong order never let
-//! anybody pass. [`TraceLayer`](trace::TraceLayer) goes around them all.
+//! Apply them in this order, outermost first; `RateLimit` and `Bulkhead` may stand in several places. A guard
+//! without the extensions that it needs answers 500 and logs an error: layers in the wrong order let no
+//! request pass. [`SpanLayer`](trace::SpanLayer) goes around them all.
 //!
-//! Guards refuse early and save work. What holds when they are forgotten is the transaction of
-//! `mt-core`, which checks again beside the data.
+//! Guards refuse early and save work. Security does not depend on them: the transaction of `mt-core` checks
+//! the permission again beside the data.
 //!
-//! A refusal is an answer, in a shape of one's own choice: a [`Reject`](problem::Reject) makes it, be it
-//! problem+json, [gRPC](problem::GrpcStatus), or a page.
+//! A refusal is a response. A [`Reject`](problem::Reject) renders it, as problem+json, as a
+//! [gRPC status](problem::GrpcStatus), or as a page.
 //!
-//! The crate depends on no framework: it says `tower` only through `tower-layer` and
-//! `tower-service`.
+//! The crate depends on no framework, and on `tower` only through `tower-layer` and `tower-service`.
+//!
+//! # Features
+//!
+//! `postgres`: errors of `mt_core::pg` become [`Problem`](problem::Problem)s by `From`.
 //!
 //! # Example
 //!
@@ -71,15 +74,16 @@
 
 pub mod authenticate;
 pub mod authorize;
-pub mod billing_gate;
+pub mod bulkhead;
 pub mod guard;
 pub mod layer;
 pub mod load_access;
 pub mod observe;
 pub mod problem;
 pub mod rate_limit;
+pub mod request_id;
 pub mod require;
 pub mod resolve_tenant;
 pub mod trace;
 
-pub use self::guard::{AnswerHeaders, Guard, View};
+pub use self::guard::{Guard, RequestContext, ResponseHeaders};

@@ -1,8 +1,7 @@
-//! Loads what the caller may do in the tenant that the request is for.
+//! Loads the caller's access to the requested tenant.
 //!
-//! [`LoadAccess`] asks an [`AccessSource`] and leaves an [`Access`] in the request's
-//! extensions, for [`Require`](crate::require::Require),
-//! [`BillingGate`](crate::billing_gate::BillingGate) and the handler.
+//! [`LoadAccess`] asks an [`AccessSource`] and leaves an [`Access`] in the request's extensions, for
+//! [`Require`](crate::require::Require) and the handler.
 //!
 //! # When it refuses
 //!
@@ -10,17 +9,16 @@
 //!   answers do not differ;
 //! * 401 `unauthenticated` with `error="invalid_token"`: the credential was signed out;
 //! * 503 `unavailable`: the store does not answer at present;
-//! * 500 `internal`: the source failed, or no principal or no tenant was found out before. The
-//!   cause is logged here, and not again.
+//! * 500 `internal`: the source failed, or the request has no principal or no requested tenant. The cause
+//!   is logged here.
 //!
 //! A request that is [`TenantFree`] passes, and has no access.
 //!
 //! # Deployment
 //!
-//! Access is a snapshot that grows old while the request runs. It is good for refusing early; the
-//! transaction that acts reads the facts again. A source that caches makes this cheaper and does
-//! not make it less safe: nobody is refused for what a cache remembers, since whoever would refuse
-//! [reads it anew](crate::authorize) first.
+//! Access is a snapshot that can become out of date while the request runs. It serves to refuse early; the
+//! transaction reads the facts again. A source that caches makes this cheaper and not less safe: before a
+//! cached access leads to a refusal, it is [loaded again](crate::authorize).
 //!
 //! # Example
 //!
@@ -34,7 +32,6 @@
 //! }
 //! ```
 
-use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -43,7 +40,7 @@ use mt_core::access::{Access, AccessError, AccessModel, AccessSource};
 use mt_core::auth::Principal;
 use mt_core::id::TenantId;
 
-use crate::guard::{Guard, View};
+use crate::guard::{Guard, RequestContext};
 use crate::problem::Problem;
 use crate::resolve_tenant::{RequestedTenant, TenantFree};
 use crate::trace;
@@ -67,29 +64,27 @@ impl<M: AccessModel, S: AccessSource<M>> LoadAccess<M, S> {
 }
 
 impl<M: AccessModel, S: AccessSource<M>> Guard for LoadAccess<M, S> {
-    const NEVER_WAITS: bool = S::NEVER_WAITS;
-
-    async fn check<'a>(&'a self, view: View<'a>) -> Result<(), Problem> {
-        if view.extensions.get::<TenantFree>().is_some() {
+    async fn check<'a>(&'a self, request: RequestContext<'a>) -> Result<(), Problem> {
+        if request.extensions.get::<TenantFree>().is_some() {
             return Ok(());
         }
-        let principal = *view.need::<Principal>()?;
-        let RequestedTenant(tenant) = *view.need()?;
-        // The transaction says the same; a source of the embedder's own might not.
+        let principal = *request.require::<Principal>()?;
+        let RequestedTenant(tenant) = *request.require()?;
+        // The transaction checks this too; a source of the embedder's own might not.
         if !principal.may_act_in(tenant) {
-            return Err(refuse(&AccessError::NotAMember));
+            return Err(AccessError::NotAMember.into());
         }
-        let access = self.source.access(principal, tenant).await.map_err(|error| refuse(&error))?;
-        trace::record_tenant(view.extensions, tenant);
+        let access = self.source.access(principal, tenant).await?;
+        trace::record_tenant(request.extensions, tenant);
         if access.is_cached() {
-            view.extensions.insert(self.reload.clone());
+            request.extensions.insert(self.reload.clone());
         }
-        view.extensions.insert(access);
+        request.extensions.insert(access);
         Ok(())
     }
 }
 
-/// Loads access past any cache. Left beside a cached one, for whoever would refuse because of it.
+/// Loads access past any cache. It is left beside a cached one, to be used before a refusal.
 pub(crate) struct Reload<M: AccessModel>(Arc<LoadFresh<M>>);
 
 type LoadFresh<M> = dyn Fn(Principal, TenantId) -> Loading<M> + Send + Sync;
@@ -108,27 +103,13 @@ impl<M: AccessModel> Reload<M> {
         principal: Principal,
         tenant: TenantId,
     ) -> Result<Access<M>, Problem> {
-        self.0(principal, tenant).await.map_err(|error| refuse(&error))
+        Ok(self.0(principal, tenant).await?)
     }
 }
 
 impl<M: AccessModel> Clone for Reload<M> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
-    }
-}
-
-fn refuse(error: &AccessError) -> Problem {
-    log(error);
-    error.into()
-}
-
-fn log(error: &AccessError) {
-    let cause = error.source();
-    match error {
-        AccessError::NotAMember | AccessError::SignedOut => tracing::debug!(%error),
-        AccessError::Unavailable(_) => tracing::warn!(cause, "{error}"),
-        _ => tracing::error!(cause, "{error}"),
     }
 }
 

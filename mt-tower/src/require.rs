@@ -1,7 +1,7 @@
 //! Requires one permission of every request.
 //!
-//! [`Require`] decides on the [`Access`] that
-//! [`LoadAccess`](crate::load_access::LoadAccess) left in the request's extensions.
+//! [`Require`] checks it against the [`Access`] that [`LoadAccess`](crate::load_access::LoadAccess) left in
+//! the request's extensions.
 //!
 //! # When it refuses
 //!
@@ -12,9 +12,9 @@
 //!
 //! # Deployment
 //!
-//! For routes whose data is not behind `TenantPool`: a call to another service, a file. Where it
-//! is, the grant that opens the transaction makes the same decision on newer facts, and this guard
-//! only saves the way there.
+//! For routes whose data is not behind `Tenants`, such as a call to another service or a file. For other routes
+//! the grant that opens the transaction makes the same check on newer facts, and this guard only saves the
+//! transaction.
 //!
 //! # Example
 //!
@@ -34,7 +34,7 @@ use std::marker::PhantomData;
 use mt_core::access::{Access, Permission};
 
 use crate::authorize;
-use crate::guard::{Guard, View};
+use crate::guard::{Guard, RequestContext};
 use crate::problem::Problem;
 
 /// Guard that requires permission `P`.
@@ -53,8 +53,8 @@ impl<P: Permission> Require<P> {
 }
 
 impl<P: Permission> Guard for Require<P> {
-    async fn check<'a>(&'a self, view: View<'a>) -> Result<(), Problem> {
-        authorize::decide(view.extensions, |access: &Access<P::Model>| {
+    async fn check<'a>(&'a self, request: RequestContext<'a>) -> Result<(), Problem> {
+        authorize::decide(request.extensions, |access: &Access<P::Model>| {
             access.check::<P>()?;
             Ok(())
         })

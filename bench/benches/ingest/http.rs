@@ -1,4 +1,4 @@
-//! The reference server on a socket, and a client that is as cheap as one can be.
+//! The reference server on a socket, and a minimal client.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use reference_server::config::Config;
-use reference_server::http::service::{Patience, serve};
+use reference_server::http::service::{Timeouts, serve};
 use reference_server::server::{Behind, Embedded, Started, start};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -44,12 +44,12 @@ impl Http {
             let _ = stopped.await;
             readiness.stop();
         };
-        let served = tokio::spawn(serve(listener, service, shutdown, Patience::default()));
-        // Beyond the numbers that the library's part uses.
+        let served = tokio::spawn(serve(listener, service, shutdown, Timeouts::default()));
+        // Above the numbers that the library's part uses.
         Self { address, next: Arc::new(AtomicU64::new(1 << 40)), stop, served, behind }
     }
 
-    /// Requests for so long: how many are acknowledged a second, and how many applied until all are.
+    /// Sends requests for `part`, and returns how many were acknowledged and applied a second.
     pub(crate) async fn deliver(&self, world: &World, part: Duration) -> (f64, f64) {
         let began = Instant::now();
         let mut clients = JoinSet::new();
@@ -85,7 +85,7 @@ impl Http {
     }
 }
 
-/// One request on a connection that is kept.
+/// Sends one request on a persistent connection.
 async fn send(stream: &mut BufReader<TcpStream>, number: u64) -> std::io::Result<()> {
     let delivered = signed(number);
     let head = format!(

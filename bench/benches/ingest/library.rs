@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mt_core::clock::{Clock as _, SystemClock};
-use mt_core::pg::ledger::{Ledger, Workers};
-use mt_stripe::event::Event;
-use mt_stripe::processor::{Processor, Stripe, delivery};
+use mt_core::pg::ledger::{Ledger, LedgerPolicy, Workers};
 use mt_stripe::signature::Verifier;
+use mt_stripe::{Stripe, StripeConfig};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -24,8 +23,9 @@ pub(crate) struct Library {
 impl Library {
     pub(crate) async fn new(world: &World) -> Self {
         let database = world.db.connect(16).await.expect("a pool");
-        // Whoever brings an event only stores it, so that the parts can be told apart.
-        let ledger = Processor::new(database.system(), World::config()).ledger().clone().at_once(0);
+        // A delivery only stores its event, so that the parts can be told apart.
+        let policy = LedgerPolicy { apply_on_receipt: 0, ..LedgerPolicy::default() };
+        let ledger = Stripe::ledger(database.system(), StripeConfig { policy, ..World::config() });
         let verifier = Arc::new(Verifier::new([SECRET]).expect("a secret"));
         Self { ledger, verifier, next: Arc::default() }
     }
@@ -42,10 +42,9 @@ impl Library {
                 while began.elapsed() < part {
                     let delivered = signed(next.fetch_add(1, Ordering::Relaxed));
                     let header = delivered.signature.as_bytes();
-                    let verified = verifier.verify(&[header], &delivered.body, SystemClock.now());
-                    verified.expect("it is signed");
-                    let event = Event::parse(&delivered.body).expect("an event");
-                    let receipt = ledger.receive(delivery(&event, &delivered.body)).await;
+                    let verified =
+                        verifier.verify(&[header], delivered.body.clone(), SystemClock.now());
+                    let receipt = ledger.receive(verified.expect("it is signed")).await;
                     assert!(!receipt.expect("stored").duplicate);
                     acknowledged += 1;
                 }

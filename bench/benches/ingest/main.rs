@@ -5,16 +5,17 @@
 //! | what | stands for |
 //! | --- | --- |
 //! | pgbench, insert | the insert alone, as a superuser, without a transaction around it |
-//! | ours, stored | signed deliveries of distinct events, verified, read, stored and acknowledged; nobody applies them |
-//! | ours, drained | two workers apply what that has left |
+//! | pgbench, batches | the insert of 64 events in one transaction, from one client: the limit of group commit |
+//! | ledger, stored | signed deliveries of distinct events, verified, read, stored and acknowledged, but not applied |
+//! | ledger, applied | two workers apply the stored events |
 //! | pgbench, insert and effect | all statements of an event: stored, claimed, applied, marked |
-//! | ours, sustained | deliveries as above, with the workers behind them, until all is applied |
+//! | ledger, sustained | deliveries as above, with the workers behind them, until all is applied |
 //! | the server, stored over HTTP | the same deliveries as requests to `reference-server`, with its workers |
 //!
-//! The statements are overheard on the wire from the library itself, so they cannot differ from what it
-//! sends; what is filled in for their parameters is in `pgbench.rs`. Figures are medians of the rounds, and a
-//! ratio is the median of the ratios within rounds. `make ingest` runs it; the last figures are in
-//! `docs/ingest.md`.
+//! The statements are recorded on the wire, so they are those that the library sends;
+//! `pgbench.rs` fills in their parameters. Figures are medians of the rounds, and a
+//! ratio is the median of the ratios within rounds. `make bench WHAT=ingest` runs it; the last figures are in
+//! `bench/results/ingest.md`.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
@@ -38,7 +39,7 @@ const AT_ONCE: usize = 16;
 fn main() {
     // The harness of cargo passes `--bench`.
     if std::env::var_os("MT_TEST_DATABASE_URL").is_none() {
-        println!("SKIPPED: ingest needs `MT_TEST_DATABASE_URL`; `make ingest` sets it");
+        println!("SKIPPED: ingest needs `MT_TEST_DATABASE_URL`; `make bench WHAT=ingest` sets it");
         return;
     }
     let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
@@ -56,6 +57,8 @@ async fn run(rounds: usize) {
         world.empty().await;
         let inserted = pgbench.insert(&world).await;
         world.empty().await;
+        let batched = pgbench.insert_batches().await;
+        world.empty().await;
         let stored = library.store(PART).await;
         let drained = library.drain(&world).await;
         world.empty().await;
@@ -66,7 +69,7 @@ async fn run(rounds: usize) {
         let served = http.deliver(&world, PART).await;
         // The first one warms up.
         if round > 0 {
-            found.push([inserted, stored, drained, both, sustained, served.0, served.1]);
+            found.push([inserted, stored, drained, both, sustained, served.0, served.1, batched]);
         }
     }
     println!(
@@ -75,11 +78,12 @@ async fn run(rounds: usize) {
     );
     for (name, place, base) in [
         ("pgbench, insert", 0, None),
-        ("ours, stored", 1, Some(0)),
+        ("pgbench, batches of 64 from one client", 7, Some(0)),
+        ("ledger, stored", 1, Some(0)),
         ("the server over HTTP, stored", 5, Some(0)),
         ("pgbench, insert and effect", 3, None),
-        ("ours, drained", 2, Some(3)),
-        ("ours, stored and applied", 4, Some(3)),
+        ("ledger, applied", 2, Some(3)),
+        ("ledger, stored and applied", 4, Some(3)),
         ("the server over HTTP, stored and applied", 6, Some(3)),
     ] {
         let figures = Spread::of(found.iter().map(|round| round[place]));

@@ -6,8 +6,7 @@ use std::str::FromStr as _;
 
 use mt_core::pg::{Database, DatabaseOptions};
 use mt_core::testing::Relay;
-use mt_stripe::event::Event;
-use mt_stripe::processor::Processor;
+use mt_stripe::{Stripe, VerifiedEvent};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 use tokio::process::Command;
@@ -15,36 +14,42 @@ use tokio::process::Command;
 use super::world::{World, body};
 use super::{AT_ONCE, PART};
 
-/// What is known of the row before it is there, so that every statement can name it.
+/// Values that are known before the row exists, so that every statement can name it.
 const ID: &str = "md5(:n::text)::uuid";
 const TOKEN: &str = "md5('token' || :n::text)::uuid";
 const TENANT: &str = "md5('t' || :c::text)::uuid";
 const CUSTOMER: &str = "('cus_' || :c::text)";
 const SUBSCRIPTION: &str = "('sub_cus_' || :c::text)";
 
+/// How many events one transaction inserts, as many as the ledger's.
+const BATCH: usize = 64;
+
 pub(crate) struct Pgbench {
     url: String,
     insert: PathBuf,
+    batch: PathBuf,
     both: PathBuf,
 }
 
 impl Pgbench {
-    /// Listens to one event on the wire, and makes scripts of what is heard.
+    /// Records one event on the wire, and makes scripts from its statements.
     pub(crate) async fn overhear(world: &World) -> Self {
         let relay = Relay::start(&world.db.login()).await.expect("a relay");
         let options = DatabaseOptions::new(relay.through(world.db.login())).max_connections(1);
         let database = Database::connect(options).await.expect("a pool");
-        let processor = Processor::new(database.system(), World::config());
+        let ledger = Stripe::ledger(database.system(), World::config());
         drop(relay.take_round_trips());
         let bytes = body(0);
-        let event = Event::parse(&bytes).expect("an event");
-        processor.receive(&event, &bytes).await.expect("stored");
+        let event = VerifiedEvent::insecure_unsigned(bytes.clone()).expect("an event");
+        ledger.receive(event).await.expect("stored");
         let heard = in_order(relay.take_round_trips());
         let state = world.text("select state::text from mt.subscriptions").await;
-        let values = Values { body: &bytes, state: &state };
+        let values = Values { body: &bytes, state: &state, rows: 1 };
 
         let insert = heard.iter().find(|sql| sql.starts_with("insert into mt.webhook_events"));
-        let insert = values.fill(insert.expect("an insert"));
+        let insert = insert.expect("an insert");
+        let batch = Values { rows: BATCH, ..values }.fill(insert);
+        let insert = values.fill(insert);
         let both: String = heard.iter().map(|sql| values.fill(sql) + ";\n").collect();
         let head = "\\set n random(1, 1000000000000000)\n\\set c random(1, 1000)\n";
         let database = world.db.login();
@@ -56,33 +61,40 @@ impl Pgbench {
             std::fs::write(&file, format!("{head}{text}")).expect("a script");
             file
         };
-        // libpq knows none of sqlx's own parameters.
+        // libpq does not know the parameters that only sqlx has.
         let mut url = admin.to_url_lossy();
         url.set_query(None);
         Self {
             url: url.to_string(),
             insert: script("insert", &(insert + ";\n")),
+            batch: script("batch", &(batch + ";\n")),
             both: script("both", &both),
         }
     }
 
     pub(crate) async fn insert(&self, world: &World) -> f64 {
-        let rate = self.run(&self.insert).await;
+        let rate = self.run(&self.insert, AT_ONCE).await;
         assert!(world.count("select count(*) from mt.webhook_events").await > 0);
         rate
     }
 
+    /// Returns the events a second that one client inserts, [`BATCH`] of them in each transaction.
+    pub(crate) async fn insert_batches(&self) -> f64 {
+        let rows = u32::try_from(BATCH).map_or(0.0, f64::from);
+        self.run(&self.batch, 1).await * rows
+    }
+
     pub(crate) async fn insert_and_effect(&self, world: &World) -> f64 {
-        let rate = self.run(&self.both).await;
+        let rate = self.run(&self.both, AT_ONCE).await;
         assert!(world.applied().await > 0);
         rate
     }
 
-    /// Transactions a second, by its own count.
-    async fn run(&self, script: &Path) -> f64 {
+    /// Runs pgbench, and returns the transactions a second that it reports.
+    async fn run(&self, script: &Path, clients: usize) -> f64 {
         let output = Command::new("pgbench")
             .args(["--no-vacuum", "--protocol=prepared", "--jobs=1"])
-            .arg(format!("--client={AT_ONCE}"))
+            .arg(format!("--client={clients}"))
             .arg(format!("--time={}", PART.as_secs()))
             .arg(format!("--file={}", script.display()))
             .arg(&self.url)
@@ -101,14 +113,14 @@ impl Pgbench {
 
 impl Drop for Pgbench {
     fn drop(&mut self) {
-        for script in [&self.insert, &self.both] {
+        for script in [&self.insert, &self.batch, &self.both] {
             let _ = std::fs::remove_file(script);
         }
     }
 }
 
-/// Each statement once: a statement that was prepared first was heard twice, and what came in one message is
-/// taken apart.
+/// Returns each statement once: prepared statements were recorded twice, and messages of several statements are
+/// split.
 fn in_order(heard: Vec<String>) -> Vec<String> {
     let mut statements: Vec<String> = Vec::new();
     for message in heard {
@@ -122,16 +134,24 @@ fn in_order(heard: Vec<String>) -> Vec<String> {
     statements
 }
 
-/// What is filled in for parameters.
+/// The values for the parameters of a statement.
+#[derive(Clone, Copy)]
 struct Values<'v> {
     body: &'v [u8],
     state: &'v str,
+    /// The number of rows of an insert of events.
+    rows: usize,
 }
 
 impl Values<'_> {
     fn fill(&self, sql: &str) -> String {
         let text = |text: &str| format!("'{text}'");
-        let array = |value: &str| format!("array[{value}]");
+        // Each row has a number of its own.
+        let array = |value: &str| {
+            let value = |row| value.replace(":n::", &format!("(:n::bigint + {row})::"));
+            let values: Vec<String> = (0..self.rows).map(value).collect();
+            format!("array[{}]", values.join(","))
+        };
         let event = "('evt_' || :n::text)";
         let parameters: Vec<String> = if sql.starts_with("insert into mt.webhook_events") {
             let mut body = String::from("'\\x");
@@ -150,8 +170,7 @@ impl Values<'_> {
                 array("now()"),
                 array(SUBSCRIPTION),
                 array(CUSTOMER),
-                format!("array[{body}'::bytea]"),
-                array("1"),
+                array(&format!("{body}'::bytea")),
                 array(TOKEN),
             ]
         } else if sql.starts_with("select tenant_id from mt.billing_customers") {
@@ -212,7 +231,7 @@ impl Values<'_> {
     }
 }
 
-/// Puts the row's names in the place of those of the event that was listened to.
+/// Replaces the recorded event's ids with those of the row.
 fn named(sql: &str) -> String {
     let mut sql = sql.to_owned();
     for (before, name) in [("where id = '", ID), ("lease_token = '", TOKEN)] {

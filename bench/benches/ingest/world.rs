@@ -1,17 +1,16 @@
-//! A database with tenants that pay, and signed events of theirs.
+//! A database with paying tenants, and their signed events.
 
+use mt_core::billing::PriceTable;
 use mt_core::clock::{Clock as _, SystemClock};
-use mt_core::pg::ledger::RetryPolicy;
 use mt_core::testing::TestDatabase;
-use mt_stripe::processor::ProcessorConfig;
-use mt_stripe::projection::PriceTable;
+use mt_stripe::StripeConfig;
 use mt_stripe::signature::sign;
 use reference_server::schema;
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 
 pub(crate) const SECRET: &str = "whsec_of_the_bench";
-/// How many customers there are.
+/// The number of customers.
 pub(crate) const CUSTOMERS: u64 = 1000;
 const CREATED: i64 = 1_795_449_600;
 
@@ -29,7 +28,7 @@ impl World {
     pub(crate) async fn new() -> Self {
         let db = TestDatabase::create_with(&[schema::product()]).await.expect("a database");
         let world = Self { db };
-        // By names that pgbench can compute.
+        // With ids that pgbench can compute.
         world
             .run(&format!(
                 "insert into mt.tenants (id, name) \
@@ -41,16 +40,11 @@ impl World {
         world
     }
 
-    pub(crate) fn config() -> ProcessorConfig {
-        ProcessorConfig {
-            prices: PriceTable::new("free").plan("pro", ["price_pro"]),
-            livemode: None,
-            accounts: None,
-            retry: RetryPolicy::default(),
-        }
+    pub(crate) fn config() -> StripeConfig {
+        StripeConfig::new(PriceTable::new("free").plan("pro", ["price_pro"]))
     }
 
-    /// The same start for each part.
+    /// Resets the ledger, so that each part starts alike.
     pub(crate) async fn empty(&self) {
         self.run("truncate mt.webhook_events, mt.webhook_attempts, mt.subscriptions, mt.outbox")
             .await;
@@ -71,7 +65,7 @@ impl World {
         sqlx::query_scalar(sql).fetch_one(self.db.admin()).await.expect("a number")
     }
 
-    /// How many events are applied; all, or this panics.
+    /// Returns the number of applied events, and panics unless that is all of them.
     pub(crate) async fn applied(&self) -> i64 {
         let left = "select count(*) from mt.webhook_events where status <> 'processed'";
         assert_eq!(self.count(left).await, 0, "events that are not applied");

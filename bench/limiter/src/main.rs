@@ -1,8 +1,8 @@
-//! How many counts a second the limiter makes in Redis, beside `redis-benchmark` with the same commands.
+//! How many requests a second the Redis limiter counts, beside `redis-benchmark` with the same commands.
 //!
-//! `redis-benchmark` sends the very command that the store was overheard to send (`MONITOR`), on one
-//! connection, with as many under way at once as the store has callers. `make limiter` runs it, in rounds
-//! of both one after the other. Needs `redis-cli` and `redis-benchmark`, and `MT_TEST_REDIS_URL`.
+//! `redis-benchmark` sends the command that `MONITOR` has recorded from the store, on one connection, with as many
+//! in flight as the store has callers. `make bench WHAT=limiter` runs both in turn, in rounds. Needs
+//! `redis-cli`, `redis-benchmark` and `MT_TEST_REDIS_URL`.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
@@ -22,7 +22,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 const ROUNDS: usize = 15;
 const PART: Duration = Duration::from_secs(1);
 
-// As in the server: what is compared is what it can do.
+// The same settings as in the server.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -55,7 +55,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The command of a count, as Redis hears it.
+/// Returns the command that the store sends for a count.
 async fn overheard(url: &str, store: &RedisStore, quota: Quota) -> Result<Vec<String>, Failure> {
     let mut monitor = Command::new("redis-cli")
         .args(["-u", url, "monitor"])
@@ -63,7 +63,7 @@ async fn overheard(url: &str, store: &RedisStore, quota: Quota) -> Result<Vec<St
         .stderr(Stdio::null())
         .spawn()?;
     let mut lines = BufReader::new(monitor.stdout.take().ok_or("no output")?).lines();
-    // `OK`: from here on it hears.
+    // After `OK` the monitor is active.
     lines.next().ok_or("no answer")??;
     store.count("bench", quota).await?;
     let line = lines
@@ -71,7 +71,7 @@ async fn overheard(url: &str, store: &RedisStore, quota: Quota) -> Result<Vec<St
     let line = line.ok_or("no count was heard")??;
     monitor.kill()?;
     monitor.wait()?;
-    // `1700000000.1 [0 127.0.0.1:1] "EVALSHA" "…"`: words in quotes, none of which has one in it.
+    // `1700000000.1 [0 127.0.0.1:1] "EVALSHA" "…"`: words in quotes, none of which contains a quote.
     Ok(line.split('"').skip(1).step_by(2).map(str::to_owned).collect())
 }
 
@@ -97,7 +97,7 @@ async fn count(store: &Arc<RedisStore>, quota: Quota, at_once: usize) -> Result<
 }
 
 fn redis_benchmark(url: &str, command: &[String], at_once: usize) -> Result<f64, Failure> {
-    // Once to learn how many make up the time, once to measure.
+    // Once to choose the number of requests, once to measure.
     let mut rate = 5_000.0;
     for seconds in [0.3, PART.as_secs_f64()] {
         let number = format!("{:.0}", rate * seconds);

@@ -1,4 +1,4 @@
-"""The application: routes, and what is around them."""
+"""The application: routes and the shell around them."""
 
 import os
 from contextlib import asynccontextmanager
@@ -53,7 +53,7 @@ def make():
     app.add_exception_handler(Problem, refused)
     app.add_exception_handler(HTTPException, refused_by_framework)
     app.add_exception_handler(Exception, failed)
-    # Plain routes: what FastAPI would do for these handlers (dependencies, models) is work for nothing.
+    # Plain routes: FastAPI's dependencies and models would only add work here.
     routes = {TASKS: (tasks.serve, ["GET", "POST"]), "/health": (health, ["GET"]), "/metrics": (metrics, ["GET"])}
     for path, (handler, methods) in routes.items():
         app.add_route(path, handler, methods=methods)

@@ -16,15 +16,15 @@ select set_config('role', 'mt_app', true), set_config('mt.tenant_id', '{org}', t
     set_config('mt.principal_id', '{caller}', true), set_config('statement_timeout', '5s', true),
     set_config('lock_timeout', '2s', true), set_config('idle_in_transaction_session_timeout', '10s', true);"""
 
-# The mutex of the org, for plans with a cap. Before the membership, as everybody takes the two.
+# The lock on the org, for plans with a cap. It is taken before the membership, as in mt-server.
 LOCK_ORG = "select 1 from mt.tenants where id = '{org}' for no key update;"
 
-# The caller's role cannot change before this commits. The advisory lock keeps whoever is to change it from
-# waiting for ever behind a member who writes without a pause.
+# The caller's role cannot change before this commits. The advisory lock keeps a request that changes it from
+# waiting without end behind a member who writes continuously.
 LOCK_MEMBERSHIP = """select pg_advisory_xact_lock_shared(hashtextextended('mt.memberships {org} {caller}', 0));
 select 1 from mt.memberships where tenant_id = '{org}' and principal_id = '{caller}' for share;"""
 
-# `one` makes sure of a row, whatever is not there.
+# `one` guarantees a row even if nothing else is found.
 FACTS = """select u.generation, m.role, t.plan, t.suspension, t.subscription_status, t.past_due_since,
     now() as now{more}
 from (select 1) one
@@ -32,7 +32,7 @@ left join mt.users u on u.id = $2
 left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id
 left join mt.tenants t on t.id = m.tenant_id"""
 
-# The facts and the page in one round trip. To a caller who is over their quota it costs no look at tasks.
+# The facts and the page in one round trip. A caller over their quota does not read tasks.
 PAGE = """select u.generation, m.role, t.plan, t.suspension, p.id is not null as project, k.*
 from (select 1) one
 left join mt.users u on u.id = $2
@@ -57,7 +57,7 @@ COUNTED = f""",
 FOR_NEW_TASK = FACTS.format(more=REFERRED + ", null::bigint as used")
 FOR_NEW_TASK_COUNTED = FACTS.format(more=REFERRED + COUNTED)
 
-# Task, entry in the audit log and commit in one round trip. What people have typed goes in as hex digits.
+# Task, entry in the audit log and commit in one round trip. Texts of users are written as hex digits.
 WRITE = """insert into app.tasks (tenant_id, id, project_id, title, description, created_by, assigned_to)
 values ('{org}', '{id}', '{project}', {title}, {description}, '{caller}', {assigned_to});
 insert into mt.audit_log
@@ -76,7 +76,7 @@ def reference(value):
 
 
 async def nothing(_connection):
-    """Instead of asyncpg's reset, a round trip: every setting here ends with its transaction."""
+    """Replaces asyncpg's reset, which costs a round trip; every setting here ends with its transaction."""
 
 
 class Database:
@@ -88,8 +88,8 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, org, caller, mode, locks=""):
-        """A connection inside a transaction, which whoever uses it commits. If not, it is rolled back."""
-        # A time limit takes a task of its own, so only who has to wait has one.
+        """A connection inside a transaction, which its user commits; otherwise it is rolled back."""
+        # A timeout needs a task of its own, so only a request that has to wait gets one.
         timeout = None if self.pool.get_idle_size() else 2
         try:
             async with self.pool.acquire(timeout=timeout) as connection:

@@ -1,4 +1,4 @@
-"""The body of a new task and the query of a list: what they may be."""
+"""Validates the body of a new task and the query of a list."""
 
 import json
 import re
@@ -22,7 +22,7 @@ SPACE = (
 
 
 async def body(receive):
-    """The whole body, or none of it if it is too long."""
+    """Returns the body, or None if it is too long."""
     parts, length = [], 0
     while True:
         message = await receive()
@@ -45,7 +45,7 @@ def check_content_type(exchange):
 
 
 def new_task(raw):
-    """Title, description and assignee, or all that is wrong with them."""
+    """Returns title, description and assignee, or all their errors."""
     task = members(raw)
     wrong = [(f"/{pointer_token(name)}", "is not a known field") for name in task.keys() - CHECKS.keys()]
     for name, check in CHECKS.items():
@@ -65,7 +65,7 @@ def members(raw):
         raise Problem("invalid-request", detail=f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise Problem.fields(("", "must be an object"))
-    # orjson keeps the last of two members of one name. Without a colon to spare there are no two.
+    # orjson keeps the last of two members with one name. The number of colons shows whether there can be two.
     if raw.count(b":") > len(value):
         json.loads(raw, object_pairs_hook=once)
     return value

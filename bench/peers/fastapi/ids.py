@@ -1,4 +1,4 @@
-"""Ids, tokens and cursors: everything that is made of bytes and checked before anybody is asked."""
+"""Ids, tokens and cursors, which are checked without Postgres and Redis."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -20,14 +20,14 @@ INVALID_TOKEN = b'Bearer error="invalid_token"'
 
 
 def path_id(text):
-    """The id in its one spelling. What is no id is as unknown as an unknown one."""
+    """The id in its canonical form. A malformed id is treated like an unknown one."""
     if not is_uuid(text):
         raise Problem("not-found")
     return text.lower()
 
 
 def uuid7():
-    """An id in the order of time (RFC 9562 §6.2, method 3): 12 bits tell apart what is in one millisecond."""
+    """Returns a time-ordered id (RFC 9562 §6.2, method 3), with 12 bits of sub-millisecond time."""
     ms, rest = divmod(time_ns(), 1_000_000)
     fraction = (rest << 12) // 1_000_000
     tail = int.from_bytes(urandom(8)) >> 2
@@ -79,7 +79,7 @@ CURSOR_KEY = digest(JWT_SECRET, b"peer list cursor v1", "sha256")
 
 
 def cursor(scope, last):
-    """A place in the list that `scope` names, sealed so that no other list takes it."""
+    """Returns a signed position in the list that `scope` names. No other list accepts it."""
     place = UUID(last).bytes
     return urlsafe_b64encode(place + seal(scope, place)).rstrip(b"=").decode()
 

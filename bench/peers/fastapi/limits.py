@@ -14,7 +14,7 @@ from settings import RATE_LIMIT_API_PER_MIN, REDIS_URL
 WINDOW = 60
 PRO_FACTOR = 10
 
-# Counted and given an end in one step, so that no crash in between leaves a count that never ends.
+# Counts and sets the expiry in one step, so that a crash leaves no key without expiry.
 SCRIPT = """
 local hits = redis.call('INCR', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
@@ -36,17 +36,17 @@ def quota(plan):
 
 
 class Limiter:
-    """Counts for all requests that wait at the same moment in one message: a call to Redis costs this process
+    """Counts all requests that wait at the same moment in one message: a call to Redis costs this process
     more than it costs Redis."""
 
     def __init__(self):
-        # An answer soon or none: a limiter may neither stop requests nor slow them down.
+        # A short timeout: the limiter must not slow requests down.
         timeouts = {"socket_timeout": 0.1, "socket_connect_timeout": 0.1}
         self.redis = Redis.from_url(REDIS_URL, **timeouts) if REDIS_URL else None
         self.waiting, self.sender, self.here = [], None, {}
 
     async def count(self, caller, org):
-        """Counts a request. Whether it is one too many depends on the plan, which nobody knows yet."""
+        """Counts a request. Whether it exceeds the quota depends on the plan, which is not known yet."""
         if not RATE_LIMIT_API_PER_MIN:
             return UNLIMITED
         key = f"peer:rl:{caller}:{org}"
@@ -63,7 +63,7 @@ class Limiter:
             while self.waiting:
                 batch, self.waiting = self.waiting, []
                 for (key, counted), answer in zip(batch, await self.ask([key for key, _ in batch]), strict=True):
-                    # Whoever has gone meanwhile is not waiting any more.
+                    # A client that has disconnected does not wait any more.
                     if not counted.done():
                         counted.set_result(self.count_here(key) if answer is None else Count(*answer))
         finally:
@@ -76,14 +76,14 @@ class Limiter:
                 pipeline.evalsha(SHA, 1, key, WINDOW * 1000)
             answers = await pipeline.execute(raise_on_error=False)
             if any(isinstance(answer, NoScriptError) for answer in answers):
-                # Redis has lost it, or never had it. What was not counted this time is counted here.
+                # Redis does not have the script. Load it and count in this process meanwhile.
                 await self.redis.script_load(SCRIPT)
             return [answer if isinstance(answer, list) else None for answer in answers]
         except (RedisError, OSError, TimeoutError):
             return [None] * len(keys)
 
     def count_here(self, key):
-        """The same bound in this process, while Redis is away."""
+        """Counts in this process while Redis is unreachable."""
         now = monotonic()
         if len(self.here) > 65_536:
             self.here.clear()
@@ -94,7 +94,7 @@ class Limiter:
 
 
 def check(count, plan):
-    """The `RateLimit` fields for the answer, and 429 if it was one too many."""
+    """Returns the `RateLimit` fields for the answer; raises 429 above the quota."""
     if count is UNLIMITED:
         return ()
     limit, seconds = quota(plan), -(-count.left_ms // 1000)

@@ -1,4 +1,4 @@
-"""The answers of the server, good and bad, each ready to be sent."""
+"""The server's answers and problem documents."""
 
 import orjson
 
@@ -24,7 +24,7 @@ TITLES = {
 
 
 class Answer:
-    """An ASGI response that is nothing but bytes. The shell adds the headers that all answers have."""
+    """An ASGI response made of bytes. The shell adds the headers that all answers have."""
 
     __slots__ = ("status", "headers", "body", "code")
 
@@ -38,7 +38,7 @@ class Answer:
 
 
 class Problem(Exception):
-    """A refusal, on its way to becoming `application/problem+json` (RFC 9457)."""
+    """An exception that becomes an `application/problem+json` answer (RFC 9457)."""
 
     def __init__(self, code, *headers, detail=None, errors=None, **members):
         super().__init__(code)
@@ -62,7 +62,7 @@ class Problem(Exception):
 
     @classmethod
     def of_status(cls, status, headers):
-        """For what the framework refuses by itself."""
+        """Returns the problem for an error that the framework raises."""
         code = {404: "not-found", 405: "method-not-allowed"}.get(status, "internal")
         return cls(code, *((name.lower().encode(), value.encode()) for name, value in headers.items()))
 

@@ -20,7 +20,7 @@ if __name__ == "__main__":
     if settings.WORKERS == 1:
         serve()
     else:
-        # Workers add up their figures in files of this folder.
+        # Workers share their metrics in files of this folder.
         with TemporaryDirectory(prefix="peer-metrics.") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
             serve()

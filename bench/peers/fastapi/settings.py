@@ -10,6 +10,6 @@ PORT = int(environ.get("PORT", "8001"))
 WORKERS = int(environ.get("WORKERS", "1"))
 # Connections of each worker.
 DB_POOL = int(environ.get("DB_POOL", "16"))
-# 0 is no limit.
+# 0 turns the limit off.
 RATE_LIMIT_API_PER_MIN = int(environ.get("RATE_LIMIT_API_PER_MIN", "0"))
 BILLING_GRACE_SECONDS = int(environ.get("BILLING_GRACE_SECONDS", "0"))

@@ -1,4 +1,4 @@
-"""The outermost handler: what is true of every answer, and what is told of every request.
+"""The outermost handler: headers of every answer, log and metrics of every request.
 
 Pure ASGI. Starlette's `BaseHTTPMiddleware` would give each request a task and a queue of its own.
 """
@@ -37,7 +37,7 @@ PROBLEMS = Counter("mt_http_problems", "Answers that were problems", ["code"])
 
 
 class Exchange:
-    """One request and what becomes of it."""
+    """Handles one request."""
 
     __slots__ = ("headers", "request_id", "trace_id", "caller", "org", "fields", "code")
 
@@ -57,7 +57,7 @@ class Exchange:
 
 
 class Log:
-    """Lines for stderr. Those of a few milliseconds go out in one call of the system."""
+    """Log lines for stderr, written together every few milliseconds."""
 
     def __init__(self):
         self.lines = []
@@ -76,7 +76,7 @@ class Log:
 class Shell:
     def __init__(self, app, templates):
         self.app, self.templates, self.log = app, templates, Log()
-        # `labels()` takes a lock and a lookup; the few children there are stay here.
+        # `labels()` takes a lock and a lookup, so the few children are kept here.
         self.counters, self.durations = {}, {}
 
     async def __call__(self, scope, receive, send):
@@ -92,7 +92,7 @@ class Shell:
                 status = message["status"]
                 ours = [*exchange.fields, *HARDENED, (b"x-request-id", exchange.request_id.encode())]
                 if status == 413:
-                    # The rest of the body is not read. Who is not told would send the next request into it.
+                    # The rest of the body is not read, so the connection has to close.
                     ours.append((b"connection", b"close"))
                 message["headers"] = [*message["headers"], *ours]
             elif scope["method"] == "HEAD":
@@ -145,7 +145,7 @@ def check_head(scope, exchange):
     length = exchange.all(b"content-length")
     if length and length[0].isdigit() and int(length[0]) > BODY_LIMIT:
         raise Problem("too-large")
-    # Paths have one spelling.
+    # A path has one normal form.
     if scope["raw_path"] != b"/" and escaped(scope["raw_path"].partition(b"?")[0]):
         raise Problem("not-found")
 

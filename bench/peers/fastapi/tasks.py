@@ -26,7 +26,7 @@ def dump(value):
 
 
 def admit(facts, exchange, generation, count):
-    """Decides on facts of this very transaction, for reading: 401, 404, 429 or 403."""
+    """Decides a read on the facts of this transaction: 401, 404, 429 or 403."""
     if facts["generation"] != generation:
         raise Problem.unauthenticated(INVALID_TOKEN)
     if facts["role"] is None:
@@ -39,7 +39,7 @@ def admit(facts, exchange, generation, count):
 
 
 def admit_writer(facts):
-    """The rest of the decision, for writing: 403 or 402."""
+    """Decides the rest for a write: 403 or 402."""
     if facts["suspension"] == "read_only":
         raise Problem("org-suspended")
     if facts["subscription_status"] in LAPSED:
@@ -63,7 +63,7 @@ class Tasks:
         return await (self.create if request.method == "POST" else self.list)(request)
 
     async def enter(self, request):
-        """Who is calling, where, and how often they did."""
+        """Returns the caller, the org and the count of requests."""
         exchange = request.scope["exchange"]
         user, generation = caller(exchange.all(b"authorization"))
         exchange.caller = user
@@ -88,7 +88,7 @@ class Tasks:
 
     async def create(self, request):
         exchange, user, generation, org, count = await self.enter(request)
-        # Read before the transaction, so that nobody's slow line holds a lock. What is wrong with it is told
+        # Read before the transaction, so that a slow client holds no lock. What is wrong with it is told
         # to members only.
         new, wrong = await task_of(request, exchange)
         title, description, assignee = new
@@ -108,7 +108,7 @@ class Tasks:
                     raise not_a_member()
                 capped = facts["plan"] != "pro"
                 if capped and not counted:
-                    # A downgrade since: once more, under the lock.
+                    # The plan was downgraded meanwhile: repeat under the lock.
                     self.uncapped.discard(org)
                     counted = True
                     continue
@@ -138,7 +138,7 @@ async def write(tx, task, request_id):
     try:
         await tx.execute(sql)
     except asyncpg.ForeignKeyViolationError as error:
-        # They went between the look and the write.
+        # The project or the assignee was deleted between the check and the write.
         if error.constraint_name == "tasks_assigned_to_fkey":
             raise not_a_member() from None
         raise Problem("not-found") from None
@@ -169,7 +169,7 @@ def project_or_none(request):
 
 
 class Page:
-    """Which page of which list, as far as it could be read."""
+    """Reads the page and the list that the request names."""
 
     project, status, after, limit = None, None, FIRST, 0
 
@@ -181,7 +181,7 @@ class Page:
                 "created_at": created_at, "updated_at": updated_at,
             }
             for *_facts, id, title, description, status, created_by, assigned_to, created_at, updated_at in rows
-            # A project without tasks makes one row of nulls.
+            # A project without tasks gives one row of nulls.
             if id is not None
         ]  # fmt: skip
         more = len(items) > self.limit

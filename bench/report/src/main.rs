@@ -1,5 +1,5 @@
-//! Makes `scripts/report_metrics.md` and its charts of what `scripts/k6` has left in `k6-results/`: of the newest
-//! run, or of the one that the argument names.
+//! Writes `scripts/report_metrics.md` and its charts from the files of `scripts/k6` in `k6-results/`: those of
+//! the newest run, or of the run that the argument names.
 
 #![expect(clippy::print_stdout, reason = "a report says where it is")]
 
@@ -18,7 +18,7 @@ type Failure = Box<dyn Error>;
 const RESULTS: &str = "k6-results";
 const REPORT: &str = "scripts/report_metrics.md";
 const FACTORS: [&str; 3] = ["1x", "5x", "10x"];
-/// What k6 calls a scenario, and what it is.
+/// k6's name of a scenario, and its title.
 const SCENARIOS: [(&str, &str); 3] = [
     ("request_link", "request a link"),
     ("create_task", "create a task"),
@@ -57,7 +57,7 @@ impl Arrivals {
         })
     }
 
-    /// Whether the server kept up: hardly anything had to be left out.
+    /// Whether the server answered at least 98 % of the offered requests.
     fn is_kept_up_with(&self) -> bool {
         self.answered >= 0.98 * self.offered
     }
@@ -75,7 +75,7 @@ fn main() -> Result<(), Failure> {
     }
     arrivals.sort_by(|one, other| one.offered.total_cmp(&other.offered));
 
-    let mut text = String::from("# Under load\n\n`make k6` wrote this, on:\n\n");
+    let mut text = String::from("# Load test report\n\nWritten by `make k6`, on:\n\n");
     machine(&mut text, api.first().ok_or("no run")?)?;
     people(&mut text, &api)?;
     deliveries(&mut text, &webhooks)?;
@@ -85,7 +85,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where the figures come from, as the run itself has noted it.
+/// Writes the machine, versions and commit that the run has recorded.
 fn machine(text: &mut String, run: &Run) -> Result<(), Failure> {
     let of = |name| run.noted(name).unwrap_or_default().to_owned();
     let shared = "shared by server, Postgres, Redis and k6";
@@ -106,7 +106,7 @@ fn machine(text: &mut String, run: &Run) -> Result<(), Failure> {
 }
 
 fn people(text: &mut String, runs: &[Run]) -> Result<(), Failure> {
-    text.push_str("\n## What people do\n\nk6 takes much of the machine: the rates say what was tried, not what the server can do.\n\n");
+    text.push_str("\n## API requests\n\nk6 uses much of the machine: the rates show the offered load, not the server's limit.\n\n");
     text.push_str("| | users | requests/s | median ms | p95 | p99 | max | failed |\n");
     text.push_str("| --- | --- | --- | --- | --- | --- | --- | --- |\n");
     let mut by_users = Vec::new();
@@ -154,7 +154,7 @@ fn people(text: &mut String, runs: &[Run]) -> Result<(), Failure> {
 }
 
 fn deliveries(text: &mut String, runs: &[Run]) -> Result<(), Failure> {
-    text.push_str("\n## Webhooks\n\nSuccess: stored, and applied or due. Duplicate: recognised when sent again. Retry: an event that came before\nits customer was linked failed, was replayed once it was, and was applied once.\n\n");
+    text.push_str("\n## Webhooks\n\nSuccess: stored, and applied or due. Duplicate: recognised as sent before. Retry: an event that arrived\nbefore its customer was linked failed, was replayed after the link was made, and was applied once.\n\n");
     text.push_str("| users | deliveries/s | median ms | p99 | success | duplicate | retry |\n");
     text.push_str("| --- | --- | --- | --- | --- | --- | --- |\n");
     for (run, factor) in runs.iter().zip(FACTORS) {
@@ -177,15 +177,17 @@ fn deliveries(text: &mut String, runs: &[Run]) -> Result<(), Failure> {
 }
 
 fn knee(text: &mut String, arrivals: &[Arrivals]) -> Result<(), Failure> {
-    text.push_str("\n## The knee\n\nLists of tasks that arrive at a constant rate, whether they are answered or not.\n\n");
-    text.push_str("| offered/s | answered/s | left out | median ms | p99 |\n| --- | --- | --- | --- | --- |\n");
+    text.push_str("\n## Rising rates\n\nLists of tasks at a constant rate, on schedule whether earlier ones are answered or not.\n\n");
+    text.push_str(
+        "| offered/s | answered/s | dropped | median ms | p99 |\n| --- | --- | --- | --- | --- |\n",
+    );
     for one in arrivals {
         let Arrivals { offered, answered, dropped, median, p99 } = one;
         writeln!(text, "| {offered:.0} | {answered:.0} | {dropped:.0} | {median:.1} | {p99:.1} |")?;
     }
     match arrivals.iter().take_while(|one| one.is_kept_up_with()).last() {
         Some(last) => {
-            writeln!(text, "\nUp to {:.0} a second the server keeps up.", last.offered)?;
+            writeln!(text, "\nUp to {:.0} requests a second the server keeps up.", last.offered)?;
             let below = arrivals.iter().rfind(|one| one.offered <= 0.7 * last.offered);
             if let Some(Arrivals { offered, median, p99, .. }) = below {
                 let (share, ratio) = (100.0 * offered / last.offered, p99 / median);
@@ -196,7 +198,7 @@ fn knee(text: &mut String, arrivals: &[Arrivals]) -> Result<(), Failure> {
             }
             writeln!(text)?;
         }
-        None => writeln!(text, "\nThe server keeps up with none of these.\n")?,
+        None => writeln!(text, "\nThe server keeps up with none of these rates.\n")?,
     }
     let answered = arrivals.iter().map(|one| (one.offered, one.answered)).collect();
     let ideal = arrivals.iter().map(|one| (one.offered, one.offered)).collect();
@@ -206,7 +208,7 @@ fn knee(text: &mut String, arrivals: &[Arrivals]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Draws lines. With `labels` the places on the horizontal axis are named, and the vertical one is
+/// Draws a chart of lines. With `labels` the horizontal axis has these names, and the vertical axis is
 /// logarithmic.
 fn chart(
     file: &str,

@@ -1,4 +1,4 @@
-//! What runs have left: a file for each script and load, named after the run that it is a part of.
+//! Result files of k6 runs: one for each script and load, named after the run.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,11 +16,11 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// Those of `run`, or else of the newest in `folder`.
+    /// Opens the results of `run`, or of the newest run in `folder`.
     ///
     /// # Errors
     ///
-    /// When there is no such run.
+    /// If the run does not exist.
     pub(crate) fn open(folder: &Path, run: Option<&str>) -> Result<Self, Failure> {
         let mut files = BTreeSet::new();
         for entry in fs::read_dir(folder)? {
@@ -38,7 +38,7 @@ impl Results {
         Ok(Self { folder: folder.to_owned(), run: run.to_owned(), names })
     }
 
-    /// What was run: `api-1x`, `knee-00250`.
+    /// The names of the files: `api-1x`, `knee-00250`.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
@@ -51,7 +51,7 @@ impl Results {
     }
 }
 
-/// The run and the name of what was run in `RUN-NAME.json`.
+/// Splits `RUN-NAME.json` into run and name.
 fn parts(file: &str) -> Option<(&str, &str)> {
     let stem = file.strip_suffix(".json")?;
     let at = ["-api-", "-webhooks-", "-knee-"].iter().find_map(|kind| stem.rfind(kind))?;
@@ -62,12 +62,12 @@ fn parts(file: &str) -> Option<(&str, &str)> {
 pub(crate) struct Run(Value);
 
 impl Run {
-    /// What the run has noted of itself.
+    /// A fact that the run has recorded about itself.
     pub(crate) fn noted(&self, name: &str) -> Option<&str> {
         self.0["run"][name].as_str()
     }
 
-    /// How many requests a second were to arrive.
+    /// The offered requests a second.
     pub(crate) fn offered(&self) -> Option<f64> {
         self.0["rate"].as_f64()
     }
@@ -85,7 +85,7 @@ impl Run {
         self.0["users"].as_f64().unwrap_or_default()
     }
 
-    /// Requests a second, while the scenario ran.
+    /// Returns the requests a second of a scenario.
     pub(crate) fn rate(&self, scenario: &str) -> Result<f64, Failure> {
         let seconds = self.0["seconds"].as_f64().unwrap_or(1.0);
         Ok(self.figure(&format!("http_reqs{{scenario:{scenario}}}"), "count")? / seconds)
@@ -133,7 +133,7 @@ mod tests {
         assert!(Results::open(tempfile::tempdir().unwrap().path(), None).is_err());
     }
 
-    /// The results that are kept, of which the report is made.
+    /// The committed results, from which the report is made.
     #[test]
     fn every_result_says_which_run_commit_time_and_machine_it_comes_from() {
         let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../k6-results");

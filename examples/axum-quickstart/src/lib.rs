@@ -2,8 +2,6 @@
 
 mod model;
 
-use std::error::Error as _;
-
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
@@ -12,9 +10,10 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
 use mt_core::access::{Grant, Permission};
 use mt_core::auth::jwt::JwtAuthenticator;
-use mt_core::pg::{BeginError, PgError, TenantPool};
+use mt_core::pg::{Tenants, query_scalar};
 use mt_tower::authenticate::Authenticate;
 use mt_tower::authorize::authorize;
+use mt_tower::bulkhead::Bulkhead;
 use mt_tower::layer::GuardLayer;
 use mt_tower::load_access::LoadAccess;
 use mt_tower::problem::Problem;
@@ -23,11 +22,12 @@ use mt_tower::resolve_tenant::{PathParam, PathParams, ResolveTenant};
 pub use self::model::{Notebook, NotesRead};
 
 /// `GET /workspaces/{workspace_id}/notes`, for members of the workspace.
-pub fn router(tenants: TenantPool<Notebook>, tokens: JwtAuthenticator) -> Router {
+pub fn router(tenants: Tenants<Notebook>, tokens: JwtAuthenticator) -> Router {
     let guards = GuardLayer::new((
         Authenticate::new(tokens),
         ResolveTenant::new(PathParam("workspace_id")),
         LoadAccess::<Notebook, _>::new(tenants.clone()),
+        Bulkhead::<Notebook>::new(tenants.shares().clone()),
     ));
     Router::new()
         .route("/workspaces/{workspace_id}/notes", get(notes))
@@ -38,17 +38,13 @@ pub fn router(tenants: TenantPool<Notebook>, tokens: JwtAuthenticator) -> Router
 
 /// The notes of the workspace. Were the `where` forgotten, row-level security would stand in for it.
 async fn notes(
-    State(tenants): State<TenantPool<Notebook>>,
+    State(tenants): State<Tenants<Notebook>>,
     Authorized(grant): Authorized<NotesRead>,
 ) -> Result<Json<Vec<String>>, Refusal> {
-    let mut tx = tenants.begin(grant).await?;
-    let notes =
-        sqlx::query_scalar("select text from public.notes where tenant_id = $1 order by id")
-            .bind(tx.tenant().as_uuid())
-            .fetch_all(tx.under::<NotesRead>())
-            .await
-            .map_err(PgError::from)?;
-    tx.commit().await?;
+    let notes = query_scalar("select text from public.notes where tenant_id = $1 order by id")
+        .bind(grant.tenant().as_uuid())
+        .fetch_all(tenants.read(grant))
+        .await?;
     Ok(Json(notes))
 }
 
@@ -59,7 +55,7 @@ impl<P: Permission, S: Sync> FromRequestParts<S> for Authorized<P> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        authorize(&mut parts.extensions).await.map(Self).map_err(Refusal)
+        Ok(Self(authorize(&mut parts.extensions).await?))
     }
 }
 
@@ -69,24 +65,12 @@ async fn export_params(params: RawPathParams, mut request: Request, next: Next) 
     next.run(request).await
 }
 
-/// What a client may know of a failure.
+/// A refusal or failure, as an answer of axum's.
 struct Refusal(Problem);
 
-impl<E: Into<BeginError>> From<E> for Refusal {
+impl<E: Into<Problem>> From<E> for Refusal {
     fn from(error: E) -> Self {
-        Self(match error.into() {
-            BeginError::Denied(denied) => denied.into(),
-            BeginError::NotAMember => Problem::NOT_FOUND,
-            BeginError::SignedOut => Problem::invalid_token(),
-            BeginError::Pg(PgError::Unavailable(cause)) => {
-                tracing::warn!(%cause, "no database");
-                Problem::unavailable()
-            }
-            failure => {
-                tracing::error!(cause = failure.source(), "{failure}");
-                Problem::INTERNAL
-            }
-        })
+        Self(error.into())
     }
 }
 

@@ -1,34 +1,36 @@
-//! Who may do what: a role, a plan and a permission, and two tables of them.
+//! The access model: a role, a plan, a permission, and the rules that combine them.
 
 use mt_core::access::{AccessModel, Billing, Effect, Permission};
-use mt_core::word::Word;
 
-/// The application.
+/// The access model of the application.
 #[derive(Debug)]
 pub struct Notebook;
 
-/// What a member is in a workspace.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Role {
-    /// Whoever is one.
-    Member,
+mt_core::text_enum! {
+    /// The role of a member in a workspace.
+    pub enum Role {
+        /// Reads notes.
+        Member = "member",
+    }
 }
 
-/// What a workspace pays for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Plan {
-    /// Nothing.
-    Free,
+mt_core::text_enum! {
+    /// The plan of a workspace.
+    pub enum Plan {
+        /// Free of charge.
+        Free = "free",
+    }
 }
 
-/// What there is to do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Action {
-    /// See [`NotesRead`].
-    NotesRead,
+mt_core::text_enum! {
+    /// The permissions.
+    pub enum Action {
+        /// See [`NotesRead`].
+        NotesRead = "notes.read",
+    }
 }
 
-/// Reading notes. Forgetting the billing rule or the effect does not compile.
+/// The permission to read notes. Without a billing rule and an effect it does not compile.
 #[derive(Debug)]
 pub struct NotesRead;
 
@@ -39,7 +41,7 @@ impl Permission for NotesRead {
     const EFFECT: Effect = Effect::Read;
 }
 
-// A variant that is added fails to compile here until somebody has decided about it.
+// A new variant does not compile until both functions decide about it.
 impl AccessModel for Notebook {
     type Role = Role;
     type Plan = Plan;
@@ -54,36 +56,6 @@ impl AccessModel for Notebook {
     fn plan_includes(plan: Plan, action: Action) -> bool {
         match (plan, action) {
             (Plan::Free, Action::NotesRead) => true,
-        }
-    }
-}
-
-impl Word for Role {
-    const ALL: &'static [Self] = &[Self::Member];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Member => "member",
-        }
-    }
-}
-
-impl Word for Plan {
-    const ALL: &'static [Self] = &[Self::Free];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Free => "free",
-        }
-    }
-}
-
-impl Word for Action {
-    const ALL: &'static [Self] = &[Self::NotesRead];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::NotesRead => "notes.read",
         }
     }
 }

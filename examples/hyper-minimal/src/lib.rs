@@ -31,7 +31,7 @@ use mt_tower::load_access::LoadAccess;
 use mt_tower::problem::Problem;
 use mt_tower::rate_limit::{ClientAddress, RateLimit};
 use mt_tower::resolve_tenant::{PathTemplate, ResolveTenant};
-use mt_tower::trace::TraceLayer;
+use mt_tower::trace::SpanLayer;
 use tower::{Service, ServiceBuilder};
 
 pub use self::refusal::page;
@@ -55,7 +55,7 @@ pub fn service<B: Send + 'static>(
         LoadAccess::new(Arc::clone(&shops)),
     );
     ServiceBuilder::new()
-        .layer(TraceLayer::new())
+        .layer(SpanLayer::new())
         .layer(GuardLayer::with_reject(guards, page))
         .service_fn(move |request: Request<B>| {
             let shops = Arc::clone(&shops);

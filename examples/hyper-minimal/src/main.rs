@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let listener = TcpListener::bind(ADDRESS).await?;
     let stop = async {
-        // Without signals, whoever starts the process ends it.
+        // Without signal handlers, the process is stopped from outside.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -1,29 +1,31 @@
-//! Who may do what.
+//! The access model of the service: roles, plans and permissions.
 
 use mt_core::access::{AccessModel, Billing, Effect, Permission};
-use mt_core::word::Word;
 
-/// The application.
+/// The access model of the application.
 #[derive(Debug)]
 pub struct Mall;
 
-/// What somebody is in a shop.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Role {
-    Keeper,
+mt_core::text_enum! {
+    /// The role of a member in a shop.
+    pub enum Role {
+        Keeper = "keeper",
+    }
 }
 
-/// What a shop is on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Plan {
-    Free,
+mt_core::text_enum! {
+    /// The plan of a shop.
+    pub enum Plan {
+        Free = "free",
+    }
 }
 
-/// What there is to do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Action {
-    VisitorsCount,
-    VisitorsRead,
+mt_core::text_enum! {
+    /// The permissions.
+    pub enum Action {
+        VisitorsCount = "visitors.count",
+        VisitorsRead = "visitors.read",
+    }
 }
 
 impl AccessModel for Mall {
@@ -44,7 +46,7 @@ impl AccessModel for Mall {
     }
 }
 
-/// Counting a visitor, which has to be paid for.
+/// The permission to count a visitor, which requires payment.
 pub(crate) struct VisitorsCount;
 
 impl Permission for VisitorsCount {
@@ -54,7 +56,7 @@ impl Permission for VisitorsCount {
     const EFFECT: Effect = Effect::Write;
 }
 
-/// Looking at the count, which a shop can do that has not paid.
+/// The permission to read the count, which does not require payment.
 pub(crate) struct VisitorsRead;
 
 impl Permission for VisitorsRead {
@@ -62,35 +64,4 @@ impl Permission for VisitorsRead {
     const KEY: Action = Action::VisitorsRead;
     const BILLING: Billing = Billing::Exempt;
     const EFFECT: Effect = Effect::Read;
-}
-
-impl Word for Role {
-    const ALL: &'static [Self] = &[Self::Keeper];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Keeper => "keeper",
-        }
-    }
-}
-
-impl Word for Plan {
-    const ALL: &'static [Self] = &[Self::Free];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Free => "free",
-        }
-    }
-}
-
-impl Word for Action {
-    const ALL: &'static [Self] = &[Self::VisitorsCount, Self::VisitorsRead];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::VisitorsCount => "visitors.count",
-            Self::VisitorsRead => "visitors.read",
-        }
-    }
 }

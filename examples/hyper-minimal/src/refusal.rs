@@ -6,10 +6,10 @@ use http::{Extensions, HeaderValue, Response};
 use http_body_util::Full;
 use mt_tower::problem::Problem;
 
-/// Says no in HTML. A function like this one is a [`Reject`](mt_tower::problem::Reject).
+/// Renders a problem as an HTML page. A function like this one is a [`Reject`](mt_tower::problem::Reject).
 ///
-/// It takes over status and headers, for a 401 needs its challenge and a 429 its `Retry-After`. Of the
-/// texts it takes the title, which is a word of the program and needs no escaping.
+/// Status and headers are kept, because a 401 needs its challenge and a 429 its `Retry-After`. The text is
+/// the title, which comes from the program and needs no escaping.
 #[must_use]
 pub fn page(problem: &Problem, _: &Extensions) -> Response<Full<Bytes>> {
     let title = problem.title();

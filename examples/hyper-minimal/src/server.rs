@@ -1,4 +1,4 @@
-//! Connections: accepted, told who is at their other end, and finished when the server stops.
+//! Accepts connections, adds the peer's address to their requests, and finishes them when the server stops.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -17,8 +17,8 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tower::{Service, ServiceBuilder};
 
-/// How long requests under way may take once the server is to stop.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long running requests may take once the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait when no connection can be accepted, which short of file descriptors goes on for
 /// a while.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -67,7 +67,7 @@ where
         });
     }
     drop(listener);
-    if timeout(PATIENCE, connections.shutdown()).await.is_err() {
+    if timeout(STOP_TIMEOUT, connections.shutdown()).await.is_err() {
         tracing::warn!("requests under way did not finish in time");
     }
 }

@@ -49,8 +49,6 @@ impl Shops {
 }
 
 impl AccessSource<Mall> for Shops {
-    const NEVER_WAITS: bool = true;
-
     async fn access(
         &self,
         principal: Principal,

@@ -1,11 +1,12 @@
-//! What handlers work with. They hold pools that give out transactions, never a connection.
+//! The shared state of handlers. It opens transactions and gives out no connection.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::billing::StandingPolicy;
-use mt_core::pg::{PrincipalPool, SystemPool, TenantPool};
+use mt_core::pg::{Principals, System, Tenants};
 use mt_core::token::TokenHasher;
 use salvo::Depot;
 
@@ -13,7 +14,7 @@ use crate::archive::Exports;
 use crate::billing::Billing;
 use crate::config::Secret;
 use crate::http::page::Cursors;
-use crate::limits::Limits;
+use crate::limits::MailLimits;
 use crate::mail::Mailer;
 use crate::model::Product;
 
@@ -21,11 +22,11 @@ use crate::model::Product;
 #[derive(Debug)]
 pub struct App {
     /// Transactions in an org.
-    pub tenants: TenantPool<Product>,
+    pub tenants: Tenants<Product>,
     /// Transactions of one user, over their orgs.
-    pub principals: PrincipalPool,
+    pub principals: Principals,
     /// Transactions across orgs, each with a reason.
-    pub system: SystemPool,
+    pub system: System,
     /// What a subscription's status means.
     pub standing: StandingPolicy,
     /// Hashes of links and invites.
@@ -40,8 +41,10 @@ pub struct App {
     pub billing: Billing,
     /// How many orgs are read out at once, and what of each.
     pub exports: Exports,
-    /// Limits that a handler asks for itself.
-    pub limits: Limits,
+    /// How many orgs a user may own; `None`: any number.
+    pub max_owned_orgs: Option<NonZeroU32>,
+    /// The limits on emails, which handlers check.
+    pub mail_limits: MailLimits,
     /// What operators show; none: there are no routes for them.
     pub admin_token: Option<Secret>,
     /// The host of links in mails.

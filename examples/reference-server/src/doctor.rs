@@ -1,54 +1,59 @@
-//! Whether a server with these settings could serve, and would keep tenants apart.
+//! Checks whether a server with these settings could serve and would isolate tenants.
 //!
-//! Nothing is changed: without `DATABASE_URL` it is a temporary embedded database that is examined,
-//! and not the one of `make run`.
+//! It changes nothing: without `DATABASE_URL` it checks a temporary embedded database, not the one of `make run`.
 
+mod postgres_log;
+mod sarif;
 mod stripe;
 
 use std::error::Error;
 use std::time::Duration;
 
 use mt_core::pg::audit::Report;
-use mt_core::pg::{ConnectError, Database, DatabaseOptions};
+use mt_core::pg::{ConnectError, Database};
 use serde::Serialize;
 use sqlx::postgres::PgConnectOptions;
 
+pub use self::sarif::sarif;
 use crate::causes::with_causes;
 use crate::config::Config;
 use crate::limits::Limiter;
 use crate::schema;
 use crate::server::Embedded;
-use crate::server::database::{audit_embedded, behind, open_embedded, options};
+use crate::server::database::{audit_embedded, behind, logins, open_embedded, options};
 
-/// How long one dependency has to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The timeout of a check of one dependency.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How one thing is.
+/// The result of one check.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
-    /// As it should be.
+    /// As required.
     Ok,
-    /// Good enough outside of production.
+    /// Acceptable outside of production.
     Warning,
-    /// Not to be served with.
+    /// Not acceptable.
     Failed,
 }
 
-/// What was looked at, and what was seen.
+/// A check and its result.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
     /// `settings`, `postgres`, `schema`, `isolation`, `redis` or `stripe`.
     pub name: &'static str,
-    /// How it is.
+    /// The result.
     pub health: Health,
-    /// A line for each thing to say; at least one.
+    /// One line for each detail; at least one.
     pub details: Vec<String>,
+    /// The findings and notes of `isolation`; in JSON the members `findings` and `notes`.
+    #[serde(flatten)]
+    pub report: Option<Report>,
 }
 
 impl Check {
     fn new(name: &'static str, health: Health, detail: impl Into<String>) -> Self {
-        Self { name, health, details: vec![detail.into()] }
+        Self { name, health, details: vec![detail.into()], report: None }
     }
 
     fn failed(name: &'static str, error: &(dyn Error + 'static)) -> Self {
@@ -56,7 +61,7 @@ impl Check {
     }
 }
 
-/// Looks at everything, as far as what was seen before allows.
+/// Runs all checks, as far as the results of earlier ones allow.
 pub async fn examine(config: &Config) -> Vec<Check> {
     let mut checks = vec![settings(config)];
     match &config.database.url {
@@ -71,16 +76,32 @@ pub async fn examine(config: &Config) -> Vec<Check> {
     checks
 }
 
-/// Wrong ones have stopped the process before; what is left is what only production refuses.
+/// Invalid settings have stopped the process before. This reports what only production refuses, and what it accepts
+/// with a warning.
 fn settings(config: &Config) -> Check {
     let environment = format!("APP_ENV is {}", config.app_env.as_str());
-    if config.stripe.webhook_secrets.is_empty() {
-        let mut check = Check::new("settings", Health::Warning, environment);
+    let mut check = Check::new("settings", Health::Ok, environment);
+    if config.listens_to_others() {
+        let host = config.listen.ip();
+        let behaviours = config.dev_behaviours();
+        check
+            .details
+            .extend(behaviours.into_iter().map(|behaviour| format!("on {host}, {behaviour}")));
+    } else if config.stripe.webhook_secrets.is_empty() {
         let unset = "STRIPE_WEBHOOK_SECRET is not set: signatures of webhooks are not checked";
         check.details.push(unset.to_owned());
-        return check;
     }
-    Check::new("settings", Health::Ok, environment)
+    check.details.extend(config.transport_risks());
+    if check.details.len() > 1 {
+        check.health = Health::Warning;
+    }
+    if config.listens_to_others() && !config.app_env_is_set {
+        let unset =
+            "APP_ENV is not set, and other machines may reach APP_HOST: `serve` refuses to start";
+        check.details.push(unset.to_owned());
+        check.health = Health::Failed;
+    }
+    check
 }
 
 async fn database(config: &Config, login: PgConnectOptions) -> Vec<Check> {
@@ -95,7 +116,8 @@ async fn database(config: &Config, login: PgConnectOptions) -> Vec<Check> {
     } else {
         checks.push(Check::new("schema", Health::Failed, behind(&pending)));
     }
-    let strict = DatabaseOptions::new(login.clone()).max_connections(1);
+    let logged = in_time(postgres_log::logged_values(&login)).await.unwrap_or_default();
+    let strict = logins(config, login.clone()).max_connections(1);
     let (database, refused) = match Database::connect(strict).await {
         Ok(database) => (Ok(database), None),
         Err(error @ (ConnectError::PrivilegedLogin { .. } | ConnectError::Inherits { .. })) => {
@@ -110,13 +132,14 @@ async fn database(config: &Config, login: PgConnectOptions) -> Vec<Check> {
             return checks;
         }
     };
-    let health = if refused.is_some() { Health::Warning } else { Health::Ok };
+    let is_fine = refused.is_none() && logged.is_empty();
+    let health = if is_fine { Health::Ok } else { Health::Warning };
     let mut postgres = postgres(&database, health).await;
+    postgres.details.extend(logged);
     postgres.details.extend(refused.map(|error| with_causes(&error)));
     checks.insert(0, postgres);
-    let breach = if config.app_env.is_prod() { Health::Failed } else { Health::Warning };
     checks.push(match schema::audit().run(&database).await {
-        Ok(report) => isolation(&report, breach),
+        Ok(report) => isolation(report),
         Err(error) => Check::failed("isolation", &error),
     });
     database.close().await;
@@ -131,7 +154,7 @@ async fn embedded() -> Vec<Check> {
     let mut postgres = postgres(&database, Health::Ok).await;
     postgres.details.push("embedded, as DATABASE_URL is not set; not for production".to_owned());
     let isolation = match audit_embedded(&database).await {
-        Ok(report) => isolation(&report, Health::Failed),
+        Ok(report) => isolation(report),
         Err(error) => Check::failed("isolation", &error),
     };
     database.close().await;
@@ -149,12 +172,17 @@ async fn postgres(database: &Database, health: Health) -> Check {
     }
 }
 
-fn isolation(report: &Report, breach: Health) -> Check {
-    if report.is_clean() {
-        return Check::new("isolation", Health::Ok, "nothing in the catalogue breaks it");
+/// A finding is a failure in every environment: tenants must be isolated in all of them.
+fn isolation(report: Report) -> Check {
+    let notes = report.notes.iter().map(|note| format!("note: {note}"));
+    let mut check = Check::new("isolation", Health::Ok, "nothing in the catalogue breaks it");
+    if !report.is_clean() {
+        check.health = Health::Failed;
+        check.details = report.findings.iter().map(ToString::to_string).collect();
     }
-    let details = report.findings.iter().map(ToString::to_string).collect();
-    Check { name: "isolation", health: breach, details }
+    check.details.extend(notes);
+    check.report = Some(report);
+    check
 }
 
 async fn redis(config: &Config) -> Check {
@@ -166,7 +194,7 @@ async fn redis(config: &Config) -> Check {
         Ok(limiter) => limiter,
         Err(error) => return Check::failed("redis", &error),
     };
-    if tokio::time::timeout(PATIENCE, limiter.is_reachable()).await.unwrap_or(false) {
+    if tokio::time::timeout(TIMEOUT, limiter.is_reachable()).await.unwrap_or(false) {
         return Check::new("redis", Health::Ok, "reachable");
     }
     let health = if config.redis.required_for_ready { Health::Failed } else { Health::Warning };
@@ -176,8 +204,8 @@ async fn redis(config: &Config) -> Check {
 async fn in_time<T, E: Error + 'static>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, String> {
-    match tokio::time::timeout(PATIENCE, work).await {
+    match tokio::time::timeout(TIMEOUT, work).await {
         Ok(done) => done.map_err(|error| with_causes(&error)),
-        Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no response within {} seconds", TIMEOUT.as_secs())),
     }
 }

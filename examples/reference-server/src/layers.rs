@@ -1,11 +1,15 @@
-//! Which of `mt-tower`'s guards stand before the routes, made once from the settings.
+//! The guards of `mt-tower` before the routes, made once from the settings.
 //!
 //! ```text
-//! rate limit (by address) → authenticate → resolve org → load access (404) → rate limit (by caller and org)
-//!     → a seat of the org (503)
+//! authenticate → resolve org → load access (404) → rate limit (by caller and org) → bulkhead (503)
+//! authenticate → rate limit (by caller) → bulkhead (503)           outside of orgs
+//! rate limit (by address)                                          without a token
 //! ```
 //!
-//! Role and billing are decided where the handler gets its grant, and again in the transaction.
+//! Each row is one guard, a tuple. Requests for orgs that the caller is not a member of count as requests
+//! outside of orgs.
+//!
+//! Role and billing are checked where the handler gets its grant, and again in the transaction.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,25 +17,27 @@ use std::sync::Arc;
 use mt_core::access::Access;
 use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::limit::Quota;
-use mt_core::pg::TenantPool;
+use mt_core::pg::Tenants;
+use mt_tower::Guard;
 use mt_tower::authenticate::Authenticate;
+use mt_tower::bulkhead::Bulkhead;
 use mt_tower::load_access::LoadAccess;
-use mt_tower::observe::{Decision, Observed, Observer};
-use mt_tower::problem::Problem;
-use mt_tower::rate_limit::{ByPrincipalAndTenant, Class, ClientAddress, QuotaByAccess, RateLimit};
+use mt_tower::observe::{CheckOutcome, ObservedGuard};
+use mt_tower::rate_limit::{
+    ByPrincipal, ByTenant, ClientAddress, KeyPrefix, QuotaByAccess, RateLimit,
+};
 use mt_tower::resolve_tenant::{PathParam, ResolveTenant};
-use mt_tower::{Guard, View};
-use prometheus_client::metrics::counter::Counter;
 
 use crate::app::App;
-use crate::bulkhead::Bulkhead;
 use crate::config::RateLimitConfig;
 use crate::http::authorized::ORG_ID;
+use crate::http::guard::SalvoGuard;
 use crate::limits::Limiter;
 use crate::metrics::{GuardMetrics, LimitMetrics, Metrics};
 use crate::model::{Plan, Product};
+use crate::strangers::LimitStrangers;
 
-/// How many times the free plan's share the paying ones get.
+/// The factor by which the quota of a paying plan is larger than that of the free plan.
 const PRO_FACTOR: u32 = 10;
 
 /// The guards, ready to be put before routes.
@@ -41,141 +47,155 @@ pub struct Layers(Option<Parts>);
 #[derive(Clone, Debug)]
 struct Parts {
     tokens: Arc<JwtAuthenticator>,
-    tenants: TenantPool<Product>,
+    tenants: Tenants<Product>,
     limiter: Limiter,
     limits: RateLimitConfig,
-    bulkhead: Bulkhead,
-    decisions: GuardMetrics,
+    guards: GuardMetrics,
     limited: LimitMetrics,
 }
 
 impl Layers {
-    /// The guards of `app`, whose decisions `metrics` counts.
+    /// Creates the guards of `app`, whose outcomes `metrics` counts.
     #[must_use]
-    pub fn new(
-        app: &App,
-        limiter: Limiter,
-        limits: RateLimitConfig,
-        seats: Option<NonZeroU32>,
-        metrics: &Metrics,
-    ) -> Self {
+    pub fn new(app: &App, limiter: Limiter, limits: RateLimitConfig, metrics: &Metrics) -> Self {
         Self(Some(Parts {
             tokens: Arc::clone(&app.tokens),
             tenants: app.tenants.clone(),
             limiter,
             limits,
-            bulkhead: Bulkhead::new(seats, metrics.org_share_refusals.clone()),
-            decisions: metrics.guards.clone(),
+            guards: metrics.guards.clone(),
             limited: metrics.limits.clone(),
         }))
     }
 
-    /// Guards that let nobody through, for routes that are only looked at.
+    /// Creates guards that refuse every request, for routes that are described and not served.
     #[must_use]
     pub const fn closed() -> Self {
         Self(None)
     }
 
-    pub(crate) fn authenticate(&self) -> impl Guard {
+    /// The guard of routes in an org.
+    pub(crate) fn in_org(&self) -> SalvoGuard<impl Guard + use<>> {
         self.guard(|parts| {
-            let guard = Authenticate::new(Arc::clone(&parts.tokens));
-            Observed::new("authenticate", guard, parts.decisions.clone())
+            (
+                parts.authenticate(),
+                ResolveTenant::new(PathParam(ORG_ID)),
+                parts.load_access(),
+                parts.limit_in_org(),
+                parts.bulkhead(),
+            )
         })
     }
 
-    /// The seats of the org that access was loaded for.
-    pub(crate) fn bulkhead(&self) -> Bulkhead {
-        let open = || Bulkhead::new(None, Counter::default());
-        self.0.as_ref().map_or_else(open, |parts| parts.bulkhead.clone())
+    /// The guard of routes of a user, outside of orgs.
+    pub(crate) fn outside_orgs(&self) -> SalvoGuard<impl Guard + use<>> {
+        self.guard(|parts| (parts.authenticate(), parts.limit_outside_orgs(), parts.bulkhead()))
     }
 
-    pub(crate) fn resolve_org() -> impl Guard {
-        ResolveTenant::new(PathParam(ORG_ID))
-    }
-
-    pub(crate) fn load_access(&self) -> impl Guard {
+    /// The guard of the route that accepts an invite: it is limited by address before the token is read.
+    pub(crate) fn accept_invite(&self) -> SalvoGuard<impl Guard + use<>> {
         self.guard(|parts| {
-            let guard = LoadAccess::<Product, _>::new(parts.tenants.clone());
-            Observed::new("load_access", guard, parts.decisions.clone())
+            let limit = parts.limit_auth("invites-accept");
+            (limit, parts.authenticate(), parts.limit_outside_orgs(), parts.bulkhead())
         })
     }
 
-    /// Per client address, for each auth endpoint by itself.
-    pub(crate) fn limit_auth(&self, endpoint: &'static str) -> impl Guard {
-        self.guard(move |parts| {
-            let quota = parts.limits.auth_per_minute.map(Quota::per_minute);
-            let key = Class(endpoint, parts.client());
-            let guard = RateLimit::new("auth", parts.limiter.clone(), key, quota);
-            parts.watched("auth", guard, quota)
-        })
+    /// Limits an auth endpoint by client address. Each endpoint counts by itself.
+    pub(crate) fn limit_auth(&self, endpoint: &'static str) -> SalvoGuard<impl Guard + use<>> {
+        self.guard(|parts| parts.limit_auth(endpoint))
     }
 
-    /// Per client address.
-    pub(crate) fn limit_webhooks(&self) -> impl Guard {
+    /// Limits webhooks by client address.
+    pub(crate) fn limit_webhooks(&self) -> SalvoGuard<impl Guard + use<>> {
         self.guard(|parts| {
             let quota = parts.limits.webhooks_per_minute.map(Quota::per_minute);
             let guard = RateLimit::new("webhooks", parts.limiter.clone(), parts.client(), quota);
-            parts.watched("webhooks", guard, quota)
+            parts.count_limit("webhooks", guard, quota)
         })
     }
 
-    /// Per caller and org, by the org's plan.
-    pub(crate) fn limit_api(&self) -> impl Guard {
+    /// Limits requests that call Stripe by caller, over all orgs.
+    pub(crate) fn limit_billing(&self) -> SalvoGuard<impl Guard + use<>> {
         self.guard(|parts| {
-            let free = parts.limits.api_per_minute;
-            let quota = QuotaByAccess::new(move |access: &Access<Product>| {
-                free.map(|free| Quota::per_minute(share(free, access.plan())))
-            });
-            let guard = RateLimit::new("api", parts.limiter.clone(), ByPrincipalAndTenant, quota);
-            parts.watched("api", guard, free.map(Quota::per_minute))
+            let quota = parts.limits.billing_per_minute.map(Quota::per_minute);
+            let key = KeyPrefix("billing", ByPrincipal);
+            let guard = RateLimit::new("billing", parts.limiter.clone(), key, quota);
+            parts.count_limit("billing", guard, quota)
         })
     }
 
-    fn guard<G: Guard>(&self, make: impl FnOnce(&Parts) -> G) -> Door<G> {
-        self.0.as_ref().map_or(Door::Closed, |parts| Door::Guarded(make(parts)))
+    fn guard<G: Guard>(&self, make: impl FnOnce(&Parts) -> G) -> SalvoGuard<G> {
+        self.0.as_ref().map_or_else(SalvoGuard::closed, |parts| SalvoGuard::new(make(parts)))
     }
 }
 
 impl Parts {
+    fn authenticate(&self) -> impl Guard + use<> {
+        self.count("authenticate", Authenticate::new(Arc::clone(&self.tokens)))
+    }
+
+    fn load_access(&self) -> impl Guard + use<> {
+        let guard = LoadAccess::<Product, _>::new(self.tenants.clone());
+        LimitStrangers::new(self.count("load_access", guard), self.limit_outside_orgs())
+    }
+
+    /// Refuses if the share of the org is used up, or outside of orgs that of the caller.
+    fn bulkhead(&self) -> impl Guard + use<> {
+        self.count("bulkhead", Bulkhead::<Product>::new(self.tenants.shares().clone()))
+    }
+
+    /// Limits each caller in each org, by the org's plan.
+    fn limit_in_org(&self) -> impl Guard + use<> {
+        let free = self.limits.api_per_minute;
+        let quota = QuotaByAccess::new(move |access: &Access<Product>| {
+            free.map(|free| Quota::per_minute(share(free, access.plan())))
+        });
+        let key = (ByPrincipal, ByTenant::<Product>::new());
+        let guard = RateLimit::new("api", self.limiter.clone(), key, quota);
+        self.count_limit("api", guard, free.map(Quota::per_minute))
+    }
+
+    fn limit_outside_orgs(&self) -> impl Guard + use<> {
+        let quota = self.limits.api_per_minute.map(Quota::per_minute);
+        let guard = RateLimit::new("api", self.limiter.clone(), ByPrincipal, quota);
+        self.count_limit("outside_orgs", guard, quota)
+    }
+
+    fn limit_auth(&self, endpoint: &'static str) -> impl Guard + use<> {
+        let quota = self.limits.auth_per_minute.map(Quota::per_minute);
+        let key = KeyPrefix(endpoint, self.client());
+        let guard = RateLimit::new("auth", self.limiter.clone(), key, quota);
+        self.count_limit("auth", guard, quota)
+    }
+
     fn client(&self) -> ClientAddress {
         ClientAddress::behind(self.limits.trusted_proxies.iter().copied())
     }
 
-    /// A limit whose decisions are counted, if it is one.
-    fn watched<G: Guard>(
+    /// Counts the outcomes of `guard`, and measures how long they take.
+    fn count<G: Guard>(&self, name: &'static str, guard: G) -> impl Guard + use<G> {
+        let metrics = self.guards.clone();
+        ObservedGuard::new(name, guard, move |outcome: &CheckOutcome<'_>| metrics.record(outcome))
+    }
+
+    /// Counts the outcomes of a limit, unless it is switched off.
+    fn count_limit<G: Guard>(
         &self,
         name: &'static str,
         guard: G,
         quota: Option<Quota>,
     ) -> impl Guard + use<G> {
         let metrics = quota.map(|_| self.limited.clone());
-        Observed::new(name, guard, move |decision: &Decision<'_>| {
+        ObservedGuard::new(name, guard, move |outcome: &CheckOutcome<'_>| {
             if let Some(metrics) = &metrics {
-                Observer::decided(metrics, decision);
+                metrics.record(outcome.guard, outcome.problem.is_none());
             }
         })
     }
 }
 
-/// Where there is no guard, nobody gets through.
-enum Door<G> {
-    Guarded(G),
-    Closed,
-}
-
-impl<G: Guard> Guard for Door<G> {
-    const NEVER_WAITS: bool = G::NEVER_WAITS;
-
-    async fn check(&self, view: View<'_>) -> Result<(), Problem> {
-        match self {
-            Self::Guarded(guard) => guard.check(view).await,
-            Self::Closed => Err(Problem::unavailable()),
-        }
-    }
-}
-
-/// What a plan's members get of a quota that is said for the free plan.
-fn share(free: NonZeroU32, plan: Plan) -> NonZeroU32 {
+/// Returns the quota of a plan's members, from that of the free plan.
+pub(crate) fn share(free: NonZeroU32, plan: Plan) -> NonZeroU32 {
     match plan {
         Plan::Free => free,
         Plan::Pro => free.saturating_mul(NonZeroU32::MIN.saturating_add(PRO_FACTOR - 1)),

@@ -2,31 +2,30 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`app`] | what handlers work with |
-//! | [`archive`] | an org as a file, and a new org from one |
+//! | [`app`] | the state that handlers share |
+//! | [`archive`] | an org as a tar file, and a new org from one |
 //! | [`billing`] | the server's side of Stripe |
-//! | [`bulkhead`] | no org gets the whole server |
 //! | [`cli`] | the commands of `mt-server` |
+//! | [`config`] | the settings, read once from the environment and checked as a whole |
 //! | [`demo`] | the whole flow, as a client sees it |
-//! | [`doctor`] | whether a server with these settings could serve, and would keep tenants apart |
-//! | [`config`] | what the environment says, read once and checked as a whole |
+//! | [`doctor`] | checks of settings, database, isolation, Redis and Stripe |
 //! | [`embedded`] | Postgres inside the process, for a machine that has none |
-//! | [`http`] | what all routes share: problems, strict bodies, pages, the shell around the router |
-//! | [`layers`] | which of `mt-tower`'s guards stand where |
-//! | [`logging`] | the log, on stderr, and traces |
-//! | [`mail`] | magic links and invites by SMTP |
-//! | [`metrics`] | what Prometheus reads |
-//! | [`model`] | roles, plans, permissions and caps: everything that decides |
+//! | [`http`] | the shell around the router, connections, strict bodies, pages, entity tags, OpenAPI |
+//! | [`layers`] | which of `mt-tower`'s guards stand in front of which routes |
+//! | [`limits`] | the server's rate limits |
+//! | [`logging`] | the log on stderr, and traces |
+//! | [`mail`] | e-mail by SMTP, through the outbox |
+//! | [`metrics`] | what Prometheus scrapes |
+//! | [`model`] | roles, plans, permissions and caps |
 //! | [`product`] | projects and tasks, with their SQL |
-//! | [`routes`] | the API |
+//! | [`routes`] | the API, one module for each noun |
 //! | [`schema`] | the migrations |
-//! | [`seed`] | something to look at, or to put load on |
-//! | [`server`] | from settings to a service that is ready to be put on a socket |
+//! | [`seed`] | data to look at, or to put load on |
+//! | [`server`] | from settings to a service that is ready for a socket |
 
 pub mod app;
 pub mod archive;
 pub mod billing;
-pub mod bulkhead;
 mod causes;
 pub mod cli;
 pub mod config;
@@ -48,5 +47,6 @@ pub mod routes;
 pub mod schema;
 pub mod seed;
 pub mod server;
+mod strangers;
 #[cfg(feature = "otlp")]
 mod traces;

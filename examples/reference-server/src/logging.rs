@@ -1,7 +1,7 @@
-//! The log, to stderr because stdout is for data, and traces for a collector where one is named.
+//! Logging to stderr, because stdout is for data, and export of traces to a collector if one is configured.
 //!
-//! Both are told the same: the span of a request (`http/span.rs`) and what happens in it. Neither holds
-//! tokens, bodies or whole addresses, because nobody says them there.
+//! Both contain the span of a request (`http/span.rs`) and its events. Neither contains tokens, bodies or whole
+//! addresses, because no event has them as fields.
 
 use std::io::{self, IsTerminal as _};
 
@@ -13,14 +13,14 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogConfig, LogFormat, TraceConfig};
 
-/// Starts logging for the whole process, until what it returns is dropped.
+/// Starts logging for the whole process, until the returned value is dropped.
 ///
-/// Without a configured format it is for people on a terminal and JSON lines elsewhere. Not to be called
-/// within a runtime: the exporter makes a thread of its own.
+/// The default format is text on a terminal and JSON lines elsewhere. Do not call it within a runtime, because the
+/// exporter starts a thread of its own.
 ///
 /// # Errors
 ///
-/// [`LoggingError`], also when logging was started before.
+/// [`LoggingError`] when a setting is invalid or logging was started before.
 pub fn init(config: &LogConfig, traces: &TraceConfig) -> Result<Logging, LoggingError> {
     let filter = EnvFilter::try_new(&config.filter)?;
     let provider = exporter(traces)?;
@@ -47,11 +47,12 @@ where
         false => LogFormat::Json,
     });
     match format {
-        // Escape codes in a pipe or a file help nobody.
+        // Escape codes are for terminals only.
         LogFormat::Pretty => {
             tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(is_terminal).boxed()
         }
-        // Not tracing-subscriber's own: it reads back what it has written of a span whenever it writes more.
+        // Not the JSON formatter of tracing-subscriber, which parses the fields of a span again whenever it records
+        // more.
         LogFormat::Json => json_subscriber::fmt::layer()
             .with_writer(io::stderr)
             .flatten_event(true)
@@ -73,7 +74,7 @@ fn exporter(config: &TraceConfig) -> Result<Option<SdkTracerProvider>, LoggingEr
     }
 }
 
-/// The log, while it runs. Dropped, it sends the spans that are left.
+/// The running log. Dropping it exports the remaining spans.
 #[derive(Debug)]
 #[must_use = "what was not exported yet is when this is dropped"]
 pub struct Logging {
@@ -83,22 +84,22 @@ pub struct Logging {
 impl Drop for Logging {
     fn drop(&mut self) {
         if let Some(provider) = &self.provider {
-            // A collector that is away must not keep the process: they are gone then.
+            // A collector that is down must not delay the exit; the spans are lost then.
             let _ = provider.shutdown_with_timeout(std::time::Duration::from_secs(2));
         }
     }
 }
 
-/// Why the log did not start.
+/// The error when logging could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// Traces cannot be sent where they should be.
-    #[error("traces cannot be exported as the variables of OpenTelemetry (`OTEL_…`) say")]
+    /// The settings of trace export are invalid.
+    #[error("the settings of OpenTelemetry (`OTEL_…`) cannot be used")]
     Exporter(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// `RUST_LOG` is not a filter.
     #[error("`RUST_LOG` is not a list of directives")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    /// Somebody else started it first.
-    #[error("the log was started before")]
+    /// Logging was started before.
+    #[error("logging was started before")]
     Started(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// A request makes a few hundred small values on one thread and drops them on another.
+/// A request allocates a few hundred small values on one thread and frees them on another.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

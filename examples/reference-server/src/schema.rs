@@ -1,4 +1,4 @@
-//! The schema that this version of the server expects: the library's `mt` and the product's `app`.
+//! The schema that this version of the server requires: the library's `mt` and the product's `app`.
 
 use mt_core::pg::audit::{Audit, Rule};
 use mt_core::pg::{Migration, ProductSchema};
@@ -13,13 +13,13 @@ pub fn product() -> ProductSchema<'static> {
     ProductSchema { name: "app", migrator: &PRODUCT }
 }
 
-/// What `mt-server migrate` runs.
+/// Returns the migrations that `mt-server migrate` runs.
 #[must_use]
 pub fn migration() -> Migration<'static> {
     Migration::library().with_product(product())
 }
 
-/// What keeps tenants apart in both, with every exception that the product makes.
+/// Returns the audit of both schemas, with the exceptions of the product.
 pub fn audit() -> Audit {
     Audit::library().schema("app").except(
         Rule::TenantMissing,

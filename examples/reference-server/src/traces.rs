@@ -1,7 +1,9 @@
-//! Spans for a collector, by OTLP over HTTP.
+//! Exports spans to a collector by OTLP over HTTP.
 //!
-//! They are sent in batches from a thread of their own. A collector that does not take them costs spans and
-//! nothing else: the log says when that begins, with the cause, and when it ends.
+//! A thread of its own sends them in batches. When the collector does not accept them, spans are lost and nothing
+//! else; the log reports the start, with the cause, and the end of such an outage.
+
+mod sampling;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,28 +22,29 @@ use opentelemetry_otlp::{
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter,
+    BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanData, SpanExporter,
 };
 use reqwest::redirect::Policy;
 
+use self::sampling::Sampling;
 use crate::causes::with_causes;
 use crate::config::TraceConfig;
 
-/// Why spans cannot be exported.
+/// The error when spans cannot be exported.
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Makes what exports spans; `None` where no collector is named. Not to be called within a runtime: the HTTP
-/// client has one of its own.
+/// Creates the span provider; `None` if no collector is configured. Do not call it within a runtime, because its HTTP
+/// client has its own.
 ///
 /// # Errors
 ///
-/// When the exporter does not take a setting.
+/// When the exporter rejects a setting.
 pub(crate) fn provider(config: &TraceConfig) -> Result<Option<SdkTracerProvider>, Error> {
     let Some(endpoint) = config.endpoint() else { return Ok(None) };
     let trouble = Trouble::default();
     let client = reqwest::blocking::Client::builder()
         .timeout(config.timeout)
-        // A POST that is redirected becomes a GET, and its headers may be meant for this host alone.
+        // A redirected POST would become a GET, and the headers may be meant for this host only.
         .redirect(Policy::none())
         .build()?;
     let exporter = OtlpExporter::builder()
@@ -69,19 +72,13 @@ pub(crate) fn provider(config: &TraceConfig) -> Result<Option<SdkTracerProvider>
         .build();
     let provider = SdkTracerProvider::builder()
         .with_span_processor(processor)
-        .with_sampler(sampler(config))
+        .with_sampler(Sampling::new(config.sampler))
         .with_resource(resource)
         .build();
     Ok(Some(provider))
 }
 
-fn sampler(config: &TraceConfig) -> Sampler {
-    let sampler = &config.sampler;
-    let own = Sampler::TraceIdRatioBased(sampler.ratio);
-    if sampler.parent_based { Sampler::ParentBased(Box::new(own)) } else { own }
-}
-
-/// Why the last request failed, where the exporter itself says no more than that it did.
+/// The cause of the last failed request, which the exporter does not report itself.
 #[derive(Clone, Debug, Default)]
 struct Trouble(Arc<Mutex<Option<String>>>);
 
@@ -95,7 +92,7 @@ impl Trouble {
     }
 }
 
-/// Sends requests, and keeps the cause of one that fails.
+/// An HTTP client that records the cause of a failed request.
 struct Client {
     client: reqwest::blocking::Client,
     trouble: Trouble,
@@ -111,7 +108,7 @@ impl fmt::Debug for Client {
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let sent = self.client.send_bytes(request).await;
-        // The URL is a setting, and its query may hold a key.
+        // The URL is removed from the error, because its query may hold a key.
         let sent = sent.map_err(|error| match error.downcast::<reqwest::Error>() {
             Ok(error) => Box::new(error.without_url()) as HttpError,
             Err(error) => error,
@@ -121,12 +118,12 @@ impl HttpClient for Client {
     }
 }
 
-/// An exporter that logs when it begins to fail, and when it no longer does.
+/// An exporter that logs when it starts to fail, and when it works again.
 #[derive(Debug)]
 struct Watched<E> {
     exporter: E,
     trouble: Trouble,
-    /// How many spans were lost since it began to fail; 0: it works.
+    /// The number of spans lost since it started to fail; 0 while it works.
     lost: AtomicU64,
 }
 
@@ -134,7 +131,7 @@ impl<E: SpanExporter> SpanExporter for Watched<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         let exported = self.exporter.export(batch).await;
-        // One batch is exported at a time, so nothing comes between.
+        // Batches are exported one at a time, so no other request sets the cause in between.
         match &exported {
             Ok(()) => {
                 let lost = self.lost.swap(0, Ordering::Relaxed);

@@ -31,9 +31,10 @@ use std::time::Duration;
 
 use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::limit::{InProcessLimiter, Quota};
-use mt_core::pg::{ProductSchema, TenantPool};
+use mt_core::pg::{ProductSchema, Tenants};
 use mt_tower::Guard;
 use mt_tower::authenticate::Authenticate;
+use mt_tower::bulkhead::Bulkhead;
 use mt_tower::layer::GuardLayer;
 use mt_tower::load_access::LoadAccess;
 use mt_tower::problem::GrpcStatus;
@@ -79,16 +80,18 @@ pub fn schema() -> ProductSchema<'static> {
 
 /// What a call has to pass before it reaches a method. No client may make more calls than `quota`.
 pub fn guards(
-    tenants: TenantPool<Notebook>,
+    tenants: Tenants<Notebook>,
     tokens: JwtAuthenticator,
     quota: Quota,
 ) -> GuardLayer<impl Guard, GrpcStatus> {
+    let bulkhead = Bulkhead::<Notebook>::new(tenants.shares().clone());
     let guards = (
         Peer,
         RateLimit::new("calls", InProcessLimiter::new(), ClientAddress::direct(), quota),
         Authenticate::new(tokens),
         ResolveTenant::new(TenantHeader::chosen_by_client("x-tenant-id")),
         LoadAccess::new(tenants),
+        bulkhead,
     );
     GuardLayer::with_reject(guards, GrpcStatus)
 }
@@ -100,7 +103,7 @@ pub fn guards(
 /// When the server cannot serve.
 pub async fn serve(
     listener: TcpListener,
-    tenants: TenantPool<Notebook>,
+    tenants: Tenants<Notebook>,
     tokens: JwtAuthenticator,
     quota: Quota,
     stop: impl Future<Output = ()>,

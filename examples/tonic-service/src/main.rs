@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tokens = JwtAuthenticator::new(JwtConfig::new("mt", "mt", key))?;
     let listener = TcpListener::bind("127.0.0.1:8003").await?;
     let stop = async {
-        // Without signals, whoever starts the process ends it.
+        // Without signal handlers, the process is stopped from outside.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

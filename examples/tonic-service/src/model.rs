@@ -1,30 +1,32 @@
-//! Who may do what.
+//! The access model of the service: roles, plans and permissions.
 
 use mt_core::access::{AccessModel, Billing, Effect, Permission};
-use mt_core::word::Word;
 
-/// The application.
+/// The access model of the application.
 #[derive(Debug)]
 pub struct Notebook;
 
-/// What somebody is in a workspace.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Role {
-    Editor,
-    Reader,
+mt_core::text_enum! {
+    /// The role of a member in a workspace.
+    pub enum Role {
+        Editor = "editor",
+        Reader = "reader",
+    }
 }
 
-/// What a workspace is on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Plan {
-    Free,
+mt_core::text_enum! {
+    /// The plan of a workspace.
+    pub enum Plan {
+        Free = "free",
+    }
 }
 
-/// What there is to do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Action {
-    NotesAdd,
-    NotesRead,
+mt_core::text_enum! {
+    /// The permissions.
+    pub enum Action {
+        NotesAdd = "notes.add",
+        NotesRead = "notes.read",
+    }
 }
 
 impl AccessModel for Notebook {
@@ -47,7 +49,7 @@ impl AccessModel for Notebook {
     }
 }
 
-/// Adding a note, which has to be paid for.
+/// The permission to add a note, which requires payment.
 pub(crate) struct NotesAdd;
 
 impl Permission for NotesAdd {
@@ -57,7 +59,7 @@ impl Permission for NotesAdd {
     const EFFECT: Effect = Effect::Write;
 }
 
-/// Reading notes, which a workspace can do that has not paid.
+/// The permission to read notes, which does not require payment.
 pub(crate) struct NotesRead;
 
 impl Permission for NotesRead {
@@ -65,36 +67,4 @@ impl Permission for NotesRead {
     const KEY: Action = Action::NotesRead;
     const BILLING: Billing = Billing::Exempt;
     const EFFECT: Effect = Effect::Read;
-}
-
-impl Word for Role {
-    const ALL: &'static [Self] = &[Self::Editor, Self::Reader];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Editor => "editor",
-            Self::Reader => "reader",
-        }
-    }
-}
-
-impl Word for Plan {
-    const ALL: &'static [Self] = &[Self::Free];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Free => "free",
-        }
-    }
-}
-
-impl Word for Action {
-    const ALL: &'static [Self] = &[Self::NotesAdd, Self::NotesRead];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::NotesAdd => "notes.add",
-            Self::NotesRead => "notes.read",
-        }
-    }
 }

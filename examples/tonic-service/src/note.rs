@@ -1,7 +1,7 @@
 //! Notes and their rows.
 
 use mt_core::access::Grant;
-use mt_core::pg::{BeginError, PgError, TenantPool, TenantTx};
+use mt_core::pg::{BeginError, PgError, TenantTx, Tenants};
 use uuid::Uuid;
 
 use crate::model::{Notebook, NotesAdd, NotesRead};
@@ -38,7 +38,7 @@ impl Note {
             .bind(tx.tenant().as_uuid())
             .bind(note.id)
             .bind(&note.text)
-            .execute(tx.under::<NotesAdd>())
+            .execute(tx.query::<NotesAdd>())
             .await?;
         Ok(note)
     }
@@ -47,7 +47,7 @@ impl Note {
     /// of this one. So a client that reads slowly holds no connection, and one that loses its
     /// membership in the middle of a list sees no more than the page it had.
     pub(crate) async fn page(
-        tenants: &TenantPool<Notebook>,
+        tenants: &Tenants<Notebook>,
         Next { grant, after }: Next,
     ) -> Result<(Vec<Self>, Option<Next>), BeginError> {
         let mut tx = tenants.begin(grant).await?;
@@ -71,7 +71,7 @@ impl Note {
         .bind(tenant)
         .bind(id)
         .bind(i64::try_from(PAGE).unwrap_or(i64::MAX))
-        .fetch_all(tx.under::<NotesRead>())
+        .fetch_all(tx.query::<NotesRead>())
         .await?;
         Ok(notes)
     }

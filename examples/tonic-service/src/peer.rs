@@ -2,19 +2,18 @@
 
 use mt_tower::problem::Problem;
 use mt_tower::rate_limit::PeerAddr;
-use mt_tower::{Guard, View};
+use mt_tower::{Guard, RequestContext};
 use tonic::transport::server::TcpConnectInfo;
 
-/// Copies what tonic knows of the connection. It refuses nobody; a limit that finds no address does.
+/// Guard that copies the peer's address from tonic's connection info. It refuses no request; a rate limit
+/// without an address does.
 pub(crate) struct Peer;
 
 impl Guard for Peer {
-    const NEVER_WAITS: bool = true;
-
-    async fn check<'a>(&'a self, view: View<'a>) -> Result<(), Problem> {
-        let peer = view.extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+    async fn check<'a>(&'a self, request: RequestContext<'a>) -> Result<(), Problem> {
+        let peer = request.extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
         if let Some(peer) = peer {
-            view.extensions.insert(PeerAddr(peer));
+            request.extensions.insert(PeerAddr(peer));
         }
         Ok(())
     }

@@ -1,25 +1,25 @@
 //! The methods.
 
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
-use mt_core::pg::TenantPool;
+use mt_core::pg::Tenants;
 use mt_tower::authorize::authorize;
 use tonic::{Request, Response, Status};
 
 use crate::model::{Notebook, NotesAdd, NotesRead};
 use crate::note::{Next, Note};
 use crate::pb;
-use crate::status::{failed, refused};
+use crate::status::refused;
 
 /// Notes of all workspaces. It stands behind [`guards`](crate::guards).
 #[derive(Debug)]
 pub struct NoteService {
-    tenants: TenantPool<Notebook>,
+    tenants: Tenants<Notebook>,
 }
 
 impl NoteService {
     /// Opens its transactions in `tenants`.
     #[must_use]
-    pub const fn new(tenants: TenantPool<Notebook>) -> Self {
+    pub const fn new(tenants: Tenants<Notebook>) -> Self {
         Self { tenants }
     }
 }
@@ -31,9 +31,9 @@ impl pb::notes_server::Notes for NoteService {
         mut request: Request<pb::AddNoteRequest>,
     ) -> Result<Response<pb::Note>, Status> {
         let grant = authorize::<NotesAdd>(request.extensions_mut()).await.map_err(refused)?;
-        let mut tx = self.tenants.begin(grant).await.map_err(failed)?;
-        let note = Note::insert(&mut tx, request.into_inner().text).await.map_err(failed)?;
-        tx.commit().await.map_err(failed)?;
+        let mut tx = self.tenants.begin(grant).await.map_err(refused)?;
+        let note = Note::insert(&mut tx, request.into_inner().text).await.map_err(refused)?;
+        tx.commit().await.map_err(refused)?;
         Ok(Response::new(note.into()))
     }
 
@@ -49,7 +49,7 @@ impl pb::notes_server::Notes for NoteService {
             let tenants = tenants.clone();
             async move {
                 let Some(next) = next else { return Ok(None) };
-                Note::page(&tenants, next).await.map(Some).map_err(failed)
+                Note::page(&tenants, next).await.map(Some).map_err(refused)
             }
         });
         let notes = pages

@@ -16,9 +16,9 @@ use crate::id::{PrincipalId, TenantId};
 /// Remembers who may do what, for layers that refuse early. Clones share what is remembered.
 ///
 /// Nothing that is right depends on it. A transaction decides on facts of its own
-/// (`pg::TenantPool::begin`), so an entry that is out of date opens nothing; and what it gives out
-/// says [`Access::is_cached`], so that a refusal on its account is looked into before it is given.
-/// That somebody is *not* a member is never remembered.
+/// (`pg::Tenants::begin`), so an entry that is out of date opens nothing; and what it gives out
+/// is marked as [`Access::is_cached`], so that a refusal that rests on it is checked on fresh facts first.
+/// That a principal is *not* a member is never remembered.
 ///
 /// # Bounds
 ///
@@ -27,8 +27,7 @@ use crate::id::{PrincipalId, TenantId};
 ///
 /// # Forgetting
 ///
-/// Whoever changes a membership, a tenant or a user tells the cache to forget it, or has it told:
-/// `pg::AccessChanges` does that for changes made by any process. An answer that was on its way
+/// `pg::AccessChanges` has the cache forget what any process changes. An answer that was on its way
 /// meanwhile is not remembered: that is what a [`Ticket`] is for.
 ///
 /// ```
@@ -79,7 +78,7 @@ impl<M: AccessModel> AccessCache<M> {
         Self::with_clock(capacity, ttl, SystemClock)
     }
 
-    /// The same, by another clock.
+    /// A cache with another clock.
     #[must_use]
     pub fn with_clock(capacity: usize, ttl: Duration, clock: impl Clock) -> Self {
         let inner = Inner {
@@ -164,8 +163,7 @@ impl<M: AccessModel> AccessCache<M> {
         self.inner.entries.clear();
     }
 
-    /// Remembers nothing until [`resume`](Self::resume): for the time in which nobody says what is
-    /// to be forgotten.
+    /// Remembers nothing until [`resume`](Self::resume): for the time in which changes are not heard of.
     pub fn suspend(&self) {
         self.inner.suspended.store(true, Ordering::SeqCst);
     }

@@ -6,7 +6,6 @@ use super::{AccessModel, Billing, Effect, Grant, Permission};
 use crate::auth::Principal;
 use crate::billing::Standing;
 use crate::id::TenantId;
-use crate::word::Word;
 
 /// What was known of a membership and its tenant at one moment.
 pub struct Facts<M: AccessModel> {
@@ -28,34 +27,24 @@ impl<M: AccessModel> Facts<M> {
     }
 }
 
-/// An operator's brake on one tenant, whatever it has paid.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Suspension {
-    /// Not suspended.
-    #[default]
-    None,
-    /// Members can read and not write.
-    ReadOnly,
-    /// Members can do nothing.
-    Full,
-}
-
-impl Word for Suspension {
-    const ALL: &'static [Self] = &[Self::None, Self::ReadOnly, Self::Full];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::ReadOnly => "read_only",
-            Self::Full => "full",
-        }
+crate::text_enum! {
+    /// An operator's brake on one tenant, whatever it has paid.
+    #[derive(Default)]
+    pub enum Suspension {
+        /// Not suspended.
+        #[default]
+        None = "none",
+        /// Members can read and not write.
+        ReadOnly = "read_only",
+        /// Members can do nothing.
+        Full = "full",
     }
 }
 
 /// Everything needed to decide what one principal may do in one tenant.
 ///
 /// It is a snapshot: good for refusing early and for choosing what to show. A transaction does not
-/// trust it and decides once more on the facts it finds (see `pg::TenantPool::begin`).
+/// trust it and decides once more on the facts it finds (see `pg::Tenants::begin`).
 pub struct Access<M: AccessModel> {
     tenant: TenantId,
     principal: Principal,
@@ -73,7 +62,7 @@ impl<M: AccessModel> Access<M> {
         Self { tenant, principal, facts, cached: false }
     }
 
-    /// The same, marked as remembered and not as read just now.
+    /// Marks it as taken from a cache.
     #[must_use]
     pub const fn into_cached(mut self) -> Self {
         self.cached = true;
@@ -98,7 +87,7 @@ impl<M: AccessModel> Access<M> {
     /// suspension; [`Denied::PaymentRequired`] when billing stands in the way.
     pub fn authorize<P: Permission<Model = M>>(&self) -> Result<Grant<P>, Denied> {
         self.check::<P>()?;
-        Ok(Grant::new(self.clone()))
+        Ok(Grant::new(*self))
     }
 
     /// The decision of [`authorize`](Self::authorize) without a grant to act on.
@@ -108,7 +97,7 @@ impl<M: AccessModel> Access<M> {
     /// Those of [`authorize`](Self::authorize).
     pub fn check<P: Permission<Model = M>>(&self) -> Result<(), Denied> {
         let facts = &self.facts;
-        // Sources of access refuse it themselves. Said here, none has to be trusted with it.
+        // Sources of access refuse it themselves. With this check, none has to be trusted with it.
         if !self.principal.may_act_in(self.tenant) {
             return Err(Denied::NotAMember);
         }
@@ -195,9 +184,11 @@ impl<M: AccessModel> fmt::Debug for Facts<M> {
 
 impl<M: AccessModel> Clone for Access<M> {
     fn clone(&self) -> Self {
-        Self { ..*self }
+        *self
     }
 }
+
+impl<M: AccessModel> Copy for Access<M> {}
 
 impl<M: AccessModel> fmt::Debug for Access<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

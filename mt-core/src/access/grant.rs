@@ -9,8 +9,9 @@ use crate::id::TenantId;
 
 /// Proof that permission `P` was checked, for one principal in one tenant.
 ///
-/// It is neither `Clone` nor `Default` and has no public constructor: it comes from
-/// [`Access::authorize`] and is used up by opening one transaction.
+/// It has no public constructor: it comes from [`Access::authorize`]. It says that the check succeeded on facts of that
+/// moment, and each transaction that it opens checks the permission again on the facts that it finds. So it may be used
+/// several times, and an old one opens nothing that a new one would not.
 #[must_use = "a grant is proof of a check; open a transaction with it"]
 pub struct Grant<P: Permission> {
     access: Access<P::Model>,
@@ -41,6 +42,15 @@ impl<P: Permission> Grant<P> {
         self.access.principal()
     }
 }
+
+// Not derived: a derive would ask for `P: Clone`, and permissions are bare markers.
+impl<P: Permission> Clone for Grant<P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: Permission> Copy for Grant<P> {}
 
 impl<P: Permission> fmt::Debug for Grant<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

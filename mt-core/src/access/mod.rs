@@ -8,7 +8,7 @@
 //! The decision is remembered in the type system:
 //!
 //! ```text
-//! Access<M> --authorize::<P>()--> Grant<P> --TenantPool::begin--> TenantTx<P> --under::<Q>()--> query
+//! Access<M> --authorize::<P>()--> Grant<P> --Tenants::begin--> TenantTx<P> --under::<Q>()--> query
 //! ```
 //!
 //! `Grant` has no public constructor, so a query that takes `&mut TenantTx<ProjectsRead>` cannot
@@ -21,27 +21,11 @@
 //! use mt_core::auth::Principal;
 //! use mt_core::billing::Standing;
 //! use mt_core::id::{PrincipalId, TenantId};
-//! use mt_core::word::Word;
+//! use mt_core::text_enum;
 //!
-//! #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-//! enum Role { Viewer, Editor }
-//! # impl Word for Role {
-//! #     const ALL: &'static [Self] = &[Self::Viewer, Self::Editor];
-//! #     fn as_str(self) -> &'static str { match self { Self::Viewer => "viewer", Self::Editor => "editor" } }
-//! # }
-//! #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-//! enum Plan { Free, Team }
-//! # impl Word for Plan {
-//! #     const ALL: &'static [Self] = &[Self::Free, Self::Team];
-//! #     fn as_str(self) -> &'static str { match self { Self::Free => "free", Self::Team => "team" } }
-//! # }
-//! #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-//! enum Perm { ProjectsRead, ProjectsWrite }
-//! # impl Word for Perm {
-//! #     const ALL: &'static [Self] = &[Self::ProjectsRead, Self::ProjectsWrite];
-//! #     fn as_str(self) -> &'static str { match self { Self::ProjectsRead => "projects.read", Self::ProjectsWrite => "projects.write" } }
-//! # }
-//! // … and `impl Word` for the three, which gives each variant its spelling.
+//! text_enum! { enum Role { Viewer = "viewer", Editor = "editor" } }
+//! text_enum! { enum Plan { Free = "free", Team = "team" } }
+//! text_enum! { enum Perm { ProjectsRead = "projects.read", ProjectsWrite = "projects.write" } }
 //!
 //! struct Acme;
 //! impl AccessModel for Acme {

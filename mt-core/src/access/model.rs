@@ -1,21 +1,21 @@
 //! What an embedder writes: its vocabulary, its two tables, and a type for each permission.
 
-use crate::word::Word;
+use crate::text_enum::TextEnum;
 
 /// What roles, plans and permissions mean in one application.
 ///
 /// Write both functions as an exhaustive `match` without a `_` arm: a permission added later then
-/// fails to compile until somebody has decided about it.
+/// fails to compile until both functions decide about it.
 pub trait AccessModel: Send + Sync + 'static {
     /// A role that a membership can carry.
-    type Role: Word;
+    type Role: TextEnum;
     /// A plan that a tenant can be on.
-    type Plan: Word;
+    type Plan: TextEnum;
     /// The closed list of permissions, for tables and messages.
-    type Permission: Word;
+    type Permission: TextEnum;
 
-    /// Whether whatever changes a tenant says what to record of it. Then a statement that writes and names
-    /// no entry does not compile: see `pg::audit_log`.
+    /// Whether each change in a tenant needs an audit entry. Then a statement that writes without an entry does not
+    /// compile: see `pg::audit_log`.
     const AUDITED: bool = false;
 
     /// Whether `role` carries `permission`.
@@ -23,6 +23,14 @@ pub trait AccessModel: Send + Sync + 'static {
 
     /// Whether `plan` includes the feature behind `permission`.
     fn plan_includes(plan: Self::Plan, permission: Self::Permission) -> bool;
+
+    /// Whether holders of `role` may use the connection that each tenant keeps in reserve for its owners
+    /// ([`shares`](crate::shares)), so that they can act while others use up the tenant's share. By
+    /// default, no role is an owner's.
+    fn is_owner(role: Self::Role) -> bool {
+        let _ = role;
+        false
+    }
 }
 
 /// A permission as a type, so that a function can ask for it in its signature.

@@ -9,14 +9,10 @@ use crate::id::TenantId;
 
 /// Loads what one principal may do in one tenant.
 ///
-/// `pg::TenantPool` is one; an embedder whose memberships live elsewhere writes another. To a principal
+/// `pg::Tenants` is one; an embedder whose memberships live elsewhere writes another. To a principal
 /// that [may not act in](Principal::may_act_in) the tenant it answers [`AccessError::NotAMember`], whatever
 /// memberships there are.
 pub trait AccessSource<M: AccessModel>: Send + Sync + 'static {
-    /// Promises that [`access`](Self::access) is done when it is first polled, which saves its caller an
-    /// allocation.
-    const NEVER_WAITS: bool = false;
-
     /// Loads the facts of a membership, as they stand now or stood a little while ago.
     ///
     /// # Errors
@@ -28,7 +24,7 @@ pub trait AccessSource<M: AccessModel>: Send + Sync + 'static {
         tenant: TenantId,
     ) -> impl Future<Output = Result<Access<M>, AccessError>> + Send;
 
-    /// The same, past any cache: asked when a refusal would rest on an [`Access`] that
+    /// Loads the facts past any cache, for a refusal that would rest on an [`Access`] that
     /// [`is_cached`](Access::is_cached).
     ///
     /// # Errors
@@ -50,8 +46,8 @@ pub enum AccessError {
     /// Something broke on this side.
     #[error("access could not be loaded")]
     Internal(#[source] Box<dyn Error + Send + Sync>),
-    /// No membership, no such tenant, or a credential that is bound to another: nobody outside may learn
-    /// which.
+    /// No membership, no such tenant, or a credential that is bound to another: the answer does
+    /// not tell which.
     #[error("not a member")]
     NotAMember,
     /// The credential was signed out, or its user is gone.
@@ -63,8 +59,6 @@ pub enum AccessError {
 }
 
 impl<M: AccessModel, S: AccessSource<M>> AccessSource<M> for std::sync::Arc<S> {
-    const NEVER_WAITS: bool = S::NEVER_WAITS;
-
     async fn access(
         &self,
         principal: Principal,

@@ -1,10 +1,10 @@
-//! Who is calling.
+//! Authentication: from a credential to a principal.
 //!
-//! An [`Authenticator`] turns a credential into a [`Principal`] and says nothing about what the
-//! principal may do: roles are never in a token, they are read in the transaction that uses them.
+//! An [`Authenticator`] turns a credential into a [`Principal`]. It does not decide what the principal may do: roles
+//! are not in tokens, but read in the transaction that uses them.
 //!
-//! What a credential can say is where it is good at all: an API key of one tenant, or a token issued for
-//! one, is [bound](Principal::bound_to) to that tenant, and a stranger's in every other.
+//! A credential may be limited to one tenant: an API key or token that is [bound](Principal::bound_to) to a tenant
+//! has no access to any other.
 
 #[cfg(feature = "jwt")]
 pub mod jwt;
@@ -39,38 +39,31 @@ pub use self::principal::Principal;
 /// }
 /// ```
 pub trait Authenticator: Send + Sync + 'static {
-    /// Promises that [`authenticate`](Self::authenticate) is done when it is first polled, which saves its caller an
-    /// allocation.
-    const NEVER_WAITS: bool = false;
-
-    /// Finds out whose credential this is.
+    /// Returns the principal of the credential.
     ///
     /// # Errors
     ///
-    /// [`AuthError::Invalid`] for a credential that is nobody's, [`AuthError::Unavailable`] when
-    /// that cannot be found out at present.
+    /// [`AuthError::Invalid`] for a credential of no principal, [`AuthError::Unavailable`] when it cannot be checked
+    /// at present.
     fn authenticate(
         &self,
         credential: &str,
     ) -> impl Future<Output = Result<Principal, AuthError>> + Send;
 }
 
-/// Why there is no principal.
+/// The error of an authentication.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
-    /// The credential is malformed, expired, revoked or forged. The text is for logs only; a
-    /// client is not told which.
+    /// The credential is malformed, expired, revoked or forged. The text is for logs only; do not show it to clients.
     #[error("credential refused: {0}")]
     Invalid(String),
-    /// The credential could not be checked.
+    /// The credential could not be checked, for instance because a key server is down. Respond with 503.
     #[error("credential could not be checked")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl<A: Authenticator> Authenticator for std::sync::Arc<A> {
-    const NEVER_WAITS: bool = A::NEVER_WAITS;
-
     async fn authenticate(&self, credential: &str) -> Result<Principal, AuthError> {
         A::authenticate(self, credential).await
     }

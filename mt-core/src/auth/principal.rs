@@ -1,19 +1,17 @@
-//! The caller.
+//! The principal: who acts.
 
 use crate::id::{PrincipalId, TenantId};
 
-/// Who a verified credential speaks for, and how far it reaches.
+/// A principal, identified by a verified credential, and the scope of that credential.
 ///
-/// `generation` is the credential's copy of the user's session generation. Signing out everywhere
-/// moves the stored one on, and the query that reads the membership compares the two, so that a
-/// signed-out token ends at the next transaction and costs no query of its own.
+/// `generation` is the session generation that the credential was issued in. Signing out everywhere increments the
+/// stored one, and the query that reads the membership compares the two, so a token that was signed out fails at the
+/// next transaction without a query of its own.
 ///
 /// # Bound to one tenant
 ///
-/// An API key of one tenant, or a token that was issued for one, speaks for its principal there and
-/// nowhere else: in any other tenant it is a stranger's, whatever its principal is a member of. The binding
-/// takes away and never gives: in its own tenant the credential needs the membership like any other, and
-/// has that role.
+/// An API key of one tenant, or a token that was issued for one, acts in that tenant only: in any other it has no
+/// access, even if its principal is a member. In its own tenant it still needs the membership and has that role.
 ///
 /// ```
 /// use mt_core::auth::Principal;
@@ -27,12 +25,12 @@ use crate::id::{PrincipalId, TenantId};
 /// assert!(key.may_act_in(acme) && !key.may_act_in(blue));
 /// ```
 ///
-/// | with a bound credential | |
+/// | API | with a bound credential |
 /// | --- | --- |
-/// | `pg::TenantPool`, as a source of access and to begin | is not a member of any other tenant |
+/// | `pg::Tenants`, as a source of access and to begin | is not a member of any other tenant |
 /// | [`Access::authorize`](crate::access::Access::authorize), wherever the access came from | the same |
-/// | `pg::PrincipalPool` | sees that membership and that tenant |
-/// | `pg::SystemPool::begin_for`, `pg::invites::accept` | refused: making tenants, joining them and signing out are for the person |
+/// | `pg::Principals` | sees only that membership and that tenant |
+/// | `pg::System::begin_for`, `pg::invites::accept` | refused: creating tenants, joining them and signing out require an unbound credential |
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Principal {
     id: PrincipalId,
@@ -41,21 +39,21 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// A principal whose credential cannot be signed out (an API key that is looked up each time).
+    /// Creates a principal whose credential has no session, such as an API key that is looked up at each request.
     #[must_use]
     pub const fn new(id: PrincipalId) -> Self {
         Self { id, generation: None, tenant: None }
     }
 
-    /// A principal whose credential was issued in this session generation.
+    /// Creates a principal whose credential was issued in this session generation.
     #[must_use]
     pub const fn in_generation(id: PrincipalId, generation: i32) -> Self {
         Self { id, generation: Some(generation), tenant: None }
     }
 
-    /// The same, whose credential is good in `tenant` alone.
+    /// Limits the credential to `tenant`.
     ///
-    /// There is no way back, and none to another tenant: one that is bound already stays as it is.
+    /// The limit is permanent: a credential that is bound already stays bound to its tenant.
     #[must_use]
     pub const fn bound_to(self, tenant: TenantId) -> Self {
         match self.tenant {
@@ -64,26 +62,25 @@ impl Principal {
         }
     }
 
-    /// Whose credential it is.
+    /// Returns the id of the principal.
     #[must_use]
     pub const fn id(self) -> PrincipalId {
         self.id
     }
 
-    /// The session generation that the credential was issued in, if it has one.
+    /// Returns the session generation that the credential was issued in, if it has one.
     #[must_use]
     pub const fn generation(self) -> Option<i32> {
         self.generation
     }
 
-    /// The one tenant that the credential is good in, if it is bound to one.
+    /// Returns the tenant that the credential is bound to, if any.
     #[must_use]
     pub const fn tenant(self) -> Option<TenantId> {
         self.tenant
     }
 
-    /// Whether the credential reaches as far as `tenant`. Whether its principal is a member there is
-    /// another question.
+    /// Returns whether the credential may be used in `tenant`. It does not check the membership.
     #[must_use]
     pub fn may_act_in(self, tenant: TenantId) -> bool {
         self.tenant.is_none_or(|bound| bound == tenant)

@@ -1,38 +1,25 @@
-//! From a status to whether a tenant may write.
+//! The standing of a tenant: whether it may write.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::SubscriptionStatus;
-use crate::word::Word;
 
-/// Where a tenant stands with its payments. Only [`Lapsed`](Self::Lapsed) stops anything, and it
-/// stops writes only.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Standing {
-    /// Paid, on trial, or on a plan that costs nothing.
-    Good,
-    /// A payment failed and is being retried; everything still works.
-    Grace,
-    /// Unpaid, ended or paused: the tenant can look, shrink, leave and pay.
-    Lapsed,
-}
-
-impl Word for Standing {
-    const ALL: &'static [Self] = &[Self::Good, Self::Grace, Self::Lapsed];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Grace => "grace",
-            Self::Lapsed => "lapsed",
-        }
+crate::text_enum! {
+    /// The standing of a tenant with its payments. Only [`Lapsed`](Self::Lapsed) stops anything, and it stops writes only.
+    #[non_exhaustive]
+    pub enum Standing {
+        /// Paid, on trial, or on a plan that costs nothing.
+        Good = "good",
+        /// A payment failed and is being retried; everything still works.
+        Grace = "grace",
+        /// Unpaid, ended or paused: the tenant can read, delete, leave and pay.
+        Lapsed = "lapsed",
     }
 }
 
-/// Which subscription status means which standing. A value, so that an embedder replaces it.
+/// The rule that maps a subscription status to a standing. An embedder may replace it.
 ///
 /// # Example
 ///

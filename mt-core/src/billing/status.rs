@@ -1,13 +1,13 @@
-//! The state of a subscription, in words that outlive this list of them.
+//! The status of a subscription.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The state of a tenant's subscription, in Stripe's words plus [`None`](Self::None).
+/// The status of a tenant's subscription.
 ///
-/// A provider may invent a word at any time, so a word that is not known is kept as it is
-/// ([`Other`](Self::Other)) and never an error.
+/// A provider may add a status at any time, so an unknown one is kept as it is ([`Other`](Self::Other)) and is never an
+/// error. An adapter maps its provider's words to these.
 ///
 /// ```
 /// use mt_core::billing::SubscriptionStatus;
@@ -25,14 +25,14 @@ pub enum SubscriptionStatus {
     Incomplete,
     /// The first payment never came.
     IncompleteExpired,
-    /// There has never been a subscription.
+    /// The tenant never subscribed.
     #[default]
     None,
-    /// A word of the provider's that is newer than this list.
+    /// A status of the provider that this version does not know.
     Other(Box<str>),
     /// A renewal failed and is being retried.
     PastDue,
-    /// Stopped by the provider or the customer, for the time being.
+    /// Paused by the provider or the customer.
     Paused,
     /// On trial.
     Trialing,
@@ -41,7 +41,7 @@ pub enum SubscriptionStatus {
 }
 
 impl SubscriptionStatus {
-    /// Reads the provider's word.
+    /// Parses the word that is stored and shown.
     #[must_use]
     pub fn from_word(word: &str) -> Self {
         match word {
@@ -56,6 +56,12 @@ impl SubscriptionStatus {
             "unpaid" => Self::Unpaid,
             other => Self::Other(other.into()),
         }
+    }
+
+    /// Whether the subscription has ended for good: it was canceled, or its first payment never came.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        matches!(self, Self::Canceled | Self::IncompleteExpired)
     }
 
     /// The word, as stored and shown.

@@ -32,14 +32,14 @@ impl Breaker {
         }
     }
 
-    /// Whether a call may be made at `now`.
+    /// Returns whether a call may be made at `now`.
     pub(super) fn admits(&self, now: DateTime<Utc>) -> bool {
         let until = self.until.load(Relaxed);
         if until == CLOSED {
             return true;
         }
         let now = now.timestamp_micros();
-        // Further off than `cooldown` can only be a clock that was set back.
+        // Further away than `cooldown` only if the clock was set back.
         if now < until && until.saturating_sub(now) <= self.cooldown {
             return false;
         }
@@ -49,7 +49,7 @@ impl Breaker {
         self.until.compare_exchange(until, next, Relaxed, Relaxed).is_ok()
     }
 
-    /// Takes note of a success; whether it closed the breaker.
+    /// Records a success. Returns whether it closed the breaker.
     pub(super) fn succeeded(&self) -> bool {
         // Read before written: the usual success must not make the line bounce between cores.
         if self.failures.load(Relaxed) != 0 {
@@ -58,7 +58,7 @@ impl Breaker {
         self.until.load(Relaxed) != CLOSED && self.until.swap(CLOSED, Relaxed) != CLOSED
     }
 
-    /// Takes note of a failure at `now`; whether it opened a closed breaker.
+    /// Records a failure at `now`. Returns whether it opened a closed breaker.
     pub(super) fn failed(&self, now: DateTime<Utc>) -> bool {
         let before = self.failures.fetch_add(1, Relaxed);
         if before.saturating_add(1) < self.threshold {
@@ -101,7 +101,7 @@ mod tests {
         assert!(!breaker.admits(at(999)));
         assert!(breaker.admits(at(1000)), "the probe");
         assert!(!breaker.admits(at(1000)), "everybody else");
-        // The probe never reported back: its future was dropped.
+        // The probe has no outcome: its future was dropped.
         assert!(!breaker.admits(at(1999)));
         assert!(breaker.admits(at(2000)));
         assert!(!breaker.failed(at(2010)), "it was open already");

@@ -9,31 +9,29 @@ use std::time::Duration;
 
 use self::digest::{BuildDigestHasher, Digest, Digester};
 use super::policy::{self, State};
-use super::{NotCounted, Quota, RateLimiter, Verdict};
+use super::{Decision, NotCounted, Quota, RateLimiter};
 use crate::clock::{Clock, SystemClock};
 
-/// Locks among which keys are spread.
+/// The number of locks that keys are spread over.
 const SHARDS: usize = 16;
 
-/// Counts in this process, in memory of a fixed size.
+/// A limiter that counts in this process, in memory of a fixed size.
 ///
-/// Replicas do not know of each other: with `n` of them a client has up to `n` quotas. Use it for
-/// one process, for tests, and as the floor under a shared limiter (`StoreLimiter`).
+/// Each replica counts by itself: with `n` of them a client has up to `n` quotas. Use it for one process,
+/// for tests, and as the fallback of a shared limiter (`StoreLimiter`).
 ///
 /// # Under a flood of keys
 ///
-/// At most `capacity` counts are kept, of some 100 bytes each whatever the length of a key: a key
-/// is remembered as 128 bits of a `SipHash` whose secret is drawn at random, which a client can neither
-/// guess nor collide with. When a shard is full, what has ended is dropped, and if that is not enough, the
-/// eighth that ends first. One such sweep walks the shard (4096 counts by default) and makes
-/// room for the next few hundred keys. So a flood costs no more memory than the bound, and the
-/// price is that a client with more addresses than `capacity` can make its own counts be
-/// forgotten before their time, and those of others.
+/// At most `capacity` counts are kept, of some 100 bytes each whatever the length of a key: a key is stored as
+/// 128 bits of a `SipHash` with a random secret, so a client can neither guess it nor make two keys collide. If
+/// a shard is full, ended counts are dropped, and if that is not enough, the eighth that ends first. One such
+/// sweep walks the shard (4096 counts by default) and makes room for the next few hundred keys. So a flood costs
+/// no more memory than the bound; in return, a client with more addresses than `capacity` can make the limiter
+/// forget counts before their time, its own and those of others.
 ///
 /// # Clock
 ///
-/// Windows end by the wall clock. When it is set back, windows that would begin in the future
-/// begin again.
+/// Windows end by the wall clock. If it is set back, windows that would begin in the future begin again.
 ///
 /// ```
 /// use std::num::NonZeroU32;
@@ -55,7 +53,7 @@ pub struct InProcessLimiter<C = SystemClock> {
 }
 
 impl InProcessLimiter {
-    /// Keeps 65 536 counts, some 6 MiB.
+    /// Creates a limiter that keeps 65 536 counts, some 6 MiB.
     #[must_use]
     pub fn new() -> Self {
         Self::with_capacity(65_536, SystemClock)
@@ -69,7 +67,7 @@ impl Default for InProcessLimiter {
 }
 
 impl<C: Clock> InProcessLimiter<C> {
-    /// Keeps about `capacity` counts (rounded up to a multiple of 128) and reads `clock`.
+    /// Creates a limiter that keeps about `capacity` counts (rounded up to a multiple of 128) and reads `clock`.
     #[must_use]
     pub fn with_capacity(capacity: usize, clock: C) -> Self {
         let each = capacity.div_ceil(SHARDS).next_multiple_of(8).max(8);
@@ -82,18 +80,18 @@ impl<C: Clock> InProcessLimiter<C> {
 
     /// Counts one request of `key`. The same as [`RateLimiter::check`], for callers that are not
     /// asynchronous.
-    pub fn count(&self, key: &str, quota: Quota) -> Verdict {
+    pub fn count(&self, key: &str, quota: Quota) -> Decision {
         // Window and policy are part of the key: two quotas on one key count apart.
         let digest = self.digester.digest(key, quota.window, quota.policy);
         let shard = &self.shards[digest.shard(SHARDS)];
-        // A panic elsewhere leaves counts behind that are as good as before.
+        // A panic elsewhere does not damage the counts.
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        // Read under the lock, so that nobody finds a count that was made after their own time.
+        // Read under the lock, so that no count is later than the time it is compared with.
         let now = self.clock.micros();
         shard.count(digest, quota, now)
     }
 
-    /// How many counts are remembered at present, ended ones among them.
+    /// Returns the number of counts that are kept at present, ended ones included.
     #[must_use]
     pub fn counts(&self) -> usize {
         self.shards
@@ -104,9 +102,7 @@ impl<C: Clock> InProcessLimiter<C> {
 }
 
 impl<C: Clock> RateLimiter for InProcessLimiter<C> {
-    const NEVER_WAITS: bool = true;
-
-    async fn check(&self, key: &str, quota: Quota) -> Result<Verdict, NotCounted> {
+    async fn check(&self, key: &str, quota: Quota) -> Result<Decision, NotCounted> {
         Ok(self.count(key, quota))
     }
 }
@@ -128,7 +124,7 @@ impl Count {
         self.state.ends(self.window)
     }
 
-    /// Not over, and not from a future that a clock set back has left behind.
+    /// Returns whether the count has not ended, and does not lie in the future of a clock that was set back.
     fn is_running(&self, now: i64) -> bool {
         let ends = self.ends();
         ends > now && ends <= State::latest_end(self.window, now)
@@ -140,21 +136,21 @@ impl Shard {
         Self { counts: HashMap::default(), capacity }
     }
 
-    fn count(&mut self, key: Digest, quota: Quota, now: i64) -> Verdict {
+    fn count(&mut self, key: Digest, quota: Quota, now: i64) -> Decision {
         if let Some(count) = self.counts.get_mut(&key) {
-            let (state, verdict) = policy::count(Some(count.state), quota, now);
+            let (state, decision) = policy::count(Some(count.state), quota, now);
             count.state = state;
-            return verdict;
+            return decision;
         }
-        let (state, verdict) = policy::count(None, quota, now);
+        let (state, decision) = policy::count(None, quota, now);
         if self.counts.len() >= self.capacity {
             self.make_room(now);
         }
         self.counts.insert(key, Count { state, window: quota.window });
-        verdict
+        decision
     }
 
-    /// Drops what has ended, and the eighth that ends first if that leaves the shard nearly full.
+    /// Drops ended counts, and the eighth that ends first if the shard is still nearly full.
     fn make_room(&mut self, now: i64) {
         self.counts.retain(|_, count| count.is_running(now));
         let eighth = self.capacity / 8;

@@ -1,18 +1,21 @@
-//! Rate limits: how often a key may do something in a span of time.
+//! Rate limits: how many requests a key may make in a window of time.
 //!
-//! A [`RateLimiter`] counts. What a key is made of (client address, principal, tenant, route) and
-//! what an answer says about the limit is the business of `mt-tower`.
+//! A [`RateLimiter`] counts. `mt-tower` makes keys of requests (client address, principal, tenant, route)
+//! and adds the state of a limit to responses.
 //!
 //! | limiter | counts |
 //! | --- | --- |
 //! | [`InProcessLimiter`] | in this process: each replica has a quota of its own |
-//! | `StoreLimiter` (feature `limit-store`) | in a [`LimitStore`] that replicas share; while that is away, as `WhenAway` says |
+//! | `StoreLimiter` (feature `limit-store`) | in a [`LimitStore`] that replicas share; `WhenAway` decides while the store is away |
 //!
-//! All of them count by the [`Policy`] of the quota: fixed windows unless it says otherwise, which let
-//! twice the limit through around the edge of two windows; a sliding window and GCRA do not.
+//! A [`FairShare`] divides one quota among sources, so that a few of them cannot use it up.
+//!
+//! The quota names its [`Policy`]. The default is a fixed window, which lets twice the limit through around the
+//! edge of two windows; GCRA does not.
 
 #[cfg(feature = "limit-store")]
 mod breaker;
+mod fair_share;
 mod in_process;
 mod policy;
 mod store;
@@ -23,66 +26,67 @@ use std::future::Future;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+pub use self::fair_share::{FairShare, Limited, Reserve};
 pub use self::in_process::InProcessLimiter;
 pub use self::policy::Policy;
 pub use self::store::{LimitStore, StoreError};
 #[cfg(feature = "limit-store")]
 pub use self::store_limiter::{StoreLimiter, WhenAway};
 
-/// At most `limit` within `window`.
+/// A quota of at most `limit` requests in a `window`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Quota {
-    /// How many are let through in one window.
+    /// The number of requests that are allowed in one window.
     pub limit: NonZeroU32,
-    /// How long a window lasts.
+    /// The length of a window.
     pub window: Duration,
-    /// How the two are read.
+    /// The algorithm that counts.
     pub policy: Policy,
 }
 
 impl Quota {
-    /// `limit` in each fixed window of this length.
+    /// Allows `limit` requests in each fixed window of this length.
     #[must_use]
     pub const fn new(limit: NonZeroU32, window: Duration) -> Self {
         Self { limit, window, policy: Policy::FixedWindow }
     }
 
-    /// `limit` a minute.
+    /// Allows `limit` requests a minute.
     #[must_use]
     pub const fn per_minute(limit: NonZeroU32) -> Self {
         Self::new(limit, Duration::from_mins(1))
     }
 
-    /// `limit` an hour.
+    /// Allows `limit` requests an hour.
     #[must_use]
     pub const fn per_hour(limit: NonZeroU32) -> Self {
         Self::new(limit, Duration::from_hours(1))
     }
 
-    /// The same by another policy.
+    /// Replaces the policy.
     #[must_use]
     pub const fn with_policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
     }
 }
 
-/// What a limiter says of one request.
+/// The decision of a limiter on one request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Verdict {
+pub struct Decision {
     /// Whether the request is within the quota.
     pub allowed: bool,
-    /// How many more are let through at this moment.
+    /// How many more requests are allowed at this moment.
     pub remaining: u32,
-    /// How long at most until the whole quota is there again, if nothing more is asked for.
+    /// How long until the whole quota is available again, if no further request comes.
     pub reset_after: Duration,
-    /// How long until one more is let through. None at all when this one was.
+    /// How long until the next request is allowed. Zero if this one is.
     pub retry_after: Duration,
 }
 
-impl Verdict {
-    /// The verdict on the latest of `hits` requests in a fixed window that ends after `reset_after`.
+impl Decision {
+    /// Decides on the latest of `hits` requests in a fixed window that ends after `reset_after`.
     #[must_use]
-    pub fn on(hits: u64, limit: NonZeroU32, reset_after: Duration) -> Self {
+    pub fn of_hits(hits: u64, limit: NonZeroU32, reset_after: Duration) -> Self {
         let left = u64::from(limit.get()).checked_sub(hits);
         Self {
             allowed: left.is_some(),
@@ -95,32 +99,26 @@ impl Verdict {
 
 /// Counts requests against quotas.
 pub trait RateLimiter: Send + Sync + 'static {
-    /// Promises that [`check`](Self::check) is done when it is first polled, which saves its caller an
-    /// allocation.
-    const NEVER_WAITS: bool = false;
-
-    /// Counts one request of `key` and says whether it is within `quota`.
+    /// Counts one request of `key` and decides whether it is within `quota`.
     ///
     /// # Errors
     ///
-    /// [`NotCounted`] from a limiter that is told to refuse while its store is away. What happens then
-    /// is decided where the limiter is built, not by each caller.
+    /// [`NotCounted`] from a limiter that is set to refuse while its store is away. That is decided where
+    /// the limiter is built, not by each caller.
     fn check(
         &self,
         key: &str,
         quota: Quota,
-    ) -> impl Future<Output = Result<Verdict, NotCounted>> + Send;
+    ) -> impl Future<Output = Result<Decision, NotCounted>> + Send;
 }
 
-/// The request could not be counted, and is not to be let through uncounted.
+/// The request could not be counted, and the limiter is set to refuse it then.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("rate limits cannot be counted at present")]
 pub struct NotCounted;
 
 impl<L: RateLimiter> RateLimiter for std::sync::Arc<L> {
-    const NEVER_WAITS: bool = L::NEVER_WAITS;
-
-    async fn check(&self, key: &str, quota: Quota) -> Result<Verdict, NotCounted> {
+    async fn check(&self, key: &str, quota: Quota) -> Result<Decision, NotCounted> {
         L::check(self, key, quota).await
     }
 }

@@ -1,11 +1,11 @@
-//! What a store of counts has to do for a limiter.
+//! Stores of counts that several processes share.
 
 use std::error::Error;
 use std::future::Future;
 
-use super::{Quota, Verdict};
+use super::{Decision, Quota};
 
-/// Counts where several processes see it. It may fail; `StoreLimiter` decides what then.
+/// A store of counts that several processes share. It may fail; `StoreLimiter` decides what happens then.
 ///
 /// Implemented by `redis::RedisStore` (feature `redis`) and `redis::RedisClusterStore` (feature
 /// `redis-cluster`).
@@ -16,39 +16,39 @@ pub trait LimitStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the count is not known. It may have been made nevertheless.
+    /// [`StoreError`] if the decision is not known. The request may have been counted nevertheless.
     fn count(
         &self,
         key: &str,
         quota: Quota,
-    ) -> impl Future<Output = Result<Verdict, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Decision, StoreError>> + Send;
 
-    /// Which part of the store counts `key`, if it has parts that can fail apart: any number, the same
-    /// for all keys of a part at the time.
+    /// Returns the part of the store that counts `key`, if the store has parts that can fail one by one: any
+    /// number, the same for all keys of a part at the time.
     ///
-    /// `StoreLimiter` gives each part a circuit breaker of its own. With one for all of them a part that
-    /// is away would either take the others with it or, since their successes keep the breaker closed,
-    /// have every request for its keys wait for nothing.
+    /// `StoreLimiter` has a circuit breaker for each part. With one for all of them, a part that is away would
+    /// either stop the others or, because their successes keep the breaker closed, make every request for its
+    /// keys wait for the timeout.
     fn shard(&self, key: &str, quota: Quota) -> usize {
         let _ = (key, quota);
         0
     }
 }
 
-/// The store did not answer, or not with a count.
+/// The store did not answer, or its answer is not a count.
 #[derive(Debug, thiserror::Error)]
 #[error("rate limits could not be counted in their store")]
 pub struct StoreError(#[source] Box<dyn Error + Send + Sync>);
 
 impl StoreError {
-    /// An outage with its cause, which is for logs.
+    /// Creates the error with its cause, which is for logs.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }
 }
 
 impl<S: LimitStore> LimitStore for std::sync::Arc<S> {
-    async fn count(&self, key: &str, quota: Quota) -> Result<Verdict, StoreError> {
+    async fn count(&self, key: &str, quota: Quota) -> Result<Decision, StoreError> {
         S::count(self, key, quota).await
     }
 

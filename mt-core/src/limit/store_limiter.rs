@@ -1,4 +1,4 @@
-//! What a limiter does while its store is away.
+//! A limiter over a store that may be away.
 
 use std::error::Error as _;
 use std::fmt;
@@ -6,32 +6,32 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::breaker::Breaker;
-use super::{InProcessLimiter, LimitStore, NotCounted, Quota, RateLimiter, StoreError, Verdict};
+use super::{Decision, InProcessLimiter, LimitStore, NotCounted, Quota, RateLimiter, StoreError};
 use crate::clock::{Clock, SystemClock};
 
-/// Counts in a shared store while that answers, and in this process while it does not.
+/// A limiter that counts in a shared store while the store answers, and in this process while it does not.
 ///
-/// A limiter stands in front of everything, so an outage of its store must neither refuse requests
-/// nor slow them down:
+/// A limiter stands before every request, so an outage of its store must neither refuse requests nor slow
+/// them down:
 ///
-/// * a call that takes longer than the budget (25 ms unless told otherwise) is given up;
-/// * three failures in a row open a circuit breaker: for a second nobody waits for the store,
-///   then one request probes it. Of a store that has parts each has its own (see
-///   [`LimitStore::shard`]), up to 64 of them; beyond that parts share one;
-/// * meanwhile [`WhenAway`] decides; unless told otherwise, an [`InProcessLimiter`] holds each key to
-///   the same quota, so that open is not unlimited: whoever drives the store out of memory does not
-///   get to guess passwords. It counts from the start of the outage and for each replica by itself.
+/// * a call that takes longer than the budget (25 ms by default) is given up;
+/// * three failures in a row open a circuit breaker: for a second no request waits for the store, then one
+///   request probes it. A store that has parts has a breaker for each (see [`LimitStore::shard`]), up to 64;
+///   further parts share one;
+/// * meanwhile [`WhenAway`] decides; by default, an [`InProcessLimiter`] holds each key to the same quota, so an
+///   attacker who fills the store's memory is still limited in guessing passwords. It counts from the start of
+///   the outage, in each replica by itself.
 ///
-/// The first failure that opens the breaker is logged as a warning, the return as an information;
+/// A warning is logged if the breaker opens, and an information if the store is back;
 /// [`store_failures`](Self::store_failures) counts every failure for a metric.
 ///
 /// ```
 /// use std::num::NonZeroU32;
-/// use mt_core::limit::{LimitStore, Quota, RateLimiter as _, StoreError, StoreLimiter, Verdict};
+/// use mt_core::limit::{Decision, LimitStore, Quota, RateLimiter as _, StoreError, StoreLimiter};
 ///
 /// struct Away;
 /// impl LimitStore for Away {
-///     async fn count(&self, _: &str, _: Quota) -> Result<Verdict, StoreError> {
+///     async fn count(&self, _: &str, _: Quota) -> Result<Decision, StoreError> {
 ///         Err(StoreError::new("connection refused"))
 ///     }
 /// }
@@ -55,23 +55,23 @@ pub struct StoreLimiter<S, C = SystemClock> {
     without: AtomicU64,
 }
 
-/// More than clusters of a usual size have masters. Small, since each limiter has that many.
+/// More than the masters of usual clusters. Small, because each limiter allocates that many.
 const BREAKERS: usize = 64;
 
-/// What becomes of requests while the store is away.
+/// How requests are decided while the store is away.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum WhenAway {
     /// Each key has its quota in this process.
     #[default]
     CountHere,
-    /// All are let through, and told that they have used nothing.
+    /// All requests are allowed, with the whole quota remaining.
     LetThrough,
-    /// All are refused with [`NotCounted`], for what must not happen uncounted.
+    /// All requests are refused with [`NotCounted`], for actions that must not happen uncounted.
     Refuse,
 }
 
 impl<S: LimitStore> StoreLimiter<S> {
-    /// Guards `store` with the figures in the [type's documentation](Self).
+    /// Creates a limiter over `store` with the defaults of the [type's documentation](Self).
     #[must_use]
     pub fn new(store: S) -> Self {
         Self::with_clock(store, SystemClock)
@@ -79,7 +79,7 @@ impl<S: LimitStore> StoreLimiter<S> {
 }
 
 impl<S: LimitStore, C: Clock + Clone> StoreLimiter<S, C> {
-    /// Takes the time of breaker and floor from `clock`. The budget is always real time.
+    /// Creates a limiter whose breaker and fallback read `clock`. The budget is always real time.
     #[must_use]
     pub fn with_clock(store: S, clock: C) -> Self {
         Self {
@@ -94,14 +94,14 @@ impl<S: LimitStore, C: Clock + Clone> StoreLimiter<S, C> {
         }
     }
 
-    /// The longest that a request waits for the store.
+    /// Sets the longest time that a request waits for the store.
     #[must_use]
     pub fn with_budget(mut self, budget: Duration) -> Self {
         self.budget = budget;
         self
     }
 
-    /// What becomes of requests while the store is away.
+    /// How requests are decided while the store is away.
     #[must_use]
     pub fn when_away(mut self, when_away: WhenAway) -> Self {
         self.when_away = when_away;
@@ -110,17 +110,17 @@ impl<S: LimitStore, C: Clock + Clone> StoreLimiter<S, C> {
 }
 
 impl<S, C> StoreLimiter<S, C> {
-    /// The store behind it.
+    /// Returns the store.
     pub const fn store(&self) -> &S {
         &self.store
     }
 
-    /// How many calls to the store have failed or overrun the budget since the start.
+    /// Returns how many calls to the store have failed or exceeded the budget since the start.
     pub fn store_failures(&self) -> u64 {
         self.failures.load(Relaxed)
     }
 
-    /// How many requests were decided without the store since the start.
+    /// Returns how many requests were decided without the store since the start.
     pub fn decided_without_store(&self) -> u64 {
         self.without.load(Relaxed)
     }
@@ -142,18 +142,18 @@ impl<S: LimitStore, C: Clock> StoreLimiter<S, C> {
 }
 
 impl<S: LimitStore, C: Clock> RateLimiter for StoreLimiter<S, C> {
-    async fn check(&self, key: &str, quota: Quota) -> Result<Verdict, NotCounted> {
+    async fn check(&self, key: &str, quota: Quota) -> Result<Decision, NotCounted> {
         let shard = self.store.shard(key, quota) % self.breakers.len();
         if self.breakers[shard].admits(self.clock.now()) {
             let counted = tokio::time::timeout(self.budget, self.store.count(key, quota))
                 .await
                 .unwrap_or_else(|_| Err(StoreError::new("no answer within the budget")));
             match counted {
-                Ok(verdict) => {
+                Ok(decision) => {
                     if self.breakers[shard].succeeded() {
                         tracing::info!(shard, "rate limits are counted in their store again");
                     }
-                    return Ok(verdict);
+                    return Ok(decision);
                 }
                 Err(error) => self.failed(shard, &error),
             }
@@ -161,7 +161,7 @@ impl<S: LimitStore, C: Clock> RateLimiter for StoreLimiter<S, C> {
         self.without.fetch_add(1, Relaxed);
         match self.when_away {
             WhenAway::CountHere => Ok(self.floor.count(key, quota)),
-            WhenAway::LetThrough => Ok(Verdict::on(0, quota.limit, quota.window)),
+            WhenAway::LetThrough => Ok(Decision::of_hits(0, quota.limit, quota.window)),
             WhenAway::Refuse => Err(NotCounted),
         }
     }

@@ -1,20 +1,20 @@
-//! Requests that their sender may repeat: the answer to the first is kept, and is the answer to all.
+//! Idempotency keys: a request that is sent again gets the response to the first one.
 //!
-//! A client that hears nothing does not know whether its request was carried out, and can only send it
-//! again. With a key of its own on both, the second finds the answer to the first.
+//! A client that gets no response does not know whether its request was carried out, and can only send it again. With an
+//! idempotency key of its own on both, the second is answered with the response to the first.
 //!
-//! The answer is written in the transaction of the change that it tells of. So there is no moment in
-//! which one is there and the other is not, whatever is killed; and a request that failed, or was
-//! refused, has left nothing behind and is simply tried anew. Of any number that come at once one goes on
-//! and the others wait for its end, under an advisory lock that ends with the transaction.
+//! The response is stored in the transaction of the change that it tells of, so neither is ever there without the other.
+//! A request that failed or was refused leaves nothing behind and is simply carried out anew. Of several requests under one
+//! key that come at once, one is carried out and the others wait for its end, under an advisory lock that ends with the
+//! transaction.
 //!
-//! Authority comes first: a transaction has to be opened to find an answer, so whoever has been removed
-//! since is told nothing.
+//! The permission is checked first: a transaction has to be opened to find a response, so a member who was removed since
+//! gets none.
 //!
 //! # Deployment
 //!
-//! Answers live for [a day](KEPT_FOR). Something has to call [`purge`] now and then, in any number of
-//! processes. An answer that holds a secret is stored with it.
+//! Responses are kept for [a day](KEPT_FOR). Call [`purge`] regularly, in any number of processes. A response that holds a
+//! secret is stored with it.
 
 use std::time::Duration;
 
@@ -23,59 +23,61 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::tx_conn::TxConn;
-use super::{PgError, SystemPool, SystemReason, SystemTx, TenantTx};
-use crate::access::{Effect, Permission};
-use crate::id::PrincipalId;
+use crate::id::{PrincipalId, TenantId};
+use crate::pg::transaction::tx_conn::TxConn;
+use crate::pg::{PgError, System, SystemReason, SystemTx};
 
-/// How long an answer is kept. Afterwards its key means a new request.
+/// How long a response is kept. Afterwards its key means a new request.
 pub const KEPT_FOR: Duration = Duration::from_hours(24);
 
-/// The same, to Postgres.
+/// The same span of time as SQL.
 macro_rules! kept_since {
     () => {
         "now() - interval '24 hours'"
     };
 }
 
-/// A request that its sender has given a key.
+/// A request that its sender has given an idempotency key.
 ///
 /// ```no_run
-/// # use mt_core::access::Permission;
-/// # use mt_core::pg::TenantTx;
-/// # use mt_core::pg::idempotency::{KeptAnswer, RepeatError, Repeatable};
-/// # async fn make<P: Permission>(_: &mut TenantTx<P>) -> KeptAnswer { unreachable!() }
-/// async fn create<P: Permission>(mut tx: TenantTx<P>) -> Result<KeptAnswer, RepeatError> {
-///     let request = Repeatable::new("/projects", "a key of the client's", br#"{"name":"One"}"#);
-///     if let Some(earlier) = request.earlier(&mut tx).await? {
+/// # use mt_core::access::{Grant, Permission};
+/// # use mt_core::pg::{TenantTx, Tenants};
+/// # use mt_core::pg::idempotency::{IdempotentRequest, StoredResponse};
+/// # async fn make<P: Permission>(_: &mut TenantTx<P>) -> StoredResponse { unreachable!() }
+/// async fn create<P: Permission>(
+///     tenants: Tenants<P::Model>,
+///     grant: Grant<P>,
+/// ) -> Result<StoredResponse, Box<dyn std::error::Error>> {
+///     let request = IdempotentRequest::new("/projects", "a key of the client's", br#"{"name":"One"}"#);
+///     let mut tx = tenants.begin(grant).idempotent(&request).await?;
+///     if let Some(earlier) = tx.stored_response()? {
 ///         return Ok(earlier);
 ///     }
-///     let answer = make(&mut tx).await;
-///     request.keep(&mut tx, &answer).await?;
+///     let response = make(&mut tx).await;
+///     tx.store_response(&response).await?;
 ///     tx.commit().await?;
-///     Ok(answer)
+///     Ok(response)
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Repeatable {
+pub struct IdempotentRequest {
     request: [u8; 32],
     body: [u8; 32],
 }
 
-/// An answer as it was given, in the words of no framework.
+/// A response as it was sent, in the types of no framework.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct KeptAnswer {
+pub struct StoredResponse {
     /// The status.
     pub status: u16,
-    /// Those headers that are part of the answer: names and values.
+    /// The headers that are part of it: names and values.
     pub headers: Vec<(String, String)>,
     /// The body, to the byte.
     pub body: Vec<u8>,
 }
 
-impl Repeatable {
-    /// A request for what `target` names, under the sender's `key`, with `body`. Targets and keys count
-    /// for one principal in one tenant.
+impl IdempotentRequest {
+    /// A request for `target` under the sender's `key`, with `body`. Keys count for one principal in one tenant.
     #[must_use]
     pub fn new(target: &str, key: &str, body: &[u8]) -> Self {
         let mut request = Sha256::new();
@@ -86,35 +88,23 @@ impl Repeatable {
         Self { request: request.finalize().into(), body: Sha256::digest(body).into() }
     }
 
-    /// The answer that this request was given before, if it was. `None` holds its name until the
-    /// transaction ends: whoever repeats it meanwhile waits. One round trip.
-    ///
-    /// # Errors
-    ///
-    /// [`RepeatError`].
-    pub async fn earlier<P: Permission, L>(
-        &self,
-        tx: &mut TenantTx<P, L>,
-    ) -> Result<Option<KeptAnswer>, RepeatError> {
-        const { assert!(matches!(P::EFFECT, Effect::Write), "only what changes something is kept") }
-        let (tenant, principal) = (tx.tenant(), tx.principal().id());
-        let place = format!(
+    /// What waits for the turn of this request in `tenant` and looks for its response, as two statements. The look is a
+    /// statement of its own, or it would not see what was committed while it waited. Only UUIDs and hex digits are in it.
+    pub(super) fn find_in(&self, tenant: TenantId, principal: PrincipalId) -> String {
+        let table = format!(
             "mt.idempotency_keys a on a.tenant_id = '{tenant}' and a.principal_id = '{principal}'"
         );
-        self.find(tx.conn(), &format!("{tenant} {principal}"), &place).await
+        self.find(&format!("{tenant} {principal}"), &table)
     }
 
-    /// Keeps the answer to this request, in the transaction of what it did.
-    ///
-    /// # Errors
-    ///
-    /// [`PgError`].
-    pub async fn keep<P: Permission, L>(
+    /// Stores the response to this request. By parameters, since a response holds what users wrote, and the text of
+    /// statements is what Postgres logs.
+    pub(super) async fn store_in(
         &self,
-        tx: &mut TenantTx<P, L>,
-        answer: &KeptAnswer,
+        conn: TxConn<'_>,
+        (tenant, principal): (TenantId, PrincipalId),
+        response: &StoredResponse,
     ) -> Result<(), PgError> {
-        let (tenant, principal) = (tx.tenant().as_uuid(), tx.principal().id().as_uuid());
         sqlx::query(
             "insert into mt.idempotency_keys \
                  (tenant_id, principal_id, request_digest, body_digest, status, headers, body) \
@@ -123,42 +113,46 @@ impl Repeatable {
                  set body_digest = excluded.body_digest, status = excluded.status, \
                      headers = excluded.headers, body = excluded.body, created_at = now()",
         )
-        .bind(tenant)
-        .bind(principal)
+        .bind(tenant.as_uuid())
+        .bind(principal.as_uuid())
         .bind(self.request)
         .bind(self.body)
-        .bind(answer.status.cast_signed())
-        .bind(Json(&answer.headers))
-        .bind(&answer.body)
-        .execute(tx.conn())
+        .bind(response.status.cast_signed())
+        .bind(Json(&response.headers))
+        .bind(&response.body)
+        .execute(conn)
         .await?;
         Ok(())
     }
 
-    /// [`earlier`](Self::earlier), for a request of `principal` in no tenant.
+    /// The response to this request of `principal` in no tenant, if it was carried out before. Without one, the same request
+    /// waits elsewhere until the transaction ends. One round trip.
     ///
     /// # Errors
     ///
-    /// [`RepeatError`].
-    pub async fn earlier_of(
+    /// [`IdempotencyError`].
+    pub async fn stored_response(
         &self,
         tx: &mut SystemTx,
         principal: PrincipalId,
-    ) -> Result<Option<KeptAnswer>, RepeatError> {
-        let place = format!("mt.principal_idempotency_keys a on a.principal_id = '{principal}'");
-        self.find(tx.conn(), &principal.to_string(), &place).await
+    ) -> Result<Option<StoredResponse>, IdempotencyError> {
+        let table = format!("mt.principal_idempotency_keys a on a.principal_id = '{principal}'");
+        let sql = self.find(&principal.to_string(), &table);
+        let rows =
+            sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(tx.own()).await.map_err(PgError::from)?;
+        Ok(self.stored(rows.last()).map_err(PgError::from)??)
     }
 
-    /// [`keep`](Self::keep), for a request of `principal` in no tenant.
+    /// Stores the response to this request of `principal` in no tenant, in the transaction of what it did.
     ///
     /// # Errors
     ///
     /// [`PgError`].
-    pub async fn keep_of(
+    pub async fn store_response(
         &self,
         tx: &mut SystemTx,
         principal: PrincipalId,
-        answer: &KeptAnswer,
+        answer: &StoredResponse,
     ) -> Result<(), PgError> {
         sqlx::query(
             "insert into mt.principal_idempotency_keys \
@@ -179,94 +173,72 @@ impl Repeatable {
         Ok(())
     }
 
-    /// Waits for its turn and looks, in one message. The look is a statement of its own, or it would not
-    /// see what was committed while it waited. Only UUIDs and hex digits are written into the text.
-    async fn find(
-        &self,
-        conn: TxConn<'_>,
-        whose: &str,
-        place: &str,
-    ) -> Result<Option<KeptAnswer>, RepeatError> {
+    fn find(&self, sender: &str, table: &str) -> String {
         let request = hex::encode(self.request);
-        let sql = format!(
+        format!(
             "select pg_advisory_xact_lock(\
-                 hashtextextended('mt.idempotency_keys {whose} {request}', 0)); \
+                 hashtextextended('mt.idempotency_keys {sender} {request}', 0)); \
              select a.body_digest, a.status, a.headers, a.body from (select 1) one \
-             left join {place} and a.request_digest = '\\x{request}' and a.created_at > {}",
+             left join {table} and a.request_digest = '\\x{request}' and a.created_at > {}",
             kept_since!()
-        );
-        let rows =
-            sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(conn).await.map_err(PgError::from)?;
-        let found = rows.last().map(|row| self.read(row)).transpose().map_err(PgError::from)?;
-        found.flatten().transpose()
+        )
     }
 
-    fn read(&self, row: &PgRow) -> Result<Option<Result<KeptAnswer, RepeatError>>, sqlx::Error> {
+    /// Reads the row that [`find_in`](Self::find_in) returned.
+    pub(super) fn stored(
+        &self,
+        row: Option<&PgRow>,
+    ) -> Result<Result<Option<StoredResponse>, KeyReused>, sqlx::Error> {
+        let row = row.ok_or(sqlx::Error::RowNotFound)?;
         let Some(body) = row.try_get::<Option<Vec<u8>>, _>("body_digest")? else {
-            return Ok(None);
+            return Ok(Ok(None));
         };
         if body != self.body {
-            return Ok(Some(Err(RepeatError::Mismatch)));
+            return Ok(Err(KeyReused));
         }
         let Json(headers) = row.try_get("headers")?;
         let status = row.try_get::<i16, _>("status")?.cast_unsigned();
-        Ok(Some(Ok(KeptAnswer { status, headers, body: row.try_get("body")? })))
+        Ok(Ok(Some(StoredResponse { status, headers, body: row.try_get("body")? })))
     }
 }
 
-/// Why a repeated request is not answered.
+/// The key was used before for a request with another body.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the idempotency key was used before for another request")]
+pub struct KeyReused;
+
+/// Why the response to a request is not known.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum RepeatError {
-    /// The key was used before for another body.
-    #[error("the key was used before for another request")]
-    Mismatch,
-    /// Postgres did not play along.
+pub enum IdempotencyError {
+    /// [`KeyReused`]. Refuse the request.
+    #[error(transparent)]
+    KeyReused(#[from] KeyReused),
+    /// A database error.
     #[error(transparent)]
     Pg(#[from] PgError),
 }
 
-const PURGE: SystemReason = SystemReason::new("purge answers that were kept long enough");
+const PURGE: SystemReason = SystemReason::new("purge stored responses that were kept long enough");
 
-/// How many answers go in one transaction.
-const BATCH: u64 = 500;
-
-/// Deletes the answers whose day is over, and says how many. Any number of processes may do it at once.
+/// Deletes the responses that were kept for a day and returns how many. Any number of processes may do it at once.
 ///
 /// # Errors
 ///
 /// [`PgError`]; what was deleted until then is gone.
-pub async fn purge(system: &SystemPool) -> Result<u64, PgError> {
-    let in_tenants = concat!(
-        "delete from mt.idempotency_keys \
+pub async fn purge(system: &System) -> Result<u64, PgError> {
+    let in_tenants = "delete from mt.idempotency_keys \
          where (tenant_id, principal_id, request_digest) in ( \
              select tenant_id, principal_id, request_digest from mt.idempotency_keys \
-             where created_at <= ",
-        kept_since!(),
-        " order by created_at for update skip locked limit $1)"
-    );
-    let in_none = concat!(
-        "delete from mt.principal_idempotency_keys where (principal_id, request_digest) in ( \
+             where created_at <= now() - make_interval(secs => $1) \
+             order by created_at for update skip locked limit $2)";
+    let in_none = "delete from mt.principal_idempotency_keys where (principal_id, request_digest) in ( \
              select principal_id, request_digest from mt.principal_idempotency_keys \
-             where created_at <= ",
-        kept_since!(),
-        " order by created_at for update skip locked limit $1)"
-    );
+             where created_at <= now() - make_interval(secs => $1) \
+             order by created_at for update skip locked limit $2)";
     let mut purged = 0;
     for sql in [in_tenants, in_none] {
-        loop {
-            let mut tx = system.begin(PURGE).await?;
-            let batch = sqlx::query(sql)
-                .bind(BATCH.cast_signed())
-                .execute(tx.conn())
-                .await?
-                .rows_affected();
-            tx.commit().await?;
-            purged += batch;
-            if batch < BATCH {
-                break;
-            }
-        }
+        purged += system.delete_older_than(KEPT_FOR, PURGE, sql).await?;
     }
     Ok(purged)
 }
@@ -277,12 +249,14 @@ mod tests {
 
     #[test]
     fn target_key_and_body_each_count() {
-        let one = Repeatable::new("ab", "c", b"x");
-        assert_eq!(one, Repeatable::new("ab", "c", b"x"));
-        for other in [Repeatable::new("a", "bc", b"x"), Repeatable::new("ab", "d", b"x")] {
+        let one = IdempotentRequest::new("ab", "c", b"x");
+        assert_eq!(one, IdempotentRequest::new("ab", "c", b"x"));
+        for other in
+            [IdempotentRequest::new("a", "bc", b"x"), IdempotentRequest::new("ab", "d", b"x")]
+        {
             assert_ne!(one.request, other.request);
         }
-        let other_body = Repeatable::new("ab", "c", b"y");
+        let other_body = IdempotentRequest::new("ab", "c", b"y");
         assert_eq!(one.request, other_body.request);
         assert_ne!(one.body, other_body.body);
     }

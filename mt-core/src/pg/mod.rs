@@ -1,74 +1,66 @@
 //! Postgres: the only way from a [`Grant`](crate::access::Grant) to rows.
 //!
 //! ```text
-//! Database ─┬─ tenants::<M>() → TenantPool<M> ── begin(Grant<P>) ──→ TenantTx<P>   role mt_app, one tenant
-//!           ├─ principals()   → PrincipalPool ── begin(Principal) ─→ PrincipalTx   role mt_app, one principal
-//!           └─ system()       → SystemPool ───── begin(reason) ────→ SystemTx      role mt_system, all tenants
+//! Database ─┬─ tenants::<M>() → Tenants<M> ── begin(Grant<P>) ──→ TenantTx<P>   role mt_app, one tenant
+//!           ├─ principals()   → Principals ── begin(Principal) ─→ PrincipalTx   role mt_app, one principal
+//!           └─ system()       → System ───── begin(reason) ────→ SystemTx      role mt_system, all tenants
 //! ```
 //!
-//! There is no way to a connection outside of these. Row-level security keys on the
-//! transaction-local setting `mt.tenant_id`; with none set there are no rows. See
-//! `migrations/0001_tenancy.sql` for the policies, and its `mt.isolate` for making a table of your own
-//! safe in one line.
+//! There is no way to a connection outside of these. Row-level security goes by the tenant that the
+//! transaction was opened for, and was sealed with; with none there are no rows. See
+//! `migrations/0001_tenancy.sql` for the policies, its `mt.isolate` for making a table of your own
+//! safe in one line, and `migrations/0019_seal.sql` for the seal.
 //!
 //! # Deployment
 //!
-//! * The login is a plain role, a member of `mt_app`, `mt_system` and `mt_authority`, and owns nothing;
-//!   [`Database::connect`] refuses any other.
+//! * Logins are plain roles and own nothing; [`Database::connect`] refuses any other. That of tenants is a member of
+//!   `mt_app` and `mt_authority`, that of the system ([`DatabaseOptions::system_login`]) of `mt_app` and `mt_system`. One
+//!   login that is a member of all three may do for both: SQL that is injected into a query can then take on `mt_system`.
 //! * A pooler in transaction mode may stand between: statements then have no names ([`Statements`]),
 //!   and access that is remembered goes by its age ([`AccessChanges`]).
+//! * The driver logs no statements, whatever options are passed in: users' values are part of the text of
+//!   some. An exchange of more than a second is logged by its duration. Errors are shown without the values that Postgres
+//!   repeats in them; `DatabaseError::try_downcast_ref` gives the driver's error in full, which is not for logs.
 //! * Postgres 15.20, or the minor of the same date of a newer major, is the oldest that keeps rows
 //!   hidden (CVE-2026-120154, CVE-2026-14666).
 
-mod access_changes;
 pub mod audit;
 pub mod audit_log;
-mod cap;
-mod connecting;
-mod connections;
-mod database;
-mod decode;
-mod error;
-mod exchange;
-mod extensions;
+pub mod billing;
+mod connection;
 pub mod idempotency;
-pub mod invites;
 pub mod ledger;
-mod magic_links;
-mod members;
-mod message;
 mod migrate;
-mod open_tx;
-mod opening;
-mod pool_stats;
+mod people;
 pub mod portable;
-mod principal;
-mod probe;
-mod query;
-mod session;
-mod suspension;
-mod system;
-mod tenant;
-mod tenant_tx;
-mod tenants;
-mod tx_conn;
-mod users;
+mod tenancy;
+mod transaction;
 
-pub use self::access_changes::AccessChanges;
-pub use self::cap::{CapReached, Resource, Room};
-pub use self::database::{
-    APP_ROLE, AUTHORITY_ROLE, ConnectError, Database, DatabaseOptions, SYSTEM_ROLE, Statements,
-};
-pub use self::error::PgError;
-pub use self::magic_links::RedeemError;
-pub use self::members::{Member, RosterError};
-pub use self::migrate::{MigrateError, Migration, ProductSchema, ServerLogin};
-pub use self::pool_stats::PoolStats;
-pub use self::principal::{PrincipalPool, PrincipalTx};
-pub use self::query::{Query, Value};
-pub use self::system::{SystemPool, SystemReason, SystemTx};
-pub use self::tenant::{BeginError, TenantPool};
-pub use self::tenant_tx::{Exclusive, Shared, TenantTx};
-pub use self::tenants::{Tenant, TenantSummary};
-pub use self::tx_conn::TxConn;
-pub use self::users::User;
+pub use self::connection::connect_error::ConnectError;
+pub use self::connection::database::Database;
+pub use self::connection::options::DatabaseOptions;
+pub use self::connection::pool_stats::PoolStats;
+pub use self::connection::roles::{APP_ROLE, AUTHORITY_ROLE, SYSTEM_ROLE};
+pub use self::connection::statements::Statements;
+pub use self::migrate::migration::{MigrateError, Migration, ProductSchema, ServerLogin};
+pub use self::people::invites;
+pub use self::people::magic_links::RedeemError;
+pub use self::people::members::{Member, MemberError};
+pub use self::people::users::User;
+pub use self::tenancy::access_changes::AccessChanges;
+pub use self::tenancy::tenant::{Tenant, TenantSummary};
+pub use self::transaction::authority::BeginError;
+pub use self::transaction::begin::Begin;
+pub use self::transaction::cap::{Cap, CapPermit, CapReached, Resource};
+pub use self::transaction::error::PgError;
+pub use self::transaction::last_statement::LastStatement;
+pub use self::transaction::principal_tx::{PrincipalTx, Principals};
+pub use self::transaction::query::{Query, query_as, query_scalar};
+pub use self::transaction::query_executor::QueryExecutor;
+pub use self::transaction::read_each::TenantRows;
+pub use self::transaction::system_tx::{System, SystemReason, SystemTx};
+pub use self::transaction::tenant_read::TenantRead;
+pub use self::transaction::tenant_tx::{Exclusive, Shared, TenantTx};
+pub use self::transaction::tenants::Tenants;
+pub use self::transaction::tx_conn::TxConn;
+pub use self::transaction::tx_settings::Isolation;

@@ -1,4 +1,4 @@
-//! What is said to a server for one count, and what it answers.
+//! The command of one count, and its answer.
 
 use std::time::Duration;
 
@@ -6,19 +6,18 @@ use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, RedisResult, ServerErrorKind};
 use sha2::{Digest as _, Sha256};
 
-use crate::limit::{Policy, Quota, Verdict};
+use crate::limit::{Decision, Policy, Quota};
 
-/// How much of a key's hash is kept, in bytes: 128 bits.
+/// How many bytes of a key's hash are kept: 128 bits.
 const KEPT: usize = 16;
 
 /// The longest window in milliseconds, ten years: its microseconds are exact in a Lua number.
 const LONGEST: u128 = 10 * 366 * 24 * 60 * 60 * 1000;
 
-/// How keys are made and which script counts, the same for every store.
+/// Makes keys and commands, the same for every store.
 #[derive(Clone)]
 pub(super) struct Counting {
     fixed_window: Script,
-    sliding_window: Script,
     gcra: Script,
     pub(super) prefix: String,
 }
@@ -39,20 +38,18 @@ impl Counting {
     pub(super) fn new() -> Self {
         Self {
             fixed_window: Script::new(include_str!("scripts/fixed_window.lua")),
-            sliding_window: Script::new(include_str!("scripts/sliding_window.lua")),
             gcra: Script::new(include_str!("scripts/gcra.lua")),
             prefix: "mt:rl".to_owned(),
         }
     }
 
-    /// The Redis key of a count. Hashed, so that its length and its characters do not depend on
-    /// what a client sends; in braces, so that a cluster finds one slot for it whatever the prefix.
+    /// Returns the Redis key of a count. It is hashed, so that its length and its characters do not depend
+    /// on what a client sends; in braces, so that a cluster finds one slot for it whatever the prefix.
     pub(super) fn key(&self, key: &str, quota: Quota) -> String {
         let mut hash = Sha256::new();
         hash.update(quota.window.as_nanos().to_be_bytes());
         let policy: &[u8] = match quota.policy {
             Policy::FixedWindow => b"",
-            Policy::SlidingWindow => b"sliding:",
             Policy::Gcra => b"gcra:",
         };
         hash.update(policy);
@@ -63,20 +60,19 @@ impl Counting {
         [&self.prefix, ":{", digits, "}"].concat()
     }
 
-    /// One count of what [`key`](Self::key) has made.
+    /// Returns the command that counts a key made by [`key`](Self::key).
     pub(super) fn call(&self, key: String, quota: Quota) -> Call<'_> {
         let script = match quota.policy {
             Policy::FixedWindow => &self.fixed_window,
-            Policy::SlidingWindow => &self.sliding_window,
             Policy::Gcra => &self.gcra,
         };
-        // Redis counts in milliseconds and takes a window of none for a deletion.
+        // Redis counts in milliseconds and deletes a key whose window is zero.
         let window = u64::try_from(quota.window.as_millis().clamp(1, LONGEST)).unwrap_or(1);
         Call { script, key, limit: quota.limit.get(), window }
     }
 }
 
-/// One count, to be said to a server.
+/// One count, to be sent to a server.
 pub(super) struct Call<'a> {
     script: &'a Script,
     key: String,
@@ -85,20 +81,20 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Counts, in one atomic round trip; in two at the first count after the server has lost its scripts.
-    pub(super) async fn on(&self, server: &mut impl ConnectionLike) -> RedisResult<Verdict> {
+    /// Counts in one atomic round trip, or in two if the server does not have the script.
+    pub(super) async fn on(&self, server: &mut impl ConnectionLike) -> RedisResult<Decision> {
         let answer = match self.evalsha().query_async(server).await {
             Err(error) if has_no_script(&error) => self.eval().query_async(server).await,
             answer => answer,
         };
-        answer.map(verdict)
+        answer.map(decision)
     }
 
     fn evalsha(&self) -> Cmd {
         self.command("EVALSHA", &self.script.hash)
     }
 
-    /// The server remembers the script from then on.
+    /// Sends the script itself, which the server then keeps.
     fn eval(&self) -> Cmd {
         self.command("EVAL", self.script.source)
     }
@@ -111,12 +107,12 @@ impl Call<'_> {
     }
 }
 
-/// How many remain, or -1 for a refusal; then the times. As few values as will do: to parse one takes the
-/// client longer than to hash the key.
+/// How many requests remain, or -1 for a refusal; then the times. Few values, because parsing one takes the
+/// client longer than hashing the key.
 type Answer = (i64, u64, u64);
 
-fn verdict((remaining, reset, retry): Answer) -> Verdict {
-    Verdict {
+fn decision((remaining, reset, retry): Answer) -> Decision {
+    Decision {
         allowed: remaining >= 0,
         remaining: u32::try_from(remaining).unwrap_or(0),
         reset_after: Duration::from_millis(reset),

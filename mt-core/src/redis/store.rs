@@ -1,4 +1,4 @@
-//! Counts in one Redis server.
+//! A store of counts in one Redis server.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use redis::aio::ConnectionManager;
 
 use super::connection::{self, RedisUrlError};
 use super::counting::Counting;
-use crate::limit::{LimitStore, Quota, StoreError, Verdict};
+use crate::limit::{Decision, LimitStore, Quota, StoreError};
 
-/// Counts in one Redis server, by every [`Policy`](crate::limit::Policy).
+/// A store that counts in one Redis server, by every [`Policy`](crate::limit::Policy).
 ///
 /// See the [module docs](super) for deployment and an example.
 #[derive(Clone)]
@@ -18,17 +18,26 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Connects at the first check and not before, so that a server starts while Redis is away.
+    /// Creates a store that connects at the first check, so a service starts while Redis is away.
     ///
-    /// A connection attempt is given 100 ms, an answer 25 ms, and nothing is tried twice: the next
-    /// check is the retry. Call it inside a Tokio runtime.
+    /// A connection attempt may take 100 ms and an answer 25 ms. Nothing is tried twice: the next check is
+    /// the retry. Call it inside a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`RedisUrlError`] when `url` is not `redis://…` or `rediss://…`; whether anything listens
-    /// there is not found out here.
+    /// [`RedisUrlError`] if `url` is not `redis://…`, or `rediss://…` with the feature `redis-tls`. The server is
+    /// not contacted here.
     pub fn lazy(url: &str) -> Result<Self, RedisUrlError> {
         Ok(Self { connection: connection::lazy(url)?, counting: Counting::new() })
+    }
+
+    /// Checks whether [`lazy`](Self::lazy) accepts `url`, for a program that reads its settings before it has a runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisUrlError`].
+    pub fn check_url(url: &str) -> Result<(), RedisUrlError> {
+        connection::checked(url).map(drop)
     }
 
     /// Begins every key with `prefix` instead of `mt:rl`, for applications that share a server.
@@ -38,11 +47,11 @@ impl RedisStore {
         self
     }
 
-    /// Asks the server for a sign of life, for a readiness check.
+    /// Sends `PING`, for a readiness check.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when there is none within the time that an answer is given.
+    /// [`StoreError`] if the server does not answer in time.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
         let pong: redis::RedisResult<()> = redis::cmd("PING").query_async(&mut connection).await;
@@ -51,7 +60,7 @@ impl RedisStore {
 }
 
 impl LimitStore for RedisStore {
-    async fn count(&self, key: &str, quota: Quota) -> Result<Verdict, StoreError> {
+    async fn count(&self, key: &str, quota: Quota) -> Result<Decision, StoreError> {
         let call = self.counting.call(self.counting.key(key, quota), quota);
         call.on(&mut self.connection.clone()).await.map_err(StoreError::new)
     }

@@ -1,10 +1,9 @@
-//! Whether a cap holds when everybody creates at once: a race to run against one's own resources.
+//! Tests whether a cap holds under concurrent creates.
 //!
-//! A cap that is counted before the insert, in the insert, or under a shared lock holds in every test
-//! with one client and breaks under load. [`CapRace`] starts its clients at the same moment, many times
-//! over, in three stages: against an empty place, against a full one, and against one that was full
-//! until somebody made room. After each it asks how many there are, and expects neither more than the
-//! cap nor fewer than there was room for.
+//! A cap that is checked before the insert, in the insert, or under a shared lock passes every test with one client
+//! and fails under load. [`CapRace`] starts its clients at the same moment in many rounds of three stages: with no
+//! rows, at the cap, and after one row was removed at the cap. After each stage it counts the rows, and expects
+//! neither more than the cap nor fewer than there was room for.
 //!
 //! # Example
 //!
@@ -48,33 +47,33 @@ use std::sync::Arc;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-/// A resource with a cap, as its users see it.
+/// A resource with a cap, as clients see it.
 pub trait Capped: Send + Sync + 'static {
-    /// What the cap counts in: a tenant, mostly.
+    /// The scope of the cap, in most cases a tenant.
     type Place: Send + Sync + 'static;
-    /// The most that a place may hold.
+    /// The cap.
     const CAP: usize;
 
-    /// A new place with nothing in it.
+    /// Creates a scope without rows.
     fn place(&self) -> impl Future<Output = Self::Place> + Send;
-    /// Tries to create one more. Panics on any answer but the two.
+    /// Tries to create one row. Panics on any result other than the two.
     fn create(&self, place: &Self::Place) -> impl Future<Output = Attempt> + Send;
-    /// Removes one.
+    /// Removes one row.
     fn remove(&self, place: &Self::Place) -> impl Future<Output = ()> + Send;
-    /// How many there are, asked past the cap's own count where that can be.
+    /// Returns the number of rows, if possible by a query other than the cap's own.
     fn count(&self, place: &Self::Place) -> impl Future<Output = usize> + Send;
 }
 
-/// How an attempt to create went.
+/// The result of an attempt to create a row.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Attempt {
-    /// There is one more.
+    /// The row was created.
     Created,
-    /// The cap is reached.
+    /// The cap refused it.
     Refused,
 }
 
-/// A crowd that creates at once, again and again.
+/// A test in which many clients create at once, repeatedly.
 #[derive(Clone, Copy, Debug)]
 pub struct CapRace {
     clients: usize,
@@ -82,36 +81,36 @@ pub struct CapRace {
 }
 
 impl Default for CapRace {
-    /// 32 clients, 50 rounds.
+    /// Returns a race of 32 clients and 50 rounds.
     fn default() -> Self {
         Self { clients: 32, rounds: 50 }
     }
 }
 
 impl CapRace {
-    /// How many create at once. More than the cap, or it is never reached.
+    /// Sets the number of clients. It must be larger than the cap.
     #[must_use]
     pub const fn clients(mut self, clients: usize) -> Self {
         self.clients = clients;
         self
     }
 
-    /// How often, each time in a new place.
+    /// Sets the number of rounds, each in a new scope.
     #[must_use]
     pub const fn rounds(mut self, rounds: usize) -> Self {
         self.rounds = rounds;
         self
     }
 
-    /// Runs the race. On a runtime of several threads it is a closer one.
+    /// Runs the race. On a multi-threaded runtime more requests overlap.
     ///
     /// # Errors
     ///
-    /// [`CapBroken`] with the first stage that went wrong.
+    /// [`CapBroken`] with the first stage in which the cap did not hold.
     ///
     /// # Panics
     ///
-    /// When there are no more clients than the cap allows, and when `subject` panics.
+    /// When the clients do not outnumber the cap, and when `subject` panics.
     pub async fn run<C: Capped>(self, subject: C) -> Result<(), CapBroken> {
         assert!(self.clients > C::CAP, "{} clients cannot pass a cap of {}", self.clients, C::CAP);
         let subject = Arc::new(subject);
@@ -131,7 +130,7 @@ impl CapRace {
         Ok(())
     }
 
-    /// How many of a crowd created something.
+    /// Starts all clients at once and returns how many created a row.
     async fn crowd<C: Capped>(self, subject: &Arc<C>, place: &Arc<C::Place>) -> usize {
         let start = Arc::new(Barrier::new(self.clients));
         let mut clients = JoinSet::new();
@@ -148,18 +147,18 @@ impl CapRace {
     }
 }
 
-/// When in a round.
+/// A stage of a round.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stage {
-    /// The place was empty.
+    /// The scope had no rows.
     Empty,
-    /// It was filled to its cap.
+    /// The scope was at its cap.
     Full,
-    /// One was removed from a full one.
+    /// One row was removed at the cap.
     Freed,
 }
 
-/// A cap that did not hold, or that refused what there was room for.
+/// The error of a cap that let too many rows through, or refused a row that there was room for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "round {round}, {stage:?}: {created} were created where {room} had room, and {stored} are stored \
@@ -167,16 +166,16 @@ pub enum Stage {
 )]
 #[non_exhaustive]
 pub struct CapBroken {
-    /// Which round, from 0.
+    /// The round, from 0.
     pub round: usize,
-    /// Which part of it.
+    /// The stage.
     pub stage: Stage,
     /// The cap.
     pub cap: usize,
-    /// How many had room.
+    /// The number of rows that there was room for.
     pub room: usize,
-    /// How many were told that theirs was created.
+    /// The number of clients whose create succeeded.
     pub created: usize,
-    /// How many there were afterwards.
+    /// The number of rows afterwards.
     pub stored: usize,
 }

@@ -12,17 +12,17 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, P
 use crate::pg::{ConnectError, Database, DatabaseOptions, MigrateError, Migration, ProductSchema};
 use crate::token::SecretToken;
 
-/// The variable that names the server, by the URL of a superuser.
+/// The variable with the URL of the server, for a superuser.
 const URL: &str = "MT_TEST_DATABASE_URL";
-/// The variable that names a pooler in front of it.
+/// The variable with the URL of a pooler in front of the server.
 const POOLER_URL: &str = "MT_TEST_PGBOUNCER_URL";
-/// The variable that, when set, has [`TestDatabase::connect`] go through the pooler.
+/// The variable that, if set, makes [`TestDatabase::connect`] use the pooler.
 const POOLED: &str = "MT_TEST_POOLED";
 /// How long a test waits for a connection.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A migrated database of a test's own, with a plain login. Gone from the server once the thread ends
-/// that has dropped the value.
+/// A migrated database of one test, with a plain login. It is dropped from the server when the thread ends that drops
+/// the value.
 #[derive(Debug)]
 pub struct TestDatabase {
     server: PgConnectOptions,
@@ -32,30 +32,30 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// A database with the library's schema.
+    /// Creates a database with the library's schema.
     ///
     /// # Errors
     ///
-    /// [`TestDatabaseError`].
+    /// [`TestDatabaseError`] when the server is not configured, or its setup fails.
     pub async fn create() -> Result<Self, TestDatabaseError> {
         Self::create_with(&[]).await
     }
 
-    /// A database with the library's schema and an application's.
+    /// Creates a database with the library's schema and application schemas.
     ///
     /// # Errors
     ///
-    /// [`TestDatabaseError`].
+    /// [`TestDatabaseError`] when the server is not configured, or its setup fails.
     pub async fn create_with(products: &[ProductSchema<'_>]) -> Result<Self, TestDatabaseError> {
         let url = std::env::var(URL).map_err(|_| TestDatabaseError::NoServer)?;
         Self::create_on(PgConnectOptions::from_str(&url)?, products).await
     }
 
-    /// The same on a server of one's own, given by a superuser's login.
+    /// Creates a database on the server of a superuser's login.
     ///
     /// # Errors
     ///
-    /// [`TestDatabaseError`].
+    /// [`TestDatabaseError`] when its setup fails.
     pub async fn create_on(
         server: PgConnectOptions,
         products: &[ProductSchema<'_>],
@@ -66,12 +66,32 @@ impl TestDatabase {
         let name = format!("mt_test_{unique}");
         let password = SecretToken::generate().reveal().to_owned();
         let mut conn = server.connect().await?;
-        // The login is the database's own, so that tests cannot trip over each other's rights.
+        // The login belongs to the database, so that tests do not share privileges.
+        for (login, roles) in [
+            (tenants_login(&name), "mt_app, mt_authority".to_owned()),
+            (system_login(&name), "mt_app, mt_system".to_owned()),
+            // Membership in the other two marks it as a login of this service.
+            (
+                name.clone(),
+                format!(
+                    "mt_app, mt_system, mt_authority, {}, {}",
+                    tenants_login(&name),
+                    system_login(&name)
+                ),
+            ),
+        ] {
+            let role = format!("login noinherit password '{password}' in role {roles}");
+            conn.execute(AssertSqlSafe(format!("create role {login} {role}"))).await?;
+        }
+        conn.execute(AssertSqlSafe(format!("create database {name} template {template}"))).await?;
+        // A clone does not copy privileges, so those of the migration are set again.
         conn.execute(AssertSqlSafe(format!(
-            "create role {name} login noinherit password '{password}' in role mt_app, mt_system, mt_authority"
+            "revoke connect, temporary on database {name} from public; \
+             grant connect on database {name} to {name}, {}, {}",
+            tenants_login(&name),
+            system_login(&name)
         )))
         .await?;
-        conn.execute(AssertSqlSafe(format!("create database {name} template {template}"))).await?;
         conn.close().await?;
 
         let admin = PgPoolOptions::new()
@@ -81,55 +101,72 @@ impl TestDatabase {
         Ok(Self { server, name, password, admin })
     }
 
-    /// How the plain login connects: what a server under test is given.
+    /// Returns how the plain login connects, for a server under test. It serves both tenants and the system.
     #[must_use]
     pub fn login(&self) -> PgConnectOptions {
         self.server.clone().database(&self.name).username(&self.name).password(&self.password)
     }
 
-    /// The same as a URL.
+    /// Returns a login for tenants, which cannot become `mt_system`, and one for the system.
+    #[must_use]
+    pub fn two_logins(&self) -> (PgConnectOptions, PgConnectOptions) {
+        let login = |name: String| self.login().username(&name);
+        (login(tenants_login(&self.name)), login(system_login(&self.name)))
+    }
+
+    /// Returns the URL of the plain login.
     #[must_use]
     pub fn login_url(&self) -> String {
         self.login().to_url_lossy().to_string()
     }
 
-    /// How the plain login connects through the pooler of `MT_TEST_PGBOUNCER_URL`, which is in
-    /// transaction mode; `None` without one.
+    /// Returns how the plain login connects through the pooler of `MT_TEST_PGBOUNCER_URL`, which is in transaction
+    /// mode; `None` without a pooler.
     ///
     /// # Panics
     ///
-    /// When the variable holds no URL of a Postgres.
+    /// When the variable holds an invalid URL.
     #[must_use]
     pub fn pooled_login(&self) -> Option<PgConnectOptions> {
-        let url = std::env::var(POOLER_URL).ok()?;
-        let pooler = PgConnectOptions::from_str(&url).expect("a URL of a Postgres");
-        Some(self.login().host(pooler.get_host()).port(pooler.get_port()))
+        pooled(self.login())
     }
 
-    /// A pool of the plain login's, with `connections` connections.
+    /// Returns the options that [`connect`](Self::connect) uses.
     ///
-    /// With `MT_TEST_POOLED` set they go through the pooler, so that one test can be run in both ways.
+    /// # Panics
+    ///
+    /// When `MT_TEST_POOLED` is set without a pooler.
+    #[must_use]
+    pub fn options(&self, connections: u32) -> DatabaseOptions {
+        let (tenants, system) = self.two_logins();
+        let through = |login| {
+            if std::env::var_os(POOLED).is_none() {
+                return login;
+            }
+            pooled(login).expect("a pooler in `MT_TEST_PGBOUNCER_URL`")
+        };
+        let options = DatabaseOptions::new(through(tenants)).system_login(through(system));
+        let options = options.max_connections(connections);
+        // Tests share a machine, so slow connections are not failures.
+        options.acquire_timeout(CONNECT_TIMEOUT)
+    }
+
+    /// Connects with two logins, each with a pool of `connections`.
+    ///
+    /// If `MT_TEST_POOLED` is set, they connect through the pooler, so that a test runs in both ways.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`].
+    /// [`ConnectError`] when the database refuses the logins.
     ///
     /// # Panics
     ///
-    /// When `MT_TEST_POOLED` is set and there is no pooler.
+    /// When `MT_TEST_POOLED` is set without a pooler.
     pub async fn connect(&self, connections: u32) -> Result<Database, ConnectError> {
-        let login = if std::env::var_os(POOLED).is_some() {
-            self.pooled_login().expect("a pooler in `MT_TEST_PGBOUNCER_URL`")
-        } else {
-            self.login()
-        };
-        let options = DatabaseOptions::new(login).max_connections(connections);
-        // Tests share a machine: that a connection takes its time says nothing about what they try.
-        Database::connect(options.acquire_timeout(PATIENCE)).await
+        Database::connect(self.options(connections)).await
     }
 
-    /// A superuser's pool: row-level security does not apply to it. For setting up, and for seeing
-    /// what is really there.
+    /// Returns the pool of a superuser, to whom row-level security does not apply: for setup and verification.
     #[must_use]
     pub const fn admin(&self) -> &PgPool {
         &self.admin
@@ -139,21 +176,21 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let left = LeftBehind { server: self.server.clone(), name: self.name.clone() };
-        // At the very end of a thread there is no later: then `left` is dropped here.
+        // At the very end of a thread there is no thread-local storage: then `left` is dropped here.
         let _ = AT_THREADS_END.try_with(|all| all.borrow_mut().push(left));
     }
 }
 
 thread_local! {
-    /// Dropped from the server when the thread ends, and with it the test's runtime.
+    /// Databases that are dropped from the server when the thread ends, after the test's runtime.
     ///
-    /// Not earlier: to wait for the server inside a runtime keeps that runtime's connections from
-    /// answering it, and `drop database` waits for every connection, of whatever database, that is
-    /// about to log in. It would wait until `authentication_timeout` ends that one: a minute.
+    /// Not earlier: waiting for the server inside the runtime blocks the runtime's connections, and `drop database`
+    /// waits for every connection to any database that is logging in. It would wait for `authentication_timeout`, a
+    /// minute.
     static AT_THREADS_END: RefCell<Vec<LeftBehind>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A database that nobody uses any more, with the login that was made for it.
+/// A database that is no longer used, with the logins that were created for it.
 struct LeftBehind {
     server: PgConnectOptions,
     name: String,
@@ -162,7 +199,7 @@ struct LeftBehind {
 impl Drop for LeftBehind {
     fn drop(&mut self) {
         let Self { server, name } = self;
-        // A thread of its own, since this one may be at an end; joined, because the process may be.
+        // On a thread of its own, because this one may be ending; joined, because the process may be ending.
         let dropped = std::thread::scope(|scope| {
             let dropping = scope.spawn(|| {
                 let runtime =
@@ -171,17 +208,35 @@ impl Drop for LeftBehind {
                     let mut conn = server.connect().await.ok()?;
                     let sql = format!("drop database if exists {name} with (force)");
                     conn.execute(AssertSqlSafe(sql)).await.ok()?;
-                    conn.execute(AssertSqlSafe(format!("drop role if exists {name}"))).await.ok()
+                    let logins = [name.clone(), tenants_login(name), system_login(name)].join(", ");
+                    conn.execute(AssertSqlSafe(format!("drop role if exists {logins}"))).await.ok()
                 })
             });
             dropping.join()
         });
-        // A left-over database is a nuisance and no failure of the test.
+        // A database that is left over does not fail the test.
         drop(dropped);
     }
 }
 
-/// The name of a database to clone, made now if no test before has made it.
+/// Returns `login` through the pooler of `MT_TEST_PGBOUNCER_URL`; `None` without a pooler.
+fn pooled(login: PgConnectOptions) -> Option<PgConnectOptions> {
+    let url = std::env::var(POOLER_URL).ok()?;
+    let pooler = PgConnectOptions::from_str(&url).expect("a URL of a Postgres");
+    Some(login.host(pooler.get_host()).port(pooler.get_port()))
+}
+
+/// Returns the login of tenants in the database `name`.
+fn tenants_login(name: &str) -> String {
+    format!("{name}_t")
+}
+
+/// Returns the login of the system in the database `name`.
+fn system_login(name: &str) -> String {
+    format!("{name}_s")
+}
+
+/// Returns the name of the template database, created now if no earlier test created it.
 async fn template(
     server: &PgConnectOptions,
     products: &[ProductSchema<'_>],
@@ -190,7 +245,8 @@ async fn template(
         products.iter().fold(Migration::library(), |all, product| all.with_product(*product));
     let name = format!("mt_template_{}", fingerprint(&migration));
     let mut conn = server.connect().await?;
-    // Test processes run side by side; one makes it, the others wait here. Released with the session.
+    // Test processes run in parallel; one creates the template while the others wait here. The lock is released with
+    // the session.
     conn.execute("select pg_advisory_lock(hashtext('mt test template'))").await?;
     let done = make_template(&mut conn, server, &migration, &name).await;
     conn.close().await?;
@@ -211,7 +267,7 @@ async fn make_template(
     if exists {
         return Ok(());
     }
-    // Under another name until it is whole: a killed run leaves no half-migrated template behind.
+    // Renamed when it is complete, so that a killed run leaves no half-migrated template.
     let draft = format!("{name}_draft");
     conn.execute(AssertSqlSafe(format!("drop database if exists {draft} with (force)"))).await?;
     conn.execute(AssertSqlSafe(format!("create database {draft}"))).await?;
@@ -220,7 +276,7 @@ async fn make_template(
     Ok(())
 }
 
-/// Sixteen hex digits that change with any migration.
+/// Returns sixteen hex digits that change with any migration.
 fn fingerprint(migration: &Migration<'_>) -> String {
     let mut hash = Sha256::new();
     for (schema, checksum) in migration.checksums() {
@@ -233,17 +289,17 @@ fn fingerprint(migration: &Migration<'_>) -> String {
     })
 }
 
-/// Why there is no database to test with.
+/// The error when a test database could not be created.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TestDatabaseError {
-    /// Its migrations failed.
+    /// The migrations failed.
     #[error("could not migrate the test database")]
     Migrate(#[from] MigrateError),
-    /// Nobody said where.
+    /// The variable for the server is not set.
     #[error("`{URL}` is not set; run the tests with `make test`, or set it to a superuser's URL")]
     NoServer,
-    /// The server did not play along.
-    #[error("could not make a test database")]
+    /// The server returned an error.
+    #[error("could not create a test database")]
     Server(#[from] sqlx::Error),
 }

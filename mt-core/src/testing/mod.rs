@@ -1,19 +1,19 @@
-//! Databases for tests of isolation: one each, migrated, with the roles that production has.
+//! Tools for tests: databases, isolation checks, cap races, a proxy that counts round trips, and TLS.
 //!
-//! A test that connects as a superuser tests nothing: row-level security does not apply to it. A
-//! [`TestDatabase`] gives out a [`Database`] whose login is a plain role of its own, and beside it an
-//! [`admin`](TestDatabase::admin) pool for setting up and looking behind the curtain.
+//! Do not test as a superuser, to whom row-level security does not apply. A [`TestDatabase`] provides a [`Database`]
+//! with a plain login of its own, and an [`admin`](TestDatabase::admin) pool for setup and verification.
 //!
-//! The server is named by `MT_TEST_DATABASE_URL`, the URL of a superuser (`scripts/with-services`
-//! sets it). Migrated databases are cloned from a template that is made once for each set of
-//! migrations, so one costs tens of milliseconds.
+//! `MT_TEST_DATABASE_URL`, the URL of a superuser, names the server (`scripts/with-services` sets it). Databases are
+//! cloned from a template for each set of migrations, so creating one takes tens of milliseconds.
 
 pub mod caps;
 mod database;
 pub mod isolation;
 mod relay;
+mod tls;
 
 pub use self::database::{TestDatabase, TestDatabaseError};
 pub use self::relay::{Relay, Rewrite};
+pub use self::tls::{Certificates, TlsRedis};
 #[cfg(doc)]
 use crate::pg::Database;

@@ -1,4 +1,4 @@
-//! A relay in front of Postgres that reads along: counts round trips, and can change statements.
+//! A proxy in front of Postgres that counts round trips and can rewrite statements.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,15 +15,15 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// Changes a statement on its way to the server; `None` leaves it as it is.
+/// Rewrites a statement on its way to the server; `None` keeps it.
 pub type Rewrite = dyn Fn(&str) -> Option<String> + Send + Sync;
 
-/// A listener on this machine that passes everything on to a Postgres server.
+/// A local listener that forwards traffic to a Postgres server.
 ///
-/// A *round trip* begins with a message that the server answers with `ReadyForQuery` (`Query` or
-/// `Sync`) while no earlier answer is outstanding: the moment in which a client begins to wait. So
-/// statements sent together count once, and a statement that is prepared before it is run counts
-/// twice. See <https://www.postgresql.org/docs/current/protocol-flow.html>.
+/// A *round trip* begins with a message that the server answers with `ReadyForQuery` (`Query` or `Sync`) while no
+/// earlier response is outstanding: the moment in which a client starts to wait. So statements in one message count
+/// once, and a statement that is prepared before it is executed counts twice. See
+/// <https://www.postgresql.org/docs/current/protocol-flow.html>.
 pub struct Relay {
     address: SocketAddr,
     seen: Arc<Seen>,
@@ -37,20 +37,20 @@ struct Seen {
 }
 
 impl Relay {
-    /// A relay to the server that `login` names.
+    /// Starts a relay to the server of `login`.
     ///
     /// # Errors
     ///
-    /// When no port can be had.
+    /// When no port is available.
     pub async fn start(login: &PgConnectOptions) -> io::Result<Self> {
         Self::run(login, None).await
     }
 
-    /// The same, with every statement shown to `rewrite` first.
+    /// Starts a relay that passes every statement to `rewrite` first.
     ///
     /// # Errors
     ///
-    /// When no port can be had.
+    /// When no port is available.
     pub async fn rewriting(
         login: &PgConnectOptions,
         rewrite: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
@@ -72,8 +72,7 @@ impl Relay {
         Ok(Self { address, seen, accepting })
     }
 
-    /// How to connect through the relay what connects by `login` without it. In the clear, since the
-    /// relay reads along.
+    /// Returns `login` changed to connect through the relay, without TLS, because the relay reads the traffic.
     #[must_use]
     pub fn through(&self, login: PgConnectOptions) -> PgConnectOptions {
         login
@@ -82,20 +81,19 @@ impl Relay {
             .ssl_mode(PgSslMode::Disable)
     }
 
-    /// The same as a URL.
+    /// Returns the URL of the login through the relay.
     #[must_use]
     pub fn url_through(&self, login: PgConnectOptions) -> String {
         self.through(login).to_url_lossy().to_string()
     }
 
-    /// What each round trip since the last call began with: statements as they are sent, `Sync` for
-    /// a bare one.
+    /// Returns the first statement of each round trip since the last call; `Sync` for a bare one.
     #[must_use]
     pub fn take_round_trips(&self) -> Vec<String> {
         std::mem::take(&mut *self.seen.trips.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The statements that were changed since the last call, as they were before.
+    /// Returns the original texts of the statements that were rewritten since the last call.
     #[must_use]
     pub fn take_rewritten(&self) -> Vec<String> {
         std::mem::take(&mut *self.seen.rewritten.lock().unwrap_or_else(PoisonError::into_inner))
@@ -114,13 +112,13 @@ impl fmt::Debug for Relay {
     }
 }
 
-/// How many answers a connection waits for. Both directions write to it.
+/// The number of responses that a connection waits for. Both directions update it.
 type Outstanding = Arc<Mutex<usize>>;
 
-/// Until either side hangs up; the other is told by the sockets' being dropped.
+/// Runs until either side disconnects; dropping the sockets disconnects the other.
 async fn relay(client: TcpStream, server: (String, u16), seen: Arc<Seen>) {
     let Ok(server) = TcpStream::connect(server).await else { return };
-    // A delayed segment would show in the tests' time, not in their counts.
+    // Delayed segments would affect the duration of tests, not their counts.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let ((from_client, to_client), (from_server, to_server)) =
         (client.into_split(), server.into_split());
@@ -136,7 +134,7 @@ async fn relay(client: TcpStream, server: (String, u16), seen: Arc<Seen>) {
     select(requests, answers).await;
 }
 
-/// A message of the protocol: its type and what follows the length.
+/// A message of the protocol: its type and the bytes after the length.
 struct Message {
     kind: u8,
     body: Vec<u8>,
@@ -157,7 +155,7 @@ impl Message {
     }
 }
 
-/// What follows a length, which counts itself.
+/// Reads the bytes after a length, which includes itself.
 async fn body(from: &mut OwnedReadHalf) -> io::Result<Vec<u8>> {
     let length = from.read_u32().await?;
     let length = usize::try_from(length).ok().and_then(|length| length.checked_sub(4));
@@ -171,13 +169,13 @@ fn length(body: &[u8]) -> io::Result<[u8; 4]> {
     Ok(length.to_be_bytes())
 }
 
-/// One client's side of a conversation.
+/// The client's side of a connection.
 struct Requests {
     seen: Arc<Seen>,
     outstanding: Outstanding,
-    /// The texts of prepared statements, by name.
+    /// The texts of prepared statements by name.
     statements: HashMap<String, String>,
-    /// What the round trip that is being put together begins with.
+    /// The first statement of the round trip in progress.
     next: String,
 }
 
@@ -243,7 +241,7 @@ impl Requests {
     }
 }
 
-/// The first `count` null-terminated texts of a body.
+/// Returns the first `count` null-terminated texts of a body.
 fn texts(body: &[u8], count: usize) -> Vec<String> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut texts: Vec<String> = body.split(|byte| *byte == 0).take(count).map(text).collect();
@@ -260,7 +258,7 @@ async fn pass_answers_on(
         let message = Message::read(&mut from).await?;
         if message.kind == b'Z' {
             let mut outstanding = outstanding.lock().unwrap_or_else(PoisonError::into_inner);
-            // The one that ends the start answers nothing that was counted.
+            // The `ReadyForQuery` that ends the startup answers no counted message.
             *outstanding = outstanding.saturating_sub(1);
         }
         message.write(&mut to).await?;

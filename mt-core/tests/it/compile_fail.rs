@@ -1,4 +1,4 @@
-//! Paths around a check that must not compile, each with what the compiler says about it.
+//! Code that bypasses a check does not compile. The compiler's messages are committed.
 //!
 //! The texts belong to the toolchain in `rust-toolchain.toml`; `TRYBUILD=overwrite` writes them anew.
 
@@ -13,7 +13,7 @@ fn skipping_a_check_does_not_compile() {
 
 /// Texts taken on one machine have to hold on any other.
 #[test]
-fn what_the_compiler_says_names_no_machine() {
+fn compiler_messages_contain_no_machine_path() {
     let ui = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");
     let mut texts = 0;
     for entry in ui.read_dir().unwrap() {

@@ -1,26 +1,29 @@
-//! The ledger's promises, kept for a provider that is not Stripe: Standard Webhooks.
+//! The ledger with a second provider, which follows Standard Webhooks.
 
-mod arrivals;
-mod fence;
+mod customer_lock;
+mod deliveries;
+mod lease;
 mod outbox;
+mod outbox_lanes;
+mod outbox_retention;
 mod replay;
 mod retries;
-mod standard;
+mod standard_webhooks;
 mod stats;
-mod wake;
+mod wake_ups;
 mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use mt_core::pg::ledger::{
-    Delivery, EventStatus, HistoryEntry, Ledger, LedgerEvent, Receipt, RetryPolicy, history,
+    EventStatus, HistoryEntry, Ledger, LedgerEvent, NewEvent, Received, RetryPolicy, history,
 };
 use mt_core::pg::{Database, DatabaseOptions, SystemReason};
 use mt_core::testing::{Relay, TestDatabase};
 use sqlx::AssertSqlSafe;
 
-use self::standard::{Gate, Standard};
+use self::standard_webhooks::{Gate, Standard};
 
 const LOOK: SystemReason = SystemReason::new("look at what a test has done");
 
@@ -97,8 +100,8 @@ impl World {
     }
 
     /// Stores an event without applying it, as a process does that is killed in between.
-    async fn store(&self, delivery: Delivery) {
-        let Delivery { event_id, kind, customer_id, body, .. } = delivery;
+    async fn store(&self, delivery: NewEvent) {
+        let NewEvent { event_id, kind, customer_id, body, .. } = delivery;
         sqlx::query(
             "insert into mt.webhook_events (id, provider, event_id, type, customer_id, body) \
              values (gen_random_uuid(), 'standard', $1, $2, $3, $4)",
@@ -125,20 +128,20 @@ fn hasty() -> RetryPolicy {
 }
 
 /// An event that does as `effect` says.
-fn event(id: &str, effect: &str) -> Delivery {
-    standard::receive(&standard::sign(id, effect)).expect("a signed event")
+fn event(id: &str, effect: &str) -> NewEvent {
+    standard_webhooks::receive(&standard_webhooks::sign(id, effect)).expect("a signed event")
 }
 
-async fn deliver(ledger: &Ledger<Standard>, id: &str, effect: &str) -> Receipt {
-    Receipt { reason: None, ..ledger.receive(event(id, effect)).await.unwrap() }
+async fn deliver(ledger: &Ledger<Standard>, id: &str, effect: &str) -> Received {
+    Received { reason: None, ..ledger.receive(event(id, effect)).await.unwrap() }
 }
 
 /// A receipt without its reason, as `deliver` returns it.
-fn receipt(status: EventStatus, duplicate: bool) -> Receipt {
-    Receipt { status, reason: None, duplicate }
+fn receipt(status: EventStatus, duplicate: bool) -> Received {
+    Received { status, reason: None, duplicate }
 }
 
-/// Asks again and again, since there is nobody who would tell.
+/// Polls, since no notification exists.
 async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let asking = async {
         while !holds().await {

@@ -1,11 +1,11 @@
-//! Limiters against the clock, against floods, and against a store that is there, away or hung.
+//! Rate limiters: clocks, floods of keys, and stores that work, fail or hang.
 
-mod cluster;
 mod in_process;
 mod outage;
 mod policies;
-mod servers;
-mod shared;
+mod redis_cluster;
+mod redis_store;
+mod redis_tls;
 mod store_limiter;
 
 use std::collections::HashSet;
@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use mt_core::clock::{Clock, ManualClock};
 use mt_core::limit::{
-    InProcessLimiter, LimitStore, NotCounted, Policy, Quota, RateLimiter, StoreError, StoreLimiter,
-    Verdict, WhenAway,
+    Decision, InProcessLimiter, LimitStore, NotCounted, Policy, Quota, RateLimiter, StoreError,
+    StoreLimiter, WhenAway,
 };
 use mt_core::redis::{RedisClusterStore, RedisStore};
 use redis::AsyncCommands as _;
@@ -34,7 +34,7 @@ fn a_minute(limit: u32) -> Quota {
     Quota::per_minute(NonZeroU32::new(limit).unwrap())
 }
 
-/// So much that it is never used up, over a time in which no test sees the window end.
+/// A quota that no test uses up, with a window that no test sees end.
 fn plenty() -> Quota {
     Quota::per_hour(NonZeroU32::new(1_000_000).unwrap())
 }
@@ -56,8 +56,8 @@ fn all_in_time<S>(limiter: &StoreLimiter<S>) -> Result<(), StoreError> {
     }
 }
 
-fn seconds(verdict: Verdict) -> (bool, u32, u64) {
-    (verdict.allowed, verdict.remaining, verdict.reset_after.as_secs())
+fn seconds(decision: Decision) -> (bool, u32, u64) {
+    (decision.allowed, decision.remaining, decision.reset_after.as_secs())
 }
 
-const POLICIES: [Policy; 3] = [Policy::FixedWindow, Policy::SlidingWindow, Policy::Gcra];
+const POLICIES: [Policy; 2] = [Policy::FixedWindow, Policy::Gcra];

@@ -1,33 +1,21 @@
-//! Integration tests, one binary. They need `MT_TEST_DATABASE_URL` and `MT_TEST_REDIS_URL`, which
-//! `make test` provides.
+//! Integration tests of mt-core, one folder per subject. They need `MT_TEST_DATABASE_URL` and
+//! `MT_TEST_REDIS_URL`, which `make test` provides.
 
-mod access_cache;
-mod accounts;
+mod access;
 mod audit;
 mod audit_log;
-mod bound;
-mod cancellation;
-mod caps;
+mod auth;
+mod billing;
 mod compile_fail;
-mod connection_faults;
-mod extensions;
-mod histories;
-mod idempotency;
-mod invites;
+mod connections;
+mod database;
 mod isolation;
-mod isolation_checks;
-mod jwt;
 mod ledger;
 mod limit;
-mod link;
-mod migrations;
-mod model;
-mod one_message;
-mod policy;
-mod portable;
-mod roster;
-mod round_trips;
-mod storm;
-mod suspension;
-mod test_database;
+mod members;
+mod support;
+mod tenants;
+mod testing;
 mod tidy;
+mod transactions;
+mod users;

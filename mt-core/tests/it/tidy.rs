@@ -6,8 +6,10 @@
 mod containers;
 mod documents;
 mod manifests;
+mod markdown;
 mod migrations;
 mod sources;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

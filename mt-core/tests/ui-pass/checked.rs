@@ -13,29 +13,29 @@ use model::{Acme, InvoicesRead, Projects, ProjectsRead, ProjectsWrite, Role};
 use mt_core::access::AccessSource as _;
 use mt_core::auth::Principal;
 use mt_core::id::TenantId;
-use mt_core::pg::{Room, TenantPool};
+use mt_core::pg::{CapPermit, Tenants};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-fn insert(_: Room<Projects>) {}
+fn insert(_: CapPermit<Projects>) {}
 
 async fn checked(
-    tenants: TenantPool<Acme>,
+    tenants: Tenants<Acme>,
     principal: Principal,
     tenant: TenantId,
 ) -> Outcome {
     let access = tenants.access(principal, tenant).await?;
 
     let mut tx = tenants.begin(access.authorize::<InvoicesRead>()?).await?;
-    let _ = tx.under::<InvoicesRead>();
+    let _ = tx.query::<InvoicesRead>();
 
-    let (mut tx, room) =
-        tenants.begin_capped::<_, Projects>(access.authorize::<ProjectsWrite>()?).await?;
-    let _ = tx.under::<ProjectsRead>();
-    let _ = tx.under::<ProjectsWrite>();
-    insert(room?);
+    let (mut tx, cap) =
+        tenants.begin(access.authorize::<ProjectsWrite>()?).capped::<Projects>().await?;
+    let _ = tx.query::<ProjectsRead>();
+    let _ = tx.query::<ProjectsWrite>();
+    insert(cap.permit()?);
 
-    let mut tx = tenants.begin_exclusive(access.authorize::<ProjectsWrite>()?).await?;
+    let mut tx = tenants.begin(access.authorize::<ProjectsWrite>()?).exclusive().await?;
     tx.assign_role(principal.id(), Role::Owner).await?;
     tx.commit().await?;
     Ok(())
@@ -43,6 +43,6 @@ async fn checked(
 
 fn main() {
     // As a trait object the future's body is compiled, and with it every assertion on the way.
-    let _: fn(TenantPool<Acme>, Principal, TenantId) -> Pin<Box<dyn Future<Output = Outcome>>> =
+    let _: fn(Tenants<Acme>, Principal, TenantId) -> Pin<Box<dyn Future<Output = Outcome>>> =
         |tenants, principal, tenant| Box::pin(checked(tenants, principal, tenant));
 }

@@ -48,9 +48,9 @@ impl Implies<Read> for Write {}
 const WRITTEN: Action = Action::new("project.written", "project");
 
 fn writes(tx: &mut TenantTx<Write>) {
-    let _ = tx.under::<Read>();
-    let _ = tx.change::<Write>(WRITTEN.on(uuid::Uuid::nil()));
-    let _ = tx.unrecorded::<Write>();
+    let _ = tx.query::<Read>();
+    let _ = tx.execute::<Write>(WRITTEN.on(uuid::Uuid::nil()));
+    let _ = tx.execute_unaudited::<Write>();
 }
 
 fn main() {

@@ -34,7 +34,7 @@ impl Permission for Write {
 }
 
 fn writes(tx: &mut TenantTx<Write>) -> TxConn<'_> {
-    tx.under::<Write>()
+    tx.query::<Write>()
 }
 
 fn main() {

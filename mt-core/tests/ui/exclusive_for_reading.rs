@@ -5,17 +5,17 @@ mod model;
 
 use model::{Acme, ProjectsRead};
 use mt_core::access::Grant;
-use mt_core::pg::TenantPool;
+use mt_core::pg::Tenants;
 
-async fn locks(tenants: TenantPool<Acme>, grant: Grant<ProjectsRead>) {
-    let _ = tenants.begin_exclusive(grant).await;
+async fn locks(tenants: Tenants<Acme>, grant: Grant<ProjectsRead>) {
+    let _ = tenants.begin(grant).exclusive().await;
 }
 
 // As a trait object, as a spawned task would have it: what is never polled is never compiled.
-fn spawned(tenants: TenantPool<Acme>, grant: Grant<ProjectsRead>) -> Box<dyn Future<Output = ()>> {
+fn spawned(tenants: Tenants<Acme>, grant: Grant<ProjectsRead>) -> Box<dyn Future<Output = ()>> {
     Box::new(locks(tenants, grant))
 }
 
 fn main() {
-    let _: fn(TenantPool<Acme>, Grant<ProjectsRead>) -> Box<dyn Future<Output = ()>> = spawned;
+    let _: fn(Tenants<Acme>, Grant<ProjectsRead>) -> Box<dyn Future<Output = ()>> = spawned;
 }

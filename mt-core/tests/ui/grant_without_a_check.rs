@@ -1,4 +1,4 @@
-//! A grant comes out of `Access::authorize`, and neither out of a constructor nor out of a copy.
+//! A grant comes out of `Access::authorize`, and not out of a constructor.
 
 #[path = "model/mod.rs"]
 mod model;
@@ -8,10 +8,6 @@ use mt_core::access::{Access, Grant};
 
 fn calls_the_constructor(access: Access<Acme>) -> Grant<ProjectsRead> {
     Grant::new(access)
-}
-
-fn copies(grant: &Grant<ProjectsRead>) -> Grant<ProjectsRead> {
-    Grant::clone(grant)
 }
 
 fn main() {}

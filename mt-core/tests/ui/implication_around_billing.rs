@@ -19,7 +19,7 @@ impl Permission for Sneaky {
 impl Implies<ProjectsRead> for Sneaky {}
 
 fn reads_unpaid(tx: &mut TenantTx<Sneaky>) {
-    let _ = tx.under::<ProjectsRead>();
+    let _ = tx.query::<ProjectsRead>();
 }
 
 fn main() {

@@ -20,8 +20,8 @@ impl Implies<ProjectsRead> for Sneaky {}
 impl Implies<ProjectsWrite> for Sneaky {}
 
 fn writes(tx: &mut TenantTx<Sneaky>) {
-    let _ = tx.under::<ProjectsRead>();
-    let _ = tx.under::<ProjectsWrite>();
+    let _ = tx.query::<ProjectsRead>();
+    let _ = tx.query::<ProjectsWrite>();
 }
 
 fn main() {

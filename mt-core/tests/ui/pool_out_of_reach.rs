@@ -1,22 +1,22 @@
-//! Behind a `Database`, and behind a pool made from it, no connection can be had.
+//! Behind a `Database`, and behind what is made from it, no connection can be had.
 
 #[path = "model/mod.rs"]
 mod model;
 
 use model::Acme;
-use mt_core::pg::{Database, PrincipalPool, SystemPool, TenantPool};
+use mt_core::pg::{Database, Principals, System, Tenants};
 
 async fn goes_around(
     database: &Database,
-    tenants: &TenantPool<Acme>,
-    principals: &PrincipalPool,
-    system: &SystemPool,
+    tenants: &Tenants<Acme>,
+    principals: &Principals,
+    system: &System,
 ) {
-    let _ = &database.pool;
-    let _ = database.acquire().await;
-    let _ = &tenants.database;
-    let _ = &principals.database;
-    let _ = &system.database;
+    let _ = &database.pools;
+    let _ = &database.probe;
+    let _ = &tenants.authority;
+    let _ = &principals.pools;
+    let _ = &system.pools;
 }
 
 fn main() {}

@@ -5,9 +5,9 @@ mod model;
 
 use model::{Acme, ProjectsRead};
 use mt_core::id::TenantId;
-use mt_core::pg::TenantPool;
+use mt_core::pg::Tenants;
 
-async fn skips_the_check(tenants: &TenantPool<Acme>, tenant: TenantId) {
+async fn skips_the_check(tenants: &Tenants<Acme>, tenant: TenantId) {
     let _ = tenants.begin::<ProjectsRead>(tenant).await;
 }
 

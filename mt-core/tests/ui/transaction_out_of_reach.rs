@@ -8,7 +8,7 @@ use mt_core::pg::TenantTx;
 use sqlx::Connection as _;
 
 async fn ends_it(tx: &mut TenantTx<ProjectsWrite>) {
-    let _ = tx.under::<ProjectsWrite>().begin().await;
+    let _ = tx.query::<ProjectsWrite>().begin().await;
     let _ = tx.tx.conn();
 }
 

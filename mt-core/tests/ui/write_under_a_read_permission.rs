@@ -7,7 +7,7 @@ use model::{ProjectsRead, ProjectsWrite};
 use mt_core::pg::TenantTx;
 
 fn writes(tx: &mut TenantTx<ProjectsRead>) {
-    let _ = tx.under::<ProjectsWrite>();
+    let _ = tx.query::<ProjectsWrite>();
 }
 
 fn main() {}

@@ -7,7 +7,7 @@ use model::{InvoicesRead, ProjectsRead};
 use mt_core::pg::TenantTx;
 
 fn reads_projects(tx: &mut TenantTx<InvoicesRead>) {
-    let _ = tx.under::<ProjectsRead>();
+    let _ = tx.query::<ProjectsRead>();
 }
 
 fn main() {}

@@ -1,11 +1,11 @@
-//! Asking Stripe what a subscription is now.
+//! Fetching the current state of a subscription from Stripe.
 //!
-//! Needed where events cannot tell: two of one second that disagree, one that was cut short, or one that
-//! only names what changed (see [`known`](crate::known) for what an answer counts against events).
-//! Anything that can ask is a [`SubscriptionFetcher`]; `StripeClient` (feature `http-client`) is the one
-//! over Stripe's API. Without one, such subscriptions are flagged and stay so.
+//! A fetch is needed where events do not tell the state: two of one second disagree, one was cut short, or one only names
+//! what changed (see [`known`](crate::known) for what an answer counts against events). A [`SubscriptionFetcher`] makes
+//! it; `StripeClient` (feature `http-client`) is the one over Stripe's API. Without one, such subscriptions are flagged
+//! and stay so.
 //!
-//! No lock and no connection is held while Stripe is asked.
+//! No lock and no connection to the database is held during a fetch.
 //!
 //! ```
 //! use async_trait::async_trait;
@@ -16,7 +16,7 @@
 //! use mt_stripe::known::Answer;
 //! use mt_stripe::subscription::Subscription;
 //!
-//! /// Answers from a copy of somebody's account, kept in memory.
+//! /// Answers from a copy of an account, kept in memory.
 //! #[derive(Debug)]
 //! struct Copied { objects: Vec<serde_json::Value>, at: DateTime<Utc> }
 //!
@@ -48,10 +48,7 @@ use crate::subscription::Subscription;
 #[cfg(feature = "http-client")]
 mod http;
 
-#[cfg(feature = "http-client")]
-pub use self::http::{StripeClient, StripeClientError};
-
-/// Which subscription is asked for.
+/// The name of a subscription.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SubscriptionName<'n> {
     /// The connected account that it belongs to; empty for the platform's own.
@@ -62,7 +59,7 @@ pub struct SubscriptionName<'n> {
     pub id: &'n str,
 }
 
-/// Whose subscriptions are asked for.
+/// The name of a customer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CustomerName<'n> {
     /// The connected account that it belongs to; empty for the platform's own.
@@ -82,21 +79,20 @@ pub struct Listed {
     pub at: DateTime<Utc>,
 }
 
-/// Somebody who can be asked what a subscription is now.
+/// Fetches subscriptions from Stripe.
 ///
-/// The answer must have been read after the call began; that is all the order of answers rests on. Do
-/// not retry inside: who calls keeps the question in the ledger, with a clock of its own.
+/// The answer must have been read after the call began: the order of answers rests on that alone. An implementation does
+/// not retry: the ledger does, with its own backoff.
 #[async_trait]
 pub trait SubscriptionFetcher: fmt::Debug + Send + Sync {
-    /// Asks once.
+    /// Fetches one subscription.
     ///
     /// # Errors
     ///
     /// [`FetchError`]: there is no answer.
     async fn fetch(&self, name: &SubscriptionName<'_>) -> Result<Answer, FetchError>;
 
-    /// Asks once for all subscriptions of a customer, ended ones included. None for a customer that is
-    /// not known.
+    /// Fetches all subscriptions of a customer, ended ones included; none for an unknown customer.
     ///
     /// # Errors
     ///
@@ -108,37 +104,37 @@ pub trait SubscriptionFetcher: fmt::Debug + Send + Sync {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// Too many were asked for (429, or a lock that was held).
+    /// Too many requests (429), or a lock at Stripe.
     #[error("stripe asks for fewer requests")]
     RateLimited {
-        /// How long Stripe asks to be left alone.
+        /// How long Stripe asks to wait.
         retry_after: Option<Duration>,
     },
-    /// Stripe will not answer that, now or later: a wrong key, or one without the right.
+    /// Stripe refuses, now and later: the key is wrong, or lacks a permission.
     #[error("stripe answered {status} ({code})")]
     Refused {
         /// The status of the answer.
         status: u16,
-        /// Stripe's word for it.
+        /// Stripe's code of the error, or else its type.
         code: String,
         /// The type of the error, which is broader than its code.
         kind: Option<String>,
-        /// What Stripe calls the request, for its support.
+        /// Stripe's identifier of the request, for its support.
         request_id: Option<String>,
     },
     /// No answer, a broken one, or an error on Stripe's side.
     #[error("stripe could not be asked")]
     Unavailable {
-        /// How long Stripe asks to be left alone.
+        /// How long Stripe asks to wait.
         retry_after: Option<Duration>,
-        /// What happened.
+        /// The cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
 }
 
 impl FetchError {
-    /// Whether asking again later can help.
+    /// Whether a later fetch can succeed.
     #[must_use]
     pub const fn is_temporary(&self) -> bool {
         match self {
@@ -147,7 +143,7 @@ impl FetchError {
         }
     }
 
-    /// How long Stripe asks to be left alone, if it said.
+    /// How long Stripe asks to wait, if it said.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -158,7 +154,7 @@ impl FetchError {
         }
     }
 
-    /// The word for the ledger.
+    /// The reason, in a word for the ledger.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {

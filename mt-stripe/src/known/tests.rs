@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::order::Rank;
 use crate::subscription::SubscriptionChange;
 
 const START: i64 = 1_795_449_600;
@@ -17,16 +18,16 @@ fn shows(status: &str) -> Subscription {
 }
 
 fn event(id: &str, status: &str, second: i64) -> SubscriptionState {
-    let change = SubscriptionChange { after: shows(status), before: None };
-    SubscriptionState::of(change, "customer.subscription.updated", id, at(second))
+    let change = SubscriptionChange { rank: Rank::Changed, after: shows(status), before: None };
+    SubscriptionState::of(change, id, at(second))
 }
 
 fn answer(status: &str, second: i64) -> Answer {
     Answer { subscription: Some(shows(status)), at: at(second) }
 }
 
-fn ticket(number: i64, known: &KnownSubscription) -> Ticket {
-    Ticket::new(number, at(number), known.events())
+fn start(number: i64, known: &KnownSubscription) -> FetchStart {
+    FetchStart::new(number, at(number), known.events())
 }
 
 const NONE: fn(i64) -> Answer = |second| Answer { subscription: None, at: at(second) };
@@ -49,8 +50,8 @@ fn now(known: &KnownSubscription) -> String {
 fn an_answer_settles_what_was_known_when_it_was_asked_for() {
     let known = unclear();
     assert_eq!(now(&known), "trialing?");
-    let ticket = ticket(1, &known);
-    let settled = known.clone().answered(&ticket, answer("active", 7));
+    let start = start(1, &known);
+    let settled = known.clone().answered(&start, answer("active", 7));
     assert_eq!(now(&settled), "active");
 
     // What is late or known already is in the answer.
@@ -64,13 +65,13 @@ fn an_answer_settles_what_was_known_when_it_was_asked_for() {
     // After the answer, whichever of the two was first to arrive.
     let later = event("evt_c", "past_due", 8);
     assert_eq!(now(&settled.join(later.clone())), "past_due");
-    assert_eq!(now(&known.join(later).answered(&ticket, answer("active", 7))), "past_due");
+    assert_eq!(now(&known.join(later).answered(&start, answer("active", 7))), "past_due");
 }
 
 #[test]
 fn the_later_question_wins_whichever_answer_comes_first() {
     let known = unclear();
-    let (first, second) = (ticket(1, &known), ticket(2, &known));
+    let (first, second) = (start(1, &known), start(2, &known));
     let (old, new) = (answer("trialing", 7), answer("active", 6));
     let in_order = known.clone().answered(&first, old.clone()).answered(&second, new.clone());
     let reversed = known.answered(&second, new).answered(&first, old);
@@ -83,7 +84,7 @@ fn the_later_question_wins_whichever_answer_comes_first() {
 #[test]
 fn the_end_stays_the_end() {
     let known = unclear();
-    let ask = |number| ticket(number, &known);
+    let ask = |number| start(number, &known);
     let ended = known.clone().answered(&ask(1), answer("canceled", 7));
     assert_eq!(now(&ended), "canceled");
     // An answer from a replica that lags, and an event that was made before.
@@ -97,17 +98,17 @@ fn the_end_stays_the_end() {
 #[test]
 fn what_waits_for_its_first_payment_is_overtaken_by_what_lives() {
     let waiting = KnownSubscription::from(event("evt_a", "incomplete", 5));
-    let ticket = ticket(1, &waiting);
-    let live = waiting.clone().answered(&ticket, answer("active", 6));
+    let start = start(1, &waiting);
+    let live = waiting.clone().answered(&start, answer("active", 6));
     assert_eq!(now(&live.join(event("evt_b", "incomplete", 6))), "active");
-    let asked = waiting.answered(&ticket, answer("incomplete", 9));
+    let asked = waiting.answered(&start, answer("incomplete", 9));
     assert_eq!(now(&asked.join(event("evt_c", "active", 6))), "active");
 }
 
 #[test]
 fn what_stripe_does_not_know_is_kept_and_flagged() {
     let known = unclear();
-    let ask = |number| ticket(number, &known);
+    let ask = |number| start(number, &known);
     let missing = known.clone().answered(&ask(1), NONE(7));
     assert_eq!(now(&missing), "trialing!");
     assert_eq!(now(&missing.clone().answered(&ask(2), answer("active", 8))), "active");
@@ -119,8 +120,8 @@ fn what_stripe_does_not_know_is_kept_and_flagged() {
 #[test]
 fn an_answer_alone_is_enough() {
     let nothing = KnownSubscription::default();
-    let ticket = ticket(1, &nothing);
-    let known = nothing.answered(&ticket, answer("past_due", 7));
+    let start = start(1, &nothing);
+    let known = nothing.answered(&start, answer("past_due", 7));
     assert_eq!(now(&known), "past_due");
     assert_eq!(known.current().unwrap().past_due_since, Some(at(7)));
     // Events from before the answer do not take its place, and one from after does.
@@ -132,7 +133,7 @@ fn an_answer_alone_is_enough() {
 fn no_answer_extends_a_run_of_past_due() {
     let since = |known: &KnownSubscription| known.current().unwrap().past_due_since;
     let known = KnownSubscription::from(event("evt_a", "past_due", 5));
-    let ask = ticket;
+    let ask = start;
     let asked = known.clone().answered(&ask(1, &known), answer("past_due", 50));
     let again = asked.clone().answered(&ask(2, &asked), answer("past_due", 90));
     assert_eq!((since(&asked), since(&again)), (Some(at(5)), Some(at(5))));
@@ -151,7 +152,7 @@ fn any_answer() -> impl Strategy<Value = Answer> {
 }
 
 proptest! {
-    /// Events joined before, between or after the answers come to the same, for the tickets that they
+    /// Events joined before, between or after the answers come to the same, for the starts that they
     /// were asked with.
     #[test]
     fn events_and_answers_commute(
@@ -172,14 +173,14 @@ proptest! {
             all.fold(KnownSubscription::default(), KnownSubscription::join)
         };
         let asked = asked_at.index(events.len() + 1);
-        let ticket = ticket(1, &known(asked));
+        let start = start(1, &known(asked));
         let applied = asked + applied_at.index(events.len() + 1 - asked);
         let rest = events[applied..].iter().cloned();
         let between = rest.fold(
-            known(applied).answered(&ticket, answer.clone()),
+            known(applied).answered(&start, answer.clone()),
             KnownSubscription::join,
         );
-        let after = known(events.len()).answered(&ticket, answer);
+        let after = known(events.len()).answered(&start, answer);
         // The start of a run is the one thing that an answer keeps from what it found.
         let status = |known: &KnownSubscription| known.current().map(|c| {
             (c.subscription.clone(), c.needs_refetch, c.missing)

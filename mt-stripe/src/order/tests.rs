@@ -1,12 +1,14 @@
 //! Properties of the join over random lives, and the usual rules as controls that must fail.
 
+use mt_core::billing::{BillingState, PriceTable};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
+use crate::event::EventKind;
 use crate::known::KnownSubscription;
-use crate::projection::{BillingState, PriceTable, project};
+use crate::snapshot::project;
 
 /// One event of a subscription's life: what it shows, and when it was made.
 #[derive(Clone, Debug)]
@@ -37,11 +39,13 @@ impl Step {
     }
 
     fn state(&self) -> SubscriptionState {
+        let kind = EventKind::parse(self.kind).expect("a type that is applied");
         let change = SubscriptionChange {
+            rank: kind.rank().expect("a type of subscription events"),
             after: self.shows(self.status, self.price),
             before: self.before.map(|(status, price)| self.shows(status, price)),
         };
-        SubscriptionState::of(change, self.kind, &self.id, self.at())
+        SubscriptionState::of(change, &self.id, self.at())
     }
 
     fn at(&self) -> DateTime<Utc> {

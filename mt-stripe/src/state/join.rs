@@ -1,15 +1,13 @@
 //! Joining what an event says with what is known, each in one statement.
 //!
-//! The statements are [`SubscriptionState::join`] and [`InvoiceState::join`] once more, over the JSON
-//! that these serialise to; `tests/it/sql_join.rs` compares the two on random events. That Postgres
-//! joins, and not a program between a `select` and an `update`, makes a join atomic by itself: no lock
-//! has to be remembered for it, and it takes one round trip.
+//! The statements do the same as [`SubscriptionState::join`] and [`InvoiceState::join`], over the JSON that these
+//! serialise to; `tests/it/subscriptions/sql_join.rs` compares the two on random events. A join in one statement is atomic without a
+//! lock, and takes one round trip.
 
+use mt_core::pg::ledger::Customer;
 use mt_core::pg::{PgError, SystemTx};
 use sqlx::types::Json;
 
-use super::Realm;
-use crate::PROVIDER;
 use crate::invoice::InvoiceState;
 use crate::known::{Fetched, KnownSubscription};
 use crate::order::SubscriptionState;
@@ -75,48 +73,46 @@ const JOIN_INVOICE: &str = "\
             ) as joined) \
         where i.customer_id = excluded.customer_id";
 
-impl Realm<'_> {
-    /// Joins what an event says of a subscription with what is known of it, and returns what is known
-    /// then. `None`: it is another customer's, and stays as it is.
-    pub(crate) async fn join_subscription(
-        self,
-        tx: &mut SystemTx,
-        seen: &SubscriptionState,
-    ) -> Result<Option<KnownSubscription>, PgError> {
-        let Some(believed) = seen.believed() else { return Ok(None) };
-        let known: Option<(Json<SubscriptionState>, Option<Json<Fetched>>)> =
-            sqlx::query_as(JOIN_SUBSCRIPTION)
-                .bind(PROVIDER)
-                .bind(self.account)
-                .bind(self.livemode)
-                .bind(&believed.subscription.id)
-                .bind(self.customer)
-                .bind(Json(seen))
-                .fetch_optional(tx.conn())
-                .await?;
-        Ok(known.map(|(Json(state), fetched)| {
-            KnownSubscription::stored(state, fetched.map(|Json(fetched)| fetched))
-        }))
-    }
-
-    /// Joins what an event says of an invoice with what is known of it. `false`: it is another
-    /// customer's, and stays as it is.
-    pub(crate) async fn join_invoice(
-        self,
-        tx: &mut SystemTx,
-        seen: &InvoiceState,
-    ) -> Result<bool, PgError> {
-        let joined = sqlx::query(JOIN_INVOICE)
-            .bind(PROVIDER)
-            .bind(self.account)
-            .bind(self.livemode)
-            .bind(&seen.id)
-            .bind(self.customer)
-            .bind(&seen.subscription)
-            .bind(seen.status.as_str())
+/// Joins what an event says of a subscription with what is known of it, and returns what is known then. `None`: the
+/// subscription belongs to another customer, and stays as it is.
+pub(crate) async fn join_subscription(
+    tx: &mut SystemTx,
+    customer: Customer<'_>,
+    seen: &SubscriptionState,
+) -> Result<Option<KnownSubscription>, PgError> {
+    let Some(believed) = seen.believed() else { return Ok(None) };
+    let known: Option<(Json<SubscriptionState>, Option<Json<Fetched>>)> =
+        sqlx::query_as(JOIN_SUBSCRIPTION)
+            .bind(customer.provider)
+            .bind(customer.account)
+            .bind(customer.livemode)
+            .bind(&believed.subscription.id)
+            .bind(customer.id)
             .bind(Json(seen))
-            .execute(tx.conn())
+            .fetch_optional(tx.conn())
             .await?;
-        Ok(joined.rows_affected() == 1)
-    }
+    Ok(known.map(|(Json(state), fetched)| {
+        KnownSubscription::stored(state, fetched.map(|Json(fetched)| fetched))
+    }))
+}
+
+/// Joins what an event says of an invoice with what is known of it. Returns `false` if the invoice belongs to another
+/// customer, and stays as it is.
+pub(crate) async fn join_invoice(
+    tx: &mut SystemTx,
+    customer: Customer<'_>,
+    seen: &InvoiceState,
+) -> Result<bool, PgError> {
+    let joined = sqlx::query(JOIN_INVOICE)
+        .bind(customer.provider)
+        .bind(customer.account)
+        .bind(customer.livemode)
+        .bind(&seen.id)
+        .bind(customer.id)
+        .bind(&seen.subscription)
+        .bind(seen.status.as_str())
+        .bind(Json(seen))
+        .execute(tx.conn())
+        .await?;
+    Ok(joined.rows_affected() == 1)
 }

@@ -1,4 +1,4 @@
-//! Somebody is told of a failed payment: once for each attempt, and not when the money has come.
+//! Messages about failed payments: one per attempt, and none after the invoice is paid.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ async fn keys(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_attempt_is_told_once_however_many_events_there_are_of_it() {
+async fn each_failed_payment_attempt_is_reported_once() {
     let world = World::new().await;
     let tenant = world.payer("cus_1").await;
     let processor = world.processor();
@@ -46,7 +46,7 @@ async fn each_attempt_is_told_once_however_many_events_there_are_of_it() {
 }
 
 #[tokio::test]
-async fn nobody_is_told_of_what_has_been_paid_since() {
+async fn paid_invoice_is_not_reported_as_failed() {
     let world = World::new().await;
     world.payer("cus_1").await;
     let processor = world.processor();
@@ -57,7 +57,7 @@ async fn nobody_is_told_of_what_has_been_paid_since() {
 }
 
 #[tokio::test]
-async fn nobody_is_told_before_there_is_somebody() {
+async fn failed_payment_is_reported_only_once_the_customer_is_linked() {
     let world = World::new().await;
     let tenant = world.tenant().await;
     let processor = world.processor();

@@ -1,23 +1,12 @@
-//! Integration tests, one binary. They need `MT_TEST_DATABASE_URL`, which `make test` provides.
+//! Integration tests of mt-stripe. They need `MT_TEST_DATABASE_URL`, which `make test` provides.
 
-mod asking;
-mod checkout;
+mod api;
+mod crash_recovery;
+mod customers;
 mod dunning;
-mod exercise;
-mod former;
-mod http_client;
-mod interleavings;
-mod localstripe;
-mod processor;
-mod reconcile;
-mod registry;
-mod reprojection;
-mod robust;
+mod events;
+mod migrations;
+mod projection;
 mod sdk;
-mod shapes;
-mod sql_join;
-mod stand_in;
-mod storm;
+mod subscriptions;
 mod support;
-mod tenants;
-mod upgrade;

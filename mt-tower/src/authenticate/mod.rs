@@ -1,4 +1,4 @@
-//! Finds out who is calling.
+//! Authenticates the caller.
 //!
 //! [`Authenticate`] takes the credential that a [`CredentialSource`] reads from the request, hands it
 //! to an [`Authenticator`], and leaves a [`Principal`] in the request's
@@ -24,23 +24,26 @@
 //!
 //! # Several kinds of credential
 //!
-//! All but the last of a row of layers are optional; a request that comes with a principal passes the
-//! next without a credential of that kind. With credentials of two kinds it is refused: which of the two
-//! is meant is not guessed. Put a scheme of one's own for `Authorization` before [`Bearer`].
+//! Put several guards in a row, all but the last of them optional: a request that already has a principal
+//! passes the next one without a credential of its kind. A request with credentials of two kinds is
+//! refused, because which of them is meant is not clear. Put a source for another scheme of `Authorization`
+//! before [`Bearer`].
 //!
 //! # Deployment
 //!
 //! A refused credential costs what the authenticator costs, so put a rate limit by client address in
 //! front. The proxy in front of the service must not drop or fold the header that is read. Cookies are
-//! sent by browsers whoever made the request: with [`SessionCookie`], look at `Origin` and set
+//! sent by browsers with requests of any page: with [`SessionCookie`], look at `Origin` and set
 //! `SameSite`.
 //!
 //! # Example
 //!
 //! ```
+//! use std::sync::Arc;
+//!
 //! use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 //! use mt_core::auth::{AuthError, Authenticator, Principal};
-//! use mt_tower::authenticate::{Authenticate, KeyHeader};
+//! use mt_tower::authenticate::{Authenticate, KeyHeader, SessionCookie};
 //! use mt_tower::layer::GuardLayer;
 //!
 //! struct ApiKeys;
@@ -54,11 +57,13 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let key = JwtKey::hs256("the secret of this month, 32 bytes")?;
-//! let tokens = JwtAuthenticator::new(JwtConfig::new("acme", "acme", key))?;
+//! let tokens = Arc::new(JwtAuthenticator::new(JwtConfig::new("acme", "acme", key))?);
 //! let token_or_key = GuardLayer::new((
-//!     Authenticate::optional(tokens),
+//!     Authenticate::optional(Arc::clone(&tokens)),
 //!     Authenticate::new(ApiKeys).from(KeyHeader::new("x-api-key")),
 //! ));
+//! // The token in a cookie instead, for browsers.
+//! let session = Authenticate::new(tokens).from(SessionCookie::new("__Host-session"));
 //! # Ok(())
 //! # }
 //! ```
@@ -70,11 +75,11 @@ use std::error::Error as _;
 use mt_core::auth::{AuthError, Authenticator, Principal};
 
 pub use self::source::{Bearer, CredentialSource, KeyHeader, NoCredential, SessionCookie};
-use crate::guard::{Guard, View};
+use crate::guard::{Guard, RequestContext};
 use crate::problem::Problem;
 use crate::trace;
 
-/// Guard that finds out who is calling.
+/// Guard that authenticates the caller.
 ///
 /// See the [module docs](self) for when it refuses and an example.
 #[derive(Clone, Debug)]
@@ -123,23 +128,21 @@ impl<A: Authenticator, S: CredentialSource> Authenticate<A, S> {
 }
 
 impl<A: Authenticator, S: CredentialSource> Guard for Authenticate<A, S> {
-    const NEVER_WAITS: bool = A::NEVER_WAITS;
-
-    async fn check<'a>(&'a self, view: View<'a>) -> Result<(), Problem> {
-        let is_known = view.extensions.get::<Principal>().is_some();
+    async fn check<'a>(&'a self, request: RequestContext<'a>) -> Result<(), Problem> {
+        let is_known = request.extensions.get::<Principal>().is_some();
         let refuse = |challenge| Err(Problem::unauthenticated(challenge));
-        let credential = match self.source.credential(view.headers) {
+        let credential = match self.source.credential(request.headers) {
             Ok(Some(credential)) if !is_known => credential,
             Ok(None) if self.optional || is_known => return Ok(()),
-            // Whoever found out who is calling has read it.
+            // The guard that found the principal has read it.
             Err(NoCredential::OtherScheme) if is_known => return Ok(()),
             Ok(None) | Err(NoCredential::OtherScheme) => return refuse(self.source.missing()),
             Ok(Some(_)) | Err(NoCredential::Malformed) => return refuse(self.source.refused()),
         };
         let principal = self.authenticator.authenticate(credential).await;
         let principal = principal.map_err(|error| self.refusal(error))?;
-        trace::record_principal(view.extensions, principal.id());
-        view.extensions.insert(principal);
+        trace::record_principal(request.extensions, principal.id());
+        request.extensions.insert(principal);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ pub trait CredentialSource: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`NoCredential`] when there is something in its place that is none.
+    /// [`NoCredential`] if its place holds something else.
     fn credential<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, NoCredential>;
 
     /// The challenge of a 401 for want of a credential (RFC 9110 §11.6.1).
@@ -21,7 +21,7 @@ pub trait CredentialSource: Send + Sync + 'static {
     }
 }
 
-/// What stands where the credential should is none.
+/// The place of the credential holds none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoCredential {
     /// It cannot be read, or there are two.
@@ -124,7 +124,7 @@ impl CredentialSource for SessionCookie {
             let Ok(value) = value.to_str() else { return Err(NoCredential::Malformed) };
             for pair in value.split(';') {
                 let Some((name, value)) = pair.split_once('=') else { continue };
-                // Of two cookies of one name the browser does not say which is whose.
+                // Of two cookies of one name, the browser does not tell which host set which.
                 if name.trim_matches(' ') == self.0
                     && found.replace(value.trim_matches(' ')).is_some()
                 {

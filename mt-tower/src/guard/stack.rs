@@ -1,17 +1,15 @@
 //! Guards in a tuple.
 
-use super::{Guard, View};
+use super::{Guard, RequestContext};
 use crate::problem::Problem;
 
 macro_rules! stack {
     ($($guard:ident)+) => {
         impl<$($guard: Guard),+> Guard for ($($guard,)+) {
-            const NEVER_WAITS: bool = $($guard::NEVER_WAITS)&&+;
-
             #[expect(non_snake_case, reason = "a type's name serves as its value's")]
-            async fn check<'a>(&'a self, mut view: View<'a>) -> Result<(), Problem> {
+            async fn check<'a>(&'a self, mut request: RequestContext<'a>) -> Result<(), Problem> {
                 let ($($guard,)+) = self;
-                $($guard.check(view.reborrow()).await?;)+
+                $($guard.check(request.reborrow()).await?;)+
                 Ok(())
             }
         }

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -10,14 +10,14 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::Shared;
-use crate::guard::{AnswerHeaders, Guard, View};
+use crate::guard::{Guard, RequestContext, ResponseHeaders};
 use crate::problem::{Problem, Reject};
 
-/// The future of a guard that may wait. It owns what the guard borrows, which takes a box.
+/// The future of a check. It owns the parts that the guard borrows, which takes one box for the whole tuple of guards.
 type Check = Pin<Box<dyn Future<Output = Checked> + Send>>;
 
 /// What a guard leaves behind.
-type Checked = (Parts, AnswerHeaders, Result<(), Problem>);
+type Checked = (Parts, ResponseHeaders, Result<(), Problem>);
 
 const TAKEN: &str = "each part of the request is taken once";
 
@@ -31,7 +31,7 @@ pin_project! {
         state: State<S::Future>,
         parts: Option<Parts>,
         body: Option<B>,
-        headers: AnswerHeaders,
+        headers: ResponseHeaders,
         service: S,
         shared: Arc<Shared<G, J>>,
     }
@@ -52,7 +52,7 @@ where
 {
     pub(super) fn new(request: Request<B>, service: S, shared: Arc<Shared<G, J>>) -> Self {
         let (parts, body) = request.into_parts();
-        let headers = AnswerHeaders::new();
+        let headers = ResponseHeaders::new();
         Self { state: State::Start, parts: Some(parts), body: Some(body), headers, service, shared }
     }
 }
@@ -68,37 +68,31 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
-            let (parts, verdict) = match this.state.as_mut().project() {
+            let (parts, checked) = match this.state.as_mut().project() {
                 StateProj::Start => {
                     let mut parts = this.parts.take().expect(TAKEN);
-                    if G::NEVER_WAITS {
-                        let view = View::new(&mut parts, this.headers);
-                        let verdict = at_once(&this.shared.guard, view, cx);
-                        (parts, verdict)
-                    } else {
-                        let shared = Arc::clone(this.shared);
-                        let check: Check = Box::pin(async move {
-                            let mut headers = AnswerHeaders::new();
-                            let view = View::new(&mut parts, &mut headers);
-                            let verdict = shared.guard.check(view).await;
-                            (parts, headers, verdict)
-                        });
-                        this.state.set(State::Checking { check });
-                        continue;
-                    }
+                    let shared = Arc::clone(this.shared);
+                    let check: Check = Box::pin(async move {
+                        let mut headers = ResponseHeaders::new();
+                        let request = RequestContext::new(&mut parts, &mut headers);
+                        let checked = shared.guard.check(request).await;
+                        (parts, headers, checked)
+                    });
+                    this.state.set(State::Checking { check });
+                    continue;
                 }
                 StateProj::Checking { check } => {
-                    let (parts, headers, verdict) = ready!(check.as_mut().poll(cx));
+                    let (parts, headers, checked) = ready!(check.as_mut().poll(cx));
                     *this.headers = headers;
-                    (parts, verdict)
+                    (parts, checked)
                 }
                 StateProj::Answering { answer } => {
                     let mut answer = ready!(answer.poll(cx))?;
-                    std::mem::take(this.headers).apply(answer.headers_mut());
+                    std::mem::take(this.headers).append_to(answer.headers_mut());
                     return Poll::Ready(Ok(answer));
                 }
             };
-            match verdict {
+            match checked {
                 Ok(()) => {
                     let body = this.body.take().expect(TAKEN);
                     let answer = this.service.call(Request::from_parts(parts, body));
@@ -109,22 +103,10 @@ where
                     if answer.extensions().get::<Problem>().is_none() {
                         answer.extensions_mut().insert(problem);
                     }
-                    std::mem::take(this.headers).apply(answer.headers_mut());
+                    std::mem::take(this.headers).append_to(answer.headers_mut());
                     return Poll::Ready(Ok(answer));
                 }
             }
-        }
-    }
-}
-
-/// The verdict of a guard that has promised not to wait.
-fn at_once<G: Guard>(guard: &G, view: View<'_>, cx: &mut Context<'_>) -> Result<(), Problem> {
-    match pin!(guard.check(view)).poll(cx) {
-        Poll::Ready(verdict) => verdict,
-        Poll::Pending => {
-            let guard = std::any::type_name::<G>();
-            tracing::error!(guard, "a guard that never waits has waited; the request is refused");
-            Err(Problem::INTERNAL)
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Guards as tower layers.
 //!
-//! [`GuardLayer`] runs one [`Guard`](crate::Guard) in front of a service. A request that the guard
-//! refuses does not reach the service; it is answered (never failed) with what
-//! [`Reject`](crate::problem::Reject) makes of the [`Problem`](crate::problem::Problem), and the
-//! problem is left in the answer's extensions for layers outside that log or count.
+//! [`GuardLayer`] runs one [`Guard`](crate::Guard) before a service. A request that the guard refuses does not
+//! reach the service. Its response, never an error, is rendered by a [`Reject`](crate::problem::Reject), and
+//! the [`Problem`](crate::problem::Problem) is left in the response's extensions for outer layers that log
+//! or count.
 //!
-//! The layer is generic over both bodies and moves them untouched. It asks of the service that
-//! it is `Clone`, and of its answer's body that the `Reject` can make one.
+//! The layer is generic over both bodies and moves them untouched. The service must be `Clone`, and the
+//! `Reject` must be able to make its response body.
 //!
 //! Under a framework that drives layers from a queue with one worker (salvo's `.compat()`), a
 //! `call` that blocks or panics would hold up or end every request. Here, `call` only moves
@@ -20,13 +20,13 @@
 //! use http_body_util::Full;
 //! use mt_tower::layer::GuardLayer;
 //! use mt_tower::problem::Problem;
-//! use mt_tower::{Guard, View};
+//! use mt_tower::{Guard, RequestContext};
 //! use tower::{BoxError, ServiceBuilder, ServiceExt};
 //!
 //! struct Closed;
 //!
 //! impl Guard for Closed {
-//!     async fn check<'a>(&'a self, _: View<'a>) -> Result<(), Problem> {
+//!     async fn check<'a>(&'a self, _: RequestContext<'a>) -> Result<(), Problem> {
 //!         Err(Problem::unavailable())
 //!     }
 //! }
@@ -63,21 +63,21 @@ pub struct GuardLayer<G, J = ProblemJson> {
     shared: Arc<Shared<G, J>>,
 }
 
-/// What all clones and all requests of a layer have in common.
+/// The state that all clones and all requests of a layer share.
 struct Shared<G, J> {
     guard: G,
     reject: J,
 }
 
 impl<G> GuardLayer<G> {
-    /// Refuses in `application/problem+json`.
+    /// Refuses with `application/problem+json`.
     pub fn new(guard: G) -> Self {
         Self::with_reject(guard, ProblemJson)
     }
 }
 
 impl<G, J> GuardLayer<G, J> {
-    /// Refuses in a shape of the embedder's own.
+    /// Refuses with the responses of `reject`.
     pub fn with_reject(guard: G, reject: J) -> Self {
         Self { shared: Arc::new(Shared { guard, reject }) }
     }

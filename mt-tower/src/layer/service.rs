@@ -12,7 +12,7 @@ use super::{ResponseFuture, Shared};
 use crate::guard::Guard;
 use crate::problem::{ProblemJson, Reject};
 
-/// Middleware that asks a guard before the inner service.
+/// Middleware that runs a guard before the inner service.
 ///
 /// See the [module docs](super) for an example.
 pub struct GuardService<S, G, J = ProblemJson> {

@@ -1,4 +1,4 @@
-//! Labels of metrics, of which there must not be many.
+//! Labels of tenants for metrics, in bounded number.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -6,10 +6,10 @@ use std::sync::{PoisonError, RwLock};
 
 use mt_core::id::TenantId;
 
-/// Gives the first tenants that come a label of their own, and all others `other`.
+/// Gives a number of tenants a label of their own, first come first served, and all others `other`.
 ///
-/// A time series is kept for each value of a label, so their number has to have a bound. Ask with
-/// tenants that access was loaded for: made-up ones would use the labels up.
+/// Metrics keep a time series for each value of a label, so their number must be bounded. Pass only tenants that
+/// access was loaded for: made-up ones would use the labels up.
 ///
 /// ```
 /// use mt_core::id::TenantId;
@@ -29,13 +29,13 @@ pub struct TenantLabels {
 }
 
 impl TenantLabels {
-    /// Labels for `most` tenants, and one for the rest.
+    /// Creates labels for `most` tenants, and one for the rest.
     #[must_use]
     pub fn at_most(most: usize) -> Self {
         Self { named: RwLock::default(), most }
     }
 
-    /// The tenant's label.
+    /// Returns the tenant's label.
     pub fn label(&self, tenant: TenantId) -> Cow<'static, str> {
         match self.is_named(tenant) {
             true => Cow::Owned(tenant.to_string()),

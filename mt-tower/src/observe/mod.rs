@@ -1,13 +1,13 @@
-//! Counts and times what guards decide, with whatever recorder the service has.
+//! Reports the outcome and the duration of checks to the recorder that the service has.
 //!
-//! [`Observed`] is a guard around a guard: it tells an [`Observer`] of each [`Decision`]. No recorder
-//! is forced on anybody, and none is global: an observer is a value, be it a closure.
+//! [`ObservedGuard`] is a guard around a guard: it calls a closure with a [`CheckOutcome`] after each
+//! check. The closure records it with whatever metrics library the service uses; nothing is global.
 //!
 //! # Labels
 //!
-//! The name of the guard and the code of the problem are words of the program, so a metric may carry
-//! them as they are. A tenant is not: label with [`TenantLabels`], which gives so many tenants a
-//! label of their own and the rest one together.
+//! The guard's name and the problem's code come from the program, so metrics may use them as labels.
+//! Tenants are unbounded: use [`TenantLabels`], which gives a number of tenants a label of their own and
+//! all others one together.
 //!
 //! # Example
 //!
@@ -15,18 +15,18 @@
 //! use std::sync::Arc;
 //! use std::sync::atomic::{AtomicU64, Ordering};
 //!
-//! use mt_core::access::AccessModel;
-//! use mt_tower::billing_gate::BillingGate;
+//! use mt_core::access::Permission;
 //! use mt_tower::layer::GuardLayer;
-//! use mt_tower::observe::{Decision, Observed};
+//! use mt_tower::observe::{CheckOutcome, ObservedGuard};
+//! use mt_tower::require::Require;
 //!
-//! fn layer<M: AccessModel>(unpaid: Arc<AtomicU64>) -> impl Clone {
-//!     let count = move |decision: &Decision<'_>| {
-//!         if decision.problem.is_some() {
-//!             unpaid.fetch_add(1, Ordering::Relaxed);
+//! fn layer<P: Permission>(refused: Arc<AtomicU64>) -> impl Clone {
+//!     let count = move |outcome: &CheckOutcome<'_>| {
+//!         if outcome.problem.is_some() {
+//!             refused.fetch_add(1, Ordering::Relaxed);
 //!         }
 //!     };
-//!     GuardLayer::new(Observed::new("billing", BillingGate::<M>::new(), count))
+//!     GuardLayer::new(ObservedGuard::new("require", Require::<P>::new(), count))
 //! }
 //! ```
 
@@ -38,74 +38,66 @@ use std::time::{Duration, Instant};
 use http::Extensions;
 
 pub use self::labels::TenantLabels;
-use crate::guard::{Guard, View};
+use crate::guard::{Guard, RequestContext};
 use crate::problem::Problem;
 
-/// Is told what guards decide. It is called in the middle of a request, so it must not wait.
-pub trait Observer: Send + Sync + 'static {
-    /// Takes note of a decision.
-    fn decided(&self, decision: &Decision<'_>);
-}
-
-impl<F> Observer for F
-where
-    F: Fn(&Decision<'_>) + Send + Sync + 'static,
-{
-    fn decided(&self, decision: &Decision<'_>) {
-        self(decision);
-    }
-}
-
-/// What a guard has decided on a request.
+/// The outcome of one check.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Decision<'a> {
+pub struct CheckOutcome<'a> {
     /// The name that the guard was given.
     pub guard: &'static str,
-    /// Why it has refused, if it has.
+    /// The problem that the guard refused with, if it refused.
     pub problem: Option<&'a Problem>,
-    /// How long that took.
+    /// How long the check took.
     pub took: Duration,
-    /// The request's extensions as the guard has left them, where principal and access are.
+    /// The request's extensions after the check, with the principal and the access if they are known.
     pub extensions: &'a Extensions,
 }
 
-/// A guard whose decisions are told to an observer.
+/// Guard that reports the outcomes of another guard.
 ///
-/// A check that is dropped because its client has gone decides nothing and is not told.
+/// A check that is dropped because the client disconnected has no outcome and is not reported.
 #[derive(Clone)]
 #[must_use]
-pub struct Observed<G, O> {
+pub struct ObservedGuard<G, F> {
     name: &'static str,
     guard: G,
-    observer: O,
+    report: F,
 }
 
-impl<G: Guard, O: Observer> Observed<G, O> {
-    /// Tells `observer` of what `guard` decides, by this name.
-    pub const fn new(name: &'static str, guard: G, observer: O) -> Self {
-        Self { name, guard, observer }
+impl<G, F> ObservedGuard<G, F>
+where
+    G: Guard,
+    F: Fn(&CheckOutcome<'_>) + Send + Sync + 'static,
+{
+    /// Calls `report` after each check of `guard`, with this name. `report` runs within the request, so
+    /// it must not block.
+    pub const fn new(name: &'static str, guard: G, report: F) -> Self {
+        Self { name, guard, report }
     }
 }
 
-impl<G: Guard, O: Observer> Guard for Observed<G, O> {
-    const NEVER_WAITS: bool = G::NEVER_WAITS;
-
-    async fn check<'a>(&'a self, mut view: View<'a>) -> Result<(), Problem> {
+impl<G, F> Guard for ObservedGuard<G, F>
+where
+    G: Guard,
+    F: Fn(&CheckOutcome<'_>) + Send + Sync + 'static,
+{
+    async fn check<'a>(&'a self, mut request: RequestContext<'a>) -> Result<(), Problem> {
         let begun = Instant::now();
-        let verdict = self.guard.check(view.reborrow()).await;
-        self.observer.decided(&Decision {
+        let checked = self.guard.check(request.reborrow()).await;
+        (self.report)(&CheckOutcome {
             guard: self.name,
-            problem: verdict.as_ref().err(),
+            problem: checked.as_ref().err(),
             took: begun.elapsed(),
-            extensions: view.extensions,
+            extensions: request.extensions,
         });
-        verdict
+        checked
     }
 }
 
-impl<G, O> fmt::Debug for Observed<G, O> {
+impl<G, F> fmt::Debug for ObservedGuard<G, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observed").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("ObservedGuard").field("name", &self.name).finish_non_exhaustive()
     }
 }

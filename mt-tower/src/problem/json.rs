@@ -5,11 +5,12 @@ use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
-use super::{Problem, RequestId};
+use super::{FieldError, Problem};
+use crate::request_id::RequestId;
 
-/// The members that every problem has or may have.
-pub(super) const STANDARD: [&str; 7] =
-    ["type", "title", "status", "detail", "instance", "code", "request_id"];
+/// The members that any problem may have.
+pub(super) const STANDARD: [&str; 8] =
+    ["type", "title", "status", "detail", "instance", "code", "request_id", "errors"];
 
 impl Problem {
     /// Renders the problem as `application/problem+json` and leaves it in the response's
@@ -53,9 +54,21 @@ impl Serialize for Document<'_> {
         if let Some(id) = self.request_id {
             map.serialize_entry("request_id", id.as_str())?;
         }
+        if !self.problem.errors().is_empty() {
+            let fields = self.problem.errors().iter();
+            let fields = fields.map(|FieldError { pointer, detail }| Field { pointer, detail });
+            map.serialize_entry("errors", &fields.collect::<Vec<_>>())?;
+        }
         for (name, value) in more.iter().flat_map(|more| &more.members) {
             map.serialize_entry(name, value)?;
         }
         map.end()
     }
+}
+
+/// An item of `errors`.
+#[derive(serde::Serialize)]
+struct Field<'a> {
+    pointer: &'a str,
+    detail: &'a str,
 }

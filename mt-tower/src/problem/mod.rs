@@ -1,7 +1,10 @@
 //! Refusals as problem details (RFC 9457).
 //!
-//! A [`Problem`] holds only what a client may see. The cause of a refusal is logged where it is
-//! known, and not carried along.
+//! A [`Problem`] holds only what a client may see. The cause is logged where a problem is made of an
+//! error, and not carried along.
+//!
+//! With the feature `postgres`, errors of `mt_core::pg` become problems by `From`, so a handler of a
+//! framework needs one error type around a `Problem`.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -10,8 +13,8 @@
 //!
 //! let full = Problem::new(StatusCode::PAYMENT_REQUIRED, "cap-reached", "Cap of the plan reached")
 //!     .with_detail("The plan allows 3 projects.")
-//!     .with_member("resource", "projects")
-//!     .with_member("cap", 3);
+//!     .with_member("cap", 3)
+//!     .with_member("resource", "projects");
 //! let answer = full.into_response::<Bytes>(None);
 //! assert_eq!(answer.status(), StatusCode::PAYMENT_REQUIRED);
 //! assert_eq!(
@@ -19,16 +22,20 @@
 //!     concat!(
 //!         r#"{"type":"/problems/cap-reached","title":"Cap of the plan reached","status":402,"#,
 //!         r#""detail":"The plan allows 3 projects.","code":"cap-reached","#,
-//!         r#""resource":"projects","cap":3}"#,
+//!         r#""cap":3,"resource":"projects"}"#,
 //!     )
 //! );
 //! ```
 
+mod field_error;
 mod grpc;
 mod json;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod reject;
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -36,16 +43,18 @@ use http::{HeaderMap, StatusCode};
 use mt_core::access::{AccessError, Denied};
 use serde_json::Value;
 
+pub use self::field_error::FieldError;
 pub use self::grpc::GrpcStatus;
-pub use self::reject::{ProblemJson, Reject, RequestId};
+pub use self::reject::{ProblemJson, Reject};
 
-/// How long a client is asked to wait when something this service depends on is away.
+/// The default `Retry-After` while a dependency of the service is away.
 const OUTAGE_RETRY: Duration = Duration::from_secs(5);
 
-/// A refusal, before it has become a response.
+/// A refusal or failure, before it has become a response.
 ///
-/// It allocates only when something is added to code, status and title.
+/// It allocates only if something is added to code, status and title.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "a problem does nothing until it is returned"]
 pub struct Problem {
     code: &'static str,
     // INVARIANT: a client or server error.
@@ -54,10 +63,11 @@ pub struct Problem {
     more: Option<Box<More>>,
 }
 
-/// What most problems do without.
+/// The optional parts of a problem.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct More {
     detail: Option<Cow<'static, str>>,
+    errors: Vec<FieldError>,
     members: Vec<(&'static str, Value)>,
     headers: HeaderMap,
 }
@@ -68,120 +78,134 @@ impl Problem {
         Self::new(StatusCode::PAYMENT_REQUIRED, "billing-required", "Payment required");
     /// 403: the role does not carry the permission.
     pub const FORBIDDEN: Self = Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed");
-    /// 500: something broke on this side.
+    /// 500: the server failed.
     pub const INTERNAL: Self =
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error");
-    /// 404: nothing there, or nothing that this caller may know of.
+    /// 404: it does not exist, or the caller may not know that it does.
     pub const NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "not-found", "Not found");
     /// 403: an operator has suspended the tenant.
     pub const TENANT_SUSPENDED: Self =
         Self::new(StatusCode::FORBIDDEN, "tenant-suspended", "Suspended");
-    /// 401: no credential. The answer names the scheme to use, as every 401 must.
+    /// 401: no credential. The response names the scheme to use, as every 401 must.
     pub const UNAUTHENTICATED: Self =
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "Authentication required");
 
-    /// A problem of the embedder's own.
+    /// Creates a problem of the embedder's own.
     ///
     /// `code` is the last segment of `type` and never changes once published; `title` is the same
     /// for every problem of that code.
     ///
     /// # Panics
     ///
-    /// When `status` is not 4xx or 5xx; in a constant, that is an error of compilation.
-    #[must_use]
+    /// If `status` is not 4xx or 5xx; in a constant, that is a compile error.
     pub const fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
         assert!(status.as_u16() >= 400 && status.as_u16() < 600, "a problem is 4xx or 5xx");
         Self { code, status, title, more: None }
     }
 
-    /// 401: a credential that is nobody's, or nobody's any more (RFC 6750 §3.1).
-    #[must_use]
+    /// 401: a credential that is unknown, expired or signed out (RFC 6750 §3.1).
     pub fn invalid_token() -> Self {
         Self::unauthenticated(HeaderValue::from_static(r#"Bearer error="invalid_token""#))
     }
 
     /// 401 with this challenge in `WWW-Authenticate` (RFC 9110 §11.6.1).
-    #[must_use]
     pub fn unauthenticated(challenge: HeaderValue) -> Self {
         Self::UNAUTHENTICATED.with_header(WWW_AUTHENTICATE, challenge)
     }
 
-    /// 429: more than the quota. `retry_after` is rounded up to whole seconds, at least one.
-    #[must_use]
+    /// 429: the quota is used up. `retry_after` is rounded up to whole seconds, at least one.
     pub fn rate_limited(retry_after: Duration) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests")
             .with_retry_after(retry_after)
     }
 
-    /// 503: something this service depends on is away.
-    #[must_use]
+    /// 503: a dependency of the service is away. `Retry-After` is 5 seconds;
+    /// [`with_retry_after`](Self::with_retry_after) changes it.
     pub fn unavailable() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable")
             .with_retry_after(OUTAGE_RETRY)
     }
 
-    /// Gives the problem another code, for an embedder whose vocabulary differs.
-    #[must_use]
-    pub fn with_code(mut self, code: &'static str) -> Self {
-        self.code = code;
+    /// 500 for `error`, which is logged here, with its cause.
+    pub fn internal(error: &dyn Error) -> Self {
+        tracing::error!(cause = error.source(), "{error}");
+        Self::INTERNAL
+    }
+
+    /// Replaces code and title, for an embedder with other words: a product that calls its tenants orgs
+    /// turns `tenant-suspended` into `org-suspended`. Status, detail, members and headers stay.
+    pub fn with_type(mut self, code: &'static str, title: &'static str) -> Self {
+        (self.code, self.title) = (code, title);
         self
     }
 
-    /// Says what is particular about this occurrence. The client reads it.
-    #[must_use]
+    /// Explains this occurrence to the client.
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.more_mut().detail = Some(detail.into());
         self
     }
 
-    /// Adds a member of the embedder's own, such as `resource`, `cap` or `errors`.
+    /// Lists the fields that are not valid, as `errors`.
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.more_mut().errors = errors;
+        self
+    }
+
+    /// Adds an extension member (RFC 9457 §3.2), such as `resource` or `cap`.
     ///
     /// # Panics
     ///
-    /// When `name` is one of the members that every problem has.
-    #[must_use]
+    /// If `name` is one of the members that any problem may have.
     pub fn with_member(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         assert!(!json::STANDARD.contains(&name), "`{name}` is taken");
         self.more_mut().members.push((name, value.into()));
         self
     }
 
-    /// Adds a header to the answer, beside others of its name.
-    #[must_use]
+    /// Adds a header to the response, beside others of its name.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.more_mut().headers.append(name, value);
         self
     }
 
-    fn with_retry_after(self, wait: Duration) -> Self {
-        self.with_header(RETRY_AFTER, HeaderValue::from(whole_seconds(wait).max(1)))
+    /// Sets `Retry-After`, rounded up to whole seconds, at least one.
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        let seconds = HeaderValue::from(whole_seconds(wait).max(1));
+        self.more_mut().headers.insert(RETRY_AFTER, seconds);
+        self
     }
 
-    /// The last segment of `type`.
+    /// Returns the last segment of `type`.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         self.code
     }
 
-    /// The status of the answer.
+    /// Returns the status of the response.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The title.
+    /// Returns the title.
     #[must_use]
     pub const fn title(&self) -> &'static str {
         self.title
     }
 
-    /// What is particular about this occurrence.
+    /// Returns the explanation of this occurrence.
     #[must_use]
     pub fn detail(&self) -> Option<&str> {
         self.more.as_ref()?.detail.as_deref()
     }
 
-    /// The headers that go with the answer.
+    /// Returns the fields that are not valid.
+    #[must_use]
+    pub fn errors(&self) -> &[FieldError] {
+        self.more.as_ref().map_or(&[], |more| &more.errors)
+    }
+
+    /// Returns the headers of the response.
     pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         self.more.iter().flat_map(|more| more.headers.iter())
     }
@@ -211,6 +235,7 @@ impl From<Denied> for Problem {
 
 impl From<&AccessError> for Problem {
     fn from(error: &AccessError) -> Self {
+        log(error);
         match error {
             AccessError::NotAMember => Self::NOT_FOUND,
             AccessError::SignedOut => Self::invalid_token(),
@@ -224,5 +249,14 @@ impl From<&AccessError> for Problem {
 impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         Self::from(&error)
+    }
+}
+
+fn log(error: &AccessError) {
+    let cause = error.source();
+    match error {
+        AccessError::NotAMember | AccessError::SignedOut => tracing::debug!(%error),
+        AccessError::Unavailable(_) => tracing::warn!(cause, "{error}"),
+        _ => tracing::error!(cause, "{error}"),
     }
 }

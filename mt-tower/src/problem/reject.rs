@@ -1,27 +1,26 @@
-//! From a problem to a response, in the shape that an embedder wants.
-
-use std::sync::Arc;
+//! The response of a refused request.
 
 use bytes::Bytes;
 use http::{Extensions, Response};
 
 use super::Problem;
+use crate::request_id::RequestId;
 
-/// Turns a [`Problem`] into the response that a refused request is answered with.
+/// Renders a [`Problem`] as the response of a refused request.
 ///
-/// Implemented for closures, so an embedder with an error shape or words of its own passes a
-/// function. The extensions are those of the request: a [`RequestId`] is found there, or whatever
-/// else the answer depends on.
+/// Implemented for closures, so an embedder with an error format or words of its own passes a
+/// function. The extensions are those of the request, with the [`RequestId`] if the service sets one.
 ///
 /// ```
 /// use bytes::Bytes;
 /// use http::{Extensions, Response};
-/// use mt_tower::problem::{Problem, Reject, RequestId};
+/// use mt_tower::problem::{Problem, Reject};
+/// use mt_tower::request_id::RequestId;
 ///
 /// // This product calls its tenants orgs.
 /// let in_our_words = |problem: &Problem, request: &Extensions| -> Response<Bytes> {
 ///     let problem = match problem.code() {
-///         "tenant-suspended" => problem.clone().with_code("org-suspended"),
+///         "tenant-suspended" => problem.clone().with_type("org-suspended", "The org is suspended"),
 ///         _ => problem.clone(),
 ///     };
 ///     problem.into_response(request.get::<RequestId>())
@@ -31,8 +30,8 @@ use super::Problem;
 /// assert!(answer.body().starts_with(br#"{"type":"/problems/org-suspended""#));
 /// ```
 pub trait Reject<B>: Send + Sync + 'static {
-    /// Builds the response. What calls this leaves the problem in the response's extensions,
-    /// unless one is there already.
+    /// Builds the response. The caller leaves the problem in the response's extensions, unless one is
+    /// there already.
     fn reject(&self, problem: &Problem, request: &Extensions) -> Response<B>;
 }
 
@@ -53,24 +52,5 @@ pub struct ProblemJson;
 impl<B: From<Bytes>> Reject<B> for ProblemJson {
     fn reject(&self, problem: &Problem, request: &Extensions) -> Response<B> {
         problem.clone().into_response(request.get::<RequestId>())
-    }
-}
-
-/// The request's id, shown in problems. Put it into the request's extensions where the id is made
-/// or taken over from the client.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RequestId(Arc<str>);
-
-impl RequestId {
-    /// Names the request. Whoever takes the id from a client checks its length and characters.
-    #[must_use]
-    pub fn new(id: impl Into<Arc<str>>) -> Self {
-        Self(id.into())
-    }
-
-    /// The id.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }

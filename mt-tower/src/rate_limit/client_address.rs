@@ -1,6 +1,7 @@
-//! Whose request it is, where proxies stand in between.
+//! The address of the client, behind proxies too.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 
 use http::HeaderMap;
 use http::header::FORWARDED;
@@ -8,35 +9,37 @@ use ipnet::IpNet;
 
 use super::forwarded::{self, X_FORWARDED_FOR};
 use super::{KeyWriter, NoKey, RateKey};
-use crate::guard::View;
+use crate::guard::RequestContext;
 
 /// The other end of the connection. The server puts it into the request's extensions; in axum, a
 /// middleware copies it from `ConnectInfo<SocketAddr>`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PeerAddr(pub SocketAddr);
 
-/// Counts each client address. Needs [`PeerAddr`] in the request's extensions.
+/// Key that counts each client address. It needs [`PeerAddr`] in the request's extensions.
 ///
 /// # Behind proxies
 ///
 /// `Forwarded` (RFC 7239) and `X-Forwarded-For` are believed only as far as they were written by proxies
 /// that are listed. Each proxy appends the address it was called from, so the list is read from the
-/// right: past the trusted hops, the first address that is not trusted is the client. Whatever the
-/// client wrote itself stands further left and is never reached. An entry that is no address ends the
+/// right: past the trusted hops, the first address that is not trusted is the client. Entries that the
+/// client wrote itself stand further left and are never reached. An entry that is no address ends the
 /// walk at the proxy that passed it on.
 ///
 /// A request that has both headers has to have one client by both. A proxy writes one of them and
 /// passes the other on as it came, so where they differ neither is believed, and the proxy is counted.
 /// So a proxy that is listed has to write at least one of the two.
 ///
-/// List the addresses from which proxies really connect, and nothing wider: a client inside a
-/// listed network can pretend to be anybody. With no proxies the header is not looked at.
+/// List the addresses from which proxies really connect, and nothing wider: a client inside a listed
+/// network can claim any address. Without proxies the headers are ignored.
 ///
 /// # IPv6
 ///
-/// Whoever has one IPv6 address usually has a /64 of them, so these are counted by /64; see
-/// [`with_ipv6_prefix`](Self::with_ipv6_prefix). IPv4 addresses mapped into IPv6, as a socket that
-/// listens on both shows them, are counted as the IPv4 addresses they are.
+/// A client that has one IPv6 address usually has a /64 of them, so these are counted by /64; see
+/// [`with_ipv6_prefix`](Self::with_ipv6_prefix). A site has up to a /48 (RFC 6177), which is 65 536 times a /64, so a
+/// /48 is counted as well, with twice the quota: some providers give a /48 to one customer, others spread 256 over
+/// one. IPv4 addresses mapped into IPv6, as a socket that listens on both shows them, are counted as the IPv4
+/// addresses they are.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -121,16 +124,48 @@ impl ClientAddress {
 
     /// The network that is counted.
     fn counted(&self, address: IpAddr) -> IpNet {
-        let length = if address.is_ipv4() { 32 } else { self.ipv6_prefix };
-        IpNet::new(address, length).expect("not longer than the address").trunc()
+        network(address, self.ipv6_prefix)
+    }
+
+    /// The site that `address` belongs to: of IPv6 its /48, of IPv4 the address alone.
+    ///
+    /// For limits of which one client should not have several by having several networks.
+    #[must_use]
+    pub fn site(address: IpAddr) -> IpNet {
+        network(address.to_canonical(), SITE_PREFIX)
     }
 }
 
+/// The prefix of the largest network that an end site has (RFC 6177, §2).
+const SITE_PREFIX: u8 = 48;
+
+/// How many times the quota of one network a site has.
+const SITE_FACTOR: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+
+fn network(address: IpAddr, ipv6_prefix: u8) -> IpNet {
+    let length = if address.is_ipv4() { 32 } else { ipv6_prefix };
+    IpNet::new(address, length).expect("not longer than the address").trunc()
+}
+
 impl RateKey for ClientAddress {
-    fn write(&self, view: &View<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
-        let PeerAddr(peer) = view.need()?;
-        key.part("a", self.counted(self.client(peer.ip(), view.headers)));
+    fn write(&self, request: &RequestContext<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
+        let PeerAddr(peer) = request.require()?;
+        key.part("a", self.counted(self.client(peer.ip(), request.headers)));
         Ok(())
+    }
+
+    fn write_wider(
+        &self,
+        request: &RequestContext<'_>,
+        key: &mut KeyWriter,
+    ) -> Result<Option<NonZeroU32>, NoKey> {
+        let PeerAddr(peer) = request.require()?;
+        let client = self.client(peer.ip(), request.headers);
+        if client.is_ipv4() || self.ipv6_prefix <= SITE_PREFIX {
+            return Ok(None);
+        }
+        key.part("site", Self::site(client));
+        Ok(Some(SITE_FACTOR))
     }
 }
 
@@ -198,6 +233,9 @@ mod tests {
         let by_48 = ClientAddress::direct().with_ipv6_prefix(48);
         let address = "2001:db8:1:2::1".parse().unwrap();
         assert_eq!(by_48.counted(address), network("2001:db8:1::/48"));
+        assert_eq!(ClientAddress::site(address), network("2001:db8:1::/48"));
+        let mapped = "::ffff:198.51.100.7".parse().unwrap();
+        assert_eq!(ClientAddress::site(mapped), network("198.51.100.7/32"));
     }
 
     /// The client behind a proxy of ours, by each header, and by both.

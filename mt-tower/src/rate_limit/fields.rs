@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use http::HeaderValue;
 use http::header::HeaderName;
-use mt_core::limit::{Quota, Verdict};
+use mt_core::limit::{Decision, Quota};
 use smallvec::SmallVec;
 
 use crate::problem::whole_seconds;
@@ -38,10 +38,47 @@ fn policy_value(name: &str, quota: Quota) -> HeaderValue {
     item(name, [("q", quota.limit.get().into()), ("w", window)])
 }
 
+/// The fields `RateLimit-Policy` and `RateLimit` of an answer, for limits that are counted elsewhere than in a
+/// [`RateLimit`](super::RateLimit).
+///
+/// ```
+/// use std::num::NonZeroU32;
+/// use std::time::Duration;
+/// use mt_core::limit::{Quota, Decision};
+/// use mt_tower::rate_limit::limit_fields;
+///
+/// let twenty = Quota::per_minute(NonZeroU32::new(20).unwrap());
+/// let decision = Decision::of_hits(21, twenty.limit, Duration::from_secs(42));
+/// let [policy, state] = limit_fields("invites", twenty, decision);
+/// assert_eq!(policy.0.as_str(), "ratelimit-policy");
+/// assert_eq!(policy.1, "\"invites\";q=20;w=60");
+/// assert_eq!(state.0.as_str(), "ratelimit");
+/// assert_eq!(state.1, "\"invites\";r=0;t=42");
+/// ```
+///
+/// # Panics
+///
+/// When `name` is empty or has other characters than ASCII letters, digits, `-` and `_`.
+#[must_use]
+pub fn limit_fields(
+    name: &str,
+    quota: Quota,
+    decision: Decision,
+) -> [(HeaderName, HeaderValue); 2] {
+    assert!(is_plain(name), "`{name}` cannot name a policy");
+    [(POLICY, policy_value(name, quota)), (RATE_LIMIT, rate_limit_value(name, decision))]
+}
+
+/// Whether `name` may name a policy: fit for a quoted string of RFC 9651 without escapes.
+pub(super) fn is_plain(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    !name.is_empty() && name.bytes().all(plain)
+}
+
 /// Where the client stands.
-pub(super) fn rate_limit_value(name: &str, verdict: Verdict) -> HeaderValue {
-    let reset = whole_seconds(verdict.reset_after);
-    item(name, [("r", verdict.remaining.into()), ("t", reset)])
+pub(super) fn rate_limit_value(name: &str, decision: Decision) -> HeaderValue {
+    let reset = whole_seconds(decision.reset_after);
+    item(name, [("r", decision.remaining.into()), ("t", reset)])
 }
 
 /// An item of a list of RFC 9651: a string with two numbers as parameters.
@@ -76,8 +113,9 @@ mod tests {
     fn seconds_are_rounded_up() {
         assert_eq!(policy_value("a", quota(20, Duration::from_mins(1))), "\"a\";q=20;w=60");
         assert_eq!(policy_value("a", quota(20, Duration::from_millis(200))), "\"a\";q=20;w=1");
-        let verdict = Verdict::on(1, NonZeroU32::new(20).unwrap(), Duration::from_millis(41_001));
-        assert_eq!(rate_limit_value("a", verdict), "\"a\";r=19;t=42");
+        let decision =
+            Decision::of_hits(1, NonZeroU32::new(20).unwrap(), Duration::from_millis(41_001));
+        assert_eq!(rate_limit_value("a", decision), "\"a\";r=19;t=42");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The hops that proxies have written down, from the nearest to the farthest.
+//! The hops that proxies have recorded, from the nearest to the farthest.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,7 +7,7 @@ use http::header::{FORWARDED, HeaderName};
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The entries of all `X-Forwarded-For` headers; `None` for one that is no address.
+/// The entries of all `X-Forwarded-For` headers; `None` for one that is not an address.
 pub(super) fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     headers
         .get_all(X_FORWARDED_FOR)
@@ -17,7 +17,7 @@ pub(super) fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Optio
         .map(|entry| address(entry.trim_ascii()))
 }
 
-/// The elements of all `Forwarded` headers (RFC 7239 §4); `None` for one that names no address.
+/// The elements of all `Forwarded` headers (RFC 7239 §4); `None` for one without an address.
 pub(super) fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     headers
         .get_all(FORWARDED)
@@ -42,8 +42,8 @@ fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
     address(node)
 }
 
-/// Splits at separators that are not within a quoted string, from the right: whatever stands left of a
-/// proxy's own entry, an unclosed quote among it, has no say in how that is read.
+/// Splits at separators outside of quoted strings, from the right, so that text left of a proxy's own entry, such
+/// as an unclosed quote, does not change how that entry is read.
 fn rsplit_unquoted(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {

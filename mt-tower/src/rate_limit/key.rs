@@ -1,37 +1,55 @@
-//! What is counted apart.
+//! Keys of rate limits: which requests share a quota.
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::num::NonZeroU32;
 
 use mt_core::access::{Access, AccessModel};
 use mt_core::auth::Principal;
 
 use super::KeyWriter;
-use crate::guard::View;
+use crate::guard::RequestContext;
 use crate::problem::Problem;
-use crate::resolve_tenant::{RequestedTenant, TenantFree};
+use crate::resolve_tenant::TenantFree;
 
-/// Says what a request is counted under.
+/// Makes the key that a request is counted under.
 ///
-/// Keys in a tuple are one key, which tells apart whatever one of them does: `(ByPrincipal,
-/// ByTenant::<M>::new())`. Implemented for closures that make a text.
+/// Several keys in a tuple are one key: requests share a quota if all parts are equal. `(ByPrincipal,
+/// ByTenant::<M>::new())` counts each caller in each tenant. Implemented for closures that return a
+/// text.
 pub trait RateKey: Send + Sync + 'static {
     /// Writes the key.
     ///
     /// # Errors
     ///
-    /// [`NoKey::DoesNotApply`] when the request is none of those that are counted here, and
-    /// [`NoKey::Refused`] when there should be a key and is none: a request is never let through
-    /// uncounted by mistake.
-    fn write(&self, view: &View<'_>, key: &mut KeyWriter) -> Result<(), NoKey>;
+    /// [`NoKey::DoesNotApply`] if this limit does not count the request, and [`NoKey::Refused`] if the key
+    /// cannot be made: a request is never let through uncounted by mistake.
+    fn write(&self, request: &RequestContext<'_>, key: &mut KeyWriter) -> Result<(), NoKey>;
+
+    /// Writes a wider key that the request is counted under as well, and returns the factor by which its
+    /// quota is larger. `None` if there is no wider key; what was written is then not used.
+    ///
+    /// For clients that can change their key at will, such as their network.
+    ///
+    /// # Errors
+    ///
+    /// [`NoKey`], as of [`write`](Self::write).
+    fn write_wider(
+        &self,
+        request: &RequestContext<'_>,
+        key: &mut KeyWriter,
+    ) -> Result<Option<NonZeroU32>, NoKey> {
+        let _ = (request, key);
+        Ok(None)
+    }
 }
 
-/// Why there is no key.
+/// Why a request has no key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoKey {
-    /// The request is not counted here.
+    /// This limit does not count the request.
     DoesNotApply,
-    /// The request is refused with this.
+    /// The request is refused with this problem.
     Refused(Problem),
 }
 
@@ -43,10 +61,10 @@ impl From<Problem> for NoKey {
 
 impl<F> RateKey for F
 where
-    F: Fn(&View<'_>) -> Result<String, Problem> + Send + Sync + 'static,
+    F: Fn(&RequestContext<'_>) -> Result<String, Problem> + Send + Sync + 'static,
 {
-    fn write(&self, view: &View<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
-        key.part("own", self(view)?);
+    fn write(&self, request: &RequestContext<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
+        key.part("own", self(request)?);
         Ok(())
     }
 }
@@ -55,10 +73,26 @@ macro_rules! combination {
     ($($key:ident)+) => {
         impl<$($key: RateKey),+> RateKey for ($($key,)+) {
             #[expect(non_snake_case, reason = "a type's name serves as its value's")]
-            fn write(&self, view: &View<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
+            fn write(&self, request: &RequestContext<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
                 let ($($key,)+) = self;
-                $($key.write(view, key)?;)+
+                $($key.write(request, key)?;)+
                 Ok(())
+            }
+
+            /// Writes the wider keys of those that have one, and the keys of the others.
+            #[expect(non_snake_case, reason = "a type's name serves as its value's")]
+            fn write_wider(
+                &self,
+                request: &RequestContext<'_>,
+                key: &mut KeyWriter,
+            ) -> Result<Option<NonZeroU32>, NoKey> {
+                let ($($key,)+) = self;
+                let mut widest = None;
+                $(match $key.write_wider(request, key)? {
+                    None => $key.write(request, key)?,
+                    factor => widest = widest.max(factor),
+                })+
+                Ok(widest)
             }
         }
     };
@@ -68,47 +102,27 @@ combination!(A B);
 combination!(A B C);
 combination!(A B C D);
 
-/// Counts each caller. Needs [`Authenticate`](crate::authenticate::Authenticate) before it.
+/// Key that counts each caller. It needs [`Authenticate`](crate::authenticate::Authenticate) before it.
 #[derive(Clone, Copy, Debug)]
 pub struct ByPrincipal;
 
 impl RateKey for ByPrincipal {
-    fn write(&self, view: &View<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
-        key.id("p", view.need::<Principal>()?.id().as_uuid());
+    fn write(&self, request: &RequestContext<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
+        key.id("p", request.require::<Principal>()?.id().as_uuid());
         Ok(())
     }
 }
 
-/// Counts each caller in each tenant. It does not apply where there is [no tenant](TenantFree).
+/// Key that counts each tenant. It does not apply to requests [without a tenant](TenantFree).
 ///
-/// Needs a principal and a [`RequestedTenant`]. Before access is loaded, a caller who makes up
-/// tenants gets a count for each; put [`LoadAccess`](crate::load_access::LoadAccess) before it, or
-/// a limit [`ByPrincipal`].
-#[derive(Clone, Copy, Debug)]
-pub struct ByPrincipalAndTenant;
-
-impl RateKey for ByPrincipalAndTenant {
-    fn write(&self, view: &View<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
-        if view.extensions.get::<TenantFree>().is_some() {
-            return Err(NoKey::DoesNotApply);
-        }
-        let RequestedTenant(tenant) = view.need()?;
-        ByPrincipal.write(view, key)?;
-        key.id("t", tenant.as_uuid());
-        Ok(())
-    }
-}
-
-/// Counts each tenant, whoever calls. It does not apply where there is [no tenant](TenantFree).
-///
-/// Needs the [`Access`] of a [`LoadAccess`](crate::load_access::LoadAccess), and not merely the
-/// tenant that was asked for: strangers could use up a quota that is not theirs.
+/// It needs the [`Access`] of a [`LoadAccess`](crate::load_access::LoadAccess) before it. The requested
+/// tenant alone is not enough: callers who are not members could use up the tenant's quota.
 pub struct ByTenant<M> {
     model: PhantomData<fn() -> M>,
 }
 
 impl<M: AccessModel> ByTenant<M> {
-    /// The key.
+    /// Creates the key.
     #[must_use]
     pub const fn new() -> Self {
         Self { model: PhantomData }
@@ -116,11 +130,11 @@ impl<M: AccessModel> ByTenant<M> {
 }
 
 impl<M: AccessModel> RateKey for ByTenant<M> {
-    fn write(&self, view: &View<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
-        if view.extensions.get::<TenantFree>().is_some() {
+    fn write(&self, request: &RequestContext<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
+        if request.extensions.get::<TenantFree>().is_some() {
             return Err(NoKey::DoesNotApply);
         }
-        key.id("t", view.need::<Access<M>>()?.tenant().as_uuid());
+        key.id("t", request.require::<Access<M>>()?.tenant().as_uuid());
         Ok(())
     }
 }
@@ -145,14 +159,23 @@ impl<M> fmt::Debug for ByTenant<M> {
     }
 }
 
-/// Counts a class of routes apart from others with the same policy and key, as in
-/// `Class("redeem", ClientAddress::direct())`.
+/// Key with a prefix, which counts some routes apart from others with the same policy and key:
+/// `KeyPrefix("redeem", ClientAddress::direct())`.
 #[derive(Clone, Copy, Debug)]
-pub struct Class<K>(pub &'static str, pub K);
+pub struct KeyPrefix<K>(pub &'static str, pub K);
 
-impl<K: RateKey> RateKey for Class<K> {
-    fn write(&self, view: &View<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
+impl<K: RateKey> RateKey for KeyPrefix<K> {
+    fn write(&self, request: &RequestContext<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
         key.part("class", self.0);
-        self.1.write(view, key)
+        self.1.write(request, key)
+    }
+
+    fn write_wider(
+        &self,
+        request: &RequestContext<'_>,
+        key: &mut KeyWriter,
+    ) -> Result<Option<NonZeroU32>, NoKey> {
+        key.part("class", self.0);
+        self.1.write_wider(request, key)
     }
 }

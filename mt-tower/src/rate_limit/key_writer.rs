@@ -1,14 +1,14 @@
-//! The text that a request is counted under.
+//! The key that a request is counted under.
 
 use std::fmt::{self, Write as _};
 
 use smallvec::SmallVec;
 use uuid::Uuid;
 
-/// As long as a policy's name, a class and two ids; a longer key takes an allocation.
+/// Enough for a policy's name, a prefix and two ids; a longer key is allocated.
 const INLINE: usize = 128;
 
-/// Writes a key, part by part. What one part holds cannot look like another: its slashes are escaped.
+/// Writes a key, part by part. Slashes in values are escaped, so two different lists of parts never give one key.
 ///
 /// ```
 /// use mt_tower::rate_limit::KeyWriter;
@@ -30,7 +30,7 @@ pub struct KeyWriter {
 }
 
 impl KeyWriter {
-    /// A key that begins with the policy's name.
+    /// Creates a key that begins with the policy's name.
     #[must_use]
     pub fn new(policy: &'static str) -> Self {
         Self { text: SmallVec::from_slice(policy.as_bytes()) }
@@ -49,7 +49,7 @@ impl KeyWriter {
         self.text.extend_from_slice(id.hyphenated().encode_lower(&mut buffer).as_bytes());
     }
 
-    /// The key so far.
+    /// Returns the key so far.
     ///
     /// # Panics
     ///

@@ -1,24 +1,23 @@
-//! Limits how often a client may do something.
+//! Limits the rate of requests.
 //!
-//! [`RateLimit`] makes a key of each request, counts it with a [`RateLimiter`] of `mt-core`, and
-//! says in the answer where the client stands.
+//! [`RateLimit`] makes a key of each request, counts it with a [`RateLimiter`] of `mt-core`, and adds
+//! the state of the limit to the response.
 //!
-//! | key | counts apart |
+//! | key | a quota for each |
 //! | --- | --- |
-//! | [`ClientAddress`] | client addresses, IPv6 by network |
-//! | [`ByPrincipal`] | callers |
-//! | [`ByPrincipalAndTenant`] | callers, in each tenant |
-//! | [`ByTenant`] | tenants, for members only |
-//! | [`Class`] | one of these keys in several places |
-//! | a tuple of keys | whatever one of them does |
-//! | a closure `Fn(&View<'_>) -> Result<String, Problem>` | whatever it likes |
+//! | [`ClientAddress`] | client address, IPv6 by network |
+//! | [`ByPrincipal`] | caller |
+//! | [`ByTenant`] | tenant; members only |
+//! | [`KeyPrefix`] | value of the key behind it, for some routes |
+//! | a tuple of keys | combination of their values |
+//! | a closure `Fn(&RequestContext<'_>) -> Result<String, Problem>` | text that it returns |
 //!
 //! The quota is a [`Quota`], an `Option<Quota>` (none is no limit), a closure, or
 //! [`QuotaByAccess`] to go by the tenant's plan.
 //!
 //! # Answers
 //!
-//! Every answer of a limited route, allowed or not, carries the fields of
+//! Every response of a limited route, allowed or not, has the fields of
 //! draft-ietf-httpapi-ratelimit-headers-10:
 //!
 //! ```text
@@ -26,25 +25,26 @@
 //! RateLimit: "login";r=19;t=42
 //! ```
 //!
-//! With several limits on one route each adds its own, as members of one list.
+//! With several limits on one route each adds its own, as members of one list. A limit that counts a request under a
+//! wider key as well, as [`ClientAddress`] counts the /48 of an IPv6 client, adds a member `"login-site"` where that key
+//! is beyond its quota.
 //!
 //! # When it refuses
 //!
 //! * 429 `rate-limited` with `Retry-After` beyond the quota;
-//! * 503 `unavailable` when it cannot be counted and the limiter refuses then;
-//! * 500 `internal` when what the key or the quota asks for is missing from the extensions.
+//! * 503 `unavailable` if the request cannot be counted and the limiter is set to refuse then;
+//! * 500 `internal` if an extension that the key or the quota needs is missing.
 //!
 //! A limit by tenant does not apply to routes that are declared
 //! [tenant-free](crate::resolve_tenant::TenantFree).
 //!
-//! What happens while the counter's store is away is the limiter's business: see `StoreLimiter` in
-//! `mt_core::limit`.
+//! The limiter decides what happens while its store is away: see `StoreLimiter` in `mt_core::limit`.
 //!
 //! # Deployment
 //!
 //! Limit by address before authenticating, because refused credentials cost something too, and by
 //! principal after. The policy's name is part of the key, so two layers of one name share counts
-//! when their keys are equal; give each route of its own quota its own name or [`Class`].
+//! when their keys are equal; give each route of its own quota its own name or a [`KeyPrefix`].
 //!
 //! # Example
 //!
@@ -74,16 +74,15 @@ mod quota;
 use std::fmt;
 use std::sync::Arc;
 
-#[cfg(doc)]
-use mt_core::limit::Quota;
-use mt_core::limit::{NotCounted, RateLimiter};
+use mt_core::limit::{NotCounted, Quota, RateLimiter};
 
 pub use self::client_address::{ClientAddress, PeerAddr};
-use self::fields::{POLICY, Policies, RATE_LIMIT, rate_limit_value};
-pub use self::key::{ByPrincipal, ByPrincipalAndTenant, ByTenant, Class, NoKey, RateKey};
+pub use self::fields::limit_fields;
+use self::fields::{POLICY, Policies, RATE_LIMIT, is_plain, rate_limit_value};
+pub use self::key::{ByPrincipal, ByTenant, KeyPrefix, NoKey, RateKey};
 pub use self::key_writer::KeyWriter;
 pub use self::quota::{QuotaByAccess, QuotaSource};
-use crate::guard::{Guard, View};
+use crate::guard::{Guard, RequestContext};
 use crate::problem::Problem;
 
 /// Guard that limits rates.
@@ -101,37 +100,57 @@ pub struct RateLimit<L, K, Q> {
 }
 
 impl<L: RateLimiter, K: RateKey, Q: QuotaSource> RateLimit<L, K, Q> {
-    /// Holds each `key` to `quota`, under a policy called `name`.
+    /// Limits each `key` to `quota`, under a policy called `name`.
     ///
     /// # Panics
     ///
-    /// When `name` is empty or has other characters than ASCII letters, digits, `-` and `_`.
+    /// If `name` is empty or has other characters than ASCII letters, digits, `-` and `_`.
     pub fn new(name: &'static str, limiter: L, key: K, quota: Q) -> Self {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        assert!(!name.is_empty() && name.bytes().all(plain), "`{name}` cannot name a policy");
+        assert!(is_plain(name), "`{name}` cannot name a policy");
         Self { name, limiter, key, quota, policies: Arc::default() }
     }
 }
 
 impl<L: RateLimiter, K: RateKey, Q: QuotaSource> Guard for RateLimit<L, K, Q> {
-    const NEVER_WAITS: bool = L::NEVER_WAITS;
-
-    async fn check<'a>(&'a self, view: View<'a>) -> Result<(), Problem> {
-        let Some(quota) = self.quota.quota(&view)? else { return Ok(()) };
+    async fn check<'a>(&'a self, request: RequestContext<'a>) -> Result<(), Problem> {
+        let Some(quota) = self.quota.quota(&request)? else { return Ok(()) };
         let mut key = KeyWriter::new(self.name);
-        match self.key.write(&view, &mut key) {
+        match self.key.write(&request, &mut key) {
             Ok(()) => {}
             Err(NoKey::DoesNotApply) => return Ok(()),
             Err(NoKey::Refused(problem)) => return Err(problem),
         }
-        let verdict = self.limiter.check(key.as_str(), quota).await;
-        let verdict = verdict.map_err(|NotCounted| Problem::unavailable())?;
-        view.answer.add(POLICY, self.policies.value(self.name, quota));
-        view.answer.add(RATE_LIMIT, rate_limit_value(self.name, verdict));
-        match verdict.allowed {
-            true => Ok(()),
-            false => Err(Problem::rate_limited(verdict.retry_after)),
+        let decision = self.limiter.check(key.as_str(), quota).await;
+        let decision = decision.map_err(|NotCounted| Problem::unavailable())?;
+        request.response_headers.append(POLICY, self.policies.value(self.name, quota));
+        request.response_headers.append(RATE_LIMIT, rate_limit_value(self.name, decision));
+        if !decision.allowed {
+            return Err(Problem::rate_limited(decision.retry_after));
         }
+        self.check_wider(request, quota).await
+    }
+}
+
+impl<L: RateLimiter, K: RateKey, Q: QuotaSource> RateLimit<L, K, Q> {
+    /// Counts the request under its wider key, if it has one. The response has its fields only if that refuses.
+    async fn check_wider(&self, request: RequestContext<'_>, quota: Quota) -> Result<(), Problem> {
+        let mut key = KeyWriter::new(self.name);
+        let factor = match self.key.write_wider(&request, &mut key) {
+            Ok(Some(factor)) => factor,
+            Ok(None) | Err(NoKey::DoesNotApply) => return Ok(()),
+            Err(NoKey::Refused(problem)) => return Err(problem),
+        };
+        let quota = Quota { limit: quota.limit.saturating_mul(factor), ..quota };
+        let decision = self.limiter.check(key.as_str(), quota).await;
+        let decision = decision.map_err(|NotCounted| Problem::unavailable())?;
+        if decision.allowed {
+            return Ok(());
+        }
+        let name = format!("{}-site", self.name);
+        for (name, value) in limit_fields(&name, quota, decision) {
+            request.response_headers.append(name, value);
+        }
+        Err(Problem::rate_limited(decision.retry_after))
     }
 }
 

@@ -1,4 +1,4 @@
-//! How much is let through, fixed or by what is known of the caller.
+//! Quotas of rate limits, fixed or by the caller's access.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,51 +6,51 @@ use std::marker::PhantomData;
 use mt_core::access::{Access, AccessModel};
 use mt_core::limit::Quota;
 
-use crate::guard::View;
+use crate::guard::RequestContext;
 use crate::problem::Problem;
 use crate::resolve_tenant::TenantFree;
 
-/// Says how much a request's key may do. None is no limit, and then nothing is counted.
+/// Chooses the quota of a request. Without a quota the request is neither counted nor limited.
 pub trait QuotaSource: Send + Sync + 'static {
-    /// The quota for this request.
+    /// Returns the quota of this request.
     ///
     /// # Errors
     ///
-    /// The [`Problem`] to refuse with when it cannot be told.
-    fn quota(&self, view: &View<'_>) -> Result<Option<Quota>, Problem>;
+    /// The [`Problem`] to refuse with if it cannot be chosen.
+    fn quota(&self, request: &RequestContext<'_>) -> Result<Option<Quota>, Problem>;
 }
 
 impl QuotaSource for Quota {
-    fn quota(&self, _: &View<'_>) -> Result<Option<Quota>, Problem> {
+    fn quota(&self, _: &RequestContext<'_>) -> Result<Option<Quota>, Problem> {
         Ok(Some(*self))
     }
 }
 
 impl QuotaSource for Option<Quota> {
-    fn quota(&self, _: &View<'_>) -> Result<Option<Quota>, Problem> {
+    fn quota(&self, _: &RequestContext<'_>) -> Result<Option<Quota>, Problem> {
         Ok(*self)
     }
 }
 
 impl<F> QuotaSource for F
 where
-    F: Fn(&View<'_>) -> Result<Option<Quota>, Problem> + Send + Sync + 'static,
+    F: Fn(&RequestContext<'_>) -> Result<Option<Quota>, Problem> + Send + Sync + 'static,
 {
-    fn quota(&self, view: &View<'_>) -> Result<Option<Quota>, Problem> {
-        self(view)
+    fn quota(&self, request: &RequestContext<'_>) -> Result<Option<Quota>, Problem> {
+        self(request)
     }
 }
 
-/// Goes by what is known of the caller and the tenant, the plan above all.
+/// Quota by the caller's access, such as the tenant's plan.
 ///
-/// It needs the [`Access`] of a [`LoadAccess`](crate::load_access::LoadAccess) before it. Where there is
-/// [no tenant](TenantFree) there is no limit.
+/// It needs the [`Access`] of a [`LoadAccess`](crate::load_access::LoadAccess) before it. Requests
+/// [without a tenant](TenantFree) have no limit.
 ///
 /// ```
 /// use std::num::NonZeroU32;
 /// use mt_core::access::{Access, AccessModel};
 /// use mt_core::limit::Quota;
-/// use mt_core::word::Word as _;
+/// use mt_core::text_enum::TextEnum as _;
 /// use mt_tower::rate_limit::{QuotaByAccess, QuotaSource};
 ///
 /// fn ten_times_for_pro<M: AccessModel>() -> impl QuotaSource {
@@ -70,7 +70,7 @@ where
     M: AccessModel,
     F: Fn(&Access<M>) -> Option<Quota> + Send + Sync + 'static,
 {
-    /// Asks `decide`.
+    /// Creates the quota that `decide` chooses.
     #[must_use]
     pub const fn new(decide: F) -> Self {
         Self { decide, model: PhantomData }
@@ -82,11 +82,11 @@ where
     M: AccessModel,
     F: Fn(&Access<M>) -> Option<Quota> + Send + Sync + 'static,
 {
-    fn quota(&self, view: &View<'_>) -> Result<Option<Quota>, Problem> {
-        if view.extensions.get::<TenantFree>().is_some() {
+    fn quota(&self, request: &RequestContext<'_>) -> Result<Option<Quota>, Problem> {
+        if request.extensions.get::<TenantFree>().is_some() {
             return Ok(None);
         }
-        view.need().map(&self.decide)
+        request.require().map(&self.decide)
     }
 }
 

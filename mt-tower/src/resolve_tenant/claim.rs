@@ -4,25 +4,25 @@ use mt_core::auth::Principal;
 use mt_core::id::TenantId;
 
 use super::Resolver;
-use crate::guard::View;
+use crate::guard::RequestContext;
 use crate::problem::Problem;
 
-/// The tenant that the caller's credential is bound to: the claim of a token
-/// (`JwtConfig::with_tenant_claim`), or the tenant that an API key belongs to
-/// ([`Principal::bound_to`]).
+/// Resolver for the tenant that the caller's credential is bound to: the claim of a token
+/// (`JwtConfig::with_tenant_claim`), or the tenant of an API key ([`Principal::bound_to`]).
 ///
-/// It needs [`Authenticate`](crate::authenticate::Authenticate) before it. Where there is no principal,
-/// or its credential is not bound, it has nothing to say.
+/// It needs [`Authenticate`](crate::authenticate::Authenticate) before it. It finds nothing if there is
+/// no principal, or if its credential is not bound.
 ///
-/// A bound credential is good for its tenant and no other, wherever the tenant is read from:
-/// [`LoadAccess`](crate::load_access::LoadAccess) and the transaction see to that.
+/// A bound credential is good for its tenant only, whichever resolver finds the tenant:
+/// [`LoadAccess`](crate::load_access::LoadAccess) and the transaction check that.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TenantClaim;
 
 impl Resolver for TenantClaim {
-    const NEVER_WAITS: bool = true;
-
-    async fn resolve<'a>(&'a self, view: &'a View<'_>) -> Result<Option<TenantId>, Problem> {
-        Ok(view.extensions.get::<Principal>().and_then(|principal| principal.tenant()))
+    async fn resolve<'a>(
+        &'a self,
+        request: &'a RequestContext<'_>,
+    ) -> Result<Option<TenantId>, Problem> {
+        Ok(request.extensions.get::<Principal>().and_then(|principal| principal.tenant()))
     }
 }

@@ -1,60 +1,55 @@
-//! Finds the tenant that a request is for.
+//! Finds the tenant that a request names.
 //!
 //! [`ResolveTenant`] asks a [`Resolver`] and leaves a [`RequestedTenant`] in the request's
-//! extensions. It is a wish: whether the caller is a member is found out by
-//! [`LoadAccess`](crate::load_access::LoadAccess) and by the transaction.
+//! extensions. At this point nothing is known about the caller's membership:
+//! [`LoadAccess`](crate::load_access::LoadAccess) and the transaction check it.
 //!
 //! | resolver | reads |
 //! | --- | --- |
 //! | [`PathParam`] | a parameter that the router has captured, from [`PathParams`] |
 //! | [`PathTemplate`] | the path itself, for services without a router |
-//! | [`Subdomain`] | the host, by looking its name up in a [`Directory`] |
+//! | [`Subdomain`] | the host, which it looks up in a [`Directory`] |
 //! | [`TenantClaim`] | the tenant that the caller's credential is bound to |
-//! | [`TenantHeader`], [`TenantQuery`] | what the client chooses to write there |
-//! | [`Slug`] | a slug in one of these places, by looking it up in a [`Directory`] |
-//! | a closure `Fn(&View<'_>) -> Option<TenantId>` | whatever it likes |
-//! | [`FirstOf`] | one resolver, and where that finds nothing, another |
-//! | [`MustAgree`] | two resolvers, which must not name two tenants |
+//! | [`TenantHeader`] | a header that the client sets |
+//! | a closure `Fn(&RequestContext<'_>) -> Option<TenantId>` | anything in the request's head |
+//! | a tuple of two resolvers | the first, and the second only if the first finds nothing |
 //!
 //! # When it refuses
 //!
-//! 404 `not-found`, or [what it is told](ResolveTenant::or_refuse_with), when no tenant was named. What
-//! is named and cannot be a tenant is 404 always, since it must not differ from a tenant that is
-//! not there: an id in another form than the one that [`TenantId::parse`] takes, a slug in capitals.
-//! There is no default tenant.
+//! 404 `not-found`, or the problem given to [`or_refuse_with`](ResolveTenant::or_refuse_with), if the
+//! request names no tenant. A name that cannot be a tenant's is always 404, because the response must
+//! not differ from that for a tenant that does not exist: for instance an id in another form than
+//! [`TenantId::parse`] takes. There is no default tenant.
 //!
 //! # Routes without a tenant
 //!
-//! Leave them outside of the layer. Where it stands before all routes, declare them
+//! Leave them outside of the layer. Where the layer stands before all routes, declare them
 //! [tenant-free](ResolveTenant::tenant_free), or put [`TenantFree`] into the extensions of their
-//! requests. Then [`LoadAccess`](crate::load_access::LoadAccess) and
-//! [`BillingGate`](crate::billing_gate::BillingGate) let them pass too. No access comes of it: a
-//! handler that asks for one gets a 500.
+//! requests. [`LoadAccess`](crate::load_access::LoadAccess) then lets them pass too and loads no access,
+//! so a handler that asks for access gets a 500.
 //!
 //! # One reading of a path
 //!
-//! A proxy merges `//`, a router decodes `%61`, a template does neither: two readings of one path are
-//! how a request is checked for one tenant and served for another. So a path that names a tenant is
-//! taken only in its normal form (RFC 3986 §6.2.2): no `.` and `..` segments, with whichever slashes
-//! around them, no empty segment but the last, and nothing percent-encoded that need not be.
+//! A proxy merges `//`, a router decodes `%61`, a template does neither. If two components read one path
+//! differently, a request can be checked for one tenant and served for another. So a path that names a
+//! tenant is accepted only in its normal form ([`is_normal_path`]).
 //!
 //! # Deployment
 //!
-//! Handlers use the id from the extensions and do not read the path again.
+//! Handlers use the id from the extensions and do not parse the path again.
 //!
 //! # Example
 //!
 //! ```
 //! use mt_tower::layer::GuardLayer;
-//! use mt_tower::resolve_tenant::{FirstOf, PathParam, ResolveTenant, TenantClaim};
+//! use mt_tower::resolve_tenant::{PathParam, ResolveTenant, TenantClaim};
 //!
 //! let layer = GuardLayer::new(
-//!     ResolveTenant::new(FirstOf(PathParam("org_id"), TenantClaim))
-//!         .tenant_free(|view| view.uri.path() == "/health"),
+//!     ResolveTenant::new((PathParam("org_id"), TenantClaim))
+//!         .tenant_free(|request| request.uri.path() == "/health"),
 //! );
 //! ```
 
-mod chain;
 mod claim;
 mod directory;
 mod header;
@@ -62,29 +57,24 @@ mod host;
 mod normal_path;
 mod path_param;
 mod path_template;
-mod query;
-mod slug;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
 use mt_core::id::TenantId;
 
-pub use self::chain::{FirstOf, MustAgree};
 pub use self::claim::TenantClaim;
-pub use self::directory::{CachedDirectory, Directory, DirectoryError};
+pub use self::directory::{Directory, DirectoryError};
 pub use self::header::TenantHeader;
 pub use self::host::{ApexError, Subdomain};
+pub use self::normal_path::is_normal_path;
 pub use self::path_param::{PathParam, PathParams};
 pub use self::path_template::{PathTemplate, PathTemplateError};
-pub use self::query::TenantQuery;
-pub use self::slug::{Slug, is_slug};
-use crate::guard::{Guard, View};
+use crate::guard::{Guard, RequestContext};
 use crate::problem::Problem;
 
-/// The tenant that a request asks for. It says nothing about whether the caller may have it.
+/// The tenant that a request names. The caller's membership is not checked yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RequestedTenant(pub TenantId);
 
@@ -92,46 +82,73 @@ pub struct RequestedTenant(pub TenantId);
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct TenantFree;
 
-/// Says which tenant a request is for.
+/// Finds the tenant that a request names.
 ///
-/// Implemented for closures that need not wait; implement it by hand where something has to be looked
-/// up in another way than by a [`Directory`].
+/// Closures that do not wait are resolvers. Implement the trait for a lookup, such as that of a slug in
+/// the path:
+///
+/// ```
+/// use mt_core::id::TenantId;
+/// use mt_tower::RequestContext;
+/// use mt_tower::problem::Problem;
+/// use mt_tower::resolve_tenant::{PathParams, ResolveTenant, Resolver, is_normal_path};
+///
+/// struct OrgSlug; // with a pool of connections
+///
+/// impl Resolver for OrgSlug {
+///     async fn resolve<'a>(
+///         &'a self,
+///         request: &'a RequestContext<'_>,
+///     ) -> Result<Option<TenantId>, Problem> {
+///         let Some(slug) = request.require::<PathParams>()?.value("slug") else { return Ok(None) };
+///         if !is_normal_path(request.uri.path()) {
+///             return Err(Problem::NOT_FOUND);
+///         }
+///         // select id from orgs where slug = $1
+///         # let _ = slug;
+///         Err(Problem::NOT_FOUND)
+///     }
+/// }
+///
+/// let guard = ResolveTenant::new(OrgSlug);
+/// ```
 pub trait Resolver: Send + Sync + 'static {
-    /// Promises that [`resolve`](Self::resolve) is done when it is first polled; see
-    /// [`Guard::NEVER_WAITS`].
-    const NEVER_WAITS: bool = false;
-
-    /// Finds the tenant, or finds that this resolver has nothing to say about the request.
+    /// Finds the tenant. `None` if the request names none in the place that this resolver reads.
     ///
     /// # Errors
     ///
-    /// The [`Problem`] to refuse with, when the request names a tenant in a way that cannot be
-    /// one, or when the lookup fails. No other resolver is asked then.
+    /// The [`Problem`] to refuse with if the name cannot be a tenant's, or if the lookup fails. A
+    /// second resolver of a tuple is not asked then.
     fn resolve<'a>(
         &'a self,
-        view: &'a View<'_>,
+        request: &'a RequestContext<'_>,
     ) -> impl Future<Output = Result<Option<TenantId>, Problem>> + Send + 'a;
 }
 
 impl<F> Resolver for F
 where
-    F: Fn(&View<'_>) -> Option<TenantId> + Send + Sync + 'static,
+    F: Fn(&RequestContext<'_>) -> Option<TenantId> + Send + Sync + 'static,
 {
-    const NEVER_WAITS: bool = true;
-
-    async fn resolve<'a>(&'a self, view: &'a View<'_>) -> Result<Option<TenantId>, Problem> {
-        Ok(self(view))
+    async fn resolve<'a>(
+        &'a self,
+        request: &'a RequestContext<'_>,
+    ) -> Result<Option<TenantId>, Problem> {
+        Ok(self(request))
     }
 }
 
-/// Where a request names its tenant, be it by id or by [`Slug`].
-pub trait NameSource: Send + Sync + 'static {
-    /// The name, or none when the request has none in this place.
-    ///
-    /// # Errors
-    ///
-    /// The [`Problem`] to refuse with, when the place is there and does not hold one name.
-    fn name<'v>(&self, view: &'v View<'_>) -> Result<Option<Cow<'v, str>>, Problem>;
+/// Asks the first resolver, and the second only if the first finds nothing. A malformed name is
+/// refused and not passed on.
+impl<A: Resolver, B: Resolver> Resolver for (A, B) {
+    async fn resolve<'a>(
+        &'a self,
+        request: &'a RequestContext<'_>,
+    ) -> Result<Option<TenantId>, Problem> {
+        match self.0.resolve(request).await? {
+            Some(tenant) => Ok(Some(tenant)),
+            None => self.1.resolve(request).await,
+        }
+    }
 }
 
 /// Guard that finds the tenant of each request.
@@ -145,48 +162,49 @@ pub struct ResolveTenant<R> {
     tenant_free: Option<Arc<IsTenantFree>>,
 }
 
-type IsTenantFree = dyn Fn(&View<'_>) -> bool + Send + Sync;
+type IsTenantFree = dyn Fn(&RequestContext<'_>) -> bool + Send + Sync;
 
 impl<R: Resolver> ResolveTenant<R> {
-    /// Resolves with `resolver`.
+    /// Creates the guard with `resolver`.
     pub const fn new(resolver: R) -> Self {
         Self { resolver, unresolved: Problem::NOT_FOUND, tenant_free: None }
     }
 
-    /// Refuses with `problem` where no tenant is named.
+    /// Refuses with `problem` if the request names no tenant.
     pub fn or_refuse_with(self, problem: Problem) -> Self {
         Self { unresolved: problem, ..self }
     }
 
-    /// Lets requests pass without a tenant for which this is true. Compare whole paths: one that is not
-    /// spelled like that is not declared, and refused.
-    pub fn tenant_free(self, is: impl Fn(&View<'_>) -> bool + Send + Sync + 'static) -> Self {
+    /// Lets requests pass without a tenant if `is` returns true. Compare whole paths: a path in another
+    /// spelling is then refused.
+    pub fn tenant_free(
+        self,
+        is: impl Fn(&RequestContext<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
         Self { tenant_free: Some(Arc::new(is)), ..self }
     }
 
-    fn is_declared_free(&self, view: &View<'_>) -> bool {
-        view.extensions.get::<TenantFree>().is_some()
-            || self.tenant_free.as_ref().is_some_and(|is| is(view))
+    fn is_declared_free(&self, request: &RequestContext<'_>) -> bool {
+        request.extensions.get::<TenantFree>().is_some()
+            || self.tenant_free.as_ref().is_some_and(|is| is(request))
     }
 }
 
 impl<R: Resolver> Guard for ResolveTenant<R> {
-    const NEVER_WAITS: bool = R::NEVER_WAITS;
-
-    async fn check<'a>(&'a self, view: View<'a>) -> Result<(), Problem> {
-        if self.is_declared_free(&view) {
-            view.extensions.insert(TenantFree);
+    async fn check<'a>(&'a self, request: RequestContext<'a>) -> Result<(), Problem> {
+        if self.is_declared_free(&request) {
+            request.extensions.insert(TenantFree);
             return Ok(());
         }
-        let Some(tenant) = self.resolver.resolve(&view).await? else {
+        let Some(tenant) = self.resolver.resolve(&request).await? else {
             return Err(self.unresolved.clone());
         };
-        view.extensions.insert(RequestedTenant(tenant));
+        request.extensions.insert(RequestedTenant(tenant));
         Ok(())
     }
 }
 
-/// Reads an id that the request names.
+/// Parses an id that the request names.
 fn parse(text: &str) -> Result<Option<TenantId>, Problem> {
     TenantId::parse(text).map(Some).ok_or(Problem::NOT_FOUND)
 }

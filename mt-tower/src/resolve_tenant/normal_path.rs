@@ -1,12 +1,25 @@
-//! The one reading of a path.
+//! The normal form of a path.
 
-/// Whether everybody reads this path alike: proxies that merge slashes or remove dots, routers that
-/// decode before they compare, templates that do not.
+/// Returns whether all components read this path alike: proxies that merge slashes or remove dots,
+/// routers that decode before they compare, templates that do not.
 ///
-/// That is RFC 3986 §6.2.2, as far as it changes which segments there are: no `.` and `..`, no empty
-/// segment but the last, no percent-encoding of letters, digits, `-`, `.` and `_`, which nobody has to
-/// encode. Encoded slashes are data, but dots between them count.
-pub(super) fn is_normal(path: &str) -> bool {
+/// The normal form is that of RFC 3986 §6.2.2, as far as it changes which segments there are: no `.` and
+/// `..`, no empty segment but the last, and no percent-encoding of letters, digits, `-`, `.` and `_`,
+/// which need none. Encoded slashes are data, but dots between them count.
+///
+/// The resolvers of this module check it for a path that names a tenant. A service that refuses other
+/// paths as well calls it before routing.
+///
+/// ```
+/// use mt_tower::resolve_tenant::is_normal_path;
+///
+/// assert!(is_normal_path("/orgs/acme/files/a%20b"));
+/// for path in ["//orgs/acme", "/orgs/./acme", "/orgs/%61cme", "/orgs/a/..;/b"] {
+///     assert!(!is_normal_path(path));
+/// }
+/// ```
+#[must_use]
+pub fn is_normal_path(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
     if is_plain(path) {
         return true;
@@ -20,7 +33,7 @@ pub(super) fn is_normal(path: &str) -> bool {
     true
 }
 
-/// Whether nothing in the path asks for a closer look, as in nearly all of them.
+/// Whether the path has no character that needs a closer look, which holds for nearly all paths.
 fn is_plain(path: &str) -> bool {
     let mut after_slash = false;
     !path.bytes().any(|byte| {
@@ -84,7 +97,7 @@ mod tests {
             "/orgs/acme/%2f%2f",
             "/%E2%82%AC",
         ] {
-            assert!(is_normal(path), "{path}");
+            assert!(is_normal_path(path), "{path}");
         }
     }
 
@@ -126,7 +139,7 @@ mod tests {
             "/orgs/a%zz",
             "/orgs/a%2+",
         ] {
-            assert!(!is_normal(path), "{path}");
+            assert!(!is_normal_path(path), "{path}");
         }
     }
 }

@@ -1,18 +1,16 @@
 //! The tenant named by a parameter that a router has captured.
 
-use std::borrow::Cow;
-
 use mt_core::id::TenantId;
 
-use super::normal_path::is_normal;
-use super::{NameSource, Resolver, parse};
-use crate::guard::View;
+use super::normal_path::is_normal_path;
+use super::{Resolver, parse};
+use crate::guard::RequestContext;
 use crate::problem::Problem;
 
-/// What the router has captured from the path, decoded.
+/// The parameters that the router has captured from the path, decoded.
 ///
-/// Routers keep this where tower layers cannot see it, so a bridge of a few lines copies it into the
-/// request's extensions. In axum:
+/// Routers keep them where tower layers cannot see them, so a middleware of a few lines copies them
+/// into the request's extensions. In axum:
 ///
 /// ```
 /// use axum::extract::{RawPathParams, Request};
@@ -34,7 +32,7 @@ use crate::problem::Problem;
 pub struct PathParams(Vec<(String, String)>);
 
 impl PathParams {
-    /// The value captured under `name`.
+    /// Returns the value captured under `name`.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -47,28 +45,23 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for PathParams {
     }
 }
 
-/// Reads the tenant from the path parameter of this name.
+/// Resolver for the path parameter of this name.
 ///
 /// It needs [`PathParams`] in the request's extensions; without them the request is refused with
-/// 500, because the bridge is missing. A path that is not in the
-/// [normal form](super#one-reading-of-a-path) is refused.
+/// 500, because the middleware above is missing. A path that is not in its
+/// [normal form](super::is_normal_path) is refused.
 #[derive(Clone, Copy, Debug)]
 pub struct PathParam(pub &'static str);
 
-impl NameSource for PathParam {
-    fn name<'v>(&self, view: &'v View<'_>) -> Result<Option<Cow<'v, str>>, Problem> {
-        let params = view.need::<PathParams>()?;
-        match params.value(self.0) {
-            Some(_) if !is_normal(view.uri.path()) => Err(Problem::NOT_FOUND),
-            value => Ok(value.map(Cow::Borrowed)),
-        }
-    }
-}
-
 impl Resolver for PathParam {
-    const NEVER_WAITS: bool = true;
-
-    async fn resolve<'a>(&'a self, view: &'a View<'_>) -> Result<Option<TenantId>, Problem> {
-        self.name(view)?.map_or(Ok(None), |name| parse(&name))
+    async fn resolve<'a>(
+        &'a self,
+        request: &'a RequestContext<'_>,
+    ) -> Result<Option<TenantId>, Problem> {
+        match request.require::<PathParams>()?.value(self.0) {
+            None => Ok(None),
+            Some(_) if !is_normal_path(request.uri.path()) => Err(Problem::NOT_FOUND),
+            Some(id) => parse(id),
+        }
     }
 }

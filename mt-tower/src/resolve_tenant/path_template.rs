@@ -1,19 +1,17 @@
 //! The tenant named by the path, for services without a router.
 
-use std::borrow::Cow;
-
 use mt_core::id::TenantId;
 
-use super::normal_path::is_normal;
-use super::{NameSource, Resolver, parse};
-use crate::guard::View;
+use super::normal_path::is_normal_path;
+use super::{Resolver, parse};
+use crate::guard::RequestContext;
 use crate::problem::Problem;
 
-/// Reads the tenant from a path that begins as this template does, as in `/orgs/{tenant}`.
+/// Resolver for a path that begins like this template, as in `/orgs/{tenant}`.
 ///
-/// Segments are compared with the path as it came, without decoding; `{tenant}` captures one and any
-/// other name in braces skips one. What follows the template is ignored, but for this: a path that fits
-/// and is not in the [normal form](super#one-reading-of-a-path) is refused.
+/// Segments are compared with the path as the client sent it, without decoding; `{tenant}` captures one
+/// segment and any other name in braces skips one. The template matches a prefix of the path. A path
+/// that matches and is not in its [normal form](super::is_normal_path) is refused.
 #[derive(Clone, Debug)]
 pub struct PathTemplate {
     // INVARIANT: exactly one is `Tenant`.
@@ -28,7 +26,7 @@ enum Segment {
 }
 
 impl PathTemplate {
-    /// Reads a template.
+    /// Parses a template.
     ///
     /// # Errors
     ///
@@ -51,7 +49,7 @@ impl PathTemplate {
         }
     }
 
-    /// The segment at the place of `{tenant}`, if the path has the template's form.
+    /// Returns the segment in the place of `{tenant}` if the path matches.
     fn capture<'p>(&self, path: &'p str) -> Option<&'p str> {
         let mut given = Segments(Some(path.strip_prefix('/')?));
         let mut captured = None;
@@ -68,7 +66,7 @@ impl PathTemplate {
     }
 }
 
-/// What lies between slashes. For the few bytes of a segment a search for one by words takes longer.
+/// The segments of a path. A plain loop, because segments are too short for a search by words to pay off.
 struct Segments<'p>(Option<&'p str>);
 
 impl<'p> Iterator for Segments<'p> {
@@ -82,25 +80,21 @@ impl<'p> Iterator for Segments<'p> {
     }
 }
 
-impl NameSource for PathTemplate {
-    fn name<'v>(&self, view: &'v View<'_>) -> Result<Option<Cow<'v, str>>, Problem> {
-        let path = view.uri.path();
+impl Resolver for PathTemplate {
+    async fn resolve<'a>(
+        &'a self,
+        request: &'a RequestContext<'_>,
+    ) -> Result<Option<TenantId>, Problem> {
+        let path = request.uri.path();
         match self.capture(path) {
-            Some(_) if !is_normal(path) => Err(Problem::NOT_FOUND),
-            captured => Ok(captured.map(Cow::Borrowed)),
+            None => Ok(None),
+            Some(_) if !is_normal_path(path) => Err(Problem::NOT_FOUND),
+            Some(id) => parse(id),
         }
     }
 }
 
-impl Resolver for PathTemplate {
-    const NEVER_WAITS: bool = true;
-
-    async fn resolve<'a>(&'a self, view: &'a View<'_>) -> Result<Option<TenantId>, Problem> {
-        self.name(view)?.map_or(Ok(None), |name| parse(&name))
-    }
-}
-
-/// The text is no template.
+/// The text is not a path template.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no path template: it begins with `/` and has the segment `{{tenant}}` once")]
+#[error("`{0}` is not a path template: it begins with `/` and has the segment `{{tenant}}` once")]
 pub struct PathTemplateError(String);

@@ -15,8 +15,8 @@ use super::RequestSpan;
 use crate::problem::Problem;
 
 pin_project! {
-    /// Response future of [`TraceService`](super::TraceService).
-    pub struct TraceFuture<S, B>
+    /// Response future of [`SpanService`](super::SpanService).
+    pub struct SpanFuture<S, B>
     where
         S: Service<Request<B>>,
     {
@@ -28,7 +28,7 @@ pin_project! {
     }
 }
 
-impl<S, B> TraceFuture<S, B>
+impl<S, B> SpanFuture<S, B>
 where
     S: Service<Request<B>>,
 {
@@ -37,7 +37,7 @@ where
     }
 }
 
-impl<S, B, ResBody> Future for TraceFuture<S, B>
+impl<S, B, ResBody> Future for SpanFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<ResBody>>,
 {
@@ -78,11 +78,11 @@ fn span<B>(request: &Request<B>) -> Span {
     )
 }
 
-impl<S, B> fmt::Debug for TraceFuture<S, B>
+impl<S, B> fmt::Debug for SpanFuture<S, B>
 where
     S: Service<Request<B>>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TraceFuture").field("span", &self.span).finish_non_exhaustive()
+        f.debug_struct("SpanFuture").field("span", &self.span).finish_non_exhaustive()
     }
 }

@@ -6,45 +6,45 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::TraceFuture;
+use super::SpanFuture;
 
 /// Layer that puts each request into a span.
 ///
-/// See the [module docs](super) for what the span says and an example.
+/// See the [module docs](super) for the fields of the span and an example.
 #[derive(Clone, Copy, Debug, Default)]
 #[must_use]
-pub struct TraceLayer(());
+pub struct SpanLayer(());
 
-impl TraceLayer {
-    /// The layer. Its spans are called `request` and are of level `INFO`.
+impl SpanLayer {
+    /// Creates the layer. Its spans are called `request` and have level `INFO`.
     pub const fn new() -> Self {
         Self(())
     }
 }
 
-impl<S> Layer<S> for TraceLayer {
-    type Service = TraceService<S>;
+impl<S> Layer<S> for SpanLayer {
+    type Service = SpanService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        TraceService { inner }
+        SpanService { inner }
     }
 }
 
 /// Middleware that puts each request into a span.
 ///
-/// See the [module docs](super) for what the span says and an example.
+/// See the [module docs](super) for the fields of the span and an example.
 #[derive(Clone, Debug)]
-pub struct TraceService<S> {
+pub struct SpanService<S> {
     inner: S,
 }
 
-impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for TraceService<S>
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for SpanService<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = TraceFuture<S, ReqBody>;
+    type Future = SpanFuture<S, ReqBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -54,6 +54,6 @@ where
         // The future takes the service that `poll_ready` was called on; its clone stays behind.
         let clone = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, clone);
-        TraceFuture::new(ready, request)
+        SpanFuture::new(ready, request)
     }
 }

@@ -1,7 +1,7 @@
-//! Spans that say who asked, and in which tenant.
+//! Spans with the principal and the tenant of a request.
 //!
-//! [`TraceLayer`] puts each request into a span of the `tracing` crate, and the guards behind it write
-//! there what they find out:
+//! [`SpanLayer`] puts each request into a span of the `tracing` crate, and the guards behind it record
+//! these fields:
 //!
 //! | field | written by | when |
 //! | --- | --- | --- |
@@ -11,11 +11,10 @@
 //! | `http.response.status_code` | the layer | with the answer |
 //! | `problem.code` | the layer | with a refusal |
 //!
-//! Ids are written when they have turned out to be somebody's and not before, so that a trace holds no
-//! more of them than there are: whoever makes up a million tenants adds none. The path is left
-//! out for the same reason; a router knows its template.
+//! Ids are recorded only once they are known to exist, so a client that makes up a million tenants adds
+//! none to the traces. The path is left out for the same reason; a router knows its template.
 //!
-//! # With a span of one's own
+//! # With another span
 //!
 //! Without this layer the guards write to the span that is current while they check. One that declares
 //! the fields (`tenant.id = tracing::field::Empty`) gets them, as the span of a `TraceLayer` of
@@ -28,13 +27,13 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response};
 //! use http_body_util::Full;
-//! use mt_tower::trace::TraceLayer;
+//! use mt_tower::trace::SpanLayer;
 //! use tower::{BoxError, ServiceBuilder, ServiceExt};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
 //! let service = ServiceBuilder::new()
-//!     .layer(TraceLayer::new())
+//!     .layer(SpanLayer::new())
 //!     .service_fn(|_: Request<Full<Bytes>>| async { Ok::<_, BoxError>(Response::new(())) });
 //! assert_eq!(service.oneshot(Request::default()).await?.status(), 200);
 //! # Ok(())
@@ -49,10 +48,10 @@ use mt_core::id::{PrincipalId, TenantId};
 use tracing::field::display;
 use tracing::{Span, dispatcher};
 
-pub use self::future::TraceFuture;
-pub use self::layer::{TraceLayer, TraceService};
+pub use self::future::SpanFuture;
+pub use self::layer::{SpanLayer, SpanService};
 
-/// The span of a request, in its extensions.
+/// The span of a request, which the layer leaves in its extensions.
 #[derive(Clone, Debug)]
 pub struct RequestSpan(pub Span);
 
@@ -65,7 +64,7 @@ pub(crate) fn record_tenant(extensions: &Extensions, tenant: TenantId) {
 }
 
 fn record(extensions: &Extensions, field: &'static str, id: impl std::fmt::Display) {
-    // Nobody listens: most benches and many tests.
+    // Without a subscriber, as in most benches and many tests, formatting the id would be wasted.
     if !dispatcher::has_been_set() {
         return;
     }

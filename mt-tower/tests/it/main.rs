@@ -1,17 +1,8 @@
-//! The layers from outside, in one binary.
+//! Integration tests of the layers.
 
-mod access;
-mod allocations;
-mod authenticate;
-mod authorize;
 mod frameworks;
-mod in_axum;
+mod guards;
 mod layer;
-mod observe;
+mod observability;
 mod problem;
-mod rate_limit;
-mod resolve_host;
-mod resolve_tenant;
-mod stack;
 mod support;
-mod trace;

@@ -1,13 +1,14 @@
-//! The bytes of every refusal that the library makes by itself.
+//! The bytes of every problem document that the library makes.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Extensions, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use mt_core::access::{AccessError, Denied};
 use mt_tower::layer::GuardLayer;
-use mt_tower::problem::{Problem, RequestId};
+use mt_tower::problem::{FieldError, Problem};
+use mt_tower::request_id::{RequestId, X_REQUEST_ID};
 
 use crate::support::{Closed, having, request, send};
 
@@ -24,8 +25,15 @@ fn rendered(problem: Problem) -> String {
     format!("{}\n{}{body}", answer.status().as_u16(), headers.concat())
 }
 
+/// The id of a request whose client sent this one.
+fn id(given: &'static str) -> RequestId {
+    let mut headers = HeaderMap::new();
+    headers.insert(X_REQUEST_ID, HeaderValue::from_static(given));
+    RequestId::choose(&headers)
+}
+
 #[test]
-fn every_code_in_full() {
+fn every_problem_is_rendered_in_full() {
     let json = "content-type: application/problem+json\n";
     for (problem, expected) in [
         (
@@ -97,23 +105,24 @@ fn every_code_in_full() {
 }
 
 #[test]
-fn optional_members_stand_in_their_places() {
+fn optional_members_are_rendered_in_order() {
     let problem = Problem::new(StatusCode::CONFLICT, "last-owner", "Last owner")
         .with_detail("say \"no\"")
-        .with_member("errors", serde_json::json!([{ "pointer": "/role" }]));
-    let answer = problem.into_response::<Bytes>(Some(&RequestId::new("r-1")));
+        .with_errors(vec![FieldError::new("/role", "must stay")])
+        .with_member("role", "owner");
+    let answer = problem.into_response::<Bytes>(Some(&id("r-1")));
     assert_eq!(
         answer.body(),
         concat!(
             r#"{"type":"/problems/last-owner","title":"Last owner","status":409,"#,
             r#""detail":"say \"no\"","code":"last-owner","request_id":"r-1","#,
-            r#""errors":[{"pointer":"/role"}]}"#
+            r#""errors":[{"pointer":"/role","detail":"must stay"}],"role":"owner"}"#
         )
     );
 }
 
 #[test]
-fn a_wait_is_at_least_a_second() {
+fn retry_after_is_at_least_a_second() {
     assert!(rendered(Problem::rate_limited(Duration::ZERO)).contains("retry-after: 1\n"));
 }
 
@@ -121,6 +130,13 @@ fn a_wait_is_at_least_a_second() {
 #[should_panic(expected = "`code` is taken")]
 fn members_that_every_problem_has_cannot_be_added() {
     let _ = Problem::INTERNAL.with_member("code", "mine");
+}
+
+#[test]
+fn a_wait_replaces_the_one_that_was_set() {
+    let problem = Problem::unavailable().with_retry_after(Duration::from_secs(9));
+    let waits: Vec<_> = problem.headers().map(|(_, value)| value.to_str().unwrap()).collect();
+    assert_eq!(waits, ["9"]);
 }
 
 #[test]
@@ -150,7 +166,7 @@ fn reasons_become_problems() {
 #[tokio::test]
 async fn the_request_id_comes_from_the_request() {
     let layer = GuardLayer::new(Closed(Problem::NOT_FOUND));
-    let with_id = request("/", having(RequestId::new("r-7")));
+    let with_id = request("/", having(id("r-7")));
     assert_eq!(send(&layer, with_id).await.json()["request_id"], "r-7");
     assert!(send(&layer, request("/", |_| {})).await.json().get("request_id").is_none());
 }
@@ -159,7 +175,10 @@ async fn the_request_id_comes_from_the_request() {
 async fn an_embedder_replaces_code_and_shape() {
     let renamed = |problem: &Problem, request: &Extensions| -> Response<_> {
         assert_eq!(problem.code(), "tenant-suspended");
-        problem.clone().with_code("org-suspended").into_response(request.get())
+        problem
+            .clone()
+            .with_type("org-suspended", "The org is suspended")
+            .into_response(request.get())
     };
     let layer = GuardLayer::with_reject(Closed(Problem::TENANT_SUSPENDED), renamed);
     // `refused` checks that body and extension agree on the new code.

@@ -1,4 +1,4 @@
-//! A small application to put behind the guards, and services that say whether they were reached.
+//! A small access model, and services that record whether a request reached them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,60 +11,30 @@ use mt_core::access::{Access, AccessModel, Billing, Effect, Facts, Permission, S
 use mt_core::auth::Principal;
 use mt_core::billing::Standing;
 use mt_core::id::{PrincipalId, TenantId};
-use mt_core::word::Word;
 use mt_tower::layer::GuardLayer;
 use mt_tower::problem::{Problem, Reject};
-use mt_tower::{Guard, View};
+use mt_tower::{Guard, RequestContext};
 use serde_json::Value;
 use tower::{ServiceExt as _, service_fn};
 use tower_layer::Layer as _;
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Role {
-    Editor,
-    Viewer,
-}
-
-impl Word for Role {
-    const ALL: &'static [Self] = &[Self::Editor, Self::Viewer];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Editor => "editor",
-            Self::Viewer => "viewer",
-        }
+mt_core::text_enum! {
+    pub(crate) enum Role {
+        Editor = "editor",
+        Viewer = "viewer",
     }
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Plan {
-    Free,
-    Pro,
-}
-
-impl Word for Plan {
-    const ALL: &'static [Self] = &[Self::Free, Self::Pro];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Free => "free",
-            Self::Pro => "pro",
-        }
+mt_core::text_enum! {
+    pub(crate) enum Plan {
+        Free = "free",
+        Pro = "pro",
     }
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Perm {
-    TasksWrite,
-}
-
-impl Word for Perm {
-    const ALL: &'static [Self] = &[Self::TasksWrite];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::TasksWrite => "tasks.write",
-        }
+mt_core::text_enum! {
+    pub(crate) enum Perm {
+        TasksWrite = "tasks.write",
     }
 }
 
@@ -112,7 +82,7 @@ pub(crate) fn access(facts: Facts<Acme>) -> Access<Acme> {
 pub(crate) struct Open;
 
 impl Guard for Open {
-    async fn check<'a>(&'a self, _: View<'a>) -> Result<(), Problem> {
+    async fn check<'a>(&'a self, _: RequestContext<'a>) -> Result<(), Problem> {
         Ok(())
     }
 }
@@ -121,12 +91,12 @@ impl Guard for Open {
 pub(crate) struct Closed(pub(crate) Problem);
 
 impl Guard for Closed {
-    async fn check<'a>(&'a self, _: View<'a>) -> Result<(), Problem> {
+    async fn check<'a>(&'a self, _: RequestContext<'a>) -> Result<(), Problem> {
         Err(self.0.clone())
     }
 }
 
-/// What came of one request.
+/// The result of one request.
 pub(crate) struct Outcome {
     pub(crate) answer: Response<Bytes>,
     /// Extensions as the inner service saw them; none when it was not reached.
@@ -138,7 +108,7 @@ impl Outcome {
         self.answer.status().as_u16()
     }
 
-    /// The values of a header, in order.
+    /// Returns the values of a header, in order.
     pub(crate) fn header(&self, name: &str) -> Vec<&str> {
         self.answer.headers().get_all(name).iter().map(|v| v.to_str().unwrap()).collect()
     }
@@ -147,7 +117,7 @@ impl Outcome {
         serde_json::from_slice(self.answer.body()).unwrap()
     }
 
-    /// The code of a refusal, after checking that it is a refusal in every respect.
+    /// Returns the code of a refusal, after checking status, body and extensions.
     #[track_caller]
     pub(crate) fn refused(&self) -> &'static str {
         assert!(self.reached.is_none(), "the inner service was called");
@@ -157,7 +127,7 @@ impl Outcome {
         problem.code()
     }
 
-    /// What the guard left for the inner service.
+    /// Returns the extension that the guard set for the inner service.
     #[track_caller]
     pub(crate) fn left<T: Clone + Send + Sync + 'static>(&self) -> T {
         let extensions = self.reached.as_ref().expect("the inner service is reached");
@@ -192,14 +162,14 @@ pub(crate) fn request(uri: &str, fill: impl FnOnce(&mut Extensions)) -> Request<
     request
 }
 
-/// Extensions that hold `value`, for [`request`].
+/// Returns a function for [`request`] that inserts the extension `value`.
 pub(crate) fn having<T: Clone + Send + Sync + 'static>(value: T) -> impl FnOnce(&mut Extensions) {
     move |extensions| {
         extensions.insert(value);
     }
 }
 
-/// A number that several services write to.
+/// A counter that several services share.
 #[derive(Clone, Default)]
 pub(crate) struct Counter(Arc<AtomicU32>);
 

@@ -87,7 +87,7 @@ impl Mall {
 }
 
 #[tokio::test]
-async fn a_keeper_counts_the_visitors_of_their_shop() {
+async fn keeper_counts_the_visitors_of_a_shop() {
     let mall = Mall::open(per_minute(100)).await;
     let (shop, other) = (mall.shop(Standing::Good), mall.shop(Standing::Good));
     for (method, of, expected) in [
@@ -103,7 +103,7 @@ async fn a_keeper_counts_the_visitors_of_their_shop() {
 }
 
 #[tokio::test]
-async fn everybody_else_is_refused_with_a_page() {
+async fn other_callers_are_refused_with_a_page() {
     let mall = Mall::open(per_minute(100)).await;
     let shop = mall.shop(Standing::Good);
     let foreign = mall.shops.open(PrincipalId::generate(), Standing::Good);
@@ -132,7 +132,7 @@ async fn everybody_else_is_refused_with_a_page() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_asked_who_they_are() {
+async fn call_without_a_credential_is_unauthenticated() {
     let mall = Mall::open(per_minute(100)).await;
     let path = format!("http://{}/shops/{}", mall.server.address, mall.shop(Standing::Good));
     let answer = mall.client.get(&path).send().await.unwrap();
@@ -143,7 +143,7 @@ async fn a_stranger_is_asked_who_they_are() {
 }
 
 #[tokio::test]
-async fn a_shop_that_has_not_paid_looks_and_does_not_count() {
+async fn lapsed_shop_reads_and_does_not_count() {
     let mall = Mall::open(per_minute(100)).await;
     let lapsed = mall.shop(Standing::Lapsed);
     assert_eq!(mall.text(Method::POST, lapsed).await.0, StatusCode::PAYMENT_REQUIRED);
@@ -151,7 +151,7 @@ async fn a_shop_that_has_not_paid_looks_and_does_not_count() {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_too_much_is_told_when_to_come_again() {
+async fn rate_limited_client_gets_retry_after() {
     let mall = Mall::open(per_minute(2)).await;
     let shop = mall.shop(Standing::Good);
     let mut last = None;
@@ -167,9 +167,9 @@ async fn a_client_that_sends_too_much_is_told_when_to_come_again() {
     assert!((1..=60).contains(&wait), "{wait}");
 }
 
-/// The control: the address comes from `serve`, and nobody passes without one.
+/// The control: the address comes from `serve`, and no request passes without one.
 #[tokio::test]
-async fn without_an_address_nobody_passes() {
+async fn request_without_a_client_address_is_refused() {
     let shops = Arc::new(Shops::default());
     let keeper = PrincipalId::generate();
     let path = format!("/shops/{}", shops.open(keeper, Standing::Good));
@@ -181,7 +181,7 @@ async fn without_an_address_nobody_passes() {
 }
 
 #[tokio::test]
-async fn a_stop_lets_the_request_under_way_finish_and_takes_no_other() {
+async fn shutdown_finishes_running_requests_and_accepts_no_others() {
     let (begun, finish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let slow = {
         let (begun, finish) = (Arc::clone(&begun), Arc::clone(&finish));

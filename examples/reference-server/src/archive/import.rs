@@ -1,8 +1,8 @@
-//! A new org from an archive, in one transaction.
+//! Creates an org from an archive, in one transaction.
 
 use mt_core::pg::audit_log::Actor;
-use mt_core::pg::portable::{Contents, Import, ImportError, Imported, Misfit, Table};
-use mt_core::pg::{PgError, SystemPool, SystemReason};
+use mt_core::pg::portable::{Contents, Import, ImportError, Imported, ManifestError, Table};
+use mt_core::pg::{PgError, System, SystemReason};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -12,19 +12,19 @@ use crate::model::Product;
 
 const IMPORT: SystemReason = SystemReason::new("import an org for an operator");
 
-/// Batches of rows that are read ahead.
+/// The number of batches of rows that are read ahead.
 const AHEAD: usize = 2;
 
-/// Makes the org of an archive again, under `name` if one is given, and tells `seen` how many rows are
-/// written since it was told last.
+/// Creates the org of an archive, under `name` if given. It calls `seen` with the number of rows written since the
+/// last call.
 ///
-/// Rows are read at the pace of Postgres.
+/// Rows are read no faster than Postgres writes them.
 ///
 /// # Errors
 ///
-/// [`NotImported`]; nothing was made then.
+/// [`NotImported`] when the archive or the database refuses it. Nothing was created then.
 pub async fn import(
-    system: &SystemPool,
+    system: &System,
     contents: &Contents,
     archive: CheckedArchive,
     name: Option<String>,
@@ -33,11 +33,11 @@ pub async fn import(
 ) -> Result<Imported, NotImported> {
     archive.manifest().fits(contents)?;
     let mut import = system.import::<Product>(IMPORT, actor, archive.manifest(), name).await?;
-    let tables: Vec<Table> = contents.travelling().cloned().collect();
+    let tables: Vec<Table> = contents.exported().cloned().collect();
     let (send, mut receive) = mpsc::channel::<(Table, Vec<Value>)>(AHEAD);
     let reading = spawn_blocking(move || {
         for table in tables {
-            // Nobody listens any more once a row was refused.
+            // The receiver is gone after a refused row.
             archive.rows(&table, |rows| send.blocking_send((table.clone(), rows)).is_ok())?;
         }
         Ok::<_, ReadError>(())
@@ -63,23 +63,23 @@ async fn write(
     Ok(())
 }
 
-/// Why no org was made.
+/// The error when an org could not be imported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotImported {
     /// The archive does not fit this database.
     #[error(transparent)]
-    Misfit(#[from] Misfit),
-    /// Postgres did not play along.
+    ManifestError(#[from] ManifestError),
+    /// A database error.
     #[error(transparent)]
     Pg(#[from] PgError),
-    /// The archive cannot be read any more.
+    /// The archive could no longer be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// A row was refused.
     #[error(transparent)]
     Rows(#[from] ImportError),
-    /// A thread that read was cut short.
-    #[error("reading was cut short")]
+    /// The thread that reads the archive was stopped.
+    #[error("reading the archive was interrupted")]
     Thread(#[from] tokio::task::JoinError),
 }

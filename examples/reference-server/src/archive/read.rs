@@ -1,6 +1,6 @@
-//! An archive in a file, checked before anything is made of it.
+//! Reads and checks an archive in a file.
 //!
-//! Reading blocks: call it where that does no harm.
+//! Reading blocks the thread.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,28 +13,28 @@ use sha2::{Digest as _, Sha256};
 
 use super::{MANIFEST, file_of};
 
-/// A manifest that is longer is none.
+/// The maximum length of a manifest.
 const LONGEST_MANIFEST: u64 = 1024 * 1024;
-/// A row that is longer is none: bodies of requests are shorter.
+/// The maximum length of a row: bodies of requests are shorter.
 const LONGEST_LINE: u64 = 1024 * 1024;
-/// Rows that are read at a time.
+/// The number of rows in a batch.
 const AT_A_TIME: usize = 100;
 
-/// An archive whose files are what its manifest says.
+/// An archive whose files match its manifest.
 #[derive(Debug)]
 pub struct CheckedArchive {
     file: File,
     manifest: Manifest,
-    /// Where in the file the rows of each table are.
+    /// The offsets of each table's rows in the file.
     places: HashMap<String, u64>,
 }
 
 impl CheckedArchive {
-    /// Opens an archive and reads it through once.
+    /// Opens an archive and reads it once to check it.
     ///
     /// # Errors
     ///
-    /// [`ReadError`].
+    /// [`ReadError`] when the file cannot be read or does not match its manifest.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let file = File::open(path)?;
         let (mut manifest, mut places, mut found) = (None, HashMap::new(), HashMap::new());
@@ -67,18 +67,18 @@ impl CheckedArchive {
         }
     }
 
-    /// What is in it.
+    /// Returns the manifest.
     #[must_use]
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Gives `take` the rows of a table, some at a time, until it wants no more. A table that the archive
-    /// does not have has no rows.
+    /// Calls `take` with batches of a table's rows until it returns false or there are no more. A table that is not
+    /// in the archive has no rows.
     ///
     /// # Errors
     ///
-    /// [`ReadError`].
+    /// [`ReadError`] when the file cannot be read.
     pub fn rows(
         &self,
         table: &Table,
@@ -107,7 +107,7 @@ impl CheckedArchive {
     }
 }
 
-/// What a file is, by what a manifest says of it.
+/// The rows, length and digest of a file, as a manifest lists them.
 struct Sum {
     rows: u64,
     bytes: u64,
@@ -135,26 +135,26 @@ fn sum(file: &mut impl Read) -> io::Result<Sum> {
     }
 }
 
-/// Why an archive was not taken.
+/// The error when an archive is not accepted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// A file is not what the manifest says.
-    #[error("`{0}` is not what the manifest says: rows, length or digest differ")]
+    /// A file does not match the manifest.
+    #[error("`{0}` does not match the manifest: rows, length or digest differ")]
     Altered(String),
-    /// It cannot be read, or is no tar archive, or ends too early.
+    /// The file cannot be read, is not a tar archive, or is truncated.
     #[error("the archive could not be read")]
     Io(#[from] io::Error),
-    /// Something in it is not JSON, or no manifest.
-    #[error("the archive holds something that is not as the format says")]
+    /// A file does not have the format of an archive.
+    #[error("the archive does not have the expected format")]
     Json(#[from] serde_json::Error),
-    /// A file of the manifest is not there.
+    /// A file in the manifest is missing.
     #[error("the archive lacks `{0}`")]
     Missing(String),
-    /// It is another archive, or was cut short.
-    #[error("the archive has no `{MANIFEST}`: it is of something else, or was cut short")]
+    /// The file is another kind of archive, or truncated.
+    #[error("the archive has no `{MANIFEST}`: it is another kind of archive, or truncated")]
     NoManifest,
-    /// A file is there twice, is no plain file, or is not in the manifest.
-    #[error("the archive has `{0}`, which does not belong there")]
+    /// A file occurs twice, is not a plain file, or is not in the manifest.
+    #[error("the archive has `{0}`, which is not in the manifest, a duplicate or not a plain file")]
     Unexpected(String),
 }

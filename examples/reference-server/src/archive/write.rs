@@ -1,8 +1,8 @@
-//! An archive, as a stream of bytes.
+//! Writes an archive as a stream of bytes.
 //!
-//! A tar header says how long its file is, so each table is measured first, in the same snapshot. With that
-//! the length of the whole archive is known before its first byte: an HTTP answer can say it, and whoever
-//! gets less knows that it was cut short.
+//! A tar header holds the length of its file, so each table is measured first, in the same snapshot. The length of
+//! the whole archive is thus known before its first byte: an HTTP response can declare it, and a client notices a
+//! truncated archive.
 
 use std::collections::VecDeque;
 
@@ -18,34 +18,34 @@ use super::{BLOCK, MANIFEST, file_of};
 #[derive(Debug)]
 pub struct Archive {
     snapshot: Snapshot,
-    /// The tables that are not begun yet.
+    /// The tables that are not started yet.
     waiting: VecDeque<Table>,
     current: Option<Current>,
-    /// With the digests of those that are done.
+    /// The manifest, with the digests of finished tables.
     manifest: Manifest,
     done: usize,
     ended: bool,
     length: u64,
 }
 
-/// A table that is being written.
+/// The table that is being written.
 #[derive(Debug)]
 struct Current {
     digest: Sha256,
     bytes: u64,
 }
 
-/// Stands for a digest that is not known yet, and is as long.
+/// A placeholder of the same length for a digest that is not known yet.
 const NO_DIGEST: [u8; 32] = [0; 32];
 
 impl Archive {
-    /// Measures what `snapshot` sees, and is ready to be read.
+    /// Measures the rows of `snapshot` and prepares the archive.
     ///
     /// # Errors
     ///
-    /// [`PgError`].
+    /// [`PgError`] when a query fails.
     pub async fn new(mut snapshot: Snapshot, contents: &Contents) -> Result<Self, PgError> {
-        let waiting: VecDeque<Table> = contents.travelling().cloned().collect();
+        let waiting: VecDeque<Table> = contents.exported().cloned().collect();
         let (name, opened_at) = snapshot.name_and_time().await?;
         let mut tables = Vec::with_capacity(waiting.len());
         let mut length = 2 * BLOCK;
@@ -66,23 +66,23 @@ impl Archive {
         Ok(Self { snapshot, waiting, current: None, manifest, done: 0, ended: false, length })
     }
 
-    /// How long it is, to the byte.
+    /// Returns the exact length in bytes.
     #[must_use]
     pub const fn length(&self) -> u64 {
         self.length
     }
 
-    /// What is in it. The digests of tables that were not read yet are zero.
+    /// Returns the manifest. The digests of tables that were not read yet are zero.
     #[must_use]
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// The next bytes; none at the end.
+    /// Returns the next bytes; `None` at the end.
     ///
     /// # Errors
     ///
-    /// [`WriteError`]. There is no more after one.
+    /// [`WriteError`] when reading fails. The archive is unusable then.
     pub async fn next(&mut self) -> Result<Option<Bytes>, WriteError> {
         if self.current.is_some() {
             return self.some_lines().await.map(Some);
@@ -101,9 +101,18 @@ impl Archive {
         let mut last = header(MANIFEST, length_of(&json), &self.manifest);
         last.extend_from_slice(&json);
         last.extend_from_slice(&padding(length_of(&json)));
-        // Two empty blocks are the end of a tar archive.
+        // Two empty blocks end a tar archive.
         last.resize(last.len() + 1024, 0);
         Ok(Some(last.into()))
+    }
+
+    /// Ends the transaction of the snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`] when the connection fails.
+    pub async fn close(self) -> Result<(), PgError> {
+        self.snapshot.close().await
     }
 
     async fn some_lines(&mut self) -> Result<Bytes, WriteError> {
@@ -130,7 +139,7 @@ impl Archive {
         Ok(padding.into())
     }
 
-    /// All of it. Dropping the stream ends the snapshot.
+    /// Returns the whole archive as a stream. Dropping it ends the snapshot.
     pub fn into_stream(self) -> impl Stream<Item = Result<Bytes, WriteError>> + Send {
         stream::try_unfold(self, |mut archive| async move {
             let next = archive.next().await?;
@@ -139,7 +148,7 @@ impl Archive {
     }
 }
 
-/// The header of a file, as every tar since 1988 reads it.
+/// Returns the header of a file in the ustar format.
 fn header(name: &str, bytes: u64, manifest: &Manifest) -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
     header.set_path(name).expect("a name of a table is short");
@@ -150,14 +159,14 @@ fn header(name: &str, bytes: u64, manifest: &Manifest) -> Vec<u8> {
     header.as_bytes().to_vec()
 }
 
-/// What fills the last block of a file.
+/// Returns the padding that fills the last block of a file.
 fn padding(bytes: u64) -> Vec<u8> {
     let over = bytes % BLOCK;
     let fill = if over == 0 { 0 } else { BLOCK - over };
     vec![0; usize::try_from(fill).expect("less than a block")]
 }
 
-/// How much room a file of this length takes.
+/// Returns the space that a file of this length takes in the archive.
 const fn in_tar(bytes: u64) -> u64 {
     BLOCK + bytes.div_ceil(BLOCK) * BLOCK
 }
@@ -172,21 +181,21 @@ fn length_of(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).expect("memory is smaller")
 }
 
-/// Why an archive was cut short.
+/// The error when an archive could not be completed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// What was read is not what was measured in the same snapshot.
+    /// A table's length differs from its length when it was measured.
     #[error("`{table}` was measured as {measured} bytes and read as {read}")]
     Length {
-        /// Which table.
+        /// The table.
         table: String,
-        /// How long it was in the end.
+        /// The length when it was read.
         read: u64,
-        /// How long it was to be.
+        /// The length when it was measured.
         measured: u64,
     },
-    /// Postgres did not play along.
+    /// A database error.
     #[error(transparent)]
     Pg(#[from] PgError),
 }

@@ -1,40 +1,41 @@
-//! Where an org buys, and where it looks after what it has bought: pages of Stripe's, or simulated ones.
+//! The pages on which an org buys and manages its subscription: Stripe's, or simulated ones.
 //!
-//! A session is made for a customer who is linked already, so what comes of it finds its org whoever says
-//! what. It is noted down all the same (`mt_stripe::checkout`), before anybody is sent there.
+//! A session is made for a customer that is linked already, so its events find their org. The server records the session
+//! all the same (`mt_core::pg::billing::checkout`), before it sends a buyer there.
 
 use mt_core::id::TenantId;
+use mt_core::pg::billing::checkout::Session;
+use mt_stripe::client::StripeRequest;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::stripe_api::StripeRequest;
 use crate::pages;
 
-/// What begins the name of a simulated session.
+/// The prefix of a simulated session's identifier.
 pub(super) const SIMULATED: &str = "cs_dev_";
 
-/// What sessions are made of.
+/// The settings of payment pages.
 #[derive(Clone, Debug)]
 pub(super) struct Checkout {
-    /// `BASE_URL`: where buyers come back to.
+    /// `BASE_URL`, to which buyers return.
     base_url: String,
     /// The price of `pro`.
     price: String,
 }
 
-/// A page to buy on.
+/// A page to buy on, as Stripe answers.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct CheckoutPage {
-    /// Its name.
+    /// The session's identifier.
     pub(crate) id: String,
-    /// Where it is.
+    /// The page's address.
     pub(crate) url: String,
 }
 
-/// A page on which what was bought is looked after.
+/// A page to manage a subscription on, as Stripe answers.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct PortalPage {
-    /// Where it is.
+    /// The page's address.
     pub(crate) url: String,
 }
 
@@ -43,7 +44,7 @@ impl Checkout {
         Self { base_url: base_url.trim_end_matches('/').to_owned(), price }
     }
 
-    /// What makes a page on which `customer` buys `pro` for `org`.
+    /// The request that makes a page on which `customer` buys `pro` for `org`.
     pub(super) fn request(&self, org: TenantId, customer: &str) -> StripeRequest {
         let page = pages::billing_url(&self.base_url, org);
         let (bought, left) = (format!("{page}&checkout=done"), format!("{page}&checkout=left"));
@@ -58,21 +59,21 @@ impl Checkout {
         StripeRequest::new("checkout", &["checkout", "sessions"], &form)
     }
 
-    /// A page to buy on where there is no key.
-    pub(super) fn simulated(&self) -> CheckoutPage {
+    /// A simulated page to buy on.
+    pub(super) fn simulated(&self) -> Session {
         let id = format!("{SIMULATED}{}", Uuid::new_v4().simple());
         let url = format!("{}/dev/checkout/{id}", self.base_url);
-        CheckoutPage { id, url }
+        Session { id, url }
     }
 
-    /// What makes the page on which `customer` changes or ends what `org` has bought.
+    /// The request that makes the page on which `customer` changes or ends the subscription of `org`.
     pub(super) fn portal_request(&self, org: TenantId, customer: &str) -> StripeRequest {
         let form =
             [("customer", customer), ("return_url", &pages::billing_url(&self.base_url, org))];
         StripeRequest::new("portal", &["billing_portal", "sessions"], &form)
     }
 
-    /// That page where there is no key.
+    /// The simulated page to manage a subscription on.
     pub(super) fn simulated_portal(&self, org: TenantId) -> PortalPage {
         PortalPage { url: pages::billing_url(&self.base_url, org) }
     }

@@ -8,13 +8,18 @@ use std::time::Duration;
 
 use mt_core::email::EmailAddress;
 use mt_core::id::TenantId;
-use mt_core::pg::ledger::outbox::{Courier, Delivered, Message, NewMessage, enqueue_expiring};
-use mt_core::pg::{PgError, SystemPool, SystemReason};
-use mt_stripe::processor::DUNNING;
+use mt_core::pg::billing::DUNNING;
+use mt_core::pg::ledger::outbox::{
+    Handler, HandlerOutcome, Lane, Message, NewMessage, enqueue_expiring,
+};
+use mt_core::pg::{PgError, System, SystemReason};
+use mt_core::text_enum::TextEnum as _;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::mail::{Letter, Mailer, post};
+use crate::limits::{MailLimitError, MailLimits};
+use crate::mail::{EmailMessage, Mailer, handler};
+use crate::model::Plan;
 use crate::pages;
 
 /// The topic of a mail to one owner. Its payload is `{"owner"}`.
@@ -26,23 +31,29 @@ const PAYMENT_FAILED: Duration = Duration::from_hours(7 * 24);
 const SPREAD: SystemReason = SystemReason::new("tell an org's owners of a failed payment");
 const ADDRESS: SystemReason = SystemReason::new("look up the address of an org's owner");
 
-/// Mails owners.
+/// The handler of outbox messages that notify owners of a failed payment.
 #[derive(Debug)]
-pub(crate) struct OwnersPost {
-    system: SystemPool,
+pub(crate) struct OwnerMailHandler {
+    system: System,
     mailer: Mailer,
+    limits: MailLimits,
     base_url: String,
 }
 
-impl OwnersPost {
-    pub(crate) const fn new(system: SystemPool, mailer: Mailer, base_url: String) -> Self {
-        Self { system, mailer, base_url }
+impl OwnerMailHandler {
+    pub(crate) const fn new(
+        system: System,
+        mailer: Mailer,
+        limits: MailLimits,
+        base_url: String,
+    ) -> Self {
+        Self { system, mailer, limits, base_url }
     }
 
     /// One message for each owner, with the one that it comes from in its name.
-    async fn spread(&self, message: &Message) -> Result<Delivered, PgError> {
+    async fn spread(&self, message: &Message) -> Result<HandlerOutcome, PgError> {
         // Only events put such messages in, and events are an org's.
-        let Some(org) = message.tenant else { return Ok(Delivered::Skipped("no_org")) };
+        let Some(org) = message.tenant else { return Ok(HandlerOutcome::Skipped("no_org")) };
         let mut tx = self.system.begin(SPREAD).await?;
         let owners: Vec<Uuid> = sqlx::query_scalar(
             "select principal_id from mt.memberships where tenant_id = $1 and is_owner",
@@ -54,41 +65,58 @@ impl OwnersPost {
             let mail = NewMessage {
                 tenant: message.tenant,
                 topic: MAIL,
+                lane: Lane::Main,
                 dedupe_key: &format!("{}:{owner}", message.dedupe_key),
                 payload: json!({"owner": owner}),
             };
             enqueue_expiring(tx.conn(), &mail, PAYMENT_FAILED).await?;
         }
         tx.commit().await?;
-        Ok(if owners.is_empty() { Delivered::Skipped("no_owner") } else { Delivered::Sent })
+        Ok(if owners.is_empty() {
+            HandlerOutcome::Skipped("no_owner")
+        } else {
+            HandlerOutcome::Sent
+        })
     }
 
-    async fn mail(&self, message: &Message) -> Result<Delivered, PgError> {
+    async fn mail(&self, message: &Message) -> Result<HandlerOutcome, PgError> {
         let owner = message.payload.get("owner").and_then(serde_json::Value::as_str);
         let Some(owner) = owner.and_then(|owner| Uuid::try_parse(owner).ok()) else {
-            return Ok(Delivered::Never("the message names no owner".to_owned()));
+            return Ok(HandlerOutcome::Dead("the message names no owner".to_owned()));
         };
-        let Some(id) = message.tenant else { return Ok(Delivered::Skipped("no_org")) };
-        let Some((org, email)) = self.address(id, owner).await? else {
-            return Ok(Delivered::Skipped("not_an_owner"));
+        let Some(id) = message.tenant else { return Ok(HandlerOutcome::Skipped("no_org")) };
+        let Some((org, email, plan)) = self.address(id, owner).await? else {
+            return Ok(HandlerOutcome::Skipped("not_an_owner"));
         };
         let Ok(email) = EmailAddress::parse(&email) else {
             let detail = "mail cannot be sent to the address".to_owned();
-            return Ok(Delivered::Refused { reason: "recipient", detail });
+            return Ok(HandlerOutcome::Refused { reason: "recipient", detail });
         };
-        let letter = Letter::payment_failed(&pages::billing_url(&self.base_url, id), &org);
-        Ok(post::deliver(&self.mailer, &email, &letter, message).await)
+        // A retry is counted again. That uses up the quota of this owner and this org only.
+        match self.limits.to_owner(&email, (id, plan)).await {
+            Ok(()) => {}
+            Err(MailLimitError::Reached(reached)) => {
+                let detail = format!("the limit `{}` is reached", reached.name());
+                return Ok(HandlerOutcome::Deferred { reason: "limited", detail });
+            }
+            Err(MailLimitError::NotCounted) => {
+                let detail = "the rate limiter cannot count emails at present".to_owned();
+                return Ok(HandlerOutcome::Deferred { reason: "limited", detail });
+            }
+        }
+        let notice = EmailMessage::payment_failed(&pages::billing_url(&self.base_url, id), &org);
+        Ok(handler::deliver(&self.mailer, &email, &notice, message).await)
     }
 
-    /// The org's name and the owner's address.
+    /// The org's name, the owner's address and the org's plan.
     async fn address(
         &self,
         org: TenantId,
         owner: Uuid,
-    ) -> Result<Option<(String, String)>, PgError> {
+    ) -> Result<Option<(String, String, Plan)>, PgError> {
         let mut tx = self.system.begin(ADDRESS).await?;
-        let found = sqlx::query_as(
-            "select t.name, u.email from mt.memberships m \
+        let found: Option<(String, String, String)> = sqlx::query_as(
+            "select t.name, u.email, t.plan from mt.memberships m \
              join mt.tenants t on t.id = m.tenant_id join mt.users u on u.id = m.principal_id \
              where m.tenant_id = $1 and m.principal_id = $2 and m.is_owner",
         )
@@ -97,18 +125,20 @@ impl OwnersPost {
         .fetch_optional(tx.conn())
         .await?;
         tx.commit().await?;
-        Ok(found)
+        // A plan that this version does not know has the smallest figure.
+        let plan = |word: &str| Plan::parse(word).unwrap_or(Plan::Free);
+        Ok(found.map(|(org, email, word)| (org, email, plan(&word))))
     }
 }
 
-impl Courier for OwnersPost {
-    async fn deliver(&self, message: &Message) -> Delivered {
+impl Handler for OwnerMailHandler {
+    async fn handle(&self, message: &Message) -> HandlerOutcome {
         let delivered = match message.topic.as_str() {
             DUNNING => self.spread(message).await,
             MAIL => self.mail(message).await,
-            topic => Ok(Delivered::Never(format!("nobody knows the topic `{topic}`"))),
+            topic => Ok(HandlerOutcome::Dead(format!("no handler for the topic `{topic}`"))),
         };
-        delivered.unwrap_or_else(|error| Delivered::Deferred {
+        delivered.unwrap_or_else(|error| HandlerOutcome::Deferred {
             reason: "database",
             detail: error.to_string(),
         })

@@ -1,9 +1,8 @@
 //! The customers that pay for orgs.
 
 use mt_core::id::TenantId;
+use mt_stripe::client::StripeRequest;
 use serde::Deserialize;
-
-use super::stripe_api::StripeRequest;
 
 /// A customer that Stripe has made.
 #[derive(Debug, Deserialize)]
@@ -12,7 +11,7 @@ pub(crate) struct MadeCustomer {
     pub(crate) id: String,
 }
 
-/// A customer as Stripe shows it when it is asked for one.
+/// A customer as Stripe shows it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ShownCustomer {
     /// Whether it was deleted.
@@ -20,12 +19,12 @@ pub(crate) struct ShownCustomer {
     pub(crate) deleted: bool,
 }
 
-/// What makes the customer of `org`.
+/// The request that makes the customer of `org`.
 pub(super) fn request(org: TenantId) -> StripeRequest {
     StripeRequest::new("customer", &["customers"], &[("metadata[org_id]", &org.to_string())])
 }
 
-/// The customer of `org` where there is no key.
+/// The simulated customer of `org`.
 pub(super) fn simulated(org: TenantId) -> String {
     format!("cus_dev_{}", org.as_uuid().simple())
 }
@@ -35,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_key_the_name_is_the_orgs() {
+    fn a_simulated_customer_is_named_after_its_org() {
         let org = TenantId::generate();
         assert_eq!(simulated(org), format!("cus_dev_{}", org.as_uuid().simple()));
     }

@@ -1,5 +1,5 @@
-//! The server's side of Stripe: which deliveries to believe, who makes customers, what goes on behind the
-//! requests, and what operators see of it.
+//! The server's billing: Stripe's deliveries, customers and payment pages, the tasks behind them, and the operators' view
+//! of events.
 
 mod checkout;
 mod courier;
@@ -7,46 +7,56 @@ mod customers;
 mod departures;
 pub mod operations;
 mod simulation;
-mod stripe_api;
 mod worker;
 
 use std::sync::Arc;
 
+use mt_core::billing::PriceTable;
 use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::id::TenantId;
-use mt_core::pg::ledger::RetryPolicy;
-use mt_core::pg::{PgError, SystemPool};
-use mt_core::word::Word as _;
-use mt_stripe::event::Event;
-use mt_stripe::fetch::{StripeClient, StripeClientError};
-use mt_stripe::processor::{Processor, ProcessorConfig, Receipt};
-use mt_stripe::projection::PriceTable;
+use mt_core::pg::billing::checkout::Session;
+use mt_core::pg::billing::reproject;
+use mt_core::pg::ledger::{Ledger, LedgerPolicy, Received, RetryPolicy};
+use mt_core::pg::{PgError, System};
+use mt_core::text_enum::TextEnum as _;
+use mt_stripe::client::{StripeClient, StripeClientError, StripeRequest};
 use mt_stripe::reconcile::Reconciler;
 use mt_stripe::refetch::Refetcher;
-use mt_stripe::signature::{SecretError, SignatureError, Verifier, sign};
+use mt_stripe::signature::{SecretError, SignatureError, Verifier, VerifyError, sign};
+use mt_stripe::{Stripe, StripeConfig, VerifiedEvent};
 
 use self::checkout::Checkout;
 pub(crate) use self::checkout::{CheckoutPage, PortalPage};
-pub(crate) use self::courier::{MAIL as OWNER_MAIL, OwnersPost};
+pub(crate) use self::courier::{MAIL as OWNER_MAIL, OwnerMailHandler};
 pub(crate) use self::customers::{MadeCustomer, ShownCustomer};
-use self::departures::Departures;
-pub(crate) use self::stripe_api::{Refusal, StripeApi, StripeApiError, StripeRequest};
+pub(crate) use self::departures::Departures;
 pub use self::worker::Background;
 use crate::config::{Config, Secret};
 use crate::model::Plan;
 
-/// What handlers ask about billing.
+/// The name of the payment provider in the tables of billing.
+pub(crate) const PROVIDER: &str = mt_stripe::PROVIDER;
+
+/// Billing, as handlers and commands use it.
 #[derive(Clone, Debug)]
 pub struct Billing {
     verifier: Option<Verifier>,
-    processor: Processor,
+    ledger: Ledger<Stripe>,
     refetcher: Option<Refetcher>,
-    stripe: Option<StripeApi>,
+    stripe: Option<StripeClient>,
     checkout: Checkout,
     departures: Departures,
-    /// What simulated deliveries are signed with and name.
-    simulated: Simulated,
+    /// The secret and the price of simulated deliveries; `None` in production, which simulates nothing.
+    simulated: Option<Simulated>,
 }
+
+/// The warning of a production server without a key for Stripe.
+pub(crate) const NO_STRIPE_KEY: &str = "STRIPE_SECRET_KEY is not set: orgs cannot buy, and billing calls answer `billing-misconfigured`";
+
+/// `STRIPE_SECRET_KEY` is not set, in production.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{}", NO_STRIPE_KEY)]
+pub(crate) struct NoStripe;
 
 #[derive(Clone, Debug)]
 struct Simulated {
@@ -55,13 +65,14 @@ struct Simulated {
 }
 
 impl Billing {
-    /// Billing as the settings say. Without a webhook secret signatures are not checked, which the
-    /// settings allow in development and tests only; without a secret key nobody asks Stripe.
+    /// Billing with these settings. Without a webhook secret signatures are not checked, which the settings allow in
+    /// development and tests only. Without a secret key, development and tests simulate Stripe, and production makes no
+    /// customers and no pages.
     ///
     /// # Errors
     ///
     /// [`BillingError`].
-    pub fn new(system: SystemPool, config: &Config) -> Result<Self, BillingError> {
+    pub fn new(system: System, config: &Config) -> Result<Self, BillingError> {
         let (stripe, webhooks) = (&config.stripe, config.webhooks);
         let secrets = stripe.webhook_secrets.iter().map(Secret::reveal);
         let verifier = match stripe.webhook_secrets.is_empty() {
@@ -69,151 +80,189 @@ impl Billing {
             false => Some(Verifier::new(secrets)?),
         };
         let base_url = config.base_url.as_str();
-        let config = ProcessorConfig {
-            prices: PriceTable::new(Plan::Free.as_str())
-                .plan(Plan::Pro.as_str(), stripe.pro_prices.iter().cloned()),
-            livemode: stripe.livemode,
-            accounts: stripe.accounts.clone(),
-            retry: RetryPolicy {
-                max_attempts: webhooks.max_attempts.get(),
-                backoff: webhooks.backoff,
-                lease: webhooks.lease,
-                ..RetryPolicy::default()
-            },
+        let is_prod = config.app_env.is_prod();
+        let retry = RetryPolicy {
+            max_attempts: webhooks.max_attempts.get(),
+            backoff: webhooks.backoff,
+            lease: webhooks.lease,
+            ..RetryPolicy::default()
         };
-        let prices = config.prices.clone();
-        let mut processor = Processor::new(system.clone(), config);
-        let (mut refetcher, mut api, mut asked) = (None, None, None);
-        if let Some(key) = &stripe.secret_key {
-            let base = &stripe.api_base;
-            let client = Arc::new(StripeClient::new(key.reveal())?.with_base(base.as_str())?);
-            processor = processor.with_fetcher(Arc::clone(&client) as _);
-            refetcher = Some(Refetcher::new(system, Arc::clone(&client) as _, prices.clone()));
-            let made = StripeApi::new(key.clone(), base.clone())
-                .map_err(|error| StripeClientError::Tls(error.into()))?;
-            api = Some(made.clone());
-            asked = Some((made, client));
-        }
-        // The settings have at least one.
+        let prices = PriceTable::new(Plan::Free.as_str())
+            .plan(Plan::Pro.as_str(), stripe.pro_prices.iter().cloned());
+        let client = client(config)?;
+        let fetcher = client.clone().map(|client| Arc::new(client) as _);
+        let refetcher = client
+            .clone()
+            .map(|client| Refetcher::new(system.clone(), Arc::new(client), prices.clone()));
+        let ledger = Stripe::ledger(
+            system,
+            StripeConfig {
+                prices: prices.clone(),
+                livemode: stripe.livemode,
+                accounts: stripe.accounts.clone(),
+                fetcher,
+                policy: LedgerPolicy::from(retry),
+            },
+        );
+        // The settings name at least one price.
         let price = stripe.pro_prices.first().cloned().unwrap_or_default();
         let secret = stripe.webhook_secrets.first().cloned();
         let checkout = Checkout::new(base_url, price.clone());
-        let departures = Departures::new(asked, prices);
-        let simulated = Simulated { secret, price };
-        Ok(Self { verifier, processor, refetcher, stripe: api, checkout, departures, simulated })
+        let departures = Departures::new(client.clone(), prices);
+        let simulated = (!is_prod).then_some(Simulated { secret, price });
+        Ok(Self { verifier, ledger, refetcher, stripe: client, checkout, departures, simulated })
     }
 
-    /// Whether a delivery is from Stripe.
-    pub(crate) fn verify(&self, headers: &[&[u8]], body: &[u8]) -> Result<(), SignatureError> {
+    /// Checks the signature headers of a delivery before its body is read.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`]: no body would make the delivery genuine.
+    pub(crate) fn check_headers(&self, headers: &[&[u8]]) -> Result<(), SignatureError> {
         match &self.verifier {
-            Some(verifier) => verifier.verify(headers, body, SystemClock.now()),
-            None if body.is_empty() => Err(SignatureError::EmptyBody),
+            Some(verifier) => verifier.check_headers(headers, SystemClock.now()),
             None => Ok(()),
         }
     }
 
-    /// Stores and applies a verified delivery.
-    pub(crate) async fn receive(&self, event: &Event, body: &[u8]) -> Result<Receipt, PgError> {
-        self.processor.receive(event, body).await
+    /// Verifies a delivery. Without a secret, which only development and tests may lack, it accepts any event.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifyError`].
+    pub(crate) fn verify(
+        &self,
+        headers: &[&[u8]],
+        body: Vec<u8>,
+    ) -> Result<VerifiedEvent, VerifyError> {
+        match &self.verifier {
+            Some(verifier) => verifier.verify(headers, body, SystemClock.now()),
+            None if body.is_empty() => Err(SignatureError::EmptyBody.into()),
+            None => Ok(VerifiedEvent::insecure_unsigned(body)?),
+        }
     }
 
-    /// Stripe's API; `None` without a key, where customers and pages are simulated.
-    pub(crate) const fn stripe(&self) -> Option<&StripeApi> {
-        self.stripe.as_ref()
+    /// The client of Stripe's API; `None` if customers and pages are simulated.
+    ///
+    /// # Errors
+    ///
+    /// [`NoStripe`], in production without a key.
+    pub(crate) fn stripe(&self) -> Result<Option<&StripeClient>, NoStripe> {
+        match (&self.stripe, &self.simulated) {
+            (Some(stripe), _) => Ok(Some(stripe)),
+            (None, Some(_)) => Ok(None),
+            (None, None) => Err(NoStripe),
+        }
     }
 
-    /// What makes the customer that is to pay for `org`.
+    /// The request that makes the customer of `org`.
     pub(crate) fn customer_request(org: TenantId) -> StripeRequest {
         customers::request(org)
     }
 
-    /// The customer of `org` without a key.
+    /// The simulated customer of `org`.
     pub(crate) fn simulated_customer(org: TenantId) -> String {
         customers::simulated(org)
     }
 
-    /// What makes a page on which `customer` buys for `org`.
+    /// The request that makes a page on which `customer` buys for `org`.
     pub(crate) fn checkout_request(&self, org: TenantId, customer: &str) -> StripeRequest {
         self.checkout.request(org, customer)
     }
 
-    /// A page to buy on without a key.
-    pub(crate) fn simulated_checkout(&self) -> CheckoutPage {
+    /// A simulated page to buy on.
+    pub(crate) fn simulated_checkout(&self) -> Session {
         self.checkout.simulated()
     }
 
-    /// What makes the page on which `customer` looks after what was bought for `org`.
+    /// The request that makes the page on which `customer` manages the subscription of `org`.
     pub(crate) fn portal_request(&self, org: TenantId, customer: &str) -> StripeRequest {
         self.checkout.portal_request(org, customer)
     }
 
-    /// That page without a key.
+    /// The simulated page to manage a subscription on.
     pub(crate) fn simulated_portal(&self, org: TenantId) -> PortalPage {
         self.checkout.simulated_portal(org)
     }
 
     /// The plans and their prices.
     pub(crate) fn prices(&self) -> &PriceTable {
-        &self.processor.ledger().provider().config().prices
+        self.ledger.provider().prices()
     }
 
-    /// Delivers what Stripe would send once somebody has paid on the simulated page called `session`,
-    /// through the same checks as what comes from outside. `None`: there is no such page.
+    /// Delivers the events that Stripe would send after a payment on the simulated page `session`, through the same checks
+    /// as a delivery of Stripe. Returns `None` if there is no such page.
     pub(crate) async fn simulate_payment(
         &self,
-        system: &SystemPool,
+        system: &System,
         session: &str,
-    ) -> Result<Option<Vec<(Event, Receipt)>>, PgError> {
+    ) -> Result<Option<Vec<(String, Received)>>, PgError> {
+        let Some(simulated) = &self.simulated else { return Ok(None) };
         let Some(customer) = simulation::buyer(system, session).await? else { return Ok(None) };
         let now = SystemClock.now();
-        let price = &self.simulated.price;
+        let price = &simulated.price;
         let mut delivered = Vec::new();
         for event in simulation::events(session, &customer, price, now.timestamp()) {
             let body = event.to_string().into_bytes();
-            let secret = self.simulated.secret.as_ref().map_or("", Secret::reveal);
+            let secret = simulated.secret.as_ref().map_or("", Secret::reveal);
             let signature = sign(secret, &body, now);
-            // Both are of our own making: an error would be ours.
-            let verified = self.verify(&[signature.as_bytes()], &body).is_ok();
-            if let Some(event) = Event::parse(&body).ok().filter(|_| verified) {
-                let receipt = self.receive(&event, &body).await?;
-                delivered.push((event, receipt));
+            // The server has made and signed the event, so it verifies.
+            if let Ok(event) = self.verify(&[signature.as_bytes()], body) {
+                let id = event.event().id().to_owned();
+                delivered.push((id, self.ledger.receive(event).await?));
             }
         }
         Ok(Some(delivered))
     }
 
-    /// What compares orgs with Stripe; `None` without a key to ask with.
+    /// The job that compares orgs with Stripe; `None` without a key.
     #[must_use]
     pub fn reconciler(&self) -> Option<Reconciler> {
         self.refetcher.clone().map(Reconciler::new)
     }
 
-    /// What works on the ledger.
+    /// Returns the handler that cancels the subscriptions of deleted orgs.
+    pub(crate) const fn departures(&self) -> &Departures {
+        &self.departures
+    }
+
+    /// The ledger of Stripe's events.
     #[must_use]
-    pub const fn processor(&self) -> &Processor {
-        &self.processor
+    pub const fn ledger(&self) -> &Ledger<Stripe> {
+        &self.ledger
     }
 }
 
-/// Lets tenants follow the price table, where the settings have changed it since the last start.
-async fn follow_prices(processor: &Processor) {
-    match processor.reproject().await {
+/// The client of Stripe's API with the settings' key; `None` without one.
+///
+/// # Errors
+///
+/// [`StripeClientError`].
+pub(crate) fn client(config: &Config) -> Result<Option<StripeClient>, StripeClientError> {
+    let stripe = &config.stripe;
+    let Some(key) = &stripe.secret_key else { return Ok(None) };
+    Ok(Some(StripeClient::new(key.reveal())?.with_base(stripe.api_base.as_str())?))
+}
+
+/// Projects tenants again if the settings have changed the price table since the last start.
+async fn follow_prices(ledger: &Ledger<Stripe>) {
+    match reproject::<Stripe>(ledger.system(), ledger.provider().prices()).await {
         Ok(0) => {}
         Ok(tenants) => tracing::info!(tenants, "projected again: the price table has changed"),
         Err(error) => tracing::warn!(
             cause = std::error::Error::source(&error),
-            "the price table could not be followed; the next start goes on",
+            "projecting tenants with the changed price table failed; the next start continues",
         ),
     }
 }
 
-/// Why the settings of billing cannot be used.
+/// Why billing cannot be set up with the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum BillingError {
-    /// The key for Stripe's API, or where that is.
+    /// The key or the address of Stripe's API is not valid.
     #[error("STRIPE_SECRET_KEY or STRIPE_API_BASE")]
     Client(#[from] StripeClientError),
-    /// A secret of the webhook endpoint.
+    /// A secret of the webhook endpoint is not valid.
     #[error("STRIPE_WEBHOOK_SECRET")]
     Secret(#[from] SecretError),
 }

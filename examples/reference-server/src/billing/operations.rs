@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use mt_core::pg::ledger::{self, EventStatus, Filter, HistoryEntry, LedgerEvent, list};
-use mt_core::pg::{PgError, SystemPool, SystemReason};
-use mt_core::word::Word as _;
-use mt_stripe::PROVIDER;
+use mt_core::pg::{PgError, System, SystemReason};
+use mt_core::text_enum::TextEnum as _;
 use salvo_oapi::ToSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::PROVIDER;
 use crate::http::page::{Listing, Page};
 use crate::http::words::Said;
 
@@ -21,36 +21,36 @@ const HISTORY: i64 = 1000;
 /// An event.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct EventView {
-    /// Stripe's name for it.
+    /// The id of the event at Stripe.
     pub event_id: String,
-    /// Stripe's type.
+    /// The type of the event at Stripe.
     pub r#type: String,
-    /// How far it has come.
+    /// The status of the event.
     pub status: Said<EventStatus>,
-    /// How often an attempt was begun since somebody last asked for one.
+    /// The number of attempts since the last replay.
     pub attempts: i32,
-    /// How often it was delivered.
+    /// The number of deliveries.
     pub deliveries: i32,
-    /// Why it was not applied. Begins with a word for it.
+    /// Why the event was not applied, with a code first.
     #[salvo(schema(required = true))]
     pub last_error: Option<String>,
-    /// When it was stored.
+    /// The time at which it was stored.
     pub received_at: DateTime<Utc>,
-    /// When its effect was committed.
+    /// The time at which its effect was committed.
     #[salvo(schema(required = true))]
     pub processed_at: Option<DateTime<Utc>>,
-    /// When it is due; `null` if nothing more happens by itself.
+    /// The time of the next attempt; `null` if none is planned.
     #[salvo(schema(required = true))]
     pub next_attempt_at: Option<DateTime<Utc>>,
 }
 
-/// An event with what was delivered.
+/// An event with its delivered body.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EventDetails {
     /// The event.
     #[serde(flatten)]
     pub event: EventView,
-    /// The body as it came; `null` once it was purged.
+    /// The delivered body; `null` once it was purged.
     #[salvo(schema(value_type = Option<Object>, required = true))]
     pub payload: Option<Box<RawValue>>,
 }
@@ -58,7 +58,7 @@ pub struct EventDetails {
 /// One line of an event's history.
 #[derive(Debug, Serialize)]
 pub struct HistoryView {
-    /// `processed`, `ignored`, `failed`, `dead`, `abandoned`, or `replay` where somebody asked for it.
+    /// `processed`, `ignored`, `failed`, `dead`, `abandoned`, or `replay` for a request of an operator.
     pub outcome: String,
     /// Which attempt, counted from the last replay on.
     pub attempt: i32,
@@ -110,7 +110,7 @@ pub fn scope(filter: &Filter) -> String {
 ///
 /// [`PgError`].
 pub async fn page_of_events(
-    system: &SystemPool,
+    system: &System,
     filter: &Filter,
     page: &Page,
 ) -> Result<Listing<EventView>, PgError> {
@@ -127,7 +127,7 @@ pub async fn page_of_events(
 ///
 /// [`PgError`].
 pub async fn details(
-    system: &SystemPool,
+    system: &System,
     event_id: &str,
 ) -> Result<Option<(EventDetails, Vec<HistoryView>)>, PgError> {
     let mut tx = system.begin(SHOW).await?;

@@ -1,19 +1,19 @@
-//! What Stripe would send when somebody has paid on a page that it never made: for development and tests,
-//! where there is no key.
+//! The events of a payment on a simulated page, for development and tests without a key.
 
-use mt_core::pg::{PgError, SystemPool, SystemReason};
-use mt_stripe::PROVIDER;
+use mt_core::pg::{PgError, System, SystemReason};
+use mt_stripe::API_VERSION;
 use serde_json::{Value, json};
 
+use super::PROVIDER;
 use super::checkout::SIMULATED;
 
-const FIND: SystemReason = SystemReason::new("find out who buys on a simulated page");
+const FIND: SystemReason = SystemReason::new("find the customer of a simulated page");
 
-/// How long a simulated period is, in seconds: thirty days.
+/// The length of a simulated period, in seconds: thirty days.
 const PERIOD: i64 = 30 * 24 * 60 * 60;
 
-/// Who buys on the page called `session`, if it is a simulated one of this server's.
-pub(super) async fn buyer(system: &SystemPool, session: &str) -> Result<Option<String>, PgError> {
+/// Finds the customer of the simulated page `session`, if this server made it.
+pub(super) async fn buyer(system: &System, session: &str) -> Result<Option<String>, PgError> {
     if !session.starts_with(SIMULATED) {
         return Ok(None);
     }
@@ -31,8 +31,8 @@ pub(super) async fn buyer(system: &SystemPool, session: &str) -> Result<Option<S
     Ok(customer)
 }
 
-/// The events of `session`, on which `customer` has bought `price` at `now` (Unix seconds). They have the
-/// same names each time: to pay twice on one page is to repeat them.
+/// The events of a payment of `customer` for `price` on the page `session` at `now` (Unix seconds). Their identifiers are
+/// the same each time, so a second payment on one page repeats them.
 pub(super) fn events(session: &str, customer: &str, price: &str, now: i64) -> [Value; 3] {
     let name = session.trim_start_matches(SIMULATED);
     let subscription = format!("sub_dev_{name}");
@@ -40,7 +40,7 @@ pub(super) fn events(session: &str, customer: &str, price: &str, now: i64) -> [V
     let event = |number: u8, kind: &str, object: Value| {
         json!({
             "id": format!("evt_dev_{name}_{number}"), "object": "event", "type": kind,
-            "api_version": "2026-10-28.endive", "created": now, "livemode": false,
+            "api_version": API_VERSION, "created": now, "livemode": false,
             "pending_webhooks": 1, "data": {"object": object},
         })
     };

@@ -4,17 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mt_core::pg::ledger::outbox::Dispatcher;
+use mt_core::pg::ledger::outbox::{Dispatcher, Handler, Lane};
 use mt_core::pg::ledger::{RetryPolicy, Workers};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::courier::OwnersPost;
-use super::departures::WithDepartures;
 use super::follow_prices;
 use crate::app::App;
 use crate::config::Config;
-use crate::mail::Post;
 
 /// How often the ledger and the outbox are looked at when nobody says that there is something. Failed
 /// events are due after a second at the soonest, and a new link's events within five.
@@ -25,17 +22,17 @@ const POLL: Duration = Duration::from_secs(1);
 const APPLYING: u32 = 16;
 const ASKING: u32 = 4;
 
-/// How often the server tries to send a letter. A letter that the mail server defers is retried until it expires.
-/// `max_attempts` bounds letters that kill their process, `patience` those without an expiry.
+/// How often the server tries to send an email. An email that the mail server defers is retried until it expires.
+/// `max_attempts` bounds emails that kill their process, `max_age` those without an expiry.
 const MAIL: RetryPolicy = RetryPolicy {
     max_attempts: 20,
     backoff: Duration::from_secs(10),
     lease: Duration::from_mins(1),
-    patience: Duration::from_hours(7 * 24),
+    max_age: Duration::from_hours(7 * 24),
 };
 
-/// How many letters are handed over at once, so that a mail server which takes its time over one delays few.
-const POSTMEN: usize = 4;
+/// How many emails of a lane are sent concurrently, so that a slow mail server delays few of them.
+const DISPATCHERS_PER_LANE: usize = 4;
 
 /// The tasks behind the requests. Any number of replicas may have them.
 #[derive(Debug)]
@@ -45,12 +42,12 @@ pub struct Background {
 }
 
 impl Background {
-    /// Starts them for `app`. `connections` bounds how many they use at once.
+    /// Starts the tasks of `app`. `handlers` deliver outbox messages. `connections` bounds the connections in use at
+    /// once.
     #[must_use]
-    pub fn start(app: &App, config: &Config, connections: usize) -> Self {
+    pub fn start(app: &App, handlers: impl Handler, config: &Config, connections: usize) -> Self {
         let (stop, stopping) = watch::channel(false);
-        let processor = app.billing.processor().clone();
-        let ledger = processor.ledger().clone();
+        let ledger = app.billing.ledger().clone();
         let workers = Workers {
             count: usize::try_from(config.webhooks.workers.get()).unwrap_or(1).min(connections),
             batch: if config.stripe.secret_key.is_some() { ASKING } else { APPLYING },
@@ -58,24 +55,30 @@ impl Background {
             keep_bodies: config.webhooks.retention,
         };
         let until = until(stopping.clone());
-        let working = tokio::spawn(async move { ledger.work(workers, until).await });
-        let following = tokio::spawn(async move { follow_prices(&processor).await });
+        let working = tokio::spawn({
+            let ledger = ledger.clone();
+            async move { ledger.work(workers, until).await }
+        });
+        let following = tokio::spawn(async move { follow_prices(&ledger).await });
         let mut tasks = vec![working, following];
-        let mailer = app.mailer.clone();
-        let owners = OwnersPost::new(app.system.clone(), mailer.clone(), app.base_url.clone());
-        let (bell, stats) = (mailer.bell().clone(), mailer.stats().clone());
-        let rest = Post::new(mailer, owners);
-        let post = WithDepartures { departures: app.billing.departures.clone(), rest };
-        let dispatcher = Dispatcher::new(app.system.clone(), post, MAIL).at(bell).counting(stats);
-        let dispatcher = Arc::new(dispatcher);
-        // Without a mail server there is nothing to wait for.
-        let postmen = if app.mailer.is_set_up() { POSTMEN } else { 1 };
-        for _ in 0..postmen.min(connections) {
-            let (dispatcher, until) = (Arc::clone(&dispatcher), self::until(stopping.clone()));
-            tasks.push(tokio::spawn(async move { dispatcher.run(POLL, until).await }));
+        let handlers = Arc::new(handlers);
+        // Without a mail server no delivery waits for a reply, so one dispatcher is enough.
+        let dispatchers = if app.mailer.is_configured() { DISPATCHERS_PER_LANE } else { 1 };
+        for lane in [Lane::Main, Lane::Urgent] {
+            let dispatcher = Dispatcher::new(app.system.clone(), Arc::clone(&handlers), MAIL)
+                .in_lane(lane)
+                .woken_by(app.mailer.bell(lane).clone())
+                .with_stats(app.mailer.stats().clone());
+            let dispatcher = Arc::new(dispatcher);
+            for _ in 0..dispatchers.min(connections) {
+                let (dispatcher, until) = (Arc::clone(&dispatcher), self::until(stopping.clone()));
+                tasks.push(tokio::spawn(async move { dispatcher.run(POLL, until).await }));
+            }
         }
-        let until = self::until(stopping);
-        tasks.push(tokio::spawn(crate::housekeeping::run(app.system.clone(), until)));
+        let (until, system) = (self::until(stopping), app.system.clone());
+        let cleaning =
+            crate::housekeeping::run(system, config.growth, config.outbox_retention, until);
+        tasks.push(tokio::spawn(cleaning));
         Self { stop, tasks }
     }
 

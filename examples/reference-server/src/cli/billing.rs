@@ -1,4 +1,4 @@
-//! `mt-server billing`: what a night's job does, and which orgs' billing to look at.
+//! `mt-server billing`: reconciliation with Stripe, and the list of flagged orgs.
 //!
 //! `reconcile` compares every org that has a customer with Stripe, for what no event has told. It is safe
 //! beside running servers and beside itself. Exit codes: 0 all were compared; 1 not all were, and how to go
@@ -9,15 +9,15 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use mt_core::id::TenantId;
-use mt_core::pg::{SystemPool, SystemReason};
-use mt_stripe::flagged;
+use mt_core::pg::billing::flagged;
+use mt_core::pg::{System, SystemReason};
 use mt_stripe::reconcile::{PaidFor, ReconcileError, Reconciled, Reconciler};
 use serde_json::{Value, json};
 
 use super::CommandError;
 use super::output::{print, print_json};
 use super::table::{lines, table};
-use crate::billing::Billing;
+use crate::billing::{Billing, PROVIDER};
 use crate::config::Config;
 use crate::server::Embedded;
 use crate::server::database;
@@ -66,7 +66,9 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
         Arguments::Reconcile(arguments) => arguments,
     };
     if config.stripe.secret_key.is_none() {
-        return Err("`STRIPE_SECRET_KEY` is not set: there is nobody to compare with".into());
+        return Err(
+            "`STRIPE_SECRET_KEY` is not set: there is no Stripe account to compare with".into()
+        );
     }
     let (database, embedded) = database::open(config, Embedded::Persistent).await?;
     let billing = Billing::new(database.system(), config)?;
@@ -115,10 +117,10 @@ async fn show_flagged(config: &Config, arguments: &FlaggedArguments) -> Result<(
 }
 
 async fn flagged_orgs(
-    system: &SystemPool,
+    system: &System,
 ) -> Result<Vec<flagged::FlaggedTenant>, mt_core::pg::PgError> {
     let mut tx = system.begin(FLAGGED).await?;
-    let found = flagged::list(&mut tx).await?;
+    let found = flagged::list(&mut tx, PROVIDER).await?;
     tx.commit().await?;
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! `mt-server completions`: what a shell needs to complete a command line.
+//! `mt-server completions`: prints a completion script for a shell.
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
@@ -6,14 +6,14 @@ use clap_complete::Shell;
 use super::output::print;
 use super::{Cli, CommandError};
 
-/// What `completions` takes.
+/// The arguments of `completions`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Whose script to print. For bash: `source <(mt-server completions bash)`.
+    /// The shell. For bash: `source <(mt-server completions bash)`.
     shell: Shell,
 }
 
-/// Reads no settings: a shell's start must not fail on them.
+/// Reads no settings, so that wrong settings do not affect a shell that starts.
 pub(super) fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "mt-server", &mut script);

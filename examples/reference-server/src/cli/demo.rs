@@ -10,13 +10,13 @@ use tokio::sync::oneshot;
 use super::CommandError;
 use crate::config::Config;
 use crate::demo::{self, DemoTarget};
-use crate::http::service::{Patience, serve};
+use crate::http::service::{Timeouts, serve};
 use crate::server::{Embedded, Started, start};
 
-/// What `demo` takes.
+/// The arguments of `demo`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Plays to the server at this URL instead of one of its own (also the variable `BASE_URL`).
+    /// Runs the demo against the server at this URL instead of a temporary one (also the variable `BASE_URL`).
     #[arg(long)]
     base_url: Option<String>,
 }
@@ -36,8 +36,8 @@ pub(super) async fn run(
     }
 }
 
-/// A server for the length of the demo: embedded Postgres whose data is gone afterwards, signatures
-/// checked, nothing of the environment's services touched.
+/// Starts a server for the demo: a temporary embedded Postgres, with webhook signatures, and without the services of
+/// the environment.
 async fn play_to_own_server(mut config: Config) -> Result<(), CommandError> {
     let secret = format!("whsec_{}", uuid::Uuid::new_v4().simple());
     config.stripe.webhook_secrets = vec![crate::config::Secret::new(secret.clone())];
@@ -54,12 +54,12 @@ async fn play_to_own_server(mut config: Config) -> Result<(), CommandError> {
         let _ = stopped.await;
         readiness.stop();
     };
-    let server = tokio::spawn(serve(listener, service, shutdown, Patience::default()));
+    let server = tokio::spawn(serve(listener, service, shutdown, Timeouts::default()));
     let played = play(DemoTarget { base_url, webhook_secret: Some(secret) }).await;
-    // The server may have gone by itself; the story's end says more.
+    // The server may have stopped by itself; the error of the demo says more.
     let _ = stop.send(());
     let served = server.await?;
-    behind.stop(Patience::default().stop).await?;
+    behind.stop(Timeouts::default().stop).await?;
     played?;
     Ok(served?)
 }

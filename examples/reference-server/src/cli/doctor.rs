@@ -6,14 +6,17 @@ use super::CommandError;
 use super::output::{print, print_json};
 use super::table::{lines, table};
 use crate::config::Config;
-use crate::doctor::{Check, Health, examine};
+use crate::doctor::{Check, Health, examine, sarif};
 
-/// What `doctor` takes.
+/// The arguments of `doctor`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Says what was found as JSON.
+    /// Prints the result as JSON.
     #[arg(long)]
     json: bool,
+    /// Prints the result as SARIF 2.1.0, for CI.
+    #[arg(long, conflicts_with = "json")]
+    sarif: bool,
 }
 
 pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), CommandError> {
@@ -25,6 +28,8 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
         .collect();
     if arguments.json {
         print_json(&serde_json::json!({ "ok": failed.is_empty(), "checks": checks }))?;
+    } else if arguments.sarif {
+        print_json(&sarif(&checks))?;
     } else {
         print(&as_text(&checks));
     }

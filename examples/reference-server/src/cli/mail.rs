@@ -1,19 +1,19 @@
-//! `mt-server mail`: the mail that waits in the outbox, and what became of it.
+//! `mt-server mail`: lists the emails of the outbox and their delivery status, and retries them.
 //!
-//! Works on the database, whether or not a server runs on it; what is made due is sent by a server that runs.
-//! Of an address the domain is shown, and nothing of what a letter says. Exit codes: 0 fine; 1 not every named
-//! letter is due; 2 wrong usage.
+//! It works on the database, whether or not a server is running; a running server sends the emails that are due. It
+//! shows the domain of an address and nothing of the content. Exit codes: 0 success; 1 a named email could not be
+//! made due; 2 wrong usage.
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 use mt_core::email::EmailAddress;
 use mt_core::id::PrincipalId;
+use mt_core::pg::billing::DUNNING;
 use mt_core::pg::ledger::outbox::{
     Message, MessageStatus, OutboxEntry, OutboxFilter, Retried, list, retry, retry_all,
 };
-use mt_core::pg::{PgError, SystemPool, SystemReason, SystemTx, User};
-use mt_core::word::Word as _;
-use mt_stripe::processor::DUNNING;
+use mt_core::pg::{PgError, System, SystemReason, SystemTx, User};
+use mt_core::text_enum::TextEnum as _;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -23,22 +23,22 @@ use super::table::{lines, table, time};
 use crate::billing::OWNER_MAIL;
 use crate::config::Config;
 use crate::http::page::{Listing, MAX_LIMIT, Page};
-use crate::mail::post::recipient;
+use crate::mail::handler::recipient;
 use crate::mail::{MAIL, Seal};
 use crate::server::{Embedded, cursors, database, seal};
 
 const LIST: SystemReason = SystemReason::new("list mail for an operator");
 const RETRY: SystemReason = SystemReason::new("retry mail for an operator");
 
-/// What of the outbox is mail.
+/// The outbox topics that are mail.
 const TOPICS: [&str; 3] = [MAIL, OWNER_MAIL, DUNNING];
 
-/// What `mail` takes.
+/// The subcommands of `mail`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Arguments {
-    /// Lists letters, newest first.
+    /// Lists emails, newest first.
     List(ListArguments),
-    /// Makes letters due at once: those that are named, or all of a status.
+    /// Makes emails due now: those with the given ids, or all with a status.
     Retry(RetryArguments),
 }
 
@@ -47,10 +47,10 @@ pub(super) struct ListArguments {
     /// pending, sending, sent, skipped or dead.
     #[arg(long, value_parser = status)]
     status: Option<MessageStatus>,
-    /// At most so many.
+    /// Maximum number of emails.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=i64::from(MAX_LIMIT)))]
     limit: u8,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     #[arg(long)]
     cursor: Option<String>,
     /// Prints JSON.
@@ -60,7 +60,7 @@ pub(super) struct ListArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct RetryArguments {
-    /// The letters' ids.
+    /// Ids of the emails.
     #[arg(required_unless_present = "status", conflicts_with = "status")]
     ids: Vec<Uuid>,
     /// pending or dead.
@@ -78,7 +78,7 @@ fn status(word: &str) -> Result<MessageStatus, String> {
 fn retried_status(word: &str) -> Result<MessageStatus, String> {
     match status(word)? {
         status @ (MessageStatus::Pending | MessageStatus::Dead) => Ok(status),
-        _ => Err("only `pending` and `dead` letters can be tried again".to_owned()),
+        _ => Err("only `pending` and `dead` emails can be retried".to_owned()),
     }
 }
 
@@ -86,8 +86,8 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
     let (database, embedded) = database::open(config, Embedded::Persistent).await?;
     let system = database.system();
     let done = match arguments {
-        Arguments::List(arguments) => list_letters(&system, config, arguments).await,
-        Arguments::Retry(arguments) => retry_letters(&system, arguments).await,
+        Arguments::List(arguments) => list_emails(&system, config, arguments).await,
+        Arguments::Retry(arguments) => retry_emails(&system, arguments).await,
     };
     database.close().await;
     if let Some(embedded) = embedded {
@@ -96,12 +96,12 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
     done
 }
 
-/// A letter as operators see it.
+/// An email as operators see it.
 #[derive(Debug, Serialize)]
-struct LetterView {
+struct EmailView {
     id: Uuid,
     topic: String,
-    /// `…@domain`. `None` where it is not known: the letter was sent, or is for all owners of an org.
+    /// `…@domain`. `None` if unknown: the email was sent, or goes to all owners of an org.
     to: Option<String>,
     org_id: Option<String>,
     status: &'static str,
@@ -113,7 +113,7 @@ struct LetterView {
     done_at: Option<DateTime<Utc>>,
 }
 
-impl LetterView {
+impl EmailView {
     fn new(entry: OutboxEntry, to: Option<&EmailAddress>) -> Self {
         let Message { id, tenant, topic, attempts, .. } = entry.message;
         Self {
@@ -137,37 +137,37 @@ fn masked(email: &EmailAddress) -> String {
     format!("…@{domain}")
 }
 
-async fn list_letters(
-    system: &SystemPool,
+async fn list_emails(
+    system: &System,
     config: &Config,
     arguments: ListArguments,
 ) -> Result<(), CommandError> {
     let scope = format!("mail:{}", arguments.status.map_or("all", MessageStatus::as_str));
     let cursors = cursors(&config.auth).list(&scope);
     let page: Page<Uuid> = Page::at(arguments.limit, arguments.cursor.as_deref(), cursors)
-        .ok_or("`--cursor` takes the `next_cursor` of this very list")?;
+        .ok_or("`--cursor` must be a `next_cursor` of the same list")?;
     let filter = OutboxFilter { status: arguments.status, topics: TOPICS.to_vec() };
     let mut tx = system.begin(LIST).await?;
     let entries = list(&mut tx, &filter, page.after(), page.fetch()).await?;
     let seal = seal(&config.auth);
-    let mut letters = Vec::with_capacity(entries.len());
+    let mut emails = Vec::with_capacity(entries.len());
     for entry in entries {
         let to = addressee(&mut tx, &seal, &entry.message).await?;
-        letters.push(LetterView::new(entry, to.as_ref()));
+        emails.push(EmailView::new(entry, to.as_ref()));
     }
     tx.commit().await?;
-    let listing: Listing<LetterView> = page.answer(letters, |letter| letter.id);
+    let listing: Listing<EmailView> = page.answer(emails, |email| email.id);
     if arguments.json {
         return print_json(&listing);
     }
-    print(&of_letters(&listing.items));
+    print(&emails_table(&listing.items));
     if let Some(cursor) = listing.next_cursor {
         print(&format!("\nmore: --cursor {cursor}\n"));
     }
     Ok(())
 }
 
-/// To whom a letter goes: its seal holds the address, or it names one of the org's owners.
+/// Returns the recipient: the sealed payload holds the address, or the payload names an owner of the org.
 async fn addressee(
     tx: &mut SystemTx,
     seal: &Seal,
@@ -182,11 +182,11 @@ async fn addressee(
     Ok(email.and_then(|email| EmailAddress::parse(&email).ok()))
 }
 
-/// What asking for another attempt did to one letter.
+/// The result of `retry` for one email.
 #[derive(Debug, Serialize)]
 struct RetriedView {
     id: Uuid,
-    /// Whether it is due now.
+    /// Whether the email is due now.
     due: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -196,14 +196,14 @@ impl RetriedView {
     fn new(id: Uuid, retried: Retried) -> Self {
         let error = match retried {
             Retried::Due => None,
-            Retried::NotFound => Some("no such letter".to_owned()),
-            Retried::NotWaiting(status) => Some(format!("the letter is {}", status.as_str())),
+            Retried::NotFound => Some("no such email".to_owned()),
+            Retried::NotWaiting(status) => Some(format!("the email is {}", status.as_str())),
         };
         Self { id, due: retried == Retried::Due, error }
     }
 }
 
-async fn retry_letters(system: &SystemPool, arguments: RetryArguments) -> Result<(), CommandError> {
+async fn retry_emails(system: &System, arguments: RetryArguments) -> Result<(), CommandError> {
     let mut tx = system.begin(RETRY).await?;
     let mut retried = Vec::new();
     if let Some(status) = arguments.status {
@@ -218,7 +218,7 @@ async fn retry_letters(system: &SystemPool, arguments: RetryArguments) -> Result
     if arguments.json {
         print_json(&retried)?;
     } else {
-        let mut table = table(&["LETTER", "DUE", "ERROR"]);
+        let mut table = table(&["EMAIL", "DUE", "ERROR"]);
         for one in &retried {
             let due = if one.due { "now" } else { "-" };
             table.add_row([
@@ -235,20 +235,20 @@ async fn retry_letters(system: &SystemPool, arguments: RetryArguments) -> Result
     }
 }
 
-fn of_letters(letters: &[LetterView]) -> String {
+fn emails_table(emails: &[EmailView]) -> String {
     let mut table =
-        table(&["LETTER", "TOPIC", "TO", "STATUS", "TRIED", "CREATED", "DUE", "EXPIRES", "ERROR"]);
-    for letter in letters {
+        table(&["EMAIL", "TOPIC", "TO", "STATUS", "TRIED", "CREATED", "DUE", "EXPIRES", "ERROR"]);
+    for email in emails {
         table.add_row([
-            letter.id.to_string(),
-            letter.topic.clone(),
-            letter.to.clone().unwrap_or_else(|| "-".to_owned()),
-            letter.status.to_owned(),
-            letter.attempts.to_string(),
-            time(Some(letter.created_at)),
-            time(letter.next_attempt_at),
-            time(letter.expires_at),
-            letter.last_error.clone().unwrap_or_default(),
+            email.id.to_string(),
+            email.topic.clone(),
+            email.to.clone().unwrap_or_else(|| "-".to_owned()),
+            email.status.to_owned(),
+            email.attempts.to_string(),
+            time(Some(email.created_at)),
+            time(email.next_attempt_at),
+            time(email.expires_at),
+            email.last_error.clone().unwrap_or_default(),
         ]);
     }
     lines(table)

@@ -9,10 +9,10 @@ use super::output::{print, print_json};
 use crate::config::Config;
 use crate::schema;
 
-/// What `migrate` takes.
+/// The arguments of `migrate`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Says what was done as JSON.
+    /// Prints the applied migrations as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -26,7 +26,13 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
     let connect: PgConnectOptions = migrate_url.reveal().parse()?;
     let migration = schema::migration();
     let pending = migration.pending(&connect).await?;
-    migration.for_login(ServerLogin::Existing(login.get_username())).run(&connect).await?;
+    let system = database.system_url.as_ref().map(|url| url.reveal().parse()).transpose()?;
+    let mut migration = migration.for_login(ServerLogin::Existing(login.get_username()));
+    if let Some(system) = &system {
+        let system: &PgConnectOptions = system;
+        migration = migration.for_system_login(ServerLogin::Existing(system.get_username()));
+    }
+    migration.run(&connect).await?;
     if arguments.json {
         print_json(&serde_json::json!({ "applied": pending }))?;
     } else if pending.is_empty() {

@@ -1,6 +1,6 @@
 //! The commands of `mt-server`.
 //!
-//! Data goes to stdout and logs go to stderr. Exit codes: 0 fine, 1 failed, 2 wrong usage or settings.
+//! Data goes to stdout and logs go to stderr. Exit codes: 0 success, 1 failure, 2 wrong usage or settings.
 
 mod billing;
 mod completions;
@@ -27,7 +27,7 @@ use crate::causes::with_causes;
 use crate::config::{Environment, EnvironmentError};
 use crate::logging;
 
-/// A product on mt: teams manage projects and tasks.
+/// Example product built with mt: teams manage projects and tasks.
 #[derive(Debug, Parser)]
 #[command(name = "mt-server", version, about)]
 struct Cli {
@@ -39,29 +39,29 @@ struct Cli {
 enum Command {
     /// Runs the server in the foreground, on embedded Postgres unless `DATABASE_URL` is set.
     Serve(serve::Arguments),
-    /// Makes the roles and brings the schema of `DATABASE_URL` up to date, as `MIGRATE_DATABASE_URL`.
+    /// Creates the roles and migrates the schema of `DATABASE_URL`, as `MIGRATE_DATABASE_URL`.
     Migrate(migrate::Arguments),
-    /// Makes a known org with a project, a task and users, or many orgs for load. Not in production.
+    /// Creates a fixed org with a project, a task and users, or many orgs for load. Not in production.
     Seed(seed::Arguments),
-    /// Runs the whole flow over HTTP and says at each step what it proves.
+    /// Runs a demo over HTTP and prints what each step shows.
     Demo(demo::Arguments),
-    /// Examines the settings, the database, what keeps tenants apart in it, and Redis.
+    /// Checks the settings, the database, tenant isolation in the database, and Redis.
     Doctor(doctor::Arguments),
     /// Prints the OpenAPI document.
     Openapi,
     /// Compares billing with Stripe.
     #[command(subcommand)]
     Billing(billing::Arguments),
-    /// Lists mail in the outbox, and has it tried again.
+    /// Lists emails in the outbox, and retries them.
     #[command(subcommand)]
     Mail(mail::Arguments),
     /// Exports, imports and deletes whole orgs.
     #[command(subcommand)]
     Orgs(orgs::Arguments),
-    /// Lists, shows and replays what Stripe has told us.
+    /// Lists, shows and replays webhook events of Stripe.
     #[command(subcommand)]
     Webhooks(webhooks::Arguments),
-    /// Prints what a shell needs to complete these commands.
+    /// Prints a completion script for a shell.
     Completions(completions::Arguments),
 }
 
@@ -70,17 +70,21 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // Help and version arrive here too, and go to stdout with 0; usage to stderr with 2.
+        // Help and version are errors of clap too; they go to stdout with code 0, usage errors to stderr with code 2.
         Err(error) => return usage(&error),
     };
     if let Some(done) = without_settings(&cli.command) {
         return done;
     }
-    // Before `.env`: the demo runs against another server only if it is told so outright.
+    // Read before `.env`: only the command line and the process environment choose the server of the demo.
     let base_url = std::env::var("BASE_URL").ok().filter(|url| !url.is_empty());
     let read = Environment::new(std::env::vars_os(), Path::new(""));
+    let settings = |environment: &Environment| match cli.command {
+        Command::Serve(_) => environment.config_to_listen(),
+        _ => environment.config(),
+    };
     let (environment, mut config) =
-        match read.and_then(|environment| Ok((environment.config()?, environment))) {
+        match read.and_then(|environment| Ok((settings(&environment)?, environment))) {
             Ok((config, environment)) => (environment, config),
             Err(error) => return wrong_settings(&error),
         };
@@ -92,7 +96,7 @@ pub fn run() -> ExitCode {
     if !matches!(cli.command, Command::Migrate(_) | Command::Serve(_))
         && environment.get("RUST_LOG").is_none()
     {
-        // They say on stdout whatever there is to be said.
+        // These commands print their results on stdout.
         "error".clone_into(&mut config.log.filter);
     }
     let _logging = match logging::init(&config.log, &config.traces) {
@@ -101,7 +105,7 @@ pub fn run() -> ExitCode {
     };
     if !environment.unknown().is_empty() {
         let names = environment.unknown().join(", ");
-        tracing::info!("`.env` has variables that are no settings of the server: {names}");
+        tracing::info!("`.env` has variables that are not settings of the server: {names}");
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -118,7 +122,7 @@ pub fn run() -> ExitCode {
             Command::Mail(arguments) => mail::run(&config, arguments).await,
             Command::Orgs(arguments) => orgs::run(&config, arguments).await,
             Command::Webhooks(arguments) => webhooks::run(&config, arguments).await,
-            // They were run before the settings were read.
+            // These commands ran before the settings were read.
             Command::Openapi => openapi::run(),
             Command::Completions(arguments) => completions::run(&arguments),
         }
@@ -126,7 +130,7 @@ pub fn run() -> ExitCode {
     finished(done)
 }
 
-/// What needs no settings, or is wrong whatever they say.
+/// Runs a command that needs no settings, or returns a usage error that no setting can change.
 fn without_settings(command: &Command) -> Option<ExitCode> {
     match command {
         Command::Completions(arguments) => Some(finished(completions::run(arguments))),
@@ -154,7 +158,7 @@ fn finished(done: Result<(), CommandError>) -> ExitCode {
     }
 }
 
-/// What a command fails with: one line for people, with its causes.
+/// The error of a command: one line for people, with its sources.
 type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
 #[expect(clippy::print_stderr, reason = "the log may not be running, and this is for people")]

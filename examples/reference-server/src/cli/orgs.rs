@@ -1,8 +1,8 @@
-//! `mt-server orgs`: an org as a file, a new org from one, and an org without a rest.
+//! `mt-server orgs`: exports an org to a file, imports a file as a new org, and deletes an org.
 //!
-//! Works on the database, whether or not a server runs on it. Each is one transaction, and stops before it
-//! begins if there is a table of which nobody has said what becomes of it. Exit codes: 0 done; 1 not done, and
-//! nothing is changed; 2 wrong usage.
+//! It works on the database, whether or not a server is running. Each command is one transaction, and fails at the
+//! start if the inventory does not cover every table. Exit codes: 0 success; 1 failure, and nothing has changed; 2
+//! wrong usage.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mt_core::id::TenantId;
 use mt_core::pg::audit_log::{Actor, TENANT_EXPORTED};
 use mt_core::pg::portable::{Contents, delete};
-use mt_core::pg::{SystemPool, SystemReason};
+use mt_core::pg::{System, SystemReason};
 use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
@@ -32,22 +32,22 @@ use crate::server::database;
 const DELETE: SystemReason = SystemReason::new("delete an org for an operator");
 const EXPORT: SystemReason = SystemReason::new("export an org for an operator");
 
-/// Whoever does not say who they are.
-const NOBODY: &str = "somebody";
+/// The operator's name in the audit log if none is given.
+const UNNAMED: &str = "unnamed operator";
 
-/// What `orgs` takes.
+/// The subcommands of `orgs`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Arguments {
-    /// Deletes an org and everything that is its own.
+    /// Deletes an org and all of its data.
     Delete(DeleteArguments),
-    /// Writes everything that an org has into a tar archive.
+    /// Writes all data of an org into a tar archive.
     Export(ExportArguments),
-    /// Makes a new org of an archive. Members are whoever reads their addresses here.
+    /// Creates a new org from an archive. Members are matched with users by email address.
     Import(ImportArguments),
 }
 
 impl Arguments {
-    /// What cannot be asked for at once.
+    /// Returns an error for arguments that exclude each other.
     pub(super) fn conflict(&self) -> Option<&'static str> {
         match self {
             Self::Export(ExportArguments { output, common, .. })
@@ -66,10 +66,10 @@ fn is_stdout(output: Option<&Path>) -> bool {
 
 #[derive(Debug, Args)]
 pub(super) struct DeleteArguments {
-    /// The org's id.
+    /// Id of the org.
     #[arg(value_name = "ORG", value_parser = org)]
     org: TenantId,
-    /// Says that it is meant. There is no way back but an export.
+    /// Confirms the deletion. Only an export made before can restore the org.
     #[arg(long, required = true)]
     yes: bool,
     #[command(flatten)]
@@ -78,10 +78,11 @@ pub(super) struct DeleteArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
-    /// The org's id.
+    /// Id of the org.
     #[arg(value_name = "ORG", value_parser = org)]
     org: TenantId,
-    /// Where to; `-` for stdout. Nothing is overwritten. Without it: `org-ORG.tar`, here.
+    /// Output file; `-` for stdout. An existing file is not overwritten. Default: `org-ORG.tar` in the current
+    /// directory.
     #[arg(long, short)]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -92,7 +93,7 @@ pub(super) struct ExportArguments {
 pub(super) struct ImportArguments {
     /// The archive.
     file: PathBuf,
-    /// What the new org is called. Without it: as the old one was.
+    /// Name of the new org. Default: the name of the exported org.
     #[arg(long, value_parser = name)]
     name: Option<Name>,
     #[command(flatten)]
@@ -101,8 +102,8 @@ pub(super) struct ImportArguments {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// Who does it, for the org's log.
-    #[arg(long, env = "USER", default_value = NOBODY)]
+    /// Name of the operator, for the audit log of the org.
+    #[arg(long, env = "USER", default_value = UNNAMED)]
     actor: String,
     /// Prints JSON.
     #[arg(long)]
@@ -111,9 +112,9 @@ struct Common {
 
 impl Common {
     fn actor(&self) -> Actor {
-        // An empty value is an unset one.
+        // An empty value counts as unset.
         let who = Some(self.actor.trim()).filter(|who| !who.is_empty());
-        Actor::operator(&format!("mt-server, {}", who.unwrap_or(NOBODY)))
+        Actor::operator(&format!("mt-server, {}", who.unwrap_or(UNNAMED)))
     }
 }
 
@@ -148,11 +149,11 @@ fn no_such(org: TenantId) -> CommandError {
 }
 
 fn there_already(path: &Path) -> CommandError {
-    format!("`{}` is there already, and nothing is overwritten", path.display()).into()
+    format!("`{}` exists already, and nothing is overwritten", path.display()).into()
 }
 
 async fn delete_org(
-    system: &SystemPool,
+    system: &System,
     contents: &Contents,
     DeleteArguments { org, yes: _, common }: &DeleteArguments,
 ) -> Result<(), CommandError> {
@@ -172,7 +173,7 @@ async fn delete_org(
 }
 
 async fn export_org(
-    system: &SystemPool,
+    system: &System,
     contents: &Contents,
     ExportArguments { org, output, common }: &ExportArguments,
 ) -> Result<(), CommandError> {
@@ -181,7 +182,7 @@ async fn export_org(
     if !to_stdout && path.exists() {
         return Err(there_already(&path));
     }
-    // Looked at, said, and then done: an embedded engine has one connection, and no room for two at once.
+    // The embedded engine has one connection, so the existence check, the audit entry and the export use it in turn.
     let found = system.snapshot(EXPORT, *org).await?.ok_or_else(|| no_such(*org))?;
     found.close().await?;
     let mut tx = system.begin(EXPORT).await?;
@@ -194,7 +195,7 @@ async fn export_org(
         return write(&mut archive, &mut std::io::stdout().lock()).await;
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    // Under its name once it is whole.
+    // The file gets its name when it is complete.
     let mut file = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
     write(&mut archive, file.as_file_mut()).await?;
     file.as_file().sync_all()?;
@@ -226,7 +227,7 @@ async fn write(archive: &mut Archive, to: &mut impl std::io::Write) -> Result<()
     written
 }
 
-/// Drawn on stderr, and only where that is a terminal.
+/// Shows a progress bar on stderr if that is a terminal.
 fn progress(length: u64, done: &str) -> Result<ProgressBar, CommandError> {
     let progress = ProgressBar::new(length);
     let template = format!("{{bar:40}} {done}, {{eta}} left");
@@ -235,7 +236,7 @@ fn progress(length: u64, done: &str) -> Result<ProgressBar, CommandError> {
 }
 
 async fn import_org(
-    system: &SystemPool,
+    system: &System,
     contents: &Contents,
     ImportArguments { file, name, common }: ImportArguments,
 ) -> Result<(), CommandError> {
@@ -257,9 +258,9 @@ async fn import_org(
     Ok(())
 }
 
-/// An archive that is none, by its name.
+/// The error of an archive that cannot be imported, with its file name.
 #[derive(Debug, thiserror::Error)]
-#[error("`{file}` is not imported")]
+#[error("`{file}` cannot be imported")]
 struct NotRead {
     file: String,
     #[source]

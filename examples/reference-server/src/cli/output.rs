@@ -1,22 +1,22 @@
-//! Data goes to stdout, and nothing else does. Remarks for people go to stderr.
+//! Output of commands: data goes to stdout, notes for people go to stderr.
 
 use serde::Serialize;
 
 use super::CommandError;
 
-/// For scripts.
+/// Prints JSON on stdout.
 pub(super) fn print_json<T: Serialize + ?Sized>(value: &T) -> Result<(), CommandError> {
     print(&(serde_json::to_string_pretty(value)? + "\n"));
     Ok(())
 }
 
-/// For people.
+/// Prints text on stdout.
 #[expect(clippy::print_stdout, reason = "what was found is the command's data")]
 pub(super) fn print(text: &str) {
     print!("{text}");
 }
 
-/// A remark beside the data, for people.
+/// Prints a note on stderr.
 #[expect(clippy::print_stderr, reason = "stdout is for the command's data")]
 pub(super) fn note(text: &str) {
     eprintln!("mt-server: {text}");

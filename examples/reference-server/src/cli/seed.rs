@@ -1,12 +1,12 @@
-//! `mt-server seed`: something to look at, or something to put load on.
+//! `mt-server seed`: creates sample data, or data for load tests.
 //!
-//! Writes to the database of the settings, whether or not a server runs on it, and says on stderr which one that
-//! is; may be run again. Not for production. Exit codes: 0 it is all there; 1 it is not; 2 wrong usage.
+//! It writes to the database of the settings, whether or not a server is running, and names that database on stderr.
+//! It may be repeated. Not for production. Exit codes: 0 success; 1 failure; 2 wrong usage.
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use mt_core::billing::StandingPolicy;
-use mt_core::word::Word as _;
+use mt_core::text_enum::TextEnum as _;
 use serde::Serialize;
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
@@ -19,11 +19,11 @@ use crate::embedded::DataDir;
 use crate::seed::{ACME, Ground, K6, Known, Size, load, seed};
 use crate::server::{Embedded, database};
 
-/// What `seed` takes.
+/// The arguments of `seed`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Adds many orgs, and the one that load is put on: 100 orgs with a thousand tasks in all, 1 000 with
-    /// a hundred thousand, or 10 000 with ten million.
+    /// Adds orgs for load tests: `small` 100 orgs with a thousand tasks in all, `medium` 1 000 with a hundred
+    /// thousand, `large` 10 000 with ten million.
     #[arg(long)]
     size: Option<SizeName>,
     /// Prints JSON.
@@ -48,12 +48,12 @@ impl From<SizeName> for Size {
     }
 }
 
-/// The most transactions at once: more only wait for each other's commits.
+/// The maximum number of concurrent transactions; more would wait for each other's commits.
 const CONNECTIONS: usize = 8;
 
 pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), CommandError> {
     if config.app_env.is_prod() {
-        return Err("`APP_ENV` is `prod`: users that everybody knows are for dev and test".into());
+        return Err("`APP_ENV` is `prod`: its well-known users are for dev and test only".into());
     }
     let (database, embedded) = database::open(config, Embedded::Persistent).await?;
     let standing = StandingPolicy::default().with_grace(config.billing_grace);
@@ -62,7 +62,7 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
         Some(_) => 1,
         None => CONNECTIONS.min(config.database.max_connections.get() as usize),
     };
-    let done = plant(&ground, arguments.size.map(Size::from), connections).await;
+    let done = run_seed(&ground, arguments.size.map(Size::from), connections).await;
     database.close().await;
     if let Some(embedded) = embedded {
         embedded.stop().await?;
@@ -76,12 +76,12 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
     Ok(())
 }
 
-/// The database of the settings, in words that hold no password.
+/// Returns the name of the database in the settings, without a password.
 fn database_name(config: &Config) -> Result<String, CommandError> {
     let Some(url) = &config.database.url else {
         return Ok(match DataDir::of_user(|name| std::env::var_os(name))? {
             DataDir::Persistent(path) => format!("the embedded Postgres in {}", path.display()),
-            DataDir::Temporary => "an embedded Postgres that is gone afterwards".to_owned(),
+            DataDir::Temporary => "a temporary embedded Postgres".to_owned(),
         });
     };
     let login: PgConnectOptions = url.reveal().parse()?;
@@ -98,7 +98,7 @@ fn database_name(config: &Config) -> Result<String, CommandError> {
     })
 }
 
-async fn plant(
+async fn run_seed(
     ground: &Ground,
     size: Option<Size>,
     connections: usize,
@@ -106,7 +106,7 @@ async fn plant(
     seed(ground, &ACME).await?;
     let Some(size) = size else { return Ok(Seeded { known: (&ACME).into(), load: None }) };
     seed(ground, &K6).await?;
-    // Drawn on stderr, and only where that is a terminal.
+    // Shown on stderr if that is a terminal.
     let progress = ProgressBar::new(size.orgs.into());
     progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} orgs, {eta} left")?);
     let loaded = load(ground, size, connections, || progress.inc(1)).await;
@@ -117,7 +117,7 @@ async fn plant(
     Ok(Seeded { known: (&ACME).into(), load: Some(load) })
 }
 
-/// What is there now.
+/// The result of a seed, for output.
 #[derive(Debug, Serialize)]
 struct Seeded {
     #[serde(flatten)]
@@ -166,12 +166,12 @@ fn as_text(seeded: &Seeded, base_url: &str) -> String {
         text = format!("{text}\n{orgs} more orgs with {tasks} tasks, and one for k6:\n\n");
         text += &of_known(&load.k6);
     }
-    let somebody = seeded.known.users.first().map_or("", |user| user.email.as_str());
+    let email = seeded.known.users.first().map_or("", |user| user.email.as_str());
     text + &format!(
         "\nTo sign in, ask for a link. It is mailed where SMTP_URL is set, and here its token is in the \
          answer too:\n\n\
          curl -s {base_url}/auth/request-link -H 'content-type: application/json' \
-         -d '{{\"email\":\"{somebody}\"}}'\n\
+         -d '{{\"email\":\"{email}\"}}'\n\
          curl -s {base_url}/auth/redeem -H 'content-type: application/json' -d '{{\"token\":\"…\"}}'\n"
     )
 }

@@ -13,15 +13,16 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::CommandError;
+use crate::billing::NO_STRIPE_KEY;
 use crate::config::Config;
 use crate::http::connection::limits::ConnectionLimits;
-use crate::http::service::{Patience, serve_within, shutdown_signal};
+use crate::http::service::{Timeouts, serve_within, shutdown_signal};
 use crate::server::{Embedded, Started, start};
 
-/// What `serve` takes.
+/// The arguments of `serve`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Prints the settings as they would be in force, secrets by their length alone, and ends.
+    /// Prints the settings in force, secrets by their length only, and exits.
     #[arg(long)]
     pub(super) print_config: bool,
     /// Prints them as JSON.
@@ -30,6 +31,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(config: Config) -> Result<(), CommandError> {
+    warn_of_risks(&config);
     let Started { service, readiness, behind, metrics } =
         start(&config, Embedded::Persistent).await?;
     let listener = TcpListener::bind(config.listen)
@@ -44,7 +46,7 @@ pub(super) async fn run(config: Config) -> Result<(), CommandError> {
     };
     let grace = Grace::of(config.shutdown_grace);
     let stop = grace.for_requests();
-    let patience = Patience { idle: config.http.idle, stop, ..Patience::default() };
+    let timeouts = Timeouts { idle: config.http.idle, stop, ..Timeouts::default() };
     let begun = grace.clone();
     let shutdown = async move {
         if let Err(error) = shutdown_signal().await {
@@ -54,15 +56,35 @@ pub(super) async fn run(config: Config) -> Result<(), CommandError> {
         readiness.stop();
         tracing::info!("stopping");
     };
-    serve_within(limits(&config), listener, service, shutdown, patience).await?;
-    // The last to go: somebody may want to know how it ends.
+    serve_within(limits(&config), listener, service, shutdown, timeouts).await?;
+    // Stopped last, so that metrics cover the shutdown.
     if let Some(metrics) = metrics {
         metrics.stop().await?;
     }
     behind.stop(grace.left()).await
 }
 
-/// The time from the signal to the end of the process, whatever Postgres does meanwhile.
+/// Logs what other machines can do to this server, and in production which traffic to other services they can read.
+fn warn_of_risks(config: &Config) {
+    if config.listens_to_others() {
+        let (host, env) = (config.listen.ip(), config.app_env.as_str());
+        for behaviour in config.dev_behaviours() {
+            tracing::warn!(
+                "`APP_ENV` is `{env}` on {host}, which other machines may reach: {behaviour}"
+            );
+        }
+    }
+    if config.app_env.is_prod() {
+        for risk in config.transport_risks() {
+            tracing::warn!("{risk}");
+        }
+        if config.stripe.secret_key.is_none() {
+            tracing::warn!("{NO_STRIPE_KEY}");
+        }
+    }
+}
+
+/// The shutdown grace period: from the signal to the end of the process.
 #[derive(Clone, Debug)]
 struct Grace {
     whole: Duration,
@@ -75,26 +97,27 @@ impl Grace {
     }
 
     fn begin(&self) {
-        // The first signal counts.
+        // Later signals do not restart it.
         let _ = self.begun.set(Instant::now());
     }
 
-    /// What requests under way get of it: all but what workers and connections need to end.
+    /// Returns the part for requests in flight: all but what workers and connections need to stop.
     fn for_requests(&self) -> Duration {
         self.whole.saturating_sub((self.whole / 4).min(Duration::from_secs(1)))
     }
 
-    /// What is left of it, but for the moment that the process itself takes to end.
+    /// Returns the remaining time, minus a margin for the end of the process itself.
     fn left(&self) -> Duration {
         let gone = self.begun.get().map_or(Duration::ZERO, Instant::elapsed);
         self.whole.saturating_sub(gone + (self.whole / 20).min(Duration::from_millis(250)))
     }
 }
 
-/// How many connections of clients there may be.
+/// Returns the limits on client connections.
 fn limits(config: &Config) -> ConnectionLimits {
     let size = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
-    // The worker's, the listener's and those that a change of the pool overlaps with are among them.
+    // Twice the pool size, because the pool is replaced while the old connections close. It includes the connections
+    // of workers and of the listener.
     let of_database = 2 * size(config.database.max_connections.get());
     let metrics = config.metrics_addr.map_or(0, |_| METRICS_CONNECTIONS.get());
     let mut limits = ConnectionLimits::of_process(of_database + metrics);
@@ -108,10 +131,10 @@ fn limits(config: &Config) -> ConnectionLimits {
     limits
 }
 
-/// Connections at once to the page at `METRICS_ADDR`.
+/// The maximum number of connections to `METRICS_ADDR`.
 const METRICS_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
-/// The page at `METRICS_ADDR`, while it is served.
+/// The running metrics server at `METRICS_ADDR`.
 struct Metrics {
     stop: oneshot::Sender<()>,
     served: JoinHandle<io::Result<()>>,
@@ -128,14 +151,14 @@ impl Metrics {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        let patience = Patience { stop: Duration::from_secs(1), ..Patience::default() };
+        let timeouts = Timeouts { stop: Duration::from_secs(1), ..Timeouts::default() };
         let limits = ConnectionLimits::default().with_total(METRICS_CONNECTIONS);
-        let served = tokio::spawn(serve_within(limits, listener, service, shutdown, patience));
+        let served = tokio::spawn(serve_within(limits, listener, service, shutdown, timeouts));
         Ok(Self { stop, served })
     }
 
     async fn stop(self) -> Result<(), CommandError> {
-        // Nobody listens if it has ended by itself.
+        // An error means that the server has stopped already.
         let _ = self.stop.send(());
         Ok(self.served.await??)
     }

@@ -7,7 +7,7 @@ use super::output::{print as put, print_json};
 use super::table::{lines, table};
 use crate::config::Config;
 
-/// Prints the settings in force, secrets by their length alone.
+/// Prints the settings in force, secrets by their length only.
 pub(super) fn print(config: &Config, json: bool) -> Result<(), CommandError> {
     let settings = config.settings();
     if json {

@@ -1,10 +1,10 @@
-//! Tables for people: columns apart by two spaces, no lines, nothing cut off.
+//! Text tables: columns are two spaces apart, without lines and without truncation.
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 
-/// A table under these headings, or under none.
+/// Creates a table with these headings, or without headings.
 pub(super) fn table(head: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -14,7 +14,7 @@ pub(super) fn table(head: &[&str]) -> Table {
     table
 }
 
-/// The lines of `table`, without the spaces that fill up the last column.
+/// Renders a table without trailing spaces.
 pub(super) fn lines(mut table: Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -22,7 +22,7 @@ pub(super) fn lines(mut table: Table) -> String {
     table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }
 
-/// To the second, or a dash.
+/// Formats a time to the second; `-` for none.
 pub(super) fn time(at: Option<DateTime<Utc>>) -> String {
     at.map_or_else(|| "-".to_owned(), |at| at.trunc_subsecs(0).format("%F %TZ").to_string())
 }

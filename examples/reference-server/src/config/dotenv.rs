@@ -1,33 +1,33 @@
 //! The grammar of a `.env` file.
 //!
-//! The file is UTF-8, with or without a byte order mark; lines end with LF or CRLF. A line is blank, a
-//! comment that begins with `#`, or `NAME=value`, after `export` or not. Blanks around the name, the `=` and
-//! the value do not count. A name consists of ASCII letters, digits and `_`, does not begin with a digit and
-//! is set once. The value is one of:
+//! The file is UTF-8, with or without a byte order mark; lines end with LF or CRLF. A line is blank, a comment that
+//! begins with `#`, or `NAME=value`, optionally after `export`. Spaces and tabs around the name, the `=` and the
+//! value are ignored. A name consists of ASCII letters, digits and `_`, does not begin with a digit and is set once.
+//! The value is one of:
 //!
-//! | form | is taken | may not contain |
+//! | form | meaning | may not contain |
 //! | --- | --- | --- |
-//! | `value` | as it is, up to a blank and `#`, where a comment begins | white space, quotes, `\`, `#` at its beginning |
-//! | `'value'` | as it is | `'`, `\` at its end |
-//! | `"value"` | with `\\`, `\"`, `\$`, `\n`, `\r` and `\t` for one character | another `\` |
+//! | `value` | literal, up to white space and `#`, where a comment begins | white space, quotes, `\`, `#` at its beginning |
+//! | `'value'` | literal | `'`, `\` at its end |
+//! | `"value"` | with the escapes `\\`, `\"`, `\$`, `\n`, `\r` and `\t` | another `\` |
 //!
-//! A quoted value ends on its line, and only a comment may follow it. **Nothing is substituted: `$` stands
-//! for itself.** Other control characters than a tab are refused everywhere.
+//! A quoted value ends on its line, and only a comment may follow it. **Nothing is substituted: `$` is literal.**
+//! Control characters other than a tab are refused.
 //!
-//! What is left out is what readers of such files disagree about: Docker Compose, `sh` and other libraries
-//! each take some of it for something else. Docker Compose reads all that is accepted here alike, but for
-//! `$` outside of single quotes, which it substitutes.
+//! The grammar leaves out what other parsers of such files read differently: Docker Compose, `sh` and other
+//! libraries. Docker Compose reads every accepted file alike, except for `$` outside of single quotes, which it
+//! substitutes.
 
 use std::collections::BTreeMap;
 
-/// Blanks of a line.
+/// The characters that separate tokens on a line.
 const BLANK: [char; 2] = [' ', '\t'];
 
-/// The names and values of a file.
+/// Parses a file and returns its names and values.
 ///
 /// # Errors
 ///
-/// Every line that is none of the above.
+/// Every line that does not match the grammar.
 pub(super) fn parse(bytes: &[u8]) -> Result<BTreeMap<String, String>, Vec<BadLine>> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -49,7 +49,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<BTreeMap<String, String>, Vec<BadLin
     if bad.is_empty() { Ok(values) } else { Err(bad) }
 }
 
-/// A line that does not parse. Shown without any of its text, which may be a secret.
+/// A line that does not parse. Its message does not show the text, which may be a secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub(super) struct BadLine {
@@ -63,7 +63,7 @@ enum Problem {
     AfterQuote,
     #[error("a value that ends with a backslash must be in double quotes, with `\\\\` at its end")]
     Backslash,
-    #[error("a control character")]
+    #[error("contains a control character")]
     Control,
     #[error("in double quotes a backslash must be followed by `\\`, `\"`, `$`, `n`, `r` or `t`")]
     Escape,
@@ -73,11 +73,11 @@ enum Problem {
     Hash,
     #[error("expected `NAME=value`, with a name of letters, digits and `_`")]
     Name,
-    #[error("not UTF-8")]
+    #[error("is not UTF-8")]
     NotUtf8,
     #[error("a value with quotes or backslashes must be in quotes itself")]
     Quote,
-    #[error("the name was set before, in line {0}")]
+    #[error("the name is already set in line {0}")]
     SetBefore(usize),
     #[error("a value with white space must be in quotes")]
     Space,
@@ -86,7 +86,7 @@ enum Problem {
 }
 
 fn assignment(line: &str) -> Result<Option<(&str, String)>, Problem> {
-    // Before anything else: a carriage return may end a line for the one who wrote the file.
+    // Checked first, because a carriage return may be a line ending of the file's author.
     if line.chars().any(|char| char.is_control() && char != '\t') {
         return Err(Problem::Control);
     }
@@ -128,7 +128,7 @@ fn plain(text: &str) -> Result<String, Problem> {
     Ok(value.to_owned())
 }
 
-/// `text` is what follows the opening quote.
+/// Parses the text after an opening single quote.
 fn single_quoted(text: &str) -> Result<String, Problem> {
     let (value, rest) = text.split_once('\'').ok_or(Problem::Unterminated)?;
     if value.ends_with('\\') {
@@ -138,7 +138,7 @@ fn single_quoted(text: &str) -> Result<String, Problem> {
     Ok(value.to_owned())
 }
 
-/// `text` is what follows the opening quote.
+/// Parses the text after an opening double quote.
 fn double_quoted(text: &str) -> Result<String, Problem> {
     let (mut value, mut chars) = (String::new(), text.chars());
     loop {
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn each_form_of_a_value_is_read_as_documented() {
+    fn each_form_of_a_value_is_parsed_as_documented() {
         for (text, expected) in [
             ("", ""),
             ("  ", ""),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn readings_that_differ_elsewhere_are_refused() {
+    fn values_that_other_parsers_read_differently_are_refused() {
         for (text, problem) in [
             ("Acme Teams <teams@acme.example>", Problem::Space),
             ("a\u{a0}b", Problem::Space),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_line_is_found_by_its_number() {
+    fn every_bad_line_is_reported_by_its_number() {
         let file = "A=1\nnonsense\n# fine\nB='x\nA=2\nC=3\n";
         let bad: Vec<_> = parse(file.as_bytes()).unwrap_err();
         assert_eq!(
@@ -254,7 +254,7 @@ mod tests {
         );
         let bad = parse(b"A=1\nB=2\nC=\xff\n").unwrap_err();
         assert_eq!(bad, [BadLine { line: 3, problem: Problem::NotUtf8 }]);
-        // A file of the old Macintosh is one line to others, and a comment would hide all of it.
+        // A file of the classic Mac OS is one line to other parsers, and a comment would hide all of it.
         let bad = parse(b"# a\rAPP_ENV=prod\r").unwrap_err();
         assert_eq!(bad, [BadLine { line: 1, problem: Problem::Control }]);
     }

@@ -1,4 +1,4 @@
-//! Where settings come from: the environment of the process, and a `.env` beside it.
+//! The source of the settings: the environment of the process, and a `.env` file in the current directory.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,28 +8,29 @@ use std::path::Path;
 
 use super::{Config, ConfigErrors, dotenv};
 
-/// The file that is read, in the current directory and no other.
+/// The name of the file, which is read from the current directory only.
 const FILE: &str = ".env";
-/// A longer file is not one of settings.
+/// The maximum size of the file. A larger file is refused.
 const MOST_BYTES: u64 = 1024 * 1024;
 
-/// The variables of a process, and those of a `.env`, which count where the process has none of that name.
+/// The variables of a process and of a `.env` file. A variable of the process overrides the file.
 ///
-/// A variable that is empty is one: it hides that of the file, and means that the setting is unset.
+/// An empty variable of the process overrides the file too, and means that the setting is unset.
 #[derive(Debug)]
 pub struct Environment {
     process: BTreeMap<String, OsString>,
     file: BTreeMap<String, String>,
-    /// The names that the settings have.
+    /// The names that were read as settings.
     asked: RefCell<BTreeSet<String>>,
 }
 
 impl Environment {
-    /// Takes the variables of a process, and reads `.env` in `directory` if there is one.
+    /// Takes the variables of a process, and reads `.env` in `directory` if it exists.
     ///
     /// # Errors
     ///
-    /// [`EnvironmentError::Unreadable`], [`EnvironmentError::Malformed`].
+    /// [`EnvironmentError::Unreadable`] when the file cannot be read, [`EnvironmentError::Malformed`] when lines of
+    /// it do not parse.
     pub fn new(
         process: impl IntoIterator<Item = (OsString, OsString)>,
         directory: &Path,
@@ -40,13 +41,13 @@ impl Environment {
             })?,
             None => BTreeMap::new(),
         };
-        // A name that is no text is none of ours.
+        // No setting has a name that is not UTF-8.
         let named = |(name, value): (OsString, _)| Some((name.into_string().ok()?, value));
         let process = process.into_iter().filter_map(named).collect();
         Ok(Self { process, file, asked: RefCell::default() })
     }
 
-    /// The value of a variable, if it is set and not empty.
+    /// Returns the value of a variable, if it is set and not empty.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<String> {
         let value = match self.process.get(name) {
@@ -56,7 +57,7 @@ impl Environment {
         Some(value).filter(|value| !value.is_empty())
     }
 
-    /// The names and values in the file.
+    /// Returns the names and values of the file.
     pub fn file(&self) -> impl Iterator<Item = (&str, &str)> {
         self.file.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -65,23 +66,38 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// [`EnvironmentError::NotText`], [`EnvironmentError::Wrong`].
+    /// [`EnvironmentError::NotText`] when a variable is not UTF-8, [`EnvironmentError::Wrong`] when settings are
+    /// invalid.
     pub fn config(&self) -> Result<Config, EnvironmentError> {
-        let config = Config::from_vars(|name| {
-            self.asked.borrow_mut().insert(name.to_owned());
-            self.get(name)
-        });
-        let is_no_text =
+        self.checked(Config::from_vars(|name| self.asked_for(name)))
+    }
+
+    /// Reads the settings of a process that listens on a port.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`config`](Self::config); see [`Config::to_listen_from_vars`].
+    pub fn config_to_listen(&self) -> Result<Config, EnvironmentError> {
+        self.checked(Config::to_listen_from_vars(|name| self.asked_for(name)))
+    }
+
+    fn asked_for(&self, name: &str) -> Option<String> {
+        self.asked.borrow_mut().insert(name.to_owned());
+        self.get(name)
+    }
+
+    fn checked(&self, config: Result<Config, ConfigErrors>) -> Result<Config, EnvironmentError> {
+        let is_not_text =
             |name: &&String| self.process.get(*name).is_some_and(|v| v.to_str().is_none());
-        if let Some(name) = self.asked.borrow().iter().find(is_no_text) {
+        if let Some(name) = self.asked.borrow().iter().find(is_not_text) {
             return Err(EnvironmentError::NotText(name.clone()));
         }
         config.map_err(EnvironmentError::Wrong)
     }
 
-    /// The names in the file that belong to no setting, once the settings were read: those of other
-    /// programs that read it, or misspelt ones. Names with small letters are left out: the line of a key that
-    /// ends with `=` looks like one.
+    /// Returns the names in the file that no setting has, after the settings were read: settings of other programs,
+    /// or misspelt ones. Names with lower-case letters are left out, because the line of a key that ends with `=`
+    /// looks like one.
     #[must_use]
     pub fn unknown(&self) -> Vec<&str> {
         let asked = self.asked.borrow();
@@ -95,7 +111,7 @@ impl Environment {
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
-        // A link that leads nowhere is not the same as no file.
+        // A dangling symbolic link is an error, not an absent file.
         Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
             return Ok(None);
         }
@@ -109,11 +125,11 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Why there are no settings. One line for each problem when shown, without any value that may be secret;
-/// the process should exit with code 2.
+/// The error when the settings cannot be read. Its text has one line for each problem and no value that may be
+/// secret; the process should exit with code 2.
 #[derive(Debug, thiserror::Error)]
 pub enum EnvironmentError {
-    /// There is a `.env`, and it cannot be read.
+    /// `.env` exists and cannot be read.
     #[error("`.env` in the current directory cannot be read: {0}")]
     Unreadable(#[source] io::Error),
     /// Lines of `.env` do not parse.
@@ -122,7 +138,7 @@ pub enum EnvironmentError {
     /// A variable of the process is not UTF-8.
     #[error("`{0}` is not UTF-8")]
     NotText(String),
-    /// Values are not what the settings take.
+    /// Settings are invalid.
     #[error(transparent)]
     Wrong(ConfigErrors),
 }

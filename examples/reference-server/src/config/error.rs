@@ -1,14 +1,13 @@
-//! What is wrong with the environment, all of it at once.
+//! Errors in settings, all reported at once.
 
 use std::fmt;
 
-/// Every setting that is not as it should be. One line each when shown; the process should exit
-/// with code 2.
+/// The invalid settings, one line each; the process should exit with code 2.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub struct ConfigErrors(pub(super) Vec<ConfigError>);
 
 impl ConfigErrors {
-    /// The settings, in the order in which they were read.
+    /// Returns the invalid settings, in the order in which they were read.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()
     }
@@ -24,7 +23,7 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
-/// One setting that is not as it should be: its name, what it got and what it takes.
+/// An invalid setting: its name, the value that was given and the values that are accepted.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("`{name}` is {got}; it takes {takes}")]
 pub struct ConfigError {
@@ -38,21 +37,21 @@ impl ConfigError {
         Self { name, got, takes: takes.into() }
     }
 
-    /// The variable.
+    /// Returns the name of the variable.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 }
 
-/// What a setting got, fit to be shown.
+/// The value that was given, in a form that may be shown.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Got {
-    /// Nothing, or the empty string.
+    /// No value, or the empty string.
     Unset,
-    /// A value that is no secret.
+    /// A value that is not secret.
     Plain(String),
-    /// A secret of so many bytes.
+    /// A secret; its length is shown.
     Secret(usize),
 }
 
@@ -61,7 +60,7 @@ impl fmt::Display for Got {
         match self {
             Self::Unset => f.write_str("not set"),
             Self::Plain(value) => {
-                // One line, and not a screenful: an error must not be a way to write to the log.
+                // Limited to a line, so that a value cannot flood the log.
                 let shown: String = value.chars().take(100).collect();
                 let ellipsis = if shown.len() < value.len() { "…" } else { "" };
                 write!(f, "`{}{ellipsis}`", shown.escape_debug())

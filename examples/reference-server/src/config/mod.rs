@@ -1,9 +1,8 @@
-//! What the environment says, read once, checked as a whole and handed on as types.
+//! The settings of the server, read once from the environment and validated as a whole.
 //!
-//! [`Config::from_vars`] is pure: it asks a function for variables, so that a test needs no
-//! environment and nothing else in the program reads it. An empty value is an unset one. Every
-//! problem is found in one go and said in one line that names the variable, what it got (a secret:
-//! its length) and what it takes.
+//! [`Config::from_vars`] is pure: it takes a function that returns variables, so tests need no environment, and
+//! nothing else in the program reads it. An empty value counts as unset. All problems are reported at once, each in
+//! one line that names the variable, the value (for a secret: its length) and the accepted values.
 //!
 //! ```
 //! use reference_server::config::{AppEnv, Config};
@@ -24,12 +23,17 @@
 mod dotenv;
 mod environment;
 mod error;
+mod exports;
+mod exposure;
+mod growth;
+mod known_secrets;
 mod prod;
 mod reader;
 mod secret;
 mod sections;
 mod shown;
 mod traces;
+mod transport;
 mod values;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -39,6 +43,8 @@ use salvo::http::HeaderValue;
 
 pub use self::environment::{Environment, EnvironmentError};
 pub use self::error::{ConfigError, ConfigErrors};
+pub use self::exports::ExportConfig;
+pub use self::growth::GrowthConfig;
 use self::reader::Reader;
 pub use self::secret::Secret;
 pub use self::sections::{
@@ -49,61 +55,90 @@ pub use self::shown::Setting;
 pub use self::traces::{Sampler, TraceConfig};
 pub use self::values::{AppEnv, BaseUrl, LogFormat};
 
+/// The default of `ADMIN_TOKEN` in development and tests.
+const DEV_ADMIN_TOKEN: &str = "dev-admin";
+
 /// The settings of a server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// `APP_ENV`: what the process is run for.
+    /// `APP_ENV`: the environment that the process runs in.
     pub app_env: AppEnv,
-    /// `APP_HOST` and `APP_PORT`: where to listen.
+    /// Whether `APP_ENV` is set explicitly.
+    pub app_env_is_set: bool,
+    /// `APP_HOST` and `APP_PORT`: the address to listen on.
     pub listen: SocketAddr,
     /// `BASE_URL`: the host of links in mails.
     pub base_url: BaseUrl,
-    /// Connections of clients.
+    /// Limits on client connections.
     pub http: HttpConfig,
-    /// Postgres.
+    /// Settings of Postgres.
     pub database: DatabaseConfig,
-    /// Redis.
+    /// Settings of Redis.
     pub redis: RedisConfig,
     /// Tokens, links and invites.
     pub auth: AuthConfig,
     /// `BILLING_GRACE_SECONDS`: how long `past_due` stays writable.
     pub billing_grace: Duration,
-    /// How many requests are let through.
+    /// Rate limits.
     pub rate_limits: RateLimitConfig,
-    /// Stripe's side of billing.
+    /// Exports of orgs over HTTP.
+    pub exports: ExportConfig,
+    /// Settings of Stripe.
     pub stripe: StripeConfig,
-    /// How stored events are worked off.
+    /// Settings of the webhook workers.
     pub webhooks: WebhookConfig,
-    /// Mail; `None`: nothing is mailed.
+    /// Limits on rows that users create, and retention.
+    pub growth: GrowthConfig,
+    /// Mail; `None`: no mail is sent.
     pub mail: Option<MailConfig>,
-    /// `ADMIN_TOKEN`; `None`: there are no admin routes.
+    /// `OUTBOX_RETENTION_DAYS`: how long finished messages are kept; `None`: for ever.
+    pub outbox_retention: Option<Duration>,
+    /// `ADMIN_TOKEN`; `None`: the admin routes do not exist.
     pub admin_token: Option<Secret>,
-    /// `CORS_ORIGINS`: origins whose scripts may read answers.
+    /// `CORS_ORIGINS`: origins whose scripts may read responses.
     pub cors_origins: Vec<HeaderValue>,
     /// `METRICS_ADDR`: where metrics are served instead of on the main port.
     pub metrics_addr: Option<SocketAddr>,
-    /// The log.
+    /// Settings of the log.
     pub log: LogConfig,
-    /// Traces for a collector.
+    /// Settings of the export of traces.
     pub traces: TraceConfig,
-    /// `SHUTDOWN_GRACE_SECONDS`: how long the process may take to end, of which requests under way get all but a second.
+    /// `SHUTDOWN_GRACE_SECONDS`: the maximum time from the signal to the end of the process. Requests in flight get
+    /// all but one second of it.
     pub shutdown_grace: Duration,
 }
 
 impl Config {
-    /// Reads the settings from `vars`, which gives the value of a variable.
+    /// Reads the settings. `vars` returns the value of a variable.
     ///
     /// # Errors
     ///
-    /// Every setting that does not parse, and every one with which production refuses to start.
+    /// [`ConfigErrors`] with every setting that does not parse, and every setting that production refuses.
     pub fn from_vars(vars: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        Self::read(vars, false)
+    }
+
+    /// Reads the settings of a process that listens at `APP_HOST`. If other machines may reach that address,
+    /// `APP_ENV` is required.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_vars`](Self::from_vars), and `APP_ENV` if it is required and unset.
+    pub fn to_listen_from_vars(
+        vars: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigErrors> {
+        Self::read(vars, true)
+    }
+
+    fn read(vars: impl Fn(&str) -> Option<String>, listens: bool) -> Result<Self, ConfigErrors> {
         let mut reader = Reader::new(vars);
         let r = &mut reader;
         let app_env =
             r.optional("APP_ENV", "`dev`, `test` or `prod`", AppEnv::parse).unwrap_or(AppEnv::Dev);
         let config = Self {
             app_env,
+            app_env_is_set: r.text("APP_ENV").is_some(),
             listen: listen(r),
             base_url: base_url(r),
             http: HttpConfig::read(r),
@@ -112,9 +147,12 @@ impl Config {
             auth: AuthConfig::read(r),
             billing_grace: r.seconds("BILLING_GRACE_SECONDS", 0, 0..=sections::YEAR),
             rate_limits: RateLimitConfig::read(r, app_env),
+            exports: ExportConfig::read(r),
             stripe: StripeConfig::read(r, app_env),
             webhooks: WebhookConfig::read(r),
+            growth: GrowthConfig::read(r),
             mail: MailConfig::read(r),
+            outbox_retention: r.days("OUTBOX_RETENTION_DAYS", 90),
             admin_token: admin_token(r, app_env),
             cors_origins: r.list(
                 "CORS_ORIGINS",
@@ -127,6 +165,9 @@ impl Config {
             traces: TraceConfig::read(r),
             shutdown_grace: r.seconds("SHUTDOWN_GRACE_SECONDS", 10, 0..=3600),
         };
+        if listens {
+            exposure::check(r, &config);
+        }
         if app_env.is_prod() {
             prod::check(r, &config);
         }
@@ -140,7 +181,7 @@ fn listen<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> SocketAddr {
         .optional("APP_HOST", "an IP address or `localhost`", values::listen_host)
         .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let port = r.number("APP_PORT", 8000, 0..=u16::MAX.into());
-    SocketAddr::new(host, u16::try_from(port).expect("the range is that of ports"))
+    SocketAddr::new(host, u16::try_from(port).expect("the range is limited to ports"))
 }
 
 fn base_url<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> BaseUrl {
@@ -152,12 +193,12 @@ fn admin_token<F: Fn(&str) -> Option<String>>(
     r: &mut Reader<F>,
     app_env: AppEnv,
 ) -> Option<Secret> {
-    // Visible ASCII, or no client could send it in a header.
+    // Only visible ASCII can be sent in a header.
     let token = r.secret("ADMIN_TOKEN", "visible ASCII characters without spaces", |token| {
         token.bytes().all(|byte| byte.is_ascii_graphic())
     });
     match app_env {
         AppEnv::Prod => token,
-        AppEnv::Dev | AppEnv::Test => token.or_else(|| Some(Secret::new("dev-admin"))),
+        AppEnv::Dev | AppEnv::Test => token.or_else(|| Some(Secret::new(DEV_ADMIN_TOKEN))),
     }
 }

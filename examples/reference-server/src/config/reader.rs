@@ -1,4 +1,4 @@
-//! Reads variables and keeps what is wrong with them.
+//! Reads variables and collects errors.
 
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::error::{ConfigError, Got};
 use super::secret::Secret;
 
-/// Reads one variable after another. A value that does not parse is noted and its default stands
-/// in, so that one run finds every problem.
+/// Reads one variable after another. For a value that does not parse it records the error and returns the default, so
+/// that one run reports every problem.
 pub(super) struct Reader<F> {
     vars: F,
     errors: Vec<ConfigError>,
@@ -24,17 +24,17 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         self.errors
     }
 
-    /// The value of `name`. An empty one is an unset one.
+    /// Returns the value of `name`; `None` if it is empty.
     pub(super) fn text(&self, name: &str) -> Option<String> {
         (self.vars)(name).filter(|value| !value.is_empty())
     }
 
-    /// Notes that `name` did not get what it `takes`.
+    /// Records that the value of `name` is not one that it `takes`.
     pub(super) fn refuse(&mut self, name: &'static str, got: Got, takes: impl Into<String>) {
         self.errors.push(ConfigError::new(name, got, takes));
     }
 
-    /// Notes that `name`, a secret, did not get what it `takes`.
+    /// Records that the value of the secret `name` is not one that it `takes`.
     pub(super) fn refuse_secret(&mut self, name: &'static str, takes: &str) {
         let got = self.text(name).map_or(Got::Unset, |value| Got::Secret(value.len()));
         self.refuse(name, got, takes);
@@ -54,7 +54,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         parsed
     }
 
-    /// A secret for which `is_valid`.
+    /// Reads a secret that must satisfy `is_valid`.
     pub(super) fn secret(
         &mut self,
         name: &'static str,
@@ -73,7 +73,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         self.optional(name, "`true` or `false`", |value| value.parse().ok())
     }
 
-    /// A whole number in `range`.
+    /// Reads a whole number in `range`.
     pub(super) fn number(
         &mut self,
         name: &'static str,
@@ -86,7 +86,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         number.unwrap_or(default)
     }
 
-    /// As [`Reader::number`], for a number that is not zero.
+    /// Reads a number from 1 to `most`.
     pub(super) fn count(&mut self, name: &'static str, default: u32, most: u32) -> NonZeroU32 {
         NonZeroU32::new(self.number(name, default, 1..=most)).unwrap_or(NonZeroU32::MIN)
     }
@@ -100,12 +100,20 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         Duration::from_secs(self.number(name, default, range).into())
     }
 
-    /// A quota, which 0 turns off.
+    /// Reads a number of days; 0 means for ever.
+    pub(super) fn days(&mut self, name: &'static str, default: u32) -> Option<Duration> {
+        match self.number(name, default, 0..=36_500) {
+            0 => None,
+            days => Some(Duration::from_hours(24 * u64::from(days))),
+        }
+    }
+
+    /// Reads a quota; 0 means unlimited.
     pub(super) fn quota(&mut self, name: &'static str, default: u32) -> Option<NonZeroU32> {
         NonZeroU32::new(self.number(name, default, 0..=1_000_000))
     }
 
-    /// Items between commas, with spaces around them ignored.
+    /// Reads items separated by commas; spaces around them are ignored.
     pub(super) fn list<T>(
         &mut self,
         name: &'static str,
@@ -117,7 +125,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     }
 }
 
-/// `FromStr` for numbers takes a sign as well, which no setting does.
+/// Parses a number without a sign, which `FromStr` would accept.
 fn digits<T: FromStr>(value: &str) -> Option<T> {
     value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok())?
 }

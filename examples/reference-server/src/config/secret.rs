@@ -1,18 +1,18 @@
-//! Values that must not be seen.
+//! Secret values that are not shown in logs.
 
 use std::fmt;
 
-/// A secret from the environment. `Debug` shows its length only, and there is no `Display`.
+/// A secret from the environment. `Debug` shows only its length, and it does not implement `Display`.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps `value` out of sight.
+    /// Wraps a secret.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
 
-    /// The value itself, for whoever signs, verifies or connects with it.
+    /// Returns the secret, to sign, verify or connect with it.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0

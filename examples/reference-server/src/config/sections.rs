@@ -1,4 +1,4 @@
-//! The settings that belong together, and how each group is read.
+//! Groups of settings, and how each is read.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use lettre::message::Mailbox;
 use lettre::{AsyncSmtpTransport, Tokio1Executor};
+use mt_core::redis::RedisStore;
 use reqwest::Url;
 use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
@@ -14,25 +15,26 @@ use super::reader::Reader;
 use super::secret::Secret;
 use super::values::{self, AppEnv, LogFormat};
 
-/// The longest time that a setting takes, in seconds.
+/// The maximum of settings in seconds.
 pub(super) const YEAR: u32 = 366 * 24 * 60 * 60;
 
-/// The secret that tokens are signed with where nobody cares. It is in the source code, so anybody
-/// can sign with it.
+/// The default of `JWT_SECRET` in dev and test. It is public, so anyone can sign tokens with it.
 pub(super) const DEV_JWT_SECRET: &str = "mt-dev-secret-known-to-everybody-never-use-it";
 
-/// Postgres.
+/// Settings of Postgres.
 #[derive(Clone, Debug)]
 pub struct DatabaseConfig {
     /// `DATABASE_URL`; `None`: the embedded engine.
     pub url: Option<Secret>,
+    /// `SYSTEM_DATABASE_URL`: the login for work across orgs; `None`: the login of `DATABASE_URL`.
+    pub system_url: Option<Secret>,
     /// `MIGRATE_DATABASE_URL`, or else `DATABASE_URL`.
     pub migrate_url: Option<Secret>,
-    /// `DATABASE_MAX_CONNECTIONS`.
+    /// `DATABASE_MAX_CONNECTIONS`: the size of each login's pool.
     pub max_connections: NonZeroU32,
-    /// `ACCESS_CACHE_SECONDS`: how long a membership is remembered; zero: not at all.
+    /// `ACCESS_CACHE_SECONDS`: how long access is cached; zero: not at all.
     pub access_cache: Duration,
-    /// `ORG_MAX_IN_FLIGHT`: how many requests of one org are worked on at once; `None`: any number.
+    /// `ORG_MAX_IN_FLIGHT`: how many connections the requests of one org may use at once; `None`: unlimited.
     pub org_max_in_flight: Option<NonZeroU32>,
 }
 
@@ -40,12 +42,14 @@ impl DatabaseConfig {
     pub(super) fn read<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> Self {
         let takes = "a URL such as `postgres://user:password@host:5432/database`";
         let url = r.secret("DATABASE_URL", takes, is_postgres);
+        let system_url = r.secret("SYSTEM_DATABASE_URL", takes, is_postgres);
         let migrate_url = r.secret("MIGRATE_DATABASE_URL", takes, is_postgres);
         let max_connections = r.count("DATABASE_MAX_CONNECTIONS", 16, 10_000);
         let most_of_them = (max_connections.get() * 3).div_ceil(4);
         Self {
             migrate_url: migrate_url.or_else(|| url.clone()),
             url,
+            system_url,
             max_connections,
             org_max_in_flight: NonZeroU32::new(r.number(
                 "ORG_MAX_IN_FLIGHT",
@@ -62,14 +66,14 @@ fn is_postgres(url: &str) -> bool {
         && url.parse::<PgConnectOptions>().is_ok()
 }
 
-/// Connections of clients.
+/// Limits on client connections.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// `HTTP_IDLE_SECONDS`: how long a connection is kept open for its next request.
+    /// `HTTP_IDLE_SECONDS`: how long a connection may wait for its next request.
     pub idle: Duration,
     /// `HTTP_MAX_CONNECTIONS`; `None`: as many as the limit on open files allows.
     pub max_connections: Option<NonZeroU32>,
-    /// `HTTP_MAX_CONNECTIONS_PER_ADDRESS`, 0 for any number; `None`: half of those in all.
+    /// `HTTP_MAX_CONNECTIONS_PER_ADDRESS`, 0 for unlimited; `None`: half of the total.
     pub max_connections_per_address: Option<u32>,
 }
 
@@ -91,30 +95,35 @@ impl HttpConfig {
     }
 }
 
-/// Redis.
+/// Settings of Redis.
 #[derive(Clone, Debug)]
 pub struct RedisConfig {
-    /// `REDIS_URL`; `None`: limits are kept in the process.
+    /// `REDIS_URL`; `None`: rate limits are counted in the process.
     pub url: Option<Secret>,
-    /// `READY_REQUIRES_REDIS`: whether a replica without its Redis is ready.
+    /// `READY_REQUIRES_REDIS`: whether `/ready` fails while Redis is down.
     pub required_for_ready: bool,
 }
 
 impl RedisConfig {
     pub(super) fn read<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> Self {
         Self {
-            url: r.secret("REDIS_URL", "a URL such as `redis://host:6379/0`", |url| {
-                values::is_url_of(url, &["redis", "rediss"])
-            }),
+            url: r.secret(
+                "REDIS_URL",
+                "a URL such as `redis://host:6379/0` or `rediss://…`",
+                |url| {
+                    values::is_url_of(url, &["redis", "rediss"])
+                        && RedisStore::check_url(url).is_ok()
+                },
+            ),
             required_for_ready: r.flag("READY_REQUIRES_REDIS").unwrap_or(true),
         }
     }
 }
 
-/// Tokens, links and invites.
+/// Settings of tokens, links and invites.
 #[derive(Clone, Debug)]
 pub struct AuthConfig {
-    /// `JWT_SECRET`, or outside of production a secret that everybody knows.
+    /// `JWT_SECRET`; outside of production it has a public default.
     pub jwt_secret: Secret,
     /// `JWT_SECRET_PREVIOUS`: still accepted, never signed with.
     pub jwt_secret_previous: Option<Secret>,
@@ -141,31 +150,38 @@ impl AuthConfig {
     }
 }
 
-/// How many requests are let through. `None` is off.
+/// Rate limits. `None` is unlimited.
 #[derive(Clone, Debug)]
 pub struct RateLimitConfig {
     /// `RATE_LIMIT_AUTH_PER_MIN`: per client address and auth endpoint.
     pub auth_per_minute: Option<NonZeroU32>,
-    /// `RATE_LIMIT_EMAIL_PER_HOUR`: links per e-mail address.
+    /// `RATE_LIMIT_EMAIL_PER_HOUR`: emails per address that one network causes.
     pub email_per_hour: Option<NonZeroU32>,
-    /// `RATE_LIMIT_LINKS_PER_MIN`: links to all addresses together.
+    /// `RATE_LIMIT_LINKS_PER_MIN`: emails to all addresses together; links to sign in have priority.
     pub links_per_minute: Option<NonZeroU32>,
-    /// `RATE_LIMIT_API_PER_MIN`: per principal and org, on the free plan.
+    /// `RATE_LIMIT_INVITES_PER_HOUR`: invites that are mailed per principal, on the free plan.
+    pub invites_per_hour: Option<NonZeroU32>,
+    /// `RATE_LIMIT_API_PER_MIN`: per principal and org, on the free plan; and per principal outside of orgs.
     pub api_per_minute: Option<NonZeroU32>,
+    /// `RATE_LIMIT_BILLING_PER_MIN`: requests that call Stripe, per principal.
+    pub billing_per_minute: Option<NonZeroU32>,
     /// `RATE_LIMIT_WEBHOOKS_PER_MIN`: per client address.
     pub webhooks_per_minute: Option<NonZeroU32>,
-    /// `TRUSTED_PROXIES`: whose forwarding headers count.
+    /// `TRUSTED_PROXIES`: the networks of proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
 }
 
 impl RateLimitConfig {
     pub(super) fn read<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>, env: AppEnv) -> Self {
-        let (emails, links) = if env.is_prod() { (10, 600) } else { (0, 0) };
+        let (emails, links, invites) = if env.is_prod() { (10, 600, 20) } else { (0, 0, 0) };
+        let (api, billing) = if env.is_prod() { (1200, 30) } else { (0, 0) };
         Self {
             auth_per_minute: r.quota("RATE_LIMIT_AUTH_PER_MIN", 20),
             email_per_hour: r.quota("RATE_LIMIT_EMAIL_PER_HOUR", emails),
             links_per_minute: r.quota("RATE_LIMIT_LINKS_PER_MIN", links),
-            api_per_minute: r.quota("RATE_LIMIT_API_PER_MIN", 0),
+            invites_per_hour: r.quota("RATE_LIMIT_INVITES_PER_HOUR", invites),
+            api_per_minute: r.quota("RATE_LIMIT_API_PER_MIN", api),
+            billing_per_minute: r.quota("RATE_LIMIT_BILLING_PER_MIN", billing),
             webhooks_per_minute: r.quota("RATE_LIMIT_WEBHOOKS_PER_MIN", 600),
             trusted_proxies: r.list(
                 "TRUSTED_PROXIES",
@@ -176,25 +192,25 @@ impl RateLimitConfig {
     }
 }
 
-/// Stripe's side of billing.
+/// Settings of Stripe.
 #[derive(Clone, Debug)]
 pub struct StripeConfig {
-    /// `STRIPE_WEBHOOK_SECRET`, several while one is replaced. None: signatures are not checked,
-    /// which production refuses.
+    /// `STRIPE_WEBHOOK_SECRET`: several during a rotation. If empty, signatures are not checked, which production
+    /// refuses.
     pub webhook_secrets: Vec<Secret>,
-    /// `STRIPE_LIVEMODE`: the only mode whose events count; `None`: any.
+    /// `STRIPE_LIVEMODE`: the only mode whose events are processed; `None`: both.
     pub livemode: Option<bool>,
-    /// `STRIPE_ACCOUNTS`: the only accounts whose events count; `None`: any.
+    /// `STRIPE_ACCOUNTS`: the only accounts whose events are processed; `None`: all.
     pub accounts: Option<Vec<String>>,
-    /// `STRIPE_SECRET_KEY`; `None`: customers are simulated.
+    /// `STRIPE_SECRET_KEY`; `None`: Stripe is simulated, and in production orgs cannot buy.
     pub secret_key: Option<Secret>,
-    /// `STRIPE_API_BASE`: where Stripe is, for a stand-in in dev and test.
+    /// `STRIPE_API_BASE`: the URL of the API, for a fake Stripe in dev and test.
     pub api_base: Url,
     /// `STRIPE_PRICE_PRO`: the prices that mean the plan `pro`.
     pub pro_prices: Vec<String>,
 }
 
-/// Stripe itself.
+/// The URL of Stripe's API.
 const STRIPE: &str = "https://api.stripe.com";
 
 impl StripeConfig {
@@ -230,19 +246,18 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && !text.contains(|char: char| char.is_whitespace() || char.is_control())
 }
 
-/// How stored events are worked off.
+/// Settings of the webhook workers.
 #[derive(Clone, Copy, Debug)]
 pub struct WebhookConfig {
-    /// `WEBHOOK_MAX_ATTEMPTS`: after so many an event is dead.
+    /// `WEBHOOK_MAX_ATTEMPTS`: the number of failed attempts after which an event is dead.
     pub max_attempts: NonZeroU32,
-    /// `WEBHOOK_BACKOFF_MS`: the wait after the first failed attempt, doubled after each.
+    /// `WEBHOOK_BACKOFF_MS`: the delay after the first failed attempt, doubled after each.
     pub backoff: Duration,
-    /// `WEBHOOK_LEASE_SECONDS`: how long a worker may take before another tries.
+    /// `WEBHOOK_LEASE_SECONDS`: the lease of an event, after which another worker may claim it.
     pub lease: Duration,
-    /// `WEBHOOK_WORKERS`: how many events are worked on at once in this process.
+    /// `WEBHOOK_WORKERS`: the number of concurrent workers in this process.
     pub workers: NonZeroU32,
-    /// `WEBHOOK_RETENTION_DAYS`: how long the bodies of events that are done with are kept; `None`: for
-    /// ever.
+    /// `WEBHOOK_RETENTION_DAYS`: how long the bodies of finished events are kept; `None`: for ever.
     pub retention: Option<Duration>,
 }
 
@@ -254,15 +269,12 @@ impl WebhookConfig {
             backoff: Duration::from_millis(backoff.into()),
             lease: r.seconds("WEBHOOK_LEASE_SECONDS", 30, 1..=3600),
             workers: r.count("WEBHOOK_WORKERS", 2, 64),
-            retention: match r.number("WEBHOOK_RETENTION_DAYS", 90, 0..=36_500) {
-                0 => None,
-                days => Some(Duration::from_hours(24 * u64::from(days))),
-            },
+            retention: r.days("WEBHOOK_RETENTION_DAYS", 90),
         }
     }
 }
 
-/// Mail.
+/// Settings of mail.
 #[derive(Clone, Debug)]
 pub struct MailConfig {
     /// `SMTP_URL`.
@@ -287,12 +299,12 @@ impl MailConfig {
     }
 }
 
-/// The log.
+/// Settings of the log.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
-    /// `RUST_LOG`: directives of `tracing-subscriber`'s `EnvFilter`.
+    /// `RUST_LOG`: directives of `EnvFilter` in `tracing-subscriber`.
     pub filter: String,
-    /// `LOG_FORMAT`; `None`: pretty on a terminal, else JSON.
+    /// `LOG_FORMAT`; `None`: pretty on a terminal, otherwise JSON.
     pub format: Option<LogFormat>,
 }
 

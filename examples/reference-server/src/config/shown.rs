@@ -1,7 +1,7 @@
-//! The settings as they are in force, fit to be shown: `serve --print-config`.
+//! The settings in force, without secrets: `serve --print-config`.
 //!
-//! Each group is taken apart field by field, so that a setting which is not shown does not compile; a
-//! test compares the names with those that are read and with `.env.example`.
+//! Each group is destructured field by field, so that a setting which is not shown does not compile. A test compares
+//! the names with those that are read and with `.env.example`.
 
 use std::fmt::Display;
 use std::num::NonZeroU32;
@@ -14,12 +14,12 @@ use super::{
     RedisConfig, Secret, StripeConfig, WebhookConfig,
 };
 
-/// A variable, and what it comes to.
+/// A variable and its value in force.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Setting {
-    /// The variable.
+    /// The name of the variable.
     pub name: &'static str,
-    /// Its value, with what is secret left out; `None`: unset, and without a default.
+    /// The value, without secrets; `None`: unset, without a default.
     pub value: Option<String>,
 }
 
@@ -36,7 +36,7 @@ impl Setting {
         Self::optional(name, secret.map(length))
     }
 
-    /// Where a URL leads, without who logs in there.
+    /// The host of a URL, without the credentials.
     pub(super) fn address(name: &'static str, url: Option<&Secret>) -> Self {
         Self::optional(name, url.map(|url| address(url).unwrap_or_else(|| length(url))))
     }
@@ -45,7 +45,11 @@ impl Setting {
         Self::new(name, duration.as_secs())
     }
 
-    fn quota(name: &'static str, quota: Option<NonZeroU32>) -> Self {
+    pub(super) fn days(name: &'static str, duration: Option<Duration>) -> Self {
+        Self::new(name, duration.map_or(0, |duration| duration.as_secs() / (24 * 60 * 60)))
+    }
+
+    pub(super) fn quota(name: &'static str, quota: Option<NonZeroU32>) -> Self {
         Self::new(name, quota.map_or(0, NonZeroU32::get))
     }
 
@@ -59,7 +63,7 @@ fn length(secret: &Secret) -> String {
     format!("({} bytes)", secret.reveal().len())
 }
 
-/// Scheme, host, port and path: a password can also be in a URL's query.
+/// Returns scheme, host, port and path, because the query of a URL may hold a password too.
 fn address(url: &Secret) -> Option<String> {
     let url = Url::parse(url.reveal()).ok()?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -67,11 +71,12 @@ fn address(url: &Secret) -> Option<String> {
 }
 
 impl Config {
-    /// Every variable that is read, with what it comes to.
+    /// Returns every variable that is read, with its value.
     #[must_use]
     pub fn settings(&self) -> Vec<Setting> {
         let Self {
             app_env,
+            app_env_is_set: _,
             listen,
             base_url,
             http,
@@ -80,9 +85,12 @@ impl Config {
             auth,
             billing_grace,
             rate_limits,
+            exports,
             stripe,
             webhooks,
+            growth,
             mail,
+            outbox_retention,
             admin_token,
             cors_origins,
             metrics_addr,
@@ -103,11 +111,14 @@ impl Config {
         shown.extend(auth.shown());
         shown.push(Setting::seconds("BILLING_GRACE_SECONDS", *billing_grace));
         shown.extend(rate_limits.shown());
+        shown.extend(exports.shown());
         shown.extend(stripe.shown());
         shown.extend(webhooks.shown());
+        shown.extend(growth.shown());
         shown.extend([
             Setting::address("SMTP_URL", mail.as_ref().map(|mail| &mail.smtp_url)),
             Setting::optional("MAIL_FROM", mail.as_ref().map(|mail| &mail.from)),
+            Setting::days("OUTBOX_RETENTION_DAYS", *outbox_retention),
             Setting::secret("ADMIN_TOKEN", admin_token.as_ref()),
             Setting::list("CORS_ORIGINS", origins),
             Setting::optional("METRICS_ADDR", *metrics_addr),
@@ -131,10 +142,12 @@ impl HttpConfig {
 }
 
 impl DatabaseConfig {
-    fn shown(&self) -> [Setting; 5] {
-        let Self { url, migrate_url, max_connections, access_cache, org_max_in_flight } = self;
+    fn shown(&self) -> [Setting; 6] {
+        let Self { url, system_url, migrate_url, .. } = self;
+        let Self { max_connections, access_cache, org_max_in_flight, .. } = self;
         [
             Setting::address("DATABASE_URL", url.as_ref()),
+            Setting::address("SYSTEM_DATABASE_URL", system_url.as_ref()),
             Setting::address("MIGRATE_DATABASE_URL", migrate_url.as_ref()),
             Setting::new("DATABASE_MAX_CONNECTIONS", max_connections),
             Setting::seconds("ACCESS_CACHE_SECONDS", *access_cache),
@@ -167,12 +180,14 @@ impl AuthConfig {
 }
 
 impl RateLimitConfig {
-    fn shown(&self) -> [Setting; 6] {
+    fn shown(&self) -> [Setting; 8] {
         let Self {
             auth_per_minute,
             email_per_hour,
             links_per_minute,
+            invites_per_hour,
             api_per_minute,
+            billing_per_minute,
             webhooks_per_minute,
             trusted_proxies,
         } = self;
@@ -180,7 +195,9 @@ impl RateLimitConfig {
             Setting::quota("RATE_LIMIT_AUTH_PER_MIN", *auth_per_minute),
             Setting::quota("RATE_LIMIT_EMAIL_PER_HOUR", *email_per_hour),
             Setting::quota("RATE_LIMIT_LINKS_PER_MIN", *links_per_minute),
+            Setting::quota("RATE_LIMIT_INVITES_PER_HOUR", *invites_per_hour),
             Setting::quota("RATE_LIMIT_API_PER_MIN", *api_per_minute),
+            Setting::quota("RATE_LIMIT_BILLING_PER_MIN", *billing_per_minute),
             Setting::quota("RATE_LIMIT_WEBHOOKS_PER_MIN", *webhooks_per_minute),
             Setting::list("TRUSTED_PROXIES", trusted_proxies),
         ]
@@ -205,13 +222,12 @@ impl StripeConfig {
 impl WebhookConfig {
     fn shown(&self) -> [Setting; 5] {
         let Self { max_attempts, backoff, lease, workers, retention } = self;
-        let days = retention.map_or(0, |retention| retention.as_secs() / (24 * 60 * 60));
         [
             Setting::new("WEBHOOK_MAX_ATTEMPTS", max_attempts),
             Setting::new("WEBHOOK_BACKOFF_MS", backoff.as_millis()),
             Setting::seconds("WEBHOOK_LEASE_SECONDS", *lease),
             Setting::new("WEBHOOK_WORKERS", workers),
-            Setting::new("WEBHOOK_RETENTION_DAYS", days),
+            Setting::days("WEBHOOK_RETENTION_DAYS", *retention),
         ]
     }
 }

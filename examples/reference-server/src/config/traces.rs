@@ -1,8 +1,7 @@
-//! Traces for a collector: the variables of OpenTelemetry's that the server reads.
+//! The settings of trace export: the variables of OpenTelemetry that the server supports.
 //!
-//! They mean what the [specification of the exporter][exporter] and [of the SDK][sdk] say. The library
-//! that exports reads variables too, but only those of the process and not those of `.env`; so all that it
-//! is to know is read here and handed to it.
+//! They have the meaning of the specifications of the [exporter] and the [SDK][sdk]. The export library reads
+//! variables of the process itself, but not those of `.env`, so the server reads them all and passes them on.
 //!
 //! [exporter]: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 //! [sdk]: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
@@ -17,53 +16,53 @@ use super::secret::Secret;
 use super::shown::Setting;
 use super::values;
 
-/// What the exporter waits for an answer, in milliseconds.
+/// The timeout of an export request, in milliseconds.
 const TIMEOUT: u32 = 10_000;
-/// An hour, in milliseconds.
+/// The maximum of settings in milliseconds: an hour.
 const MOST_MILLISECONDS: u32 = 3_600_000;
 const PROTOCOL: &str = "http/protobuf";
 const DEFAULT_SERVICE_NAME: &str = "mt-server";
 
-/// Where traces go, how, and which. Without an endpoint they go nowhere.
+/// The destination, format and sampling of traces. Without an endpoint nothing is exported.
 #[derive(Clone, Debug)]
 pub struct TraceConfig {
     /// `OTEL_SDK_DISABLED`: nothing is exported.
     pub disabled: bool,
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`: the collector's base URL.
     pub base: Option<Url>,
-    /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`: the URL that traces are posted to.
+    /// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`: the URL for trace requests.
     pub traces: Option<Url>,
     /// `OTEL_EXPORTER_OTLP_HEADERS`.
     pub headers: Option<Secret>,
-    /// `OTEL_EXPORTER_OTLP_TRACES_HEADERS`, instead of those.
+    /// `OTEL_EXPORTER_OTLP_TRACES_HEADERS`, which overrides it.
     pub traces_headers: Option<Secret>,
-    /// `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT`, or else `OTEL_EXPORTER_OTLP_TIMEOUT`.
+    /// `OTEL_EXPORTER_OTLP_TRACES_TIMEOUT`, otherwise `OTEL_EXPORTER_OTLP_TIMEOUT`.
     pub timeout: Duration,
-    /// `OTEL_SERVICE_NAME`, or else what `OTEL_RESOURCE_ATTRIBUTES` has as `service.name`.
+    /// `OTEL_SERVICE_NAME`, otherwise `service.name` in `OTEL_RESOURCE_ATTRIBUTES`.
     pub service_name: String,
     /// `OTEL_RESOURCE_ATTRIBUTES`.
     pub attributes: Vec<(String, String)>,
     /// `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`.
     pub sampler: Sampler,
-    /// `OTEL_BSP_SCHEDULE_DELAY`: how long spans are gathered before they are sent.
+    /// `OTEL_BSP_SCHEDULE_DELAY`: the delay between two exports.
     pub delay: Duration,
-    /// `OTEL_BSP_MAX_QUEUE_SIZE`: how many spans may wait; more are dropped.
+    /// `OTEL_BSP_MAX_QUEUE_SIZE`: the maximum number of queued spans; more are dropped.
     pub queue: u32,
-    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`: how many spans go with one request.
+    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`: the maximum number of spans in a request.
     pub batch: u32,
 }
 
-/// Which traces are exported.
+/// The sampling of traces.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampler {
-    /// Whether a caller's decision counts before that of the server.
+    /// Whether the decision of the caller takes precedence.
     pub parent_based: bool,
     /// The share of traces, from 0 to 1.
     pub ratio: f64,
     name: &'static str,
 }
 
-/// Names of samplers, whether a parent decides, and the share; `None`: the argument's.
+/// The samplers: name, whether the parent decides, and the share; `None`: the argument.
 const SAMPLERS: [(&str, bool, Option<f64>); 6] = [
     ("always_on", false, Some(1.0)),
     ("always_off", false, Some(0.0)),
@@ -115,7 +114,7 @@ impl TraceConfig {
         }
     }
 
-    /// The URL that traces are posted to: the one for traces as it is, or else `v1/traces` below the base.
+    /// Returns the URL for trace requests: the URL for traces as it is, otherwise `v1/traces` below the base URL.
     #[must_use]
     pub fn endpoint(&self) -> Option<String> {
         if self.disabled {
@@ -125,7 +124,7 @@ impl TraceConfig {
         self.traces.as_ref().map(ToString::to_string).or_else(|| self.base.as_ref().map(below))
     }
 
-    /// The headers that go with each request.
+    /// Returns the headers of each export request.
     #[must_use]
     pub fn header_list(&self) -> Vec<(String, String)> {
         let list = self.traces_headers.as_ref().or(self.headers.as_ref());
@@ -147,7 +146,7 @@ impl TraceConfig {
             queue,
             batch,
         } = self;
-        // A query may hold a key.
+        // The query may hold a key.
         let traces = traces.clone().map(|mut url| {
             url.set_query(None);
             url
@@ -185,7 +184,8 @@ fn sampler<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> Sampler {
     Sampler { parent_based, ratio: share.or(ratio).unwrap_or(1.0), name }
 }
 
-/// `name=value` between commas, with percent-encoded values, as in W3C Baggage. Empty members do not count.
+/// Parses `name=value` pairs separated by commas, with percent-encoded values, as in W3C Baggage. Empty members are
+/// ignored.
 fn pairs(text: &str) -> Option<Vec<(String, String)>> {
     let members = text.split(',').map(str::trim).filter(|member| !member.is_empty());
     let pair = |member: &str| {

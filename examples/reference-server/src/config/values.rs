@@ -1,18 +1,18 @@
-//! Types of settings that are more than a number or a text.
+//! Types of settings that are not numbers or texts.
 
 use std::net::IpAddr;
 
 use reqwest::Url;
 use salvo::http::HeaderValue;
 
-/// What the process is run for.
+/// The environment that the process runs in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AppEnv {
-    /// Somebody's own machine: defaults that work at once, and links in answers instead of mails.
+    /// Development: defaults that work at once, and links in responses instead of emails.
     Dev,
-    /// The real thing: no default for a secret, and nothing simulated.
+    /// Production: no defaults for secrets, and nothing is simulated.
     Prod,
-    /// As [`AppEnv::Dev`] in every default.
+    /// Tests, with the defaults of [`AppEnv::Dev`].
     Test,
 }
 
@@ -26,7 +26,7 @@ impl AppEnv {
         }
     }
 
-    /// The value of `APP_ENV`.
+    /// Returns the value of `APP_ENV`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -36,19 +36,19 @@ impl AppEnv {
         }
     }
 
-    /// Whether this is production.
+    /// Returns whether this is production.
     #[must_use]
     pub const fn is_prod(self) -> bool {
         matches!(self, Self::Prod)
     }
 }
 
-/// How lines of the log look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for people.
     Pretty,
 }
 
@@ -61,7 +61,7 @@ impl LogFormat {
         }
     }
 
-    /// The value of `LOG_FORMAT`.
+    /// Returns the value of `LOG_FORMAT`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -71,8 +71,8 @@ impl LogFormat {
     }
 }
 
-/// The address under which clients reach the server: the host of links in mails. It is never taken
-/// from a request, whose `Host` anybody can choose.
+/// The URL under which clients reach the server: the host of links in emails. It is never taken from a request, whose
+/// `Host` the client chooses.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BaseUrl(Url);
 
@@ -81,25 +81,26 @@ impl BaseUrl {
         plain_url(text).map(Self)
     }
 
-    /// The address without a slash at its end, so that a path can follow.
+    /// Returns the URL without a trailing slash, so that a path can follow.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str().trim_end_matches('/')
     }
 
-    /// Whether what is sent there can be read on the way: plain HTTP to another machine.
+    /// Returns whether traffic to it can be read on the way: plain HTTP to another machine.
     #[must_use]
     pub fn is_exposed(&self) -> bool {
         self.0.scheme() != "https" && !is_loopback(self.0.host_str().unwrap_or_default())
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Returns whether `host`, a name or an address, is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.map_or(host == "localhost" || host.ends_with(".localhost"), |ip| ip.is_loopback())
 }
 
-/// An address to listen on: an IP address, or the one name that is the same everywhere.
+/// Parses an address to listen on: an IP address or `localhost`.
 pub(super) fn listen_host(text: &str) -> Option<IpAddr> {
     match text {
         "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
@@ -107,7 +108,7 @@ pub(super) fn listen_host(text: &str) -> Option<IpAddr> {
     }
 }
 
-/// An origin exactly as browsers send it: lower case, no path, no default port.
+/// Parses an origin exactly as browsers send it: lower case, no path, no default port.
 pub(super) fn origin(text: &str) -> Option<HeaderValue> {
     let url = Url::parse(text).ok()?;
     let is_origin =
@@ -115,7 +116,7 @@ pub(super) fn origin(text: &str) -> Option<HeaderValue> {
     is_origin.then(|| HeaderValue::try_from(text).ok())?
 }
 
-/// An http or https URL without user, query or fragment.
+/// Parses an http or https URL without user, query or fragment.
 pub(super) fn plain_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let is_plain = matches!(url.scheme(), "http" | "https")
@@ -127,7 +128,7 @@ pub(super) fn plain_url(text: &str) -> Option<Url> {
     is_plain.then_some(url)
 }
 
-/// Whether `text` is a URL of one of `schemes` with a host.
+/// Returns whether `text` is a URL of one of `schemes` with a host.
 pub(super) fn is_url_of(text: &str, schemes: &[&str]) -> bool {
     Url::parse(text).is_ok_and(|url| schemes.contains(&url.scheme()) && url.has_host())
 }

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::DemoFailure;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The timeout of a request.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A client of the API.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub(super) struct Client {
     base_url: String,
 }
 
-/// A request, in the words of the API.
+/// A request to the API.
 #[derive(Debug)]
 pub(super) struct Call<'c> {
     pub(super) method: Method,
@@ -24,7 +25,7 @@ pub(super) struct Call<'c> {
     pub(super) signature: Option<String>,
 }
 
-/// What came back.
+/// A response of the API.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     /// `METHOD /path`, for messages.
@@ -32,14 +33,14 @@ pub(super) struct Reply {
     pub(super) status: u16,
     /// The body, or null if there was none.
     pub(super) body: Value,
-    /// The same, byte by byte.
+    /// The body as bytes.
     pub(super) bytes: Vec<u8>,
     pub(super) content_type: String,
 }
 
 impl Client {
     pub(super) fn new(base_url: &str) -> Result<Self, DemoFailure> {
-        let http = reqwest::Client::builder().timeout(PATIENCE).build().map_err(|source| {
+        let http = reqwest::Client::builder().timeout(TIMEOUT).build().map_err(|source| {
             DemoFailure::Unreachable { step: "making an HTTP client".to_owned(), source }
         })?;
         Ok(Self { http, base_url: base_url.trim_end_matches('/').to_owned() })
@@ -77,12 +78,12 @@ impl Client {
 }
 
 impl Reply {
-    /// The body, fit to be printed.
+    /// Returns the body with secrets removed, for output.
     pub(super) fn without_secrets(&self) -> Value {
         without_secrets(&self.body)
     }
 
-    /// The body's bytes, without the one text in it that tells two equal refusals apart.
+    /// Returns the body's bytes without the request id, in which equal refusals differ.
     pub(super) fn without_request_id(&self) -> Vec<u8> {
         let text = String::from_utf8_lossy(&self.bytes);
         match self.body["request_id"].as_str() {
@@ -92,7 +93,7 @@ impl Reply {
     }
 }
 
-/// Tokens, whatever they are called and however deep they lie, and the mailboxes of addresses.
+/// Replaces tokens under any name and depth, and the local parts of email addresses.
 fn without_secrets(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(without_secrets).collect(),
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_holds_no_tokens_and_no_mailboxes() {
+    fn printed_bodies_hold_no_tokens_and_no_local_parts() {
         let body = json!({
             "access_token": "a.b.c", "token_type": "bearer", "sent": true,
             "items": [{"email": "ada@example.org", "token": "secret", "role": "member"}],
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_compared_byte_by_byte_but_for_the_request() {
+    fn refusals_are_compared_without_the_request_id() {
         let refusal = reply(r#"{"code":"not-found","request_id":"1"}"#).without_request_id();
         assert_eq!(reply(r#"{"code":"not-found","request_id":"2"}"#).without_request_id(), refusal);
         for other in [

@@ -1,73 +1,73 @@
-//! The demo: one story over HTTP that shows what the server does, and what it refuses to do.
+//! The demo: a scenario over HTTP that shows what the server does and what it refuses.
 //!
-//! It knows nothing but the API, so it runs against any server in development or test mode, and can be
-//! run again against a living one: its addresses are its own. Each step says what it proves and fails
-//! loudly, with what was expected and what came.
+//! It uses the API only, so it runs against any server in development or test mode, and may be repeated against the
+//! same server, because its addresses are unique. Each step prints what it shows; a failure prints what was expected
+//! and what the server returned.
 
 mod billing;
 mod client;
-mod stage;
+mod runner;
 mod team;
 mod work;
 
 use std::io::{self, Write};
 
 use self::client::Client;
-use self::stage::Stage;
+use self::runner::Runner;
 
-/// The server that the demo is played to.
+/// The server that the demo runs against.
 #[derive(Clone, Debug)]
 pub struct DemoTarget {
-    /// Where it listens, such as `http://127.0.0.1:8000`.
+    /// Its base URL, such as `http://127.0.0.1:8000`.
     pub base_url: String,
-    /// What its webhooks are signed with; `None` where it does not check signatures.
+    /// The secret that signs its webhooks; `None` if it does not check signatures.
     pub webhook_secret: Option<String>,
 }
 
-/// Plays the whole story, and writes what happens to `out`.
+/// Runs the demo and writes its steps to `out`.
 ///
 /// # Errors
 ///
-/// [`DemoFailure`] at the first thing that is not as it should be.
+/// [`DemoFailure`] at the first response that is not the expected one.
 pub async fn run(target: DemoTarget, out: &mut (impl Write + Send)) -> Result<(), DemoFailure> {
     let client = Client::new(&target.base_url)?;
-    let mut stage = Stage::new(client, target.webhook_secret, out);
-    stage.chapter("The server is up")?;
-    stage.get("/health", None).await?.shows(200, "the process answers")?;
-    stage.get("/ready", None).await?.shows(200, "and reaches what it depends on")?;
+    let mut runner = Runner::new(client, target.webhook_secret, out);
+    runner.section("The server is up")?;
+    runner.get("/health", None).await?.shows(200, "the process answers")?;
+    runner.get("/ready", None).await?.shows(200, "and reaches its dependencies")?;
 
-    let cast = team::assemble(&mut stage).await?;
-    let projects = work::fill_the_free_plan(&mut stage, &cast).await?;
-    billing::upgrade(&mut stage, &cast).await?;
-    work::share_tasks(&mut stage, &cast, &projects).await?;
-    billing::lapse_and_recover(&mut stage, &cast).await?;
-    team::say_goodbye(&mut stage, &cast).await?;
-    stage.applause()
+    let users = team::sign_up(&mut runner).await?;
+    let projects = work::fill_the_free_plan(&mut runner, &users).await?;
+    billing::upgrade(&mut runner, &users).await?;
+    work::share_tasks(&mut runner, &users, &projects).await?;
+    billing::lapse_and_recover(&mut runner, &users).await?;
+    team::leave(&mut runner, &users).await?;
+    runner.summary()
 }
 
-/// Where the demo stopped.
+/// The error of a demo that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DemoFailure {
-    /// The story could not be told.
-    #[error("cannot write")]
+    /// The output could not be written.
+    #[error("cannot write the output")]
     Output(#[from] io::Error),
-    /// The server did something else than it should.
+    /// The server returned something unexpected.
     #[error("{step}\n  expected {expected}\n  got      {got}")]
     Unexpected {
         /// The request.
         step: String,
-        /// What should have come.
+        /// The expected response.
         expected: String,
-        /// What came, with secrets taken out.
+        /// The response, without secrets.
         got: String,
     },
-    /// The server did not answer.
-    #[error("{step}: no answer")]
+    /// The server did not respond.
+    #[error("{step}: no response")]
     Unreachable {
         /// The request.
         step: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: reqwest::Error,
     },

@@ -1,10 +1,11 @@
 //! Whether Stripe takes the key and sells what `STRIPE_PRICE_PRO` names.
 
+use mt_stripe::client::{Refusal, StripeError};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Check, Health, PATIENCE};
-use crate::billing::{Refusal, StripeApi, StripeApiError};
+use super::{Check, Health, TIMEOUT};
+use crate::billing::{self, NO_STRIPE_KEY};
 use crate::causes::with_causes;
 use crate::config::Config;
 
@@ -17,7 +18,7 @@ struct Price {
     recurring: Option<Value>,
 }
 
-/// What came of asking for one price.
+/// The result of a look at one price.
 struct Finding {
     health: Health,
     detail: String,
@@ -25,24 +26,27 @@ struct Finding {
     is_about_all: bool,
 }
 
-/// Asks Stripe, or the stand-in of `STRIPE_API_BASE`, for each price. `None` without a key.
+/// Asks Stripe, or the stand-in of `STRIPE_API_BASE`, for each price. `None` where Stripe is simulated.
 pub(super) async fn stripe(config: &Config) -> Option<Check> {
     let stripe = &config.stripe;
-    let key = stripe.secret_key.clone()?;
-    let api = match StripeApi::new(key, stripe.api_base.clone()) {
-        Ok(api) => api,
+    let client = match billing::client(config) {
+        Ok(Some(client)) => client,
+        Ok(None) => {
+            let is_prod = config.app_env.is_prod();
+            return is_prod.then(|| Check::new("stripe", Health::Warning, NO_STRIPE_KEY));
+        }
         Err(error) => return Some(Check::failed("stripe", &error)),
     };
-    let mut check = Check { name: "stripe", health: Health::Ok, details: Vec::new() };
+    let mut check = Check { name: "stripe", health: Health::Ok, details: Vec::new(), report: None };
     for (number, price) in stripe.pro_prices.iter().enumerate() {
         let path = ["prices", price.as_str()];
-        let finding = match tokio::time::timeout(PATIENCE, api.get::<Price>(&path)).await {
+        let finding = match tokio::time::timeout(TIMEOUT, client.get::<Price>(&path)).await {
             // The first price is the one that is sold; the others are of subscriptions from before.
             Ok(Ok(found)) => of_price(price, &found, number == 0, stripe.livemode),
             Ok(Err(error)) => of_error(price, &error),
             Err(_elapsed) => about_all(
                 Health::Warning,
-                format!("no answer within {} seconds", PATIENCE.as_secs()),
+                format!("no response within {} seconds", TIMEOUT.as_secs()),
             ),
         };
         check.health = worse(check.health, finding.health);
@@ -71,7 +75,7 @@ fn of_price(name: &str, price: &Price, is_sold: bool, livemode: Option<bool>) ->
     about_one(Health::Ok, format!("the key is accepted, and `{name}` is a price of {mode} mode"))
 }
 
-fn of_error(name: &str, error: &StripeApiError) -> Finding {
+fn of_error(name: &str, error: &StripeError) -> Finding {
     if error.is_missing(None) {
         let said = "does not exist in the account and mode of STRIPE_SECRET_KEY";
         return about_one(Health::Failed, format!("the price `{name}` of STRIPE_PRICE_PRO {said}"));

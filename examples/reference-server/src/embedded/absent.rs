@@ -1,4 +1,4 @@
-//! What stands in for the engine in a binary built without it.
+//! The substitute for the engine in a binary built without it.
 
 use std::convert::Infallible;
 
@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::{DataDir, EmbeddedError};
 
-/// An engine that cannot be had.
+/// An engine that cannot be created.
 #[derive(Debug)]
 pub(super) struct Engine(Infallible);
 
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_that_the_engine_was_left_out() {
+    fn the_error_says_that_the_engine_is_not_built_in() {
         let refused = Engine::start(DataDir::Temporary).unwrap_err().to_string();
         assert!(refused.contains("built without"), "{refused}");
         assert!(refused.contains("DATABASE_URL=postgres://"), "{refused}");

@@ -1,23 +1,23 @@
-//! Where an embedded database keeps its data.
+//! The data directory of the embedded database.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::EmbeddedError;
 
-/// Where the embedded Postgres keeps its data.
+/// The data directory of the embedded Postgres.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum DataDir {
-    /// In this directory, which outlives the process. It is made if need be, closed to other users
-    /// (mode 0700) and locked while in use, so that two processes never share it.
+    /// A permanent directory. It is created if needed, closed to other users (mode 0700) and locked while in use, so
+    /// that two processes never share it. A directory of another user is refused.
     Persistent(PathBuf),
-    /// In a directory of its own that goes when the engine stops. What a crash leaves behind is
-    /// taken away by a later start.
+    /// A temporary directory that is removed when the engine stops. A later start removes the directory of a crashed
+    /// process: one of this user that is marked and not locked.
     Temporary,
 }
 
 impl DataDir {
-    /// The user's own directory, by the custom of the operating system:
+    /// Returns the user's own directory, by the convention of the operating system:
     ///
     /// | | |
     /// | --- | --- |
@@ -25,18 +25,18 @@ impl DataDir {
     /// | macOS | `~/Library/Application Support/mt-server/postgres` |
     /// | Windows | `%LOCALAPPDATA%\mt-server\postgres` |
     ///
-    /// `var` looks an environment variable up.
+    /// `var` returns the value of an environment variable.
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError::NoDataHome`], when the environment names no home.
+    /// [`EmbeddedError::NoDataHome`] when the environment names no home directory.
     pub fn of_user(var: impl Fn(&str) -> Option<OsString>) -> Result<Self, EmbeddedError> {
         let home = Platform::CURRENT.data_home(var)?;
         Ok(Self::Persistent(home.join("mt-server").join("postgres")))
     }
 }
 
-/// Where users' data belongs differs by platform.
+/// The platform, which determines where user data belongs.
 #[derive(Clone, Copy)]
 enum Platform {
     MacOs,
@@ -54,8 +54,8 @@ impl Platform {
     };
 
     fn data_home(self, var: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, EmbeddedError> {
-        // The XDG specification has relative paths ignored; they would depend on the working
-        // directory on the other platforms as well.
+        // The XDG specification requires relative paths to be ignored; on the other platforms they would depend on
+        // the working directory as well.
         let absolute = |name: &'static str| {
             var(name)
                 .map(PathBuf::from)
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn follows_the_custom_of_the_platform() {
+    fn follows_the_convention_of_the_platform() {
         for (platform, vars, path) in [
             (Platform::Xdg, [("XDG_DATA_HOME", "/data"), ("HOME", "/people/ada")], "/data"),
             (

@@ -1,43 +1,43 @@
-//! Why there is no embedded database, in one line each, with what to set instead.
+//! Errors of the embedded database.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why there is no embedded Postgres. Each text is one line that says what failed and what to do.
+/// The error when there is no embedded Postgres. Each text is one line that says what failed and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    /// The data directory could not be made or opened.
+    /// The data directory could not be created or opened.
     #[error(
         "the embedded Postgres cannot use `{}`: {source}; set `DATABASE_URL=postgres://…` to use a \
          Postgres server instead",
         path.display()
     )]
     Directory {
-        /// Which directory or file.
+        /// The directory or file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Another process works on the same data.
+    /// Another process uses the same data.
     #[error(
         "the embedded Postgres in `{}` is in use by another `mt-server`; stop that one, or set \
          `DATABASE_URL=postgres://…` to use a Postgres server instead",
         path.display()
     )]
     InUse {
-        /// Which directory.
+        /// The directory.
         path: PathBuf,
     },
-    /// The environment does not say where a user's data belongs.
+    /// The environment does not define where user data belongs.
     #[error(
         "no place for the data of the embedded Postgres: `{variable}` is not set; set it, or set \
          `DATABASE_URL=postgres://…` to use a Postgres server instead"
     )]
     NoDataHome {
-        /// The variable that would say it.
+        /// The variable to set.
         variable: &'static str,
     },
-    /// The binary holds no engine.
+    /// The binary was built without the engine.
     #[error(
         "`DATABASE_URL` is not set and this binary was built without the embedded Postgres; set \
          `DATABASE_URL=postgres://…`, or build with the feature `embedded`"
@@ -49,13 +49,13 @@ pub enum EmbeddedError {
          Postgres server instead"
     )]
     Start {
-        /// What the engine said.
+        /// The error of the engine.
         cause: String,
     },
-    /// The engine did not stop as it should. What was committed is on disk all the same.
+    /// The engine did not stop cleanly. Committed data is on disk nevertheless.
     #[error("the embedded Postgres did not stop cleanly: {cause}")]
     Stop {
-        /// What the engine said.
+        /// The error of the engine.
         cause: String,
     },
 }

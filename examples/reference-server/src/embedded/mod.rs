@@ -1,40 +1,39 @@
-//! Postgres inside the server's own process, for a machine that has none.
+//! Postgres inside the server's process, for machines without Postgres.
 //!
-//! Without `DATABASE_URL` the server runs on this: Postgres 17.5 compiled to WebAssembly. It is
-//! meant for trying things out, for demos and for development. It is not meant for production,
-//! and says so by what it cannot do:
+//! Without `DATABASE_URL` the server uses it: Postgres 17.5 compiled to WebAssembly. It is for trials, demos and
+//! development. It is not for production, because of its limits:
 //!
 //! | | embedded | a Postgres server |
 //! | --- | --- | --- |
 //! | connections | one at a time ([`EmbeddedPostgres::MAX_CONNECTIONS`]) | many |
-//! | login | always the superuser; [`LOGIN`] is taken on afterwards | by name and password |
-//! | `statement_timeout` and its kin | accepted and ignored: there are no timer signals | kept |
-//! | cancelling a query | not possible; it runs to its end | possible |
-//! | `exception when …` in PL/pgSQL | an error that it should catch spoils the connection | caught |
+//! | login | always the superuser; [`LOGIN`] is set afterwards | by name and password |
+//! | `statement_timeout` and other timeouts | accepted and ignored: there are no timer signals | enforced |
+//! | cancelling a query | not possible; it runs to completion | possible |
+//! | `exception when …` in PL/pgSQL | a caught error breaks the connection | caught |
 //! | `alter role … set` | not applied by `set session authorization` | applied at login |
 //! | `fsync` | off | on |
 //! | extensions, ICU collations | none | as installed |
 //!
-//! So migrations and functions must do without `exception` blocks, and a request may hold one
-//! connection at most. Row-level security, roles, `set local role`, locks, deferred constraints and
-//! generated columns behave as they do everywhere; the tests beside this module try each.
+//! So migrations and functions must do without `exception` blocks, and a request may hold one connection at most.
+//! Row-level security, roles, `set local role`, locks, deferred constraints and generated columns work as on a
+//! server; tests cover each.
 //!
-//! # Who can reach it
+//! # Access
 //!
-//! It listens on a Unix socket in a directory that only the user may enter, since it asks nobody for
-//! a password. (On Windows it listens on a loopback port instead, which any local user can reach.)
+//! It listens on a Unix socket in a directory that only the user may enter, because it requires no password. (On
+//! Windows it listens on a loopback port instead, which any local user can reach.)
 //!
-//! # Where the data is
+//! # Data
 //!
-//! See [`DataDir`]. Killing the process, with whatever signal, loses nothing that was committed. A
-//! machine that loses power may: the engine cannot flush files to the disk itself (`fsync`).
+//! See [`DataDir`]. Killing the process by any signal loses no committed data. A power failure may, because the
+//! engine cannot flush files to disk (`fsync`).
 //!
 //! ```no_run
 //! use reference_server::embedded::{DataDir, EmbeddedPostgres};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let postgres = EmbeddedPostgres::start(DataDir::Temporary).await?;
-//! let admin = postgres.admin_options(); // for the migrator, and for nobody else
+//! let admin = postgres.admin_options(); // for the migrator only
 //! # let _ = admin;
 //! postgres.stop().await?;
 //! # Ok(())
@@ -52,12 +51,11 @@ pub use self::data_dir::DataDir;
 use self::engine::Engine;
 pub use self::error::EmbeddedError;
 
-/// The login role that the server's pool takes on, by `set session authorization`, on each new
-/// connection: whatever name a client gives, the engine logs it in as the superuser, for whom
-/// row-level security is off.
+/// The login role that the server's pool switches to by `set session authorization` on each new connection. The
+/// engine logs every client in as the superuser, for whom row-level security is off.
 pub const LOGIN: &str = "mt_server";
 
-/// A running embedded Postgres. Dropping it stops it too, but blocks the thread while it does.
+/// A running embedded Postgres. Dropping it stops it as well, but blocks the thread meanwhile.
 ///
 /// See the [module docs](self).
 #[derive(Debug)]
@@ -66,39 +64,39 @@ pub struct EmbeddedPostgres {
 }
 
 impl EmbeddedPostgres {
-    /// How many connections there can be. A second one is not refused: it waits until the first
-    /// is closed, so that a request that holds one and asks for another waits for ever.
+    /// The maximum number of connections. A second one is not refused: it waits until the first is closed, so a
+    /// request that holds one and opens another waits for ever.
     pub const MAX_CONNECTIONS: u32 = 1;
 
-    /// Starts the engine on `data`, and makes the database if there is none yet.
+    /// Starts the engine on `data`, and creates the database if needed.
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError`], whose text says in one line what failed and what to set instead.
+    /// [`EmbeddedError`] when the engine cannot start. Its text says what to do.
     pub async fn start(data: DataDir) -> Result<Self, EmbeddedError> {
         let engine = blocking(move || Engine::start(data)).await?;
         Ok(Self { engine })
     }
 
-    /// How to connect as the superuser: for the migrator, and as the first step of the server's
-    /// pool, which then becomes [`LOGIN`].
+    /// Returns how to connect as the superuser: for the migrator, and for the server's pool, which then switches to
+    /// [`LOGIN`].
     #[must_use]
     pub fn admin_options(&self) -> PgConnectOptions {
         self.engine.options()
     }
 
-    /// Disconnects whoever is connected and waits until the engine has let go of its files.
-    /// A statement that is still running runs to its end first.
+    /// Disconnects the clients and waits until the engine has closed its files. A running statement runs to
+    /// completion first.
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError::Stop`], when the engine had failed.
+    /// [`EmbeddedError::Stop`] when the engine had failed.
     pub async fn stop(self) -> Result<(), EmbeddedError> {
         blocking(move || self.engine.stop()).await
     }
 }
 
-/// The engine blocks wherever it works: keep that away from the runtime's threads.
+/// Runs blocking work of the engine on a thread outside of the runtime.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, EmbeddedError> + Send + 'static,
 ) -> Result<T, EmbeddedError> {

@@ -1,4 +1,4 @@
-//! Answers to requests that make or remove something.
+//! Answers to requests that create or remove something.
 
 use std::marker::PhantomData;
 
@@ -12,15 +12,15 @@ use super::etag::{self, ETag};
 use super::openapi::describe::{gives, gives_json};
 use super::page::Listing;
 
-/// What a POST makes.
+/// A resource that a POST creates.
 pub trait Made: Serialize {
-    /// Whether it can be changed under a condition, so that its entity tag is told.
+    /// Whether the answer has an entity tag, for changes under `If-Match`.
     const TAGGED: bool = false;
 }
 
-/// 201 with what was made, where it is and, of what has one, its entity tag.
+/// 201 with the new resource, its path and, if it has one, its entity tag.
 ///
-/// It is put together before it is sent, so that it can be kept and sent again.
+/// It is rendered before it is sent, so that it can be stored and sent again.
 #[derive(Debug)]
 pub struct Created<T> {
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -29,14 +29,15 @@ pub struct Created<T> {
 }
 
 impl<T: Made> Created<T> {
-    /// Says that `made` was made and is at `path` from now on.
+    /// Renders `made`, which is at `path`.
     ///
     /// # Panics
     ///
-    /// When the path holds what no header may.
+    /// If the path has characters that a header cannot have.
     pub fn new(path: &str, made: &T) -> Self {
         let json = super::to_json(made);
-        let location = HeaderValue::from_str(path).expect("ids and words of the program");
+        let location =
+            HeaderValue::from_str(path).expect("paths consist of ids and words of the program");
         let mut headers = vec![(LOCATION, location)];
         if T::TAGGED {
             headers.push((ETAG, ETag::of_json(&json).to_header()));
@@ -46,13 +47,13 @@ impl<T: Made> Created<T> {
 }
 
 impl<T> Created<T> {
-    /// Says it again, as it was said before.
+    /// Creates an answer from a stored one.
     #[must_use]
     pub const fn again(headers: Vec<(HeaderName, HeaderValue)>, json: Vec<u8>) -> Self {
         Self { headers, json, of: PhantomData }
     }
 
-    /// The headers and the body of the answer.
+    /// Returns the headers and the body of the answer.
     #[must_use]
     pub fn parts(&self) -> (&[(HeaderName, HeaderValue)], &[u8]) {
         (&self.headers, &self.json)
@@ -61,10 +62,10 @@ impl<T> Created<T> {
 
 impl<T: Made + ToSchema> EndpointOutRegister for Created<T> {
     fn register(components: &mut Components, operation: &mut Operation) {
-        let location = ("location", "The path of what was made.");
+        let location = ("location", "The path of the new resource.");
         let headers = [location, etag::ETAG];
         let headers = if T::TAGGED { &headers[..] } else { &headers[..1] };
-        gives_json::<T>(components, operation, "201", "It was made.", headers);
+        gives_json::<T>(components, operation, "201", "Created.", headers);
     }
 }
 
@@ -79,7 +80,7 @@ impl<T> Scribe for Created<T> {
 /// 200 with a page of a list.
 impl<T: ToSchema + ComposeSchema + 'static> EndpointOutRegister for Listing<T> {
     fn register(components: &mut Components, operation: &mut Operation) {
-        gives_json::<Self>(components, operation, "200", "A page.", &[]);
+        gives_json::<Self>(components, operation, "200", "A page of the list.", &[]);
     }
 }
 
@@ -90,13 +91,13 @@ impl<T: Serialize + Send> Scribe for Listing<T> {
     }
 }
 
-/// 202: it will be done.
+/// 202: the server will do it.
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted<T>(pub T);
 
 impl<T: ToSchema> EndpointOutRegister for Accepted<T> {
     fn register(components: &mut Components, operation: &mut Operation) {
-        gives_json::<T>(components, operation, "202", "It will be done.", &[]);
+        gives_json::<T>(components, operation, "202", "Accepted: the server will do it.", &[]);
     }
 }
 
@@ -107,13 +108,13 @@ impl<T: Serialize> Scribe for Accepted<T> {
     }
 }
 
-/// 204: it is done, and there is nothing to say.
+/// 204: done, without a body.
 #[derive(Clone, Copy, Debug)]
 pub struct NoContent;
 
 impl EndpointOutRegister for NoContent {
     fn register(_: &mut Components, operation: &mut Operation) {
-        gives(operation, "204", salvo_oapi::Response::new("It is done."), &[]);
+        gives(operation, "204", salvo_oapi::Response::new("Done."), &[]);
     }
 }
 

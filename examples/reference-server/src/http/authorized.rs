@@ -2,7 +2,7 @@
 //!
 //! Salvo extracts the arguments of a handler in their order, and calls it with all of them or not at
 //! all. So a handler whose first argument is an [`Authorized`] does not run without the permission, and
-//! whoever lacks it is told so before body and path are looked at.
+//! a caller without it is refused before body and path are read.
 //!
 //! `#[handler]` takes names and no patterns: in a handler the grant is `grant.0`.
 
@@ -55,7 +55,7 @@ impl<'ex, P: Permission> Extractible<'ex> for Authorized<P> {
     }
 }
 
-/// Whoever has signed in, as the authentication layer left them: for what is in no tenant.
+/// The signed-in caller, as the authentication guard left it. For routes outside of orgs.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller(pub Principal);
 
@@ -70,9 +70,9 @@ impl<'ex> Extractible<'ex> for Caller {
         reason = "salvo asks for any error, and this is the server's one"
     )]
     async fn extract(req: &'ex mut Request, _: &'ex mut Depot) -> Result<Self, ApiError> {
-        // Absent means that the layers were put together wrongly: a failure, never a pass.
+        // It is missing only if the guards are in the wrong order: a failure, never a pass.
         req.extensions().get().copied().map(Self).ok_or_else(|| {
-            tracing::error!("nobody has authenticated the caller of a route that needs one");
+            tracing::error!("a route that needs a caller has no authentication guard before it");
             ApiError::new(&problems::INTERNAL)
         })
     }
@@ -81,7 +81,7 @@ impl<'ex> Extractible<'ex> for Caller {
 impl<P: Permission> EndpointArgRegister for Authorized<P> {
     fn register(_: &mut Components, operation: &mut Operation, _: &str) {
         needs(operation, BEARER);
-        takes(operation, ParameterIn::Path, ORG_ID, "Which org.", id());
+        takes(operation, ParameterIn::Path, ORG_ID, "The id of the org.", id());
         may(
             operation,
             &[
@@ -101,6 +101,6 @@ impl<P: Permission> EndpointArgRegister for Authorized<P> {
 impl EndpointArgRegister for Caller {
     fn register(_: &mut Components, operation: &mut Operation, _: &str) {
         needs(operation, BEARER);
-        may(operation, &[&problems::UNAUTHENTICATED]);
+        may(operation, &[&problems::UNAUTHENTICATED, &problems::RATE_LIMITED]);
     }
 }

@@ -64,7 +64,7 @@ impl IfMatch {
     /// # Errors
     ///
     /// `precondition-failed` unless `current` is among the tags. A weak tag is not, and neither is what
-    /// cannot be read: whoever sets a condition is not to be let through by a slip of the pen.
+    /// cannot be read: a request with a malformed condition must not run without it.
     pub fn check(&self, current: &ETag) -> Result<(), ApiError> {
         match &self.0 {
             Some(tags) if !tags.name(current, Comparison::Strong) => {
@@ -157,7 +157,8 @@ from_header!(IfNoneMatch, IF_NONE_MATCH);
 
 impl EndpointArgRegister for IfMatch {
     fn register(_: &mut Components, operation: &mut Operation, _: &str) {
-        let description = "Go on only if this is the present entity tag.";
+        let description =
+            "The entity tag that the resource must have; otherwise the answer is 412.";
         takes(operation, ParameterIn::Header, "if-match", description, text());
         may(operation, &[&problems::PRECONDITION_FAILED]);
     }
@@ -165,9 +166,10 @@ impl EndpointArgRegister for IfMatch {
 
 impl EndpointArgRegister for IfNoneMatch {
     fn register(_: &mut Components, operation: &mut Operation, _: &str) {
-        let description = "Answer 304 if this is still the entity tag.";
+        let description =
+            "The entity tag that the client has; if the resource still has it, the answer is 304.";
         takes(operation, ParameterIn::Header, "if-none-match", description, text());
-        gives(operation, "304", salvo_oapi::Response::new("The client has it already."), &[ETAG]);
+        gives(operation, "304", salvo_oapi::Response::new("Not modified."), &[ETAG]);
     }
 }
 
@@ -199,7 +201,7 @@ impl<T: Serialize> Tagged<T> {
 
 impl<T: ToSchema> EndpointOutRegister for Tagged<T> {
     fn register(components: &mut Components, operation: &mut Operation) {
-        gives_json::<T>(components, operation, "200", "Here it is.", &[ETAG]);
+        gives_json::<T>(components, operation, "200", "The resource.", &[ETAG]);
     }
 }
 

@@ -1,10 +1,10 @@
-//! Types of fields in request bodies. What can be read is valid; what is wrong is said in a lower
-//! case sentence fragment that follows the field's name.
+//! Types of fields in request bodies. A value of such a type is valid; the text of an error is a lower case
+//! fragment that follows the field's name.
 
 use std::fmt;
 
 use mt_core::email::EmailAddress;
-use mt_core::word::Word;
+use mt_core::text_enum::TextEnum;
 use salvo_oapi::schema::{AnyOf, BasicType, Object};
 use salvo_oapi::{Components, ComposeSchema, RefOr, Schema, ToSchema};
 use serde::de::{Deserializer, Error, Visitor};
@@ -28,18 +28,18 @@ macro_rules! one_line_text {
             ///
             /// # Errors
             ///
-            /// [`TextError`], whose text may be shown to whoever typed it.
+            /// [`TextError`], whose text may be shown to the user.
             pub fn parse(text: &str) -> Result<Self, TextError> {
                 one_line(text).map(Self)
             }
 
-            /// The text, trimmed.
+            /// Returns the trimmed text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
 
-            /// The text, trimmed.
+            /// Returns the trimmed text.
             #[must_use]
             pub fn into_string(self) -> String {
                 self.0
@@ -75,7 +75,7 @@ const LINE: &str = concat!(
 /// Control characters nowhere but where lines end.
 const LINES: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u2028\u2029]*$";
 /// Characters that an address may have before the `@`, and those that a domain may have; without white space and
-/// what is invisible. How they may stand together is for [`EmailAddress::parse`] to say.
+/// invisible characters. [`EmailAddress::parse`] decides how they may be combined.
 const ADDRESS: &str = concat!(
     r#"^[^\u0000-\u0020"(),:;<>@\[\\\]\u007f-\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]+@"#,
     r"[^\u0000-\u002c\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00a0\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]+$",
@@ -104,7 +104,7 @@ fn one_line(text: &str) -> Result<String, TextError> {
 #[serde(transparent)]
 pub struct Description(String);
 
-/// The token of a mail. Anything is one, until it is looked for.
+/// The token of an e-mail. Any text is accepted here; the lookup decides.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Token(String);
 
@@ -120,7 +120,7 @@ impl Description {
     ///
     /// # Errors
     ///
-    /// [`TextError`], whose text may be shown to whoever typed the description.
+    /// [`TextError`], whose text may be shown to the user.
     pub fn parse(text: &str) -> Result<Self, TextError> {
         if text.chars().any(|char| is_control(char) && !matches!(char, '\n' | '\r' | '\t')) {
             return Err(TextError::ControlCharacter);
@@ -131,13 +131,13 @@ impl Description {
         }
     }
 
-    /// The text as it was sent.
+    /// Returns the text as it was sent.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text as it was sent.
+    /// Returns the text as it was sent.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
@@ -145,7 +145,7 @@ impl Description {
 }
 
 impl Token {
-    /// The text as it was sent.
+    /// Returns the text as it was sent.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
@@ -159,13 +159,13 @@ impl fmt::Debug for Token {
 }
 
 impl Email {
-    /// The address.
+    /// Returns the address.
     #[must_use]
     pub const fn as_address(&self) -> &EmailAddress {
         &self.0
     }
 
-    /// The address.
+    /// Returns the address.
     #[must_use]
     pub fn into_address(self) -> EmailAddress {
         self.0
@@ -186,28 +186,28 @@ pub enum TextError {
     /// It is too short or too long.
     #[error("must have {min} to {max} characters")]
     Length {
-        /// The least.
+        /// The smallest number of characters.
         min: usize,
-        /// The most.
+        /// The largest number of characters.
         max: usize,
     },
 }
 
-/// A member of a PATCH body whose absence and whose `null` mean different things. Needs
+/// A member of a PATCH body in which absence and `null` have different meanings. Needs
 /// `#[serde(default)]`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Patch<T> {
-    /// Not there: leave the value alone.
+    /// Absent: the value stays.
     #[default]
     Absent,
-    /// `null`: clear the value.
+    /// `null`: the value is cleared.
     Null,
-    /// Set this value.
+    /// The new value.
     Value(T),
 }
 
 impl<T> Patch<T> {
-    /// `None` to leave alone, `Some(None)` to clear, `Some(Some(_))` to set.
+    /// Returns `None` to keep the value, `Some(None)` to clear, `Some(Some(_))` to set.
     pub fn into_option(self) -> Option<Option<T>> {
         match self {
             Self::Absent => None,
@@ -262,7 +262,7 @@ where
 pub fn word<'de, D, W>(deserializer: D) -> Result<W, D::Error>
 where
     D: Deserializer<'de>,
-    W: Word,
+    W: TextEnum,
 {
     deserializer.deserialize_str(Text(|text: &str| {
         W::parse(text).map_err(|_unknown| {

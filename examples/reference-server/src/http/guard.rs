@@ -1,22 +1,20 @@
-//! `mt-tower`'s guards as salvo handlers.
+//! Guards of `mt-tower` as salvo handlers.
 //!
-//! The same guards run as tower layers elsewhere. Driven natively they keep salvo's errors and cost
-//! no queue; salvo's `.compat()` puts each layer behind a task of its own.
+//! The same guards run as tower layers elsewhere. salvo's `.compat()` puts each layer behind a queue with
+//! a task of its own; run natively, guards need no queue and keep salvo's errors.
 
-use salvo::http::StatusCode;
 use salvo::prelude::*;
 
 use mt_tower::problem::Problem;
 use mt_tower::rate_limit::PeerAddr;
 use mt_tower::resolve_tenant::PathParams;
-use mt_tower::{AnswerHeaders, Guard, View};
+use mt_tower::{Guard, RequestContext, ResponseHeaders};
 
 use super::headers;
 use super::problem::ApiError;
-use super::problems::{self, Kind};
 
-/// Puts where guards look for it what salvo keeps elsewhere: the parameters that the router has
-/// captured, and the peer's address.
+/// Copies the parameters that the router has captured, and the peer's address, into the request's
+/// extensions, where guards read them.
 #[handler]
 pub async fn bridge(req: &mut Request) {
     let params = req.params().iter().map(|(name, value)| (name.clone(), value.clone()));
@@ -27,14 +25,19 @@ pub async fn bridge(req: &mut Request) {
     req.extensions_mut().insert(params);
 }
 
-/// A guard, as a salvo handler that stops the chain when the guard refuses.
+/// Handler that runs a guard and stops the chain if the guard refuses. Put several guards into a tuple.
 #[derive(Clone, Debug)]
-pub struct SalvoGuard<G>(G);
+pub struct SalvoGuard<G>(Option<G>);
 
 impl<G: Guard> SalvoGuard<G> {
-    /// Drives `guard`.
+    /// Runs `guard`.
     pub const fn new(guard: G) -> Self {
-        Self(guard)
+        Self(Some(guard))
+    }
+
+    /// Refuses every request, for routes that are described and not served.
+    pub(crate) const fn closed() -> Self {
+        Self(None)
     }
 }
 
@@ -47,40 +50,25 @@ impl<G: Guard> Handler for SalvoGuard<G> {
         res: &mut Response,
         ctrl: &mut FlowCtrl,
     ) {
-        // Taken out, because the view borrows them apart from the rest.
+        // Taken out, because the context borrows them apart from the rest.
         let mut extensions = std::mem::take(req.extensions_mut());
-        let mut answer = AnswerHeaders::new();
-        let view = View {
+        let mut response_headers = ResponseHeaders::new();
+        let context = RequestContext {
             method: req.method(),
             uri: req.uri(),
             headers: req.headers(),
             extensions: &mut extensions,
-            answer: &mut answer,
+            response_headers: &mut response_headers,
         };
-        let checked = self.0.check(view).await;
+        let checked = match &self.0 {
+            Some(guard) => guard.check(context).await,
+            None => Err(Problem::unavailable()),
+        };
         *req.extensions_mut() = extensions;
-        headers::add_to_answer(req, answer);
+        headers::add_to_answer(req, response_headers);
         if let Err(problem) = checked {
             ApiError::from(problem).write_to(res, req.extensions().get());
             ctrl.skip_rest();
         }
-    }
-}
-
-impl From<Problem> for ApiError {
-    /// The library's vocabulary in this server's: what it calls a tenant is an org here.
-    fn from(problem: Problem) -> Self {
-        let kind = match problem.code() {
-            "tenant-suspended" => &problems::ORG_SUSPENDED,
-            code => Kind::find(code).unwrap_or(match problem.status() {
-                StatusCode::SERVICE_UNAVAILABLE => &problems::UNAVAILABLE,
-                _ => &problems::INTERNAL,
-            }),
-        };
-        let mut error = Self::new(kind);
-        for (name, value) in problem.headers() {
-            error = error.header(name.clone(), value.clone());
-        }
-        error
     }
 }

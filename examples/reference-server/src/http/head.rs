@@ -1,5 +1,6 @@
-//! What is refused on the head of a request alone, before anything is routed or read.
+//! Checks of the head of a request, before it is routed or read.
 
+use mt_tower::resolve_tenant::is_normal_path;
 use salvo::Request;
 use salvo::http::header::{CONTENT_LENGTH, HOST};
 use salvo::http::uri::Authority;
@@ -15,8 +16,8 @@ const MAX_BYTES: usize = 16 * 1024;
 
 /// Refuses a head that is too large.
 ///
-/// hyper has limits of its own, but answers them with an empty body; they are set wider, so that
-/// only what is absurd meets them.
+/// hyper has limits of its own and answers them with an empty body. They are set wider, so that only
+/// absurd requests reach them.
 pub(super) fn check_size(req: &Request) -> Result<(), ApiError> {
     let fields = req.headers().len();
     if fields > MAX_FIELDS || size(req) > MAX_BYTES {
@@ -57,7 +58,7 @@ fn is_host(value: &HeaderValue) -> bool {
     })
 }
 
-/// Refuses a body that says itself that it is longer than `limit` bytes.
+/// Refuses a body whose declared length is more than `limit` bytes.
 pub(super) fn check_declared_length(req: &Request, limit: u64) -> Result<(), ApiError> {
     let declared = req.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     match declared.map(str::parse::<u64>) {
@@ -66,18 +67,14 @@ pub(super) fn check_declared_length(req: &Request, limit: u64) -> Result<(), Api
     }
 }
 
-/// Whether a raw path is in its one spelling.
+/// Returns whether a raw path is in its one spelling: the normal form of `mt-tower`, without
+/// percent-encoding and without a slash at the end.
 ///
 /// salvo's router decodes percent-encoding and skips empty segments, so `/a`, `/a/`, `//a` and
-/// `/%61` would all be one route. Every check that looks at the raw path (a proxy's, a log's, a
-/// guard's) would see four. No path of this API needs an escape.
+/// `/%61` would all be one route, while a proxy, a log or a guard sees four paths. No path of this API
+/// needs an escape.
 pub(super) fn is_canonical(path: &str) -> bool {
-    let Some(rest) = path.strip_prefix('/') else {
-        return false; // `*`, or the empty path of CONNECT
-    };
-    rest.is_empty()
-        || (!rest.contains('%')
-            && rest.split('/').all(|segment| !matches!(segment, "" | "." | "..")))
+    is_normal_path(path) && !path.contains('%') && (path == "/" || !path.ends_with('/'))
 }
 
 #[cfg(test)]
@@ -90,8 +87,23 @@ mod tests {
             assert!(is_canonical(path), "{path}");
         }
         for path in [
-            "", "*", "a", "/a/", "//a", "//", "/a//b", "/./a", "/a/.", "/../a", "/a/..", "/a%2fb",
-            "/%61", "/a%", "/a%00",
+            "",
+            "*",
+            "a",
+            "/a/",
+            "//a",
+            "//",
+            "/a//b",
+            "/./a",
+            "/a/.",
+            "/../a",
+            "/a/..",
+            "/a%2fb",
+            "/%61",
+            "/a%",
+            "/a%00",
+            "/a/..;/b",
+            "/a\\..\\b",
         ] {
             assert!(!is_canonical(path), "{path}");
         }

@@ -1,4 +1,4 @@
-//! Headers that every answer carries, whatever became of the request.
+//! Headers of every answer.
 
 use salvo::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
@@ -12,7 +12,7 @@ const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame
 /// Puts the headers on an answer.
 ///
 /// A page or an asset may have said its own `cache-control` and content security policy; the rest
-/// is not up to the handler. There is no `server`: who runs what is nobody's business.
+/// is fixed. `server` is removed, because it would tell attackers which software to look for.
 pub(super) fn harden(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -21,7 +21,7 @@ pub(super) fn harden(headers: &mut HeaderMap) {
     headers.remove(SERVER);
 }
 
-/// Headers to be added to whatever answer the request ends in, a refusal or a panic's included.
+/// Headers to add to the answer, also to a refusal or after a panic.
 ///
 /// Guards leave them in the request's extensions, because the response that they see may be
 /// replaced later.

@@ -32,14 +32,13 @@ impl Filter for HeadAsGet {
     }
 }
 
-/// Whether the client asked by HEAD. Handlers see GET; whoever finishes the answer gives the request
-/// its method back, and then salvo sends no body.
+/// Returns whether the client sent HEAD. Handlers see GET; the shell restores the method before the answer is
+/// sent, so that salvo sends no body.
 pub(super) fn take_head(req: &mut Request) -> bool {
     req.extensions_mut().remove::<AskedByHead>().is_some()
 }
 
-/// The methods of the path of `req`, as `Allow` lists them. `None` if the path has none, which is
-/// to say that there is no such path.
+/// Returns the methods of the path of `req`, as `Allow` lists them. `None` if there is no such path.
 pub(super) async fn allowed(router: &Router, req: &mut Request) -> Option<HeaderValue> {
     let asked = req.method().clone();
     let mut names = Vec::new();

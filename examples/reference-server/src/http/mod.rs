@@ -6,7 +6,7 @@
 //! | [`connection`] | one connection of a client: its deadlines, its end, and how many there may be |
 //! | `shell` | the outermost handler: what is true of every answer |
 //! | `head`, `method` | what is refused before routing: sizes, spellings of a path, methods |
-//! | [`problem`], [`problems`] | how the server says no, and every way it has of saying it |
+//! | [`problem`], [`problems`] | the error type of handlers, and the catalogue of problems |
 //! | [`json`], [`fields`], [`body`] | strict reading of bodies |
 //! | [`path`] | ids and names in paths |
 //! | [`words`] | words of closed sets, in answers |
@@ -14,16 +14,17 @@
 //! | [`observe`], `span` | who is told of requests: metrics, log and traces |
 //! | [`openapi`] | the document of what a router offers |
 //! | [`operations`] | what a router offers, for tests |
-//! | [`guard`] | `mt-tower`'s guards as salvo handlers |
+//! | [`guard`] | guards of `mt-tower` as salvo handlers |
 //! | [`authorized`] | a permission as an argument of a handler |
 //! | [`page`], [`query`] | `limit` and `cursor`, and other query parameters |
-//! | [`request_id`], [`headers`], `cors` | headers in and out |
+//! | [`headers`], `cors` | headers in and out |
 //!
 //! Nothing here knows the product or the database.
 
 pub mod answer;
 pub mod authorized;
 pub mod body;
+pub mod body_budget;
 pub mod connection;
 mod cors;
 pub mod etag;
@@ -41,10 +42,9 @@ pub mod path;
 pub mod problem;
 pub mod problems;
 pub mod query;
-pub mod request_id;
 pub mod service;
 mod shell;
-mod span;
+pub(crate) mod span;
 pub mod words;
 
 /// What `value` is as JSON.

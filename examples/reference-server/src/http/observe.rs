@@ -1,4 +1,4 @@
-//! Who is told of requests, for metrics.
+//! The observer of requests, for metrics.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use http::Extensions;
 use salvo::http::{Method, StatusCode};
 
-/// Is told of every request. It is called in the middle of one, so it must not wait.
+/// An observer of every request. It is called within the request, so it must not block.
 pub trait RequestObserver: Send + Sync + 'static {
-    /// A request has come.
+    /// A request has begun.
     fn begun(&self);
 
     /// A request has been answered.
     fn answered(&self, answered: &Answered<'_>);
 
-    /// A request has ended without an answer: its client has gone.
+    /// A request has ended without an answer, because its client disconnected.
     fn gone(&self, after: Duration);
 }
 
@@ -36,12 +36,12 @@ pub struct Answered<'a> {
     pub extensions: &'a Extensions,
 }
 
-/// Somebody to be told, or nobody.
+/// The observer of a service, if it has one.
 #[derive(Clone, Default)]
 pub struct Observers(Option<Arc<dyn RequestObserver>>);
 
 impl Observers {
-    /// Tells `observer`.
+    /// Reports requests to `observer`.
     #[must_use]
     pub fn one(observer: Arc<dyn RequestObserver>) -> Self {
         Self(Some(observer))
@@ -54,7 +54,7 @@ impl fmt::Debug for Observers {
     }
 }
 
-/// A request under way. Dropped before it is answered, it is told as gone.
+/// A request in progress. If it is dropped before it is answered, it is reported as gone.
 pub(super) struct Exchange {
     observer: Option<Arc<dyn RequestObserver>>,
     since: Instant,

@@ -119,7 +119,13 @@ impl EndpointArgRegister for PageQuery {
             .minimum(1)
             .maximum(u32::from(MAX_LIMIT))
             .default_value(DEFAULT_LIMIT.into());
-        takes(operation, ParameterIn::Query, "limit", "How many at most.", limit);
+        takes(
+            operation,
+            ParameterIn::Query,
+            "limit",
+            "The largest number of items on the page.",
+            limit,
+        );
         let cursor = pattern("^[A-Za-z0-9_-]+$").max_length(MAX_CURSOR);
         let from = "The `next_cursor` of the page before. Good for this very list.";
         takes(operation, ParameterIn::Query, "cursor", from, cursor);
@@ -235,12 +241,12 @@ impl<K: Place> Page<K> {
     }
 }
 
-/// One page, as it is sent.
+/// A page of a list.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, ToSchema)]
 pub struct Listing<T> {
     /// The items, newest first.
     pub items: Vec<T>,
-    /// What to send as `cursor` for the next page; `null` on the last.
+    /// The `cursor` of the next page; `null` on the last page.
     #[salvo(schema(required = true))]
     pub next_cursor: Option<String>,
 }
@@ -305,8 +311,8 @@ mod tests {
             "?limit=%D9%A1",
         ] {
             let problem = page(query, "s").unwrap_err();
-            assert_eq!(problem.kind().code, "invalid-request", "{query}");
-            assert_eq!(problem.field_errors()[0].pointer, "?limit", "{query}");
+            assert_eq!(problem.problem().code(), "invalid-request", "{query}");
+            assert_eq!(problem.problem().errors()[0].pointer, "?limit", "{query}");
         }
     }
 
@@ -341,7 +347,7 @@ mod tests {
             &"A".repeat(5000),
         ] {
             let problem = page(&format!("?cursor={bad}"), "tasks:a").unwrap_err();
-            assert_eq!(problem.field_errors()[0].pointer, "?cursor", "{bad}");
+            assert_eq!(problem.problem().errors()[0].pointer, "?cursor", "{bad}");
         }
     }
 

@@ -12,8 +12,8 @@ use super::problems;
 
 /// The id in the path that is named like the argument: `project_id: PathId` is `{project_id}`.
 ///
-/// One hyphenated UUID, in either case; anything else is as unknown as an unknown one. So that it is not
-/// told apart, take it after the body.
+/// One hyphenated UUID, in either case. Any other text is answered like an unknown id; so that the two cannot
+/// be told apart, take it after the body.
 #[derive(Clone, Copy, Debug)]
 pub struct PathId(pub Uuid);
 
@@ -21,7 +21,7 @@ pub struct PathId(pub Uuid);
 #[derive(Clone, Debug)]
 pub struct PathText(pub String);
 
-/// The parameter that the router has captured.
+/// Returns the parameter that the router has captured.
 fn captured<'a>(req: &'a Request, name: &str) -> Result<&'a str, ApiError> {
     req.params().get(name).map(String::as_str).ok_or_else(|| {
         tracing::error!(name, "the path has no such parameter");
@@ -31,7 +31,7 @@ fn captured<'a>(req: &'a Request, name: &str) -> Result<&'a str, ApiError> {
 
 impl PathId {
     fn read(req: &Request, name: &str) -> Result<Self, ApiError> {
-        // All ids have one form; which thing it identifies is said by where it is used.
+        // All ids have one form; the type of any of them parses it.
         let id = InviteId::parse(captured(req, name)?);
         id.map(|id| Self(id.as_uuid())).ok_or_else(ApiError::not_found)
     }
@@ -43,16 +43,24 @@ impl PathText {
     }
 }
 
+/// Describes a parameter by its name: `project_id` is "The id of the project."
+fn description(name: &str) -> String {
+    match name.strip_suffix("_id") {
+        Some(thing) => format!("The id of the {thing}."),
+        None => format!("The {name}."),
+    }
+}
+
 impl EndpointArgRegister for PathId {
     fn register(_: &mut Components, operation: &mut Operation, name: &str) {
-        takes(operation, ParameterIn::Path, name, "Which one.", id());
+        takes(operation, ParameterIn::Path, name, &description(name), id());
         may(operation, &[&problems::NOT_FOUND]);
     }
 }
 
 impl EndpointArgRegister for PathText {
     fn register(_: &mut Components, operation: &mut Operation, name: &str) {
-        takes(operation, ParameterIn::Path, name, "Which one.", text());
+        takes(operation, ParameterIn::Path, name, &description(name), text());
         may(operation, &[&problems::NOT_FOUND]);
     }
 }

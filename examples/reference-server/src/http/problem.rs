@@ -1,180 +1,93 @@
-//! The one way in which the server says no: `application/problem+json` (RFC 9457).
+//! The one error type of handlers: a [`Problem`] of `mt-tower`, as an answer of salvo's.
 
 use std::borrow::Cow;
 
-use salvo::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use salvo::http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
-use salvo::http::{ResBody, StatusCode};
+use bytes::Bytes;
+use mt_tower::problem::{FieldError, Problem};
+use mt_tower::request_id::RequestId;
+use salvo::http::ResBody;
+use salvo::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use salvo::{Depot, Request, Response, Writer, async_trait};
 use salvo_oapi::{Components, EndpointOutRegister, Operation};
-use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::openapi::describe::may;
 use super::problems::{self, Kind};
-use super::request_id::RequestId;
 
-/// The content type of every problem.
-pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
-
-/// A refusal or failure, on its way to becoming an answer.
-///
-/// It holds only what the client may see. The cause of a failure is logged where it is known; the
-/// two meet in the request id.
+/// A problem in the words of this server's [catalogue](problems).
 ///
 /// ```
 /// use reference_server::http::problem::ApiError;
 /// use reference_server::http::problems;
 ///
-/// let full = ApiError::new(&problems::CAP_REACHED)
-///     .detail("the plan allows 3 projects")
-///     .member("resource", "projects")
-///     .member("cap", 3);
-/// assert_eq!(full.kind().status.as_u16(), 402);
+/// let problem = problems::CONFLICT.problem().with_detail("the invite was accepted");
+/// assert_eq!(ApiError::from(problem).problem().status(), 409);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a refusal does nothing until it is returned"]
-pub struct ApiError(Box<Inner>);
-
-#[derive(Clone, Debug)]
-struct Inner {
-    kind: &'static Kind,
-    detail: Option<Cow<'static, str>>,
-    errors: Vec<FieldError>,
-    members: Map<String, Value>,
-    headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// What is wrong with one field or query parameter.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct FieldError {
-    /// A JSON Pointer into the body (RFC 6901), or `?name` for a query parameter.
-    pub pointer: String,
-    /// What the field takes, or what is wrong with its value.
-    pub detail: String,
-}
-
-impl FieldError {
-    /// Says `detail` of what `pointer` points at.
-    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
-    }
-}
+pub struct ApiError(Problem);
 
 impl ApiError {
-    /// A problem of `kind` with nothing more to say, and the headers that its status asks for:
-    /// `WWW-Authenticate` with 401, `Retry-After` with 503.
+    /// Creates a problem of `kind` with nothing more to say.
     pub fn new(kind: &'static Kind) -> Self {
-        let headers = match kind.status {
-            StatusCode::UNAUTHORIZED => {
-                vec![(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))]
-            }
-            StatusCode::SERVICE_UNAVAILABLE => vec![(RETRY_AFTER, HeaderValue::from_static("1"))],
-            _ => Vec::new(),
-        };
-        let (detail, errors, members) = (None, Vec::new(), Map::new());
-        Self(Box::new(Inner { kind, detail, errors, members, headers }))
+        Self(kind.problem())
     }
 
     /// A request that cannot be read, and why.
     pub fn invalid_request(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(&problems::INVALID_REQUEST).detail(detail)
+        Self(problems::INVALID_REQUEST.problem().with_detail(detail))
     }
 
     /// A query parameter with a value that it does not take.
     pub fn invalid_parameter(name: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self::invalid_request(format!("`{name}` {detail}"))
-            .errors(vec![FieldError::new(format!("?{name}"), detail)])
+        let problem = problems::INVALID_REQUEST.problem().with_detail(format!("`{name}` {detail}"));
+        Self(problem.with_errors(vec![FieldError::new(format!("?{name}"), detail)]))
     }
 
-    /// Fields that were read but are not what is asked for.
+    /// A body that is JSON and has fields that are not valid.
     pub fn invalid_fields(errors: Vec<FieldError>) -> Self {
-        Self::new(&problems::INVALID_FIELDS).errors(errors)
+        Self(problems::INVALID_FIELDS.problem().with_errors(errors))
     }
 
-    /// Nothing there, or nothing that the caller may know of. Never takes a detail: absent and
+    /// It does not exist, or the caller may not know that it does. It never has a detail: absent and
     /// hidden have the same bytes.
     pub fn not_found() -> Self {
         Self::new(&problems::NOT_FOUND)
     }
 
-    /// Says more about this occurrence. Lower case, no full stop, nothing secret.
-    pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
-        self.0.detail = Some(detail.into());
-        self
+    /// Returns the problem.
+    pub const fn problem(&self) -> &Problem {
+        &self.0
     }
 
-    /// Lists what is wrong, field by field.
-    pub fn errors(mut self, errors: Vec<FieldError>) -> Self {
-        self.0.errors = errors;
-        self
-    }
-
-    /// Adds an extension member (RFC 9457 §3.2).
-    pub fn member(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.0.members.insert(name.to_owned(), value.into());
-        self
-    }
-
-    /// Sets a header of the answer, in place of one of that name.
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.0.headers.retain(|(held, _)| *held != name);
-        self.0.headers.push((name, value));
-        self
-    }
-
-    /// The kind of problem.
-    #[must_use]
-    pub fn kind(&self) -> &'static Kind {
-        self.0.kind
-    }
-
-    /// What is wrong, field by field.
-    #[must_use]
-    pub fn field_errors(&self) -> &[FieldError] {
-        &self.0.errors
-    }
-
-    /// Puts the problem in place of whatever `res` holds. Headers that describe the old body go.
+    /// Replaces the content of `res` with the problem. Headers that describe the old body are removed.
     pub fn write_to(self, res: &mut Response, request_id: Option<&RequestId>) {
-        let Inner { kind, detail, errors, members, headers } = *self.0;
-        let document = Document {
-            r#type: kind.uri(),
-            title: kind.title,
-            status: kind.status.as_u16(),
-            detail: detail.as_deref(),
-            code: kind.code,
-            request_id: request_id.map(RequestId::as_str),
-            errors: &errors,
-            members: &members,
-        };
-        let json = serde_json::to_vec(&document).expect("text, numbers and JSON values serialize");
-        res.status_code(kind.status);
-        res.extensions.insert(kind);
-        let answer = res.headers_mut();
-        answer.remove(CONTENT_ENCODING);
-        answer.remove(CONTENT_LENGTH);
-        answer.insert(CONTENT_TYPE, PROBLEM_JSON);
-        answer.extend(headers);
-        res.replace_body(ResBody::Once(json.into()));
+        let (parts, body) = self.0.into_response::<Bytes>(request_id).into_parts();
+        res.status_code(parts.status);
+        res.extensions.extend(parts.extensions);
+        let headers = res.headers_mut();
+        headers.remove(CONTENT_ENCODING);
+        headers.remove(CONTENT_LENGTH);
+        headers.extend(parts.headers);
+        res.replace_body(ResBody::Once(body));
     }
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a str>,
-    code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldError],
-    #[serde(flatten)]
-    members: &'a Map<String, Value>,
+impl From<Problem> for ApiError {
+    /// Puts a problem of the library's into this server's words: a tenant is an org here.
+    fn from(problem: Problem) -> Self {
+        let code = match problem.code() {
+            "tenant-suspended" => problems::ORG_SUSPENDED.code,
+            code => code,
+        };
+        match Kind::find(code) {
+            Some(kind) => Self(problem.with_type(kind.code, kind.title)),
+            None => {
+                tracing::error!(code, "a problem is not in the catalogue");
+                Self::new(&problems::INTERNAL)
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -184,9 +97,29 @@ impl Writer for ApiError {
     }
 }
 
-/// What a handler that can fail may always say. What else it says comes with its arguments, or is named.
+/// The problems that any handler may answer with. Its arguments and its description name the others.
 impl EndpointOutRegister for ApiError {
     fn register(_: &mut Components, operation: &mut Operation) {
         may(operation, &[&problems::INTERNAL, &problems::UNAVAILABLE]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_of_the_library_keeps_its_headers_and_gets_our_words() {
+        let error = ApiError::from(Problem::invalid_token());
+        assert_eq!(error.problem().title(), problems::UNAUTHENTICATED.title);
+        assert_eq!(error.problem().headers().count(), 1);
+        let error = ApiError::from(Problem::TENANT_SUSPENDED);
+        assert_eq!(error.problem().code(), "org-suspended");
+    }
+
+    #[test]
+    fn a_problem_that_clients_were_not_promised_is_a_failure() {
+        let unknown = Problem::new(http::StatusCode::CONFLICT, "no-such-code", "Unknown");
+        assert_eq!(ApiError::from(unknown).problem().code(), "internal");
     }
 }

@@ -1,19 +1,25 @@
 //! Every kind of problem that the server answers with: the catalogue behind `/problems/{code}`.
 //!
-//! Each is a static to answer with, and a type to say in a handler's description that it may be answered
-//! with: `responses(LastOwner)`.
+//! Each kind is a static to answer with, and a type for the description of a handler:
+//! `responses(LastOwner)`.
 
+use std::time::Duration;
+
+use mt_tower::problem::Problem;
 use salvo::http::StatusCode;
 use salvo_oapi::{Components, Responses, ToResponses};
 
 use super::openapi::describe::noted;
 
-/// One kind of problem: what all its occurrences have in common.
+/// How long a client is asked to wait while something that the server depends on is away.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A kind of problem: the parts that all its occurrences have in common.
 #[derive(Debug)]
 pub struct Kind {
     /// The last segment of the problem's `type`, stable for ever.
     pub code: &'static str,
-    /// What its schema is called.
+    /// The name of its schema.
     pub name: &'static str,
     /// The status of the answer.
     pub status: StatusCode,
@@ -24,13 +30,22 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// The `type` of its occurrences.
+    /// Creates an occurrence, with `Retry-After` if the status is 503.
+    pub fn problem(&self) -> Problem {
+        let problem = Problem::new(self.status, self.code, self.title);
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => problem.with_retry_after(RETRY_AFTER),
+            _ => problem,
+        }
+    }
+
+    /// Returns the `type` of its occurrences.
     #[must_use]
     pub fn uri(&self) -> String {
         format!("/problems/{}", self.code)
     }
 
-    /// The kind whose code is `code`.
+    /// Returns the kind whose code is `code`.
     #[must_use]
     pub fn find(code: &str) -> Option<&'static Self> {
         ALL.iter().copied().find(|kind| kind.code == code)
@@ -49,7 +64,7 @@ macro_rules! catalogue {
                 explanation: $explanation,
             };
 
-            #[doc = concat!("Says of a handler that it may answer `", $code, "`.")]
+            #[doc = concat!("Describes a handler that may answer `", $code, "`.")]
             #[derive(Clone, Copy, Debug)]
             pub struct $type;
 
@@ -115,7 +130,7 @@ catalogue! {
     HEADERS_TOO_LARGE HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The request's head is too large",
         "A request has at most 64 header fields, and at most 16 KiB from its request line to the empty line.";
     BILLING_MISCONFIGURED BillingMisconfigured = "billing-misconfigured", INTERNAL_SERVER_ERROR, "Billing is not set up as it should be",
-        "Stripe refused what the server asked of it, and will refuse it as long as the settings are what they are: the key, the price, the customer portal. Sending the request again does not help. Quote `request_id` when you report it; the cause is in the log under that id.";
+        "The server has no key for Stripe, or Stripe refused what the server asked of it, and will refuse it as long as the settings are what they are: the key, the price, the customer portal. Sending the request again does not help. Quote `request_id` when you report it; the cause is in the log under that id.";
     INTERNAL Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here",
         "The server failed. Quote `request_id` when you report it; the cause is in the log under that id.";
     UNAVAILABLE Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Not available at the moment",

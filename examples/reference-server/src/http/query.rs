@@ -1,6 +1,6 @@
-//! Query parameters. Each may be given once; those that nobody asks for are ignored.
+//! Query parameters. Each may be given once; unknown ones are ignored.
 
-use mt_core::word::Word;
+use mt_core::text_enum::TextEnum;
 use salvo::extract::{Extractible, Metadata};
 use salvo::prelude::*;
 use salvo_oapi::{Components, EndpointArgRegister, Operation, ParameterIn};
@@ -26,7 +26,7 @@ pub fn single<'a>(req: &'a Request, name: &str) -> Result<Option<&'a str>, ApiEr
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<W>(pub Option<W>);
 
-impl<W: Word> Choice<W> {
+impl<W: TextEnum> Choice<W> {
     fn read(req: &Request, name: &str) -> Result<Self, ApiError> {
         let Some(word) = single(req, name)? else { return Ok(Self(None)) };
         W::parse(word).map(|word| Self(Some(word))).map_err(|_unknown| {
@@ -36,7 +36,7 @@ impl<W: Word> Choice<W> {
     }
 }
 
-impl<'ex, W: Word> Extractible<'ex> for Choice<W> {
+impl<'ex, W: TextEnum> Extractible<'ex> for Choice<W> {
     fn metadata() -> &'static Metadata {
         static METADATA: Metadata = Metadata::new("Choice");
         &METADATA
@@ -57,9 +57,15 @@ impl<'ex, W: Word> Extractible<'ex> for Choice<W> {
     }
 }
 
-impl<W: Word> EndpointArgRegister for Choice<W> {
+impl<W: TextEnum> EndpointArgRegister for Choice<W> {
     fn register(_: &mut Components, operation: &mut Operation, name: &str) {
-        takes(operation, ParameterIn::Query, name, "Only these.", words::<W>());
+        takes(
+            operation,
+            ParameterIn::Query,
+            name,
+            "Lists only items with this value.",
+            words::<W>(),
+        );
         may(operation, &[&problems::INVALID_REQUEST]);
     }
 }

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use salvo::http::HeaderValue;
 use salvo::{Router, Service};
 use tokio::net::TcpListener;
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use super::body::BodyLimits;
+use super::body_budget::BodyBudget;
 use super::connection::Connections;
 use super::connection::limits::ConnectionLimits;
 use super::connection::slots::Slots;
@@ -26,10 +28,14 @@ use super::shell::Shell;
 pub struct ShellOptions {
     /// The longest bodies.
     pub body_limits: BodyLimits,
+    /// How many bytes of bodies there may be at once.
+    pub body_budget: BodyBudget,
     /// Origins whose scripts may read answers.
     pub cors_origins: Vec<HeaderValue>,
     /// Who is told of requests.
     pub observers: Observers,
+    /// The peers whose `traceparent` decides whether a request is exported.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Puts `router` in its shell.
@@ -42,15 +48,17 @@ pub fn service(router: Router, options: ShellOptions) -> Service {
     let shell = Shell {
         router: Arc::clone(&router),
         body_limits: options.body_limits,
+        body_budget: options.body_budget,
         cors: Cors::new(options.cors_origins),
         observers: options.observers,
+        trusted_proxies: options.trusted_proxies,
     };
     Service::new(router).hoop(shell)
 }
 
 /// How long the server waits for a client.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// For the first byte of the next request on a connection. Longer than a reverse proxy keeps its unused
     /// connections, or the proxy sends a request into a connection that the server is closing.
     pub idle: Duration,
@@ -68,7 +76,7 @@ pub struct Patience {
     pub stop: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(75),
@@ -94,13 +102,13 @@ pub async fn serve(
     listener: TcpListener,
     service: Service,
     shutdown: impl Future<Output = ()> + Send,
-    patience: Patience,
+    timeouts: Timeouts,
 ) -> io::Result<()> {
-    serve_within(ConnectionLimits::default(), listener, service, shutdown, patience).await
+    serve_within(ConnectionLimits::default(), listener, service, shutdown, timeouts).await
 }
 
 /// Serves until `shutdown` is ready, then closes the listening socket, lets the requests under way
-/// finish for at most `patience.stop`, and returns.
+/// finish for at most `timeouts.stop`, and returns.
 ///
 /// The socket closes first, so that the kernel refuses new clients and they try another replica. Tell
 /// `/ready` within `shutdown`; see [`Readiness::stop`](crate::routes::health::Readiness::stop).
@@ -113,11 +121,11 @@ pub async fn serve_within(
     listener: TcpListener,
     service: Service,
     shutdown: impl Future<Output = ()> + Send,
-    patience: Patience,
+    timeouts: Timeouts,
 ) -> io::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let local = listener.local_addr()?.into();
-    let connections = Arc::new(Connections { service, local, patience, stopping });
+    let connections = Arc::new(Connections { service, local, timeouts, stopping });
     let slots = Slots::new(limits);
     let mut open = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -154,7 +162,7 @@ pub async fn serve_within(
             log_failed(ended);
         }
     };
-    if tokio::time::timeout(patience.stop, finish).await.is_err() {
+    if tokio::time::timeout(timeouts.stop, finish).await.is_err() {
         tracing::warn!(open = open.len(), "requests under way did not finish in time");
         open.shutdown().await;
     }

@@ -1,17 +1,19 @@
-//! The outermost handler: everything that is true of every answer, whatever the route.
+//! The outermost handler: everything that holds for every answer, whatever the route.
 //!
-//! In this order: the request gets its id; a head that is too large or does not name its host, a body that
-//! says it is too large, a path that is not in its one spelling, an unknown path and a method that the path does not have
-//! are refused, all before any guard or handler runs. What is left runs with panics caught.
-//! Afterwards, errors that are not problems are made into problems, and every answer gets its
-//! headers.
+//! In this order: the request gets its id; a head that is too large or does not name its host, a body whose
+//! declared length is too large, a path that is not in its one spelling, an unknown path and a method that the
+//! path does not have are refused, all before any guard or handler runs. The rest runs with panics caught.
+//! Afterwards, errors that are not problems become problems, and every answer gets its headers.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use ipnet::IpNet;
 use mt_core::pg::audit_log;
+use mt_tower::problem::Problem;
+use mt_tower::request_id::{RequestId, X_REQUEST_ID};
 use salvo::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use salvo::http::{HeaderValue, Method, ResBody, StatusCode};
 use salvo::routing::{FlowCtrl, Router};
@@ -19,11 +21,11 @@ use salvo::{Depot, Handler, Request, Response, async_trait};
 use tracing::{Instrument as _, Span};
 
 use super::body::BodyLimits;
+use super::body_budget::BodyBudget;
 use super::cors::Cors;
 use super::observe::{Answered, Exchange, Observers};
 use super::problem::ApiError;
 use super::problems::{self, Kind};
-use super::request_id::{RequestId, X_REQUEST_ID};
 use super::{head, headers, method, span};
 
 /// See the [module docs](self).
@@ -31,12 +33,14 @@ use super::{head, headers, method, span};
 pub(super) struct Shell {
     pub(super) router: Arc<Router>,
     pub(super) body_limits: BodyLimits,
+    pub(super) body_budget: BodyBudget,
     pub(super) cors: Cors,
     pub(super) observers: Observers,
+    pub(super) trusted_proxies: Vec<IpNet>,
 }
 
-/// What to do with a request whose head has been looked at.
-enum Verdict {
+/// What to do with a request whose head was accepted.
+enum Admission {
     Handle,
     Preflight(HeaderValue),
 }
@@ -50,12 +54,13 @@ impl Handler for Shell {
         res: &mut Response,
         ctrl: &mut FlowCtrl,
     ) {
-        // Kept here as well: whoever panics while holding the extensions takes them along.
+        // Kept here as well: a panic while the extensions are taken out loses them.
         let id = RequestId::choose(req.headers());
         let is_head = method::take_head(req);
         req.extensions_mut().insert(id.clone());
+        req.extensions_mut().insert(self.body_budget.clone());
         let asked = if is_head { Method::HEAD } else { req.method().clone() };
-        let span = span::of(req, &id, &asked);
+        let span = span::of(req, &id, &asked, &self.trusted_proxies);
         let exchange = Exchange::begin(&self.observers);
         async {
             audit_log::in_request(id.as_str(), self.answer(&id, req, depot, res, ctrl)).await;
@@ -77,10 +82,10 @@ impl Shell {
         res: &mut Response,
         ctrl: &mut FlowCtrl,
     ) {
-        // salvo sets 404 or 405 before it calls the first handler when no route matches.
+        // salvo sets 404 or 405 before it calls the first handler if no route matches.
         let routed = res.status_code.take().is_none();
         match self.admit(req, routed).await {
-            Ok(Verdict::Handle) => {
+            Ok(Admission::Handle) => {
                 let handled = AssertUnwindSafe(ctrl.call_next(req, depot, res)).catch_unwind();
                 if let Err(panic) = handled.await {
                     tracing::error!(panic = panic_text(&*panic), "a handler panicked");
@@ -88,13 +93,13 @@ impl Shell {
                     ApiError::new(&problems::INTERNAL).write_to(res, Some(id));
                 }
             }
-            Ok(Verdict::Preflight(methods)) => Cors::answer_preflight(&methods, res),
+            Ok(Admission::Preflight(methods)) => Cors::answer_preflight(&methods, res),
             Err(problem) => problem.write_to(res, Some(id)),
         }
         ctrl.skip_rest();
     }
 
-    async fn admit(&self, req: &mut Request, routed: bool) -> Result<Verdict, ApiError> {
+    async fn admit(&self, req: &mut Request, routed: bool) -> Result<Admission, ApiError> {
         head::check_size(req)?;
         head::check_host(req)?;
         head::check_declared_length(req, self.body_limits.of(req.uri().path()))?;
@@ -102,13 +107,13 @@ impl Shell {
             return Err(ApiError::not_found());
         }
         if routed && method::is_routable(req.method()) {
-            return Ok(Verdict::Handle);
+            return Ok(Admission::Handle);
         }
         let allow = method::allowed(&self.router, req).await.ok_or_else(ApiError::not_found)?;
         if self.cors.is_preflight(req) {
-            return Ok(Verdict::Preflight(allow));
+            return Ok(Admission::Preflight(allow));
         }
-        Err(ApiError::new(&problems::METHOD_NOT_ALLOWED).header(ALLOW, allow))
+        Err(problems::METHOD_NOT_ALLOWED.problem().with_header(ALLOW, allow).into())
     }
 
     fn finish(&self, id: &RequestId, req: &mut Request, res: &mut Response) {
@@ -132,15 +137,15 @@ impl Shell {
     }
 }
 
-/// Writes the answer into the span and the log, and tells who wants to know.
+/// Writes the answer into the span and the log, and reports it to the observer.
 fn tell(exchange: Exchange, req: &Request, res: &Response) {
     let route = req.matched_path();
     let answered = Answered {
         method: req.method(),
         route: (!route.is_empty()).then_some(route),
-        // salvo answers so where nobody has said anything.
+        // salvo's own answer if no handler has set one.
         status: res.status_code.unwrap_or(StatusCode::NOT_FOUND),
-        problem: res.extensions.get::<&'static Kind>().map(|kind| kind.code),
+        problem: res.extensions.get::<Problem>().map(Problem::code),
         took: exchange.took(),
         extensions: req.extensions(),
     };
@@ -160,7 +165,7 @@ fn is_probe(req: &Request) -> bool {
         && matches!(req.uri().path(), "/health" | "/ready")
 }
 
-/// Whether a handler has said its error in JSON of its own, as `/ready` does, or as a problem.
+/// Whether a handler has written its error as JSON of its own, as `/ready` does, or as a problem.
 fn is_json(res: &Response) -> bool {
     let content_type = res.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     !res.body.is_none()
@@ -170,8 +175,8 @@ fn is_json(res: &Response) -> bool {
         })
 }
 
-/// The kind that says of a bare status no more than the status does. Statuses that nobody was
-/// promised fold into those that were.
+/// Returns the kind for a bare status. A status that is not in the catalogue becomes the general one of
+/// its class.
 fn kind_of(status: StatusCode) -> &'static Kind {
     match status {
         StatusCode::UNAUTHORIZED => &problems::UNAUTHENTICATED,

@@ -1,19 +1,26 @@
-//! The span of a request: what every line of the log about it says.
+//! The span of a request, with the fields of every line of the log about it.
 //!
 //! | field | |
 //! | --- | --- |
 //! | `request_id` | also in the answer |
 //! | `trace_id`, `span_id` | the request's place in a trace: the caller's by `traceparent` (W3C Trace Context), or its own |
 //! | `method`, `path` | without the query, which is where tokens end up by mistake |
-//! | `principal.id`, `tenant.id` | once they are somebody's, written by the guards |
+//! | `principal.id`, `tenant.id` | once they are known to exist, recorded by the guards |
 //! | `route`, `status`, `problem.code` | with the answer |
 //!
 //! With an exporter ([`logging`](crate::logging)) the ids are those of the exported span.
+//!
+//! Any client can send `traceparent`. Of a peer that is not in `TRUSTED_PROXIES` the ids count, so that its logs and
+//! these can be put together; its sampling flag and its `tracestate` do not, and which of its requests are exported
+//! is decided without it.
 
 use std::sync::LazyLock;
 
+use ipnet::IpNet;
+use mt_tower::request_id::RequestId;
+use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceState};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use salvo::Request;
@@ -23,12 +30,15 @@ use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::observe::Answered;
-use super::request_id::RequestId;
 
 static PROPAGATOR: LazyLock<TraceContextPropagator> = LazyLock::new(TraceContextPropagator::new);
 
-/// The span of `req`, in the caller's trace if it names one.
-pub(super) fn of(req: &Request, id: &RequestId, method: &Method) -> Span {
+/// Marks the context of a parent whose sampling flag counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TrustedParent;
+
+/// The span of `req`, in the caller's trace if it names one. `proxies` are the networks of trusted peers.
+pub(super) fn of(req: &Request, id: &RequestId, method: &Method, proxies: &[IpNet]) -> Span {
     let span = tracing::info_span!(
         "request",
         otel.kind = "server",
@@ -45,12 +55,12 @@ pub(super) fn of(req: &Request, id: &RequestId, method: &Method) -> Span {
         problem.code = Empty,
     );
     if !span.is_disabled() {
-        place(&span, req.headers());
+        place(&span, &parent_of(req, proxies));
     }
     span
 }
 
-/// Writes down what became of it.
+/// Records the answer.
 pub(super) fn record(span: &Span, answered: &Answered<'_>) {
     let name = answered.route.map(|route| format!("{} {route}", answered.method));
     tracing::record_all!(
@@ -62,9 +72,21 @@ pub(super) fn record(span: &Span, answered: &Answered<'_>) {
     );
 }
 
-fn place(span: &Span, headers: &HeaderMap) {
-    let parent = PROPAGATOR.extract(&Headers(headers));
-    // Nobody exports: then there is no other span to be the child of, and the ids are made here.
+/// The caller's place in its trace, as far as the caller is trusted.
+fn parent_of(req: &Request, proxies: &[IpNet]) -> Context {
+    let said = PROPAGATOR.extract(&Headers(req.headers()));
+    let peer = req.remote_addr().ip().map(|address| address.to_canonical());
+    if peer.is_some_and(|peer| proxies.iter().any(|network| network.contains(&peer))) {
+        return said.with_value(TrustedParent);
+    }
+    let span = said.span().span_context().clone();
+    let (trace, parent, flags) = (span.trace_id(), span.span_id(), TraceFlags::default());
+    let ids = SpanContext::new(trace, parent, flags, true, TraceState::default());
+    if ids.is_valid() { Context::new().with_remote_span_context(ids) } else { Context::new() }
+}
+
+fn place(span: &Span, parent: &Context) {
+    // Without an exporter there is no span to be the child of, and the ids are made here.
     let _ = span.set_parent(parent.clone());
     let exported = span.context();
     let exported = exported.span().span_context().clone();

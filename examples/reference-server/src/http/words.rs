@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mt_core::word::Word;
+use mt_core::text_enum::TextEnum;
 use serde::{Serialize, Serializer};
 
 use super::openapi::describe::words;
@@ -12,16 +12,16 @@ use crate::inline_schema;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Said<W>(pub W);
 
-impl<W: Word> Serialize for Said<W> {
+impl<W: TextEnum> Serialize for Said<W> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.0.as_str())
     }
 }
 
-impl<W: Word> fmt::Display for Said<W> {
+impl<W: TextEnum> fmt::Display for Said<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str())
     }
 }
 
-inline_schema!([W: Word] Said<W> => words::<W>());
+inline_schema!([W: TextEnum] Said<W> => words::<W>());

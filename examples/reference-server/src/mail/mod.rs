@@ -1,83 +1,89 @@
-//! Mail: magic links, invites, and what an org's owners have to know.
+//! Mail: links to sign in, invites and notices of failed payments.
 //!
-//! A letter is put into the outbox in the transaction that it tells of ([`Mailer::enqueue`]), sealed, since
-//! it may hold a link ([`Seal`]). Dispatchers take letters out when that is committed and hand them to the
-//! server at `SMTP_URL`. So
+//! [`Mailer::enqueue`] inserts an email into the outbox in the transaction of the change that causes it. It is
+//! encrypted ([`Seal`]), because it may hold a link. After the commit a dispatcher claims it and sends it to the
+//! mail server at `SMTP_URL`. Therefore:
 //!
-//! * **none is lost**: a server that is killed, or a mail server that is away, delays a letter;
-//! * **none is told of what did not happen**: what is rolled back takes its letter along;
-//! * **none is sent twice, as far as SMTP allows**: one process has a letter at a time, and a letter that
-//!   was taken is marked. Who is killed between the two sends it again, under the same `Message-ID`;
-//! * **nobody waits**: an answer takes the same steps whether or not anything is mailed.
+//! * **No email is lost**: when the server is killed or the mail server is down, the email is sent later.
+//! * **No email reports a change that did not happen**: a rollback removes the email as well.
+//! * **Each email is sent once, as far as SMTP allows**: one process at a time holds an email, and marks it as sent
+//!   once the mail server has accepted it. A process that is killed in between causes a second delivery, with the
+//!   same `Message-ID`.
+//! * **No response waits for mail**: a request takes the same steps whether or not it sends an email.
+//! * **A link to sign in waits behind no other email**: it has its own [lane](EmailMessage::lane).
 //!
-//! A letter that cannot be handed over waits and is tried again until it is of no use any more: a link until it
-//! runs out, other mail for a week. Only a recipient whom the mail server refuses is final: such a letter is
-//! dead, and the log says so. `outcome` decides, by the reply and by the command that it answers.
+//! When a delivery fails, the email is retried until it expires: an email with a link as long as the link is valid,
+//! other email for a week. The one permanent failure is a recipient that the mail server rejects: the email is then
+//! dead and logged as such. `delivery_error` classifies failures by the reply and the command it answers.
 //!
-//! Logs name what failed, and never the address, the token or what the mail server said (it likes
-//! to repeat the address).
+//! Logs name what failed, and never the address, the token or the text of the mail server, which often repeats the
+//! address.
 //!
-//! A token travels in the *fragment* of its link (`…/auth/magic#token=…`). Browsers keep fragments
-//! to themselves, so it reaches no access log and no `Referer` header.
+//! A token travels in the *fragment* of its link (`…/auth/magic#token=…`). Browsers do not send fragments, so it
+//! reaches no access log and no `Referer` header.
 
-mod letter;
-mod outcome;
-pub(crate) mod post;
+mod delivery_error;
+mod email;
+pub(crate) mod handler;
+mod org_name;
 mod relay;
 mod seal;
+mod templates;
 
 use std::sync::Arc;
 
 use lettre::message::Mailbox;
 use mt_core::email::EmailAddress;
 use mt_core::id::TenantId;
-use mt_core::pg::ledger::outbox::{Bell, NewMessage, OutboxStats, enqueue_expiring};
+use mt_core::pg::ledger::outbox::{Lane, NewMessage, OutboxStats, WakeUp, enqueue_expiring};
 use mt_core::pg::{PgError, TxConn};
-use mt_core::word::Word as _;
+use mt_core::text_enum::TextEnum as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use self::letter::Letter;
-pub use self::outcome::{Reason, Undelivered};
-pub(crate) use self::post::Post;
+pub use self::delivery_error::{DeliveryError, FailureReason};
+pub use self::email::EmailMessage;
+pub(crate) use self::handler::MailHandler;
 use self::relay::Relay;
 pub use self::seal::Seal;
 
-/// The topic of letters in the outbox. Their payload is `{"sealed"}`.
+/// The outbox topic of emails. Their payload is `{"sealed"}`.
 pub(crate) const MAIL: &str = "mail";
 
-/// Takes letters to be sent, or none when no mail server is configured. Cheap to clone.
+/// Sends emails through the outbox, or discards them when no mail server is configured. Cheap to clone.
 ///
 /// See the [module docs](self).
 #[derive(Clone, Debug)]
 pub struct Mailer {
-    office: Option<Arc<Office>>,
-    bell: Bell,
+    smtp: Option<Arc<Smtp>>,
+    main: WakeUp,
+    urgent: WakeUp,
     stats: OutboxStats,
 }
 
+/// The mail server, the sender's address and the keys of sealed emails.
 #[derive(Debug)]
-struct Office {
+struct Smtp {
     from: Mailbox,
     relay: Relay,
     seal: Seal,
 }
 
-/// What is sealed.
+/// The plaintext of a sealed outbox message.
 #[derive(Deserialize, Serialize)]
-struct Addressed {
+struct AddressedEmail {
     to: String,
-    letter: Letter,
+    email: EmailMessage,
 }
 
 impl Mailer {
-    /// Sends nothing: what `SMTP_URL` unset means.
+    /// Creates a mailer that discards every email, for when `SMTP_URL` is unset.
     #[must_use]
     pub fn none() -> Self {
         Self::with(None)
     }
 
-    /// Sends through the server at `smtp_url`, as `from`.
+    /// Creates a mailer that sends through the mail server at `smtp_url`, from the address `from`.
     ///
     /// The URL is `smtps://user:password@host:465` for TLS from the first byte,
     /// `smtp://…:587?tls=required` for STARTTLS, and `smtp://host:25` for no encryption at all, as on
@@ -85,116 +91,125 @@ impl Mailer {
     ///
     /// # Errors
     ///
-    /// [`MailConfigError`], which shows neither value: the URL holds a password.
+    /// [`MailConfigError`] when one of the two cannot be used. Its text holds neither, because the URL holds a
+    /// password.
     pub fn smtp(smtp_url: &str, from: &str, seal: Seal) -> Result<Self, MailConfigError> {
         let from = from.parse::<Mailbox>().map_err(|_| MailConfigError::From)?;
         let relay = Relay::from_url(smtp_url)?;
-        Ok(Self::with(Some(Arc::new(Office { from, relay, seal }))))
+        Ok(Self::with(Some(Arc::new(Smtp { from, relay, seal }))))
     }
 
-    fn with(office: Option<Arc<Office>>) -> Self {
-        Self { office, bell: Bell::default(), stats: OutboxStats::default() }
+    fn with(smtp: Option<Arc<Smtp>>) -> Self {
+        let (main, urgent) = (WakeUp::default(), WakeUp::default());
+        Self { smtp, main, urgent, stats: OutboxStats::default() }
     }
 
-    /// Whether there is a mail server.
+    /// Returns whether a mail server is configured.
     #[must_use]
-    pub const fn is_set_up(&self) -> bool {
-        self.office.is_some()
+    pub const fn is_configured(&self) -> bool {
+        self.smtp.is_some()
     }
 
-    /// What rings when a letter is ready to go.
+    /// Returns the wake-up of the dispatchers of `lane`.
     #[must_use]
-    pub const fn bell(&self) -> &Bell {
-        &self.bell
+    pub const fn bell(&self, lane: Lane) -> &WakeUp {
+        match lane {
+            Lane::Main => &self.main,
+            Lane::Urgent => &self.urgent,
+        }
     }
 
-    /// What came of handing letters over, since the start of this process.
+    /// Returns the counts of delivery attempts since the process started.
     #[must_use]
     pub const fn stats(&self) -> &OutboxStats {
         &self.stats
     }
 
-    /// Whether the mail server may take mail to `email`, as far as is known: one that has said that it offers no
-    /// SMTPUTF8 takes none to an address that is not ASCII.
+    /// Checks that the mail server can deliver to `address`, as far as is known: a mail server that does not offer
+    /// SMTPUTF8 delivers to ASCII addresses only.
     ///
     /// # Errors
     ///
-    /// [`NotTaken`].
-    pub fn accepts(&self, email: &EmailAddress) -> Result<(), NotTaken> {
-        let lacks_smtputf8 =
-            self.office.as_ref().is_some_and(|office| office.relay.lacks_smtputf8());
-        if lacks_smtputf8 && !email.to_wire().is_ascii() { Err(NotTaken) } else { Ok(()) }
+    /// [`UnsupportedAddress`] when `address` is not ASCII and the mail server lacked SMTPUTF8 at the last connection.
+    pub fn accepts(&self, address: &EmailAddress) -> Result<(), UnsupportedAddress> {
+        let lacks_smtputf8 = self.smtp.as_ref().is_some_and(|smtp| smtp.relay.lacks_smtputf8());
+        if lacks_smtputf8 && !address.to_wire().is_ascii() {
+            Err(UnsupportedAddress)
+        } else {
+            Ok(())
+        }
     }
 
-    /// Puts `letter` into the outbox, to go to `to` once the transaction of `conn` is committed; ring the
-    /// [`bell`](Self::bell) then. `org` is whom it concerns, if anybody yet.
+    /// Inserts `email` to the recipient `to` into the outbox, in the transaction of `conn`. After the commit, ring
+    /// the [`bell`](Self::bell) of the [email's lane](EmailMessage::lane). `org` is the org that the email is about,
+    /// if any.
     ///
-    /// What comes of it is for logs and metrics; an answer must not depend on it, or it would tell
-    /// which addresses are known.
+    /// The result of the delivery goes to logs and metrics. A response must not depend on it, because it would reveal
+    /// which addresses exist.
     ///
     /// # Errors
     ///
-    /// [`PgError`]; the transaction is to be rolled back.
+    /// [`PgError`] when the insert fails; roll the transaction back.
     pub async fn enqueue(
         &self,
         conn: TxConn<'_>,
         org: Option<TenantId>,
         to: &EmailAddress,
-        letter: Letter,
+        email: EmailMessage,
     ) -> Result<(), PgError> {
-        let Some(office) = &self.office else { return Ok(()) };
+        let Some(smtp) = &self.smtp else { return Ok(()) };
         let name = format!("{MAIL}:{}", uuid::Uuid::now_v7());
-        let useful_for = letter.useful_for();
-        let addressed = Addressed { to: to.as_str().to_owned(), letter };
-        let sealed = serde_json::to_vec(&addressed).ok();
-        let Some(sealed) = sealed.and_then(|plain| office.seal.close(&name, plain)) else {
-            tracing::error!("a letter could not be sealed and is not sent");
+        let (retry_for, lane) = (email.retry_for(), email.lane());
+        let addressed = AddressedEmail { to: to.as_str().to_owned(), email };
+        let plain = serde_json::to_vec(&addressed).ok();
+        let Some(sealed) = plain.and_then(|plain| smtp.seal.seal(&name, plain)) else {
+            tracing::error!("an email could not be sealed and is not sent");
             return Ok(());
         };
         let payload = json!({"sealed": sealed});
-        let message = NewMessage { tenant: org, topic: MAIL, dedupe_key: &name, payload };
-        enqueue_expiring(conn, &message, useful_for).await.map(|_is_new| ())
+        let message = NewMessage { tenant: org, topic: MAIL, lane, dedupe_key: &name, payload };
+        enqueue_expiring(conn, &message, retry_for).await.map(|_is_new| ())
     }
 
-    /// Hands `letter` to the mail server and waits for its answer. `id` names it, however often it is
-    /// sent.
+    /// Sends `email` to the mail server and waits for its reply. `id` becomes part of the `Message-ID` and is the
+    /// same at each attempt.
     ///
     /// # Errors
     ///
-    /// [`Undelivered`].
+    /// [`DeliveryError`] when the mail server cannot be reached or does not accept the email.
     pub async fn deliver(
         &self,
         to: &EmailAddress,
-        letter: &Letter,
+        email: &EmailMessage,
         id: &str,
-    ) -> Result<(), Undelivered> {
-        let Some(office) = &self.office else {
+    ) -> Result<(), DeliveryError> {
+        let Some(smtp) = &self.smtp else {
             let detail = "no mail server is configured".to_owned();
-            return Err(Undelivered { reason: Reason::Connection, detail });
+            return Err(DeliveryError { reason: FailureReason::Connection, detail });
         };
-        let message = letter.addressed(&office.from, to, id);
-        let message = message.map_err(|letter::Unaddressable| Undelivered::unaddressable());
-        let done = match message {
-            Ok(message) => office.relay.hand_over(&message).await,
-            Err(unaddressable) => Err(unaddressable),
+        let message = email.to_message(&smtp.from, to, id);
+        let message = message.map_err(|email::InvalidRecipient| DeliveryError::invalid_recipient());
+        let result = match message {
+            Ok(message) => smtp.relay.send(&message).await,
+            Err(error) => Err(error),
         };
-        match &done {
-            Ok(()) => tracing::debug!("a letter was sent"),
-            Err(Undelivered { reason, detail }) => {
+        match &result {
+            Ok(()) => tracing::debug!("an email was sent"),
+            Err(DeliveryError { reason, detail }) => {
                 let reason = reason.as_str();
-                tracing::warn!(reason, detail, "a letter could not be delivered");
+                tracing::warn!(reason, detail, "an email could not be delivered");
             }
         }
-        done
+        result
     }
 }
 
-/// The mail server cannot be asked to deliver to the address. The text may be shown to whoever typed it.
+/// The error when the mail server cannot deliver to an address. Its text may be shown to the user.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("must be ASCII before the `@`: mail to other addresses cannot be sent from here")]
-pub struct NotTaken;
+pub struct UnsupportedAddress;
 
-/// Which mail setting cannot be used.
+/// An error in a mail setting.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum MailConfigError {
     /// `MAIL_FROM`.
@@ -213,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_checked_and_not_repeated() {
+    fn config_errors_do_not_repeat_the_settings() {
         const FROM: &str = "mt <no-reply@example.org>";
         let smtp = |url: &str, from: &str| Mailer::smtp(url, from, Seal::new(b"secret", None));
         for (url, from, error) in [

@@ -1,7 +1,7 @@
-//! The mail server at `SMTP_URL`, and how it is handed a letter.
+//! The SMTP client of the mail server at `SMTP_URL`.
 //!
-//! The conversation is led command by command, not by lettre's transport, because the transport does not tell
-//! which command was refused, and that decides what becomes of the letter ([`Stage`]).
+//! It sends the commands one by one instead of using lettre's transport, because the transport does not report which
+//! command was rejected, and that decides whether an email is retried ([`Stage`]).
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,16 +19,16 @@ use tokio::time::{Instant, timeout, timeout_at};
 use url::{Host, Url};
 
 use super::MailConfigError;
-use super::outcome::{Stage, Undelivered};
+use super::delivery_error::{DeliveryError, Stage};
 
-/// How long connecting may take.
-const TO_CONNECT: Duration = Duration::from_secs(10);
-/// How long one letter may take altogether.
-const PER_LETTER: Duration = Duration::from_secs(30);
-/// How long the mail server is given to say goodbye, once the letter's outcome is certain.
-const TO_QUIT: Duration = Duration::from_secs(1);
+/// The timeout of a connection attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The timeout of sending one email, including the connection.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// The timeout of `QUIT`. The result is certain by then.
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where letters are handed over, and how.
+/// The mail server: its address, encryption and credentials.
 #[derive(Debug)]
 pub(super) struct Relay {
     host: String,
@@ -36,16 +36,16 @@ pub(super) struct Relay {
     tls: Tls,
     credentials: Option<Credentials>,
     hello: ClientId,
-    /// Whether it offered no SMTPUTF8 when it was last spoken to.
+    /// Whether it lacked SMTPUTF8 at the last connection.
     lacks_smtputf8: AtomicBool,
 }
 
 impl Relay {
-    /// Reads `SMTP_URL`, as lettre's transport reads it.
+    /// Parses `SMTP_URL` as lettre's transport does.
     ///
     /// # Errors
     ///
-    /// [`MailConfigError::Url`].
+    /// [`MailConfigError::Url`] when lettre's transport would reject it.
     pub(super) fn from_url(text: &str) -> Result<Self, MailConfigError> {
         let url = Url::parse(text).map_err(|_| MailConfigError::Url)?;
         let host = match url.host().ok_or(MailConfigError::Url)? {
@@ -79,36 +79,36 @@ impl Relay {
         Ok(Self { host, port, tls, credentials, hello, lacks_smtputf8 })
     }
 
-    /// Whether it is known to take no address that is not ASCII.
+    /// Returns whether it is known to deliver to ASCII addresses only.
     pub(super) fn lacks_smtputf8(&self) -> bool {
         self.lacks_smtputf8.load(Relaxed)
     }
 
-    /// Hands over one letter, within its time.
+    /// Sends one message within [`SEND_TIMEOUT`].
     ///
     /// # Errors
     ///
-    /// [`Undelivered`].
-    pub(super) async fn hand_over(&self, letter: &Message) -> Result<(), Undelivered> {
-        let deadline = Instant::now() + PER_LETTER;
+    /// [`DeliveryError`] when the relay does not accept it in that time.
+    pub(super) async fn send(&self, message: &Message) -> Result<(), DeliveryError> {
+        let deadline = Instant::now() + SEND_TIMEOUT;
         let connecting = timeout_at(deadline, self.connect()).await;
         let mut connection = connecting
-            .map_err(|_elapsed| Undelivered::timeout(Stage::Connect))?
-            .map_err(|error| Undelivered::of(Stage::Connect, &error))?;
+            .map_err(|_elapsed| DeliveryError::timeout(Stage::Connect))?
+            .map_err(|error| DeliveryError::of(Stage::Connect, &error))?;
         let mut stage = Stage::Connect;
-        let conversing = self.converse(&mut connection, letter, &mut stage);
-        let done = match timeout_at(deadline, conversing).await {
-            Ok(Ok(Conversed::Taken)) => Ok(()),
-            Ok(Ok(Conversed::NeedsSmtpUtf8)) => Err(Undelivered::needs_smtputf8()),
-            Ok(Err(error)) => Err(Undelivered::of(stage, &error)),
-            Err(_elapsed) => Err(Undelivered::timeout(stage)),
+        let session = self.run_session(&mut connection, message, &mut stage);
+        let result = match timeout_at(deadline, session).await {
+            Ok(Ok(Ended::Accepted)) => Ok(()),
+            Ok(Ok(Ended::NeedsSmtpUtf8)) => Err(DeliveryError::needs_smtputf8()),
+            Ok(Err(error)) => Err(DeliveryError::of(stage, &error)),
+            Err(_elapsed) => Err(DeliveryError::timeout(stage)),
         };
-        // What is taken stays taken, however the connection ends. A handshake that failed leaves no stream to
-        // say goodbye on, and lettre panics where there is none.
+        // An accepted message stays accepted, however the connection ends. After a failed handshake there is no
+        // stream for `QUIT`, and lettre panics without one.
         if stage != Stage::StartTls {
-            let _ = timeout(TO_QUIT, connection.abort()).await;
+            let _ = timeout(QUIT_TIMEOUT, connection.abort()).await;
         }
-        done
+        result
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, smtp::Error> {
@@ -117,17 +117,17 @@ impl Relay {
             _ => None,
         };
         let server = (self.host.as_str(), self.port);
-        let time = Some(TO_CONNECT);
+        let time = Some(CONNECT_TIMEOUT);
         AsyncSmtpConnection::connect_tokio1(server, time, &self.hello, wrapped, None).await
     }
 
-    /// Leads the conversation from its greeting on, and keeps in `stage` how far it has come.
-    async fn converse(
+    /// Runs the SMTP session after the greeting, and keeps the present step in `stage`.
+    async fn run_session(
         &self,
         connection: &mut AsyncSmtpConnection,
-        letter: &Message,
+        message: &Message,
         stage: &mut Stage,
-    ) -> Result<Conversed, smtp::Error> {
+    ) -> Result<Ended, smtp::Error> {
         let parameters = match &self.tls {
             Tls::Required(parameters) => Some(parameters),
             Tls::Opportunistic(parameters) => connection.can_starttls().then_some(parameters),
@@ -141,14 +141,14 @@ impl Relay {
             *stage = Stage::Auth;
             connection.auth(DEFAULT_MECHANISMS, credentials).await?;
         }
-        let (envelope, content) = (letter.envelope(), letter.formatted());
+        let (envelope, content) = (message.envelope(), message.formatted());
         let is_ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
         let mut options = Vec::new();
         let lacks_smtputf8 = !connection.server_info().supports_feature(Extension::SmtpUtfEight);
         self.lacks_smtputf8.store(lacks_smtputf8, Relaxed);
         if !envelope.to().iter().chain(envelope.from()).all(is_ascii) {
             if lacks_smtputf8 {
-                return Ok(Conversed::NeedsSmtpUtf8);
+                return Ok(Ended::NeedsSmtpUtf8);
             }
             options.push(MailParameter::SmtpUtfEight);
         }
@@ -165,13 +165,13 @@ impl Relay {
         connection.command(Data).await?;
         *stage = Stage::Content;
         connection.message(&content).await?;
-        Ok(Conversed::Taken)
+        Ok(Ended::Accepted)
     }
 }
 
-/// How a conversation ended in which nothing was refused.
-enum Conversed {
-    Taken,
+/// How a session ended in which the relay rejected no command.
+enum Ended {
+    Accepted,
     NeedsSmtpUtf8,
 }
 
@@ -180,9 +180,9 @@ mod tests {
     use super::*;
     use lettre::{AsyncSmtpTransport, Tokio1Executor};
 
-    /// What lettre's transport takes is taken, and what it refuses is refused.
+    /// A URL is accepted if and only if lettre's transport accepts it.
     #[test]
-    fn urls_are_read_as_lettre_reads_them() {
+    fn urls_are_parsed_as_lettre_parses_them() {
         for url in [
             "smtp://127.0.0.1:25",
             "smtp://mail.example.org",

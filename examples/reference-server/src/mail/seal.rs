@@ -1,8 +1,8 @@
-//! What keeps letters from being read while they wait.
+//! Encryption of emails in the outbox.
 //!
-//! A letter may hold a link that signs somebody in, of which the database otherwise has only a hash. So it
-//! waits sealed (AES-256-GCM) under a key of its own purpose, which is derived from the server's secret and
-//! is nowhere in the database: a copy of that opens nothing.
+//! An email may hold a link to sign in, whose token the database otherwise stores as a hash only. So an email is
+//! encrypted (AES-256-GCM) under a key that is derived from the server's secret for this purpose. The key is not in
+//! the database, so a copy of the database does not reveal the token.
 
 use std::fmt;
 
@@ -11,27 +11,27 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Seals under the present secret; opens what was sealed under that or the one before.
+/// Encrypts emails under the current secret, and decrypts those of the current or the previous secret.
 pub struct Seal {
     keys: Vec<RandomizedNonceKey>,
 }
 
 impl Seal {
-    /// Keys derived from `secret`, and from the `previous` one while secrets are being rotated.
+    /// Derives keys from `secret` and, during a rotation, from the `previous` secret.
     #[must_use]
     pub fn new(secret: &[u8], previous: Option<&[u8]>) -> Self {
         Self { keys: std::iter::once(secret).chain(previous).map(derive).collect() }
     }
 
-    /// Seals `plain` for the message called `name`, and for no other.
-    pub(super) fn close(&self, name: &str, mut plain: Vec<u8>) -> Option<String> {
+    /// Encrypts `plain` and binds it to the message called `name`.
+    pub(super) fn seal(&self, name: &str, mut plain: Vec<u8>) -> Option<String> {
         let key = self.keys.first()?;
         let aad = Aad::from(name.as_bytes());
         let nonce = key.seal_in_place_append_tag(aad, &mut plain).ok()?;
         Some(STANDARD.encode([nonce.as_ref().as_slice(), &plain].concat()))
     }
 
-    /// What was sealed for the message called `name`; `None` if that was not done here, or is broken.
+    /// Decrypts `sealed`; `None` if it was encrypted under another secret or for another message, or is damaged.
     pub(super) fn open(&self, name: &str, sealed: &str) -> Option<Vec<u8>> {
         let sealed = STANDARD.decode(sealed).ok()?;
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
@@ -61,27 +61,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_is_opened_for_its_message_alone() {
+    fn a_sealed_text_opens_for_its_message_only() {
         let seal = Seal::new(b"one", None);
-        let sealed = seal.close("mail:1", b"a token".to_vec()).unwrap();
+        let sealed = seal.seal("mail:1", b"a token".to_vec()).unwrap();
         assert_eq!(seal.open("mail:1", &sealed).unwrap(), b"a token");
         assert_eq!(seal.open("mail:2", &sealed), None);
-        assert_ne!(seal.close("mail:1", b"a token".to_vec()).unwrap(), sealed, "never the same");
+        assert_ne!(
+            seal.seal("mail:1", b"a token".to_vec()).unwrap(),
+            sealed,
+            "the nonce is random"
+        );
         let shown = STANDARD.decode(&sealed).unwrap();
         assert!(!shown.windows(7).any(|window| window == b"a token"));
     }
 
     #[test]
-    fn another_secret_opens_nothing_and_the_one_before_does() {
-        let sealed = Seal::new(b"one", None).close("mail:1", b"a token".to_vec()).unwrap();
+    fn the_previous_secret_opens_and_another_does_not() {
+        let sealed = Seal::new(b"one", None).seal("mail:1", b"a token".to_vec()).unwrap();
         assert_eq!(Seal::new(b"two", None).open("mail:1", &sealed), None);
         assert!(Seal::new(b"two", Some(b"one")).open("mail:1", &sealed).is_some());
     }
 
     #[test]
-    fn what_is_broken_is_not_opened() {
+    fn a_damaged_text_does_not_open() {
         let seal = Seal::new(b"one", None);
-        let sealed = seal.close("mail:1", b"a token".to_vec()).unwrap();
+        let sealed = seal.seal("mail:1", b"a token".to_vec()).unwrap();
         for broken in ["", "AAAA", "no base64!", &sealed[4..], &sealed[..sealed.len() - 4]] {
             assert_eq!(seal.open("mail:1", broken), None, "{broken}");
         }

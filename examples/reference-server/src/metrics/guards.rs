@@ -1,6 +1,6 @@
-//! What guards decide.
+//! Metrics of guards and of rate limits.
 
-use mt_tower::observe::{Decision, Observer};
+use mt_tower::observe::CheckOutcome;
 use mt_tower::problem::Problem;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 
 use super::check_latency;
 
-/// Decisions of guards, and how long they take. Clones count together.
+/// Outcomes of guards, and how long they take. Clones count together.
 #[derive(Clone, Debug)]
 pub struct GuardMetrics {
     decisions: Family<DecisionLabels, Counter>,
@@ -47,17 +47,18 @@ impl GuardMetrics {
     }
 }
 
-impl Observer for GuardMetrics {
-    fn decided(&self, decision: &Decision<'_>) {
-        let guard = decision.guard;
-        let outcome = decision.problem.map_or("allowed", Problem::code);
+impl GuardMetrics {
+    /// Records the outcome of a check.
+    pub(crate) fn record(&self, checked: &CheckOutcome<'_>) {
+        let guard = checked.guard;
+        let outcome = checked.problem.map_or("allowed", Problem::code);
         self.decisions.get_or_create(&DecisionLabels { guard, outcome }).inc();
-        let took = decision.took.as_secs_f64();
+        let took = checked.took.as_secs_f64();
         self.durations.get_or_create(&GuardLabels { guard }).observe(took);
     }
 }
 
-/// What limiters have said. Clones count together.
+/// Decisions of rate limits. Clones count together.
 #[derive(Clone, Debug)]
 pub struct LimitMetrics {
     decisions: Family<LimitLabels, Counter>,
@@ -80,15 +81,9 @@ impl LimitMetrics {
         metrics
     }
 
-    /// One decision of the limit called `limit`.
-    pub(crate) fn decided(&self, limit: &'static str, allowed: bool) {
+    /// Records a decision of the limit called `limit`.
+    pub(crate) fn record(&self, limit: &'static str, allowed: bool) {
         let outcome = if allowed { "allowed" } else { "refused" };
         self.decisions.get_or_create(&LimitLabels { limit, outcome }).inc();
-    }
-}
-
-impl Observer for LimitMetrics {
-    fn decided(&self, decision: &Decision<'_>) {
-        self.decided(decision.guard, decision.problem.is_none());
     }
 }

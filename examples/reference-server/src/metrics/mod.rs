@@ -1,10 +1,10 @@
-//! What Prometheus reads at `/metrics`.
+//! The metrics that Prometheus reads at `/metrics`.
 //!
 //! | module | measures |
 //! | --- | --- |
 //! | `requests` | requests by route and status, problems by code, orgs |
-//! | `guards` | what guards and limiters decide, and how long they take |
-//! | `scraped` | what is asked when somebody reads: pool, limiter, ledger, outbox |
+//! | `guards` | outcomes of guards and rate limits, and how long they take |
+//! | `scraped` | values that are read with the page: pool, limiter, ledger, outbox |
 //!
 //! Nothing is global: a [`Metrics`] is a value of one server. Labels are words of the program, with one
 //! exception: some orgs have a label of their own, and then only where `METRICS_ADDR` keeps the page from
@@ -19,7 +19,6 @@ use std::sync::Arc;
 
 use mt_tower::observe::TenantLabels;
 use prometheus_client::encoding::prometheus_text;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -33,10 +32,10 @@ use self::scraped::{Backlogs, Scraped};
 /// The content type of [`Metrics::render`].
 pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
 
-/// How many orgs have a label of their own.
+/// The number of orgs that have a label of their own.
 const NAMED_ORGS: usize = 50;
 
-/// What a server measures.
+/// The metrics of a server.
 pub struct Metrics {
     registry: Registry,
     backlogs: Arc<Backlogs>,
@@ -46,8 +45,6 @@ pub struct Metrics {
     pub guards: GuardMetrics,
     /// Limiters.
     pub limits: LimitMetrics,
-    /// Requests that found their org's share taken, for [`Bulkhead`](crate::bulkhead::Bulkhead).
-    pub org_share_refusals: Counter,
 }
 
 impl Metrics {
@@ -60,18 +57,12 @@ impl Metrics {
         let requests = Arc::new(RequestMetrics::register(&mut registry, orgs));
         let guards = GuardMetrics::register(&mut registry);
         let limits = LimitMetrics::register(&mut registry);
-        let org_share_refusals = Counter::default();
-        registry.register(
-            "org_share_refusals",
-            "Requests that were refused because their org had its share of the server",
-            org_share_refusals.clone(),
-        );
         let build = Family::<[(&str, &str); 1], ConstGauge<u64>, _>::new_with_constructor(one);
         drop(build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]));
         registry.register("build_info", "The version that runs", build);
         let backlogs = Arc::new(Backlogs::new(sources.ledger.clone()));
         registry.register_collector(Box::new(Scraped::new(sources, Arc::clone(&backlogs))));
-        Self { registry, backlogs, requests, guards, limits, org_share_refusals }
+        Self { registry, backlogs, requests, guards, limits }
     }
 
     /// The page, in Prometheus' text format. Asks the database about ledger and outbox, every few seconds at most
@@ -94,12 +85,12 @@ fn one() -> ConstGauge<u64> {
     ConstGauge::new(1)
 }
 
-/// Latencies of requests, from a millisecond to the ten seconds after which nobody waits any more.
+/// Buckets for requests, from a millisecond to ten seconds.
 fn latency() -> Histogram {
     Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
 }
 
-/// Latencies of checks, which mostly wait for nobody.
+/// Buckets for checks, which rarely wait.
 fn check_latency() -> Histogram {
     Histogram::new([0.00001, 0.0001, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5])
 }

@@ -1,4 +1,4 @@
-//! Requests: how many, how long, with what outcome, and whose.
+//! Metrics of requests: number, duration, outcome and org.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::http::observe::{Answered, RequestObserver};
 use crate::http::problems;
 use crate::model::Product;
 
-/// What is measured of requests.
+/// Metrics of requests.
 #[derive(Debug)]
 pub struct RequestMetrics {
     in_flight: Gauge,
@@ -126,7 +126,7 @@ impl RequestObserver for RequestMetrics {
         if let Some(code) = answered.problem {
             self.problems.get_or_create(&ProblemLabels { code }).inc();
         }
-        // There for members alone, so nobody makes labels by making up ids.
+        // Only members have an access, so a client cannot add labels by making up ids.
         let Some(access) = answered.extensions.get::<Access<Product>>() else { return };
         let org = self.orgs.label(access.tenant());
         self.by_org.get_or_create(&OrgLabels { org: org.clone(), status }).inc();
@@ -147,7 +147,7 @@ fn with_slash(route: &str) -> String {
     format!("/{}", route.trim_start_matches('/'))
 }
 
-/// A client may send any word.
+/// Maps unknown methods to one label, because a client may send any text.
 fn method(method: &Method) -> &'static str {
     match *method {
         Method::DELETE => "DELETE",

@@ -1,4 +1,4 @@
-//! What is not counted as it happens, but asked for when somebody reads the page.
+//! Metrics that are read when the page is rendered.
 
 use std::fmt::Error;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use mt_core::pg::Database;
 use mt_core::pg::PgError;
 use mt_core::pg::ledger::outbox::{OutboxBacklog, OutboxStats, backlog};
 use mt_core::pg::ledger::{Backlog, Ledger};
-use mt_stripe::processor::Stripe;
+use mt_stripe::Stripe;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
@@ -17,7 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::limits::Limiter;
 
-/// What there is to ask.
+/// The sources of these metrics.
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// The pool of connections.
@@ -30,12 +30,12 @@ pub struct Sources {
     pub mail: OutboxStats,
 }
 
-/// How often the database is asked about the ledger and the outbox, and for how long.
+/// How often the backlogs of the ledger and the outbox are read, and how long that may take.
 const EVERY: Duration = Duration::from_secs(5);
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What waits in the ledger and in the outbox, as it was a few seconds ago. The page may be open to everybody, so reading it
-/// over and over must not be a way to the database.
+/// The backlogs of the ledger and the outbox, a few seconds old at most. The page may be public, so rendering it often must
+/// not load the database.
 #[derive(Debug)]
 pub(super) struct Backlogs {
     ledger: Ledger<Stripe>,
@@ -65,7 +65,7 @@ impl Backlogs {
             if last.asked.is_some_and(|asked| asked.elapsed() < EVERY) {
                 return;
             }
-            // Said first, so that of those who read at once one asks.
+            // Set first, so that of several readers at once only one asks.
             last.asked = Some(Instant::now());
         }
         let ledger = found("the ledger", self.ledger.backlog()).await;
@@ -75,9 +75,9 @@ impl Backlogs {
     }
 }
 
-/// What the database says in time, if it does.
+/// Returns the answer of the database, if it comes in time.
 async fn found<T>(of: &str, asking: impl Future<Output = Result<T, PgError>>) -> Option<T> {
-    match tokio::time::timeout(PATIENCE, asking).await {
+    match tokio::time::timeout(TIMEOUT, asking).await {
         Ok(Ok(found)) => Some(found),
         Ok(Err(error)) => {
             tracing::warn!(cause = std::error::Error::source(&error), "{of}: {error}");
@@ -108,6 +108,9 @@ impl Scraped {
         gauge(encoder, "db_pool_waiting", "Requests that wait for a connection", stats.waiting)?;
         count(encoder, "db_pool_acquired", "Connections that were handed out", stats.acquired)?;
         count(encoder, "db_pool_failed", "Waits that ended without a connection", stats.failed)?;
+        let refused = self.sources.database.shares().stats().refused;
+        let help = "Requests that were refused because their org or caller had its share of the connections";
+        count(encoder, "org_share_refusals", help, refused)?;
         let waited = ConstCounter::new(stats.waited.as_secs_f64());
         let help = "How long all requests have waited for connections";
         let waits =
@@ -144,7 +147,7 @@ impl Scraped {
         let found = self.backlogs.last().ledger;
         let help = "Whether the database told what waits in the ledger";
         gauge(encoder, "webhook_backlog_known", help, found.is_some().into())?;
-        // What is not known is left out: a nought would say that all is well.
+        // An unknown value is left out: a zero would look healthy.
         let Some(backlog) = found else { return Ok(()) };
         gauge(encoder, "webhook_due", "Events that are due, up to 10 000", backlog.due)?;
         gauge(encoder, "webhook_dead", "Events that were given up, up to 10 000", backlog.dead)?;

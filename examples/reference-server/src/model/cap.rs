@@ -1,4 +1,4 @@
-//! How many of what a plan allows. Caps act on making only; what is there stays.
+//! The caps of each plan. A cap limits creation only; existing rows stay.
 
 use mt_core::pg::{Resource, invites};
 
@@ -12,7 +12,7 @@ pub struct Projects;
 #[derive(Debug)]
 pub struct Tasks;
 
-/// Members of an org and, while inviting, its pending invites.
+/// Members of an org and, for invites, its pending invites.
 #[derive(Debug)]
 pub struct Seats;
 

@@ -1,7 +1,7 @@
-//! The product's vocabulary: its roles, its plans, its permissions and its caps.
+//! The access model of the product: its roles, plans, permissions and caps.
 //!
-//! Everything that decides is in this folder and is pure. `tests/it/policy.rs` prints it as a table
-//! and compares that with the committed one.
+//! The decisions in this folder are pure. `tests/it/access/policy.rs` prints them as a table and compares it with the
+//! committed one.
 
 mod cap;
 mod permission;
@@ -9,7 +9,7 @@ mod plan;
 mod role;
 
 use mt_core::access::AccessModel;
-use mt_core::roster::Roster;
+use mt_core::member_policy::MemberPolicy;
 
 pub use self::cap::{Projects, Seats, Tasks};
 pub use self::permission::*;
@@ -29,7 +29,7 @@ impl AccessModel for Product {
     fn role_grants(role: Role, permission: Perm) -> bool {
         use Role::{Admin, Member, Owner};
         match permission {
-            // Whose task and whom to remove are questions about a row, decided beside it.
+            // Which task may be changed and which member removed depends on a row; the handlers decide that.
             Perm::BillingRead
             | Perm::MembersRead
             | Perm::MembersRemove
@@ -54,7 +54,11 @@ impl AccessModel for Product {
         }
     }
 
-    /// The plans differ in their caps and not in their features.
+    fn is_owner(role: Role) -> bool {
+        role == Self::OWNER
+    }
+
+    /// The plans differ in their caps, not in their features.
     fn plan_includes(plan: Plan, _: Perm) -> bool {
         match plan {
             Plan::Free | Plan::Pro => true,
@@ -62,7 +66,7 @@ impl AccessModel for Product {
     }
 }
 
-impl Roster for Product {
+impl MemberPolicy for Product {
     const OWNER: Role = Role::Owner;
 
     fn may_invite(by: Role, role: Role) -> bool {

@@ -1,30 +1,21 @@
-//! The permissions, each a type, and whether it needs payment and whether it writes.
+//! The permissions, each as a type, with its billing rule and its effect.
 
 use mt_core::access::{Billing, Effect, Implies, Permission};
-use mt_core::word::Word;
+use mt_core::text_enum;
 
 use super::Product;
 
 macro_rules! permissions {
-    ($($(#[$doc:meta])* $name:ident = $word:literal, $billing:ident, $effect:ident;)*) => {
-        /// The closed list of permissions.
-        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-        pub enum Perm {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Word for Perm {
-            const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => $word,)*
-                }
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $billing:ident, $effect:ident;)*) => {
+        text_enum! {
+            /// The closed list of permissions.
+            pub enum Perm {
+                $($(#[$doc])* $name = $text,)*
             }
         }
 
         impl Perm {
-            /// Whether an unpaid org still has it.
+            /// Returns whether an org with lapsed payments keeps the permission.
             #[must_use]
             pub const fn billing(self) -> Billing {
                 match self {
@@ -32,7 +23,7 @@ macro_rules! permissions {
                 }
             }
 
-            /// Whether it covers writing.
+            /// Returns whether the permission covers writes.
             #[must_use]
             pub const fn effect(self) -> Effect {
                 match self {
@@ -57,17 +48,17 @@ macro_rules! permissions {
 }
 
 permissions! {
-    /// Reading who did what.
+    /// Reading the audit log.
     AuditRead = "audit.read", Exempt, Read;
-    /// Making the Stripe customer, subscribing, the portal.
+    /// Creating the Stripe customer, subscribing, opening the customer portal.
     BillingManage = "billing.manage", Exempt, Write;
-    /// Plan, status and period of the subscription.
+    /// Reading plan, status and period of the subscription.
     BillingRead = "billing.read", Exempt, Read;
-    /// Inviting people.
+    /// Creating invites.
     InvitesCreate = "invites.create", Required, Write;
     /// Listing invites.
     InvitesRead = "invites.read", Exempt, Read;
-    /// Taking invites back.
+    /// Revoking invites.
     InvitesRevoke = "invites.revoke", Exempt, Write;
     /// Changing members' roles.
     MembersAssign = "members.assign", Required, Write;
@@ -77,31 +68,31 @@ permissions! {
     MembersRemove = "members.remove", Exempt, Write;
     /// Deleting the org.
     OrgDelete = "org.delete", Exempt, Write;
-    /// Taking along all that the org has.
+    /// Exporting all data of the org.
     OrgExport = "org.export", Exempt, Read;
-    /// Seeing the org.
+    /// Reading the org.
     OrgRead = "org.read", Exempt, Read;
     /// Renaming the org.
     OrgUpdate = "org.update", Required, Write;
-    /// Making projects.
+    /// Creating projects.
     ProjectsCreate = "projects.create", Required, Write;
     /// Deleting projects, with their tasks.
     ProjectsDelete = "projects.delete", Required, Write;
-    /// Seeing projects.
+    /// Reading projects.
     ProjectsRead = "projects.read", Exempt, Read;
     /// Renaming projects.
     ProjectsUpdate = "projects.update", Required, Write;
-    /// Making tasks.
+    /// Creating tasks.
     TasksCreate = "tasks.create", Required, Write;
     /// Deleting tasks.
     TasksDelete = "tasks.delete", Required, Write;
-    /// Seeing tasks.
+    /// Reading tasks.
     TasksRead = "tasks.read", Exempt, Read;
-    /// Changing tasks: any, or for a member their own.
+    /// Changing tasks: any task, or as a member their own.
     TasksUpdate = "tasks.update", Required, Write;
 }
 
-/// Whoever manages payment sees who pays.
+/// A user who manages billing may read it.
 impl Implies<BillingRead> for BillingManage {}
-/// Whoever renames an org is shown it.
+/// A response to renaming an org shows the org.
 impl Implies<OrgRead> for OrgUpdate {}

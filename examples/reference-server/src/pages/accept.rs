@@ -1,4 +1,4 @@
-//! The page behind an invitation.
+//! The page behind an invitation link.
 
 use std::sync::LazyLock;
 
@@ -15,10 +15,10 @@ const root = "../";
 const invite = new URLSearchParams(location.hash.slice(1)).get("token");
 history.replaceState(null, "", location.pathname);
 const signedIn = async (access) => {
-  const said = await call("POST", "accept", { token: invite }, access);
-  if (!said) return;
+  const result = await call("POST", "accept", { token: invite }, access);
+  if (!result) return;
   ask.hidden = use.hidden = true;
-  say(`You have joined as ${said.role}. Your access token:`, access);
+  say(`You have joined as ${result.role}. Your access token:`, access);
 };
 if (!invite) {
   for (const form of document.forms) form.hidden = true;
@@ -31,7 +31,7 @@ static PAGE: LazyLock<Page> = LazyLock::new(|| {
     Page::new("Accept the invitation", &body, &format!("{SCRIPT}{SIGN_IN}"))
 });
 
-/// The page behind an invitation. It accepts when the visitor has signed in on it.
+/// The page of an invitation. It accepts the invite once the visitor has signed in on it.
 #[endpoint(tags("invites"), responses((status_code = 200, description = "A page.", content_type = "text/html", body = String)))]
 pub(crate) async fn show(res: &mut Response) {
     PAGE.show(res);

@@ -1,8 +1,7 @@
-//! The page on which an org's billing is looked after: where the letter about a failed payment leads, and where
-//! buyers come back to from Stripe's pages.
+//! The billing page of an org: linked from emails about failed payments, and the return address of Stripe's pages.
 //!
-//! Which org it is about stands in the query, as it does in the paths of the API. That a visitor comes back
-//! from a checkout proves nothing; the page says what the API says of the org.
+//! The query holds the org's id, as paths of the API do. Returning from a checkout proves nothing, so the page shows
+//! what the API returns for the org.
 
 use std::sync::LazyLock;
 
@@ -27,18 +26,18 @@ const signedIn = async (access) => {
   say(`Plan ${billing.plan}, subscription ${billing.subscription_status}, standing ${billing.standing}.`);
 };
 portal.addEventListener("click", async () => {
-  const said = await call("POST", `orgs/${org}/billing/portal`, null, access);
-  if (said) location.assign(said.url);
+  const result = await call("POST", `orgs/${org}/billing/portal`, null, access);
+  if (result) location.assign(result.url);
 });
 if (!/^[0-9a-f-]{36}$/i.test(org)) {
   for (const form of document.forms) form.hidden = true;
   say("This link is not complete. Open it again from where you found it.");
 } else {
-  const told = {
+  const outcome = {
     done: "Thank you. The plan changes as soon as Stripe has told the server of the payment. ",
     left: "Nothing was bought. ",
   }[query.get("checkout")] ?? "";
-  say(`${told}Sign in to see what the org pays for.`);
+  say(`${outcome}Sign in to see what the org pays for.`);
 }
 "##;
 
@@ -47,7 +46,7 @@ static PAGE: LazyLock<Page> = LazyLock::new(|| {
     Page::new("Billing", &body, &format!("{SCRIPT}{SIGN_IN}"))
 });
 
-/// The page on which an org's billing is looked after, by whoever signs in on it.
+/// The billing page of an org, for an owner who signs in on it.
 #[endpoint(tags("billing"), responses((status_code = 200, description = "A page.", content_type = "text/html", body = String)))]
 pub(crate) async fn page(res: &mut Response) {
     PAGE.show(res);

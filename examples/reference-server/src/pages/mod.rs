@@ -1,12 +1,12 @@
-//! The pages that links in mails and on Stripe's pages open.
+//! The pages that emails and Stripe's pages link to.
 //!
-//! A page holds nothing of anybody: it is the same text for every visitor, so GET and HEAD decide and consume
-//! nothing, and a mail scanner that follows links does no harm. What is secret in a link is in its fragment,
-//! which browsers send to no server; the page's script takes it from there, and uses it when a button is
-//! pressed. The page may run that script, use its style and talk to this server, and nothing else.
+//! A page holds no data: it has the same text for every visitor, so GET and HEAD change nothing, and mail scanners
+//! that follow links do no harm. A secret in a link is in its fragment, which browsers do not send; the page's script
+//! reads it there and uses it when a button is pressed. The page may run that script, use its style and call this
+//! server, and nothing else.
 //!
-//! There is no session and no cookie. A visitor who has to be signed in asks for a sign-in link on the page
-//! and pastes it there; access tokens live as long as the page is open.
+//! There is no session and no cookie. A visitor who must sign in requests a link on the page and pastes it there;
+//! access tokens live as long as the page is open.
 
 pub(crate) mod accept;
 pub(crate) mod billing;
@@ -27,7 +27,7 @@ button,input{font:inherit;padding:.5rem}button{padding:.5rem 1.5rem}label,input{
 input{width:100%;box-sizing:border-box;margin:.25rem 0 .5rem}\
 pre{white-space:pre-wrap;overflow-wrap:anywhere}[hidden]{display:none}";
 
-/// What the scripts of all pages share. Paths are relative, so that pages work below a path of `BASE_URL`.
+/// The script that all pages share. Paths are relative, so that pages work below a path of `BASE_URL`.
 const SHARED: &str = r#"
 "use strict";
 const note = document.querySelector("output");
@@ -45,16 +45,16 @@ const call = async (method, path, body, access) => {
   if (access) headers.authorization = `Bearer ${access}`;
   const sent = { method, headers, body: body && JSON.stringify(body) };
   const answer = await fetch(path, sent).catch(() => null);
-  const said = await answer?.json().catch(() => null);
-  if (answer?.ok) return said;
-  const wrong = said?.errors?.map(({ detail }) => `It ${detail}.`).join(" ") ?? said?.detail;
-  say(said ? [said.title, wrong].filter(Boolean).join(". ") : "The server did not answer. Try again.");
+  const result = await answer?.json().catch(() => null);
+  if (answer?.ok) return result;
+  const wrong = result?.errors?.map(({ detail }) => `It ${detail}.`).join(" ") ?? result?.detail;
+  say(result ? [result.title, wrong].filter(Boolean).join(". ") : "The server did not answer. Try again.");
   return null;
 };
 "#;
 
-/// Lets a visitor sign in on the page that they are on: markup and script of two forms. The script is given
-/// `root`, the way to the server's root, and `signedIn`, which is called with an access token.
+/// Markup and script of two forms to sign in on the page. The script takes `root`, the path to the server's root, and
+/// `signedIn`, which is called with an access token.
 const SIGN_IN_FORMS: &str = r#"<form id="ask">
 <label>Your e-mail address <input type="email" name="email" required autocomplete="email"></label>
 <button>Mail me a sign-in link</button>
@@ -71,10 +71,10 @@ const ask = document.querySelector("#ask");
 const use = document.querySelector("#use");
 ask.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const said = await call("POST", `${root}auth/request-link`, { email: ask.elements.email.value });
-  if (!said) return;
+  const result = await call("POST", `${root}auth/request-link`, { email: ask.elements.email.value });
+  if (!result) return;
   say("A mail with a link is on its way. Copy its address and paste it here.");
-  if (said.token) use.elements.link.value = said.token;
+  if (result.token) use.elements.link.value = result.token;
 });
 use.addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -92,14 +92,14 @@ use.addEventListener("submit", async (event) => {
 });
 "##;
 
-/// A page and what it may do.
+/// A page and its content security policy.
 pub(crate) struct Page {
     html: String,
     policy: HeaderValue,
 }
 
 impl Page {
-    /// A page with `body`, which is markup, and `script`, which goes after [`SHARED`].
+    /// Creates a page with the markup `body` and `script`, which follows [`SHARED`].
     fn new(title: &str, body: &str, script: &str) -> Self {
         let script = format!("{SHARED}{script}");
         let hash = |text: &str| STANDARD.encode(Sha256::digest(text.as_bytes()));
@@ -125,7 +125,7 @@ impl Page {
     }
 }
 
-/// The page on which the billing of `org` is looked after. `base_url` is `BASE_URL`.
+/// Returns the URL of the billing page of `org`. `base_url` is the setting `BASE_URL`.
 pub(crate) fn billing_url(base_url: &str, org: TenantId) -> String {
     format!("{}/billing?org={org}", base_url.trim_end_matches('/'))
 }

@@ -1,4 +1,4 @@
-//! The page behind a sign-in link.
+//! The page behind a link to sign in.
 
 use std::sync::LazyLock;
 
@@ -19,8 +19,8 @@ if (token) {
 }
 button.addEventListener("click", async () => {
   button.disabled = true;
-  const said = await call("POST", "redeem", { token });
-  if (said) say("You are signed in. Your access token:", said.access_token);
+  const result = await call("POST", "redeem", { token });
+  if (result) say("You are signed in. Your access token:", result.access_token);
   else button.disabled = false;
 });
 "#;
@@ -29,7 +29,7 @@ static PAGE: LazyLock<Page> = LazyLock::new(|| {
     Page::new("Sign in", "<p><button type=\"button\">Sign in</button></p>\n", SCRIPT)
 });
 
-/// The page behind a mailed link. It signs in when its button is pressed.
+/// The page of a sign-in link. Its button signs in.
 #[endpoint(tags("auth"), responses((status_code = 200, description = "A page.", content_type = "text/html", body = String)))]
 pub(crate) async fn show(res: &mut Response) {
     PAGE.show(res);

@@ -1,4 +1,4 @@
-//! What stands in for Stripe's checkout in development and tests.
+//! The substitute for Stripe's checkout page in development and tests.
 
 use std::sync::LazyLock;
 
@@ -15,18 +15,18 @@ const SCRIPT: &str = r#"
 const button = document.querySelector("button");
 button.addEventListener("click", async () => {
   button.disabled = true;
-  const said = await call("POST", location.pathname, null);
-  if (said) say("Paid. The events that Stripe would send were delivered.");
+  const result = await call("POST", location.pathname, null);
+  if (result) say("Paid. The events that Stripe would send were delivered.");
   else button.disabled = false;
 });
 "#;
 
 static PAGE: LazyLock<Page> = LazyLock::new(|| Page::new("Simulated checkout", BODY, SCRIPT));
 
-/// The page of a simulated checkout. It pays when its button is pressed. Not in production.
+/// The page of a simulated checkout. Its button pays. Not in production.
 #[endpoint(tags("dev"), responses((status_code = 200, description = "A page.", content_type = "text/html", body = String)))]
 pub(crate) async fn show(session_id: PathText, res: &mut Response) {
-    // The script takes it from the page's address; whether there is such a session is found out by paying.
+    // The script reads the session id from the page's address; paying shows whether it exists.
     drop(session_id);
     PAGE.show(res);
 }

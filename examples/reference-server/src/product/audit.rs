@@ -1,6 +1,7 @@
-//! What the product records in the log of an org, beside what the library and Stripe's part do.
+//! The audit actions of the product, in addition to those of the library and of billing.
 
 use mt_core::pg::audit_log::{self, Action};
+use mt_core::pg::billing;
 
 pub(crate) const PROJECT_CREATED: Action = Action::new("project.created", "project");
 pub(crate) const PROJECT_DELETED: Action = Action::new("project.deleted", "project");
@@ -12,7 +13,7 @@ pub(crate) const TASK_UPDATED: Action = Action::new("task.updated", "task");
 const ACTIONS: &[Action] =
     &[PROJECT_CREATED, PROJECT_DELETED, PROJECT_RENAMED, TASK_CREATED, TASK_DELETED, TASK_UPDATED];
 
-/// Everything that may stand in the log of an org.
+/// Returns all actions that the audit log of an org may hold.
 pub fn actions() -> impl Iterator<Item = Action> {
-    [audit_log::ACTIONS, mt_stripe::audit::ACTIONS, ACTIONS].into_iter().flatten().copied()
+    [audit_log::ACTIONS, billing::ACTIONS, ACTIONS].into_iter().flatten().copied()
 }

@@ -1,4 +1,4 @@
-//! What billing says of an org.
+//! The subscription of an org.
 
 use chrono::{DateTime, Utc};
 use mt_core::access::Implies;
@@ -36,8 +36,8 @@ impl Subscription {
              where t.id = $1",
         )
         .bind(tenant)
-        .bind(mt_stripe::PROVIDER)
-        .fetch_one(tx.under::<BillingRead>())
+        .bind(crate::billing::PROVIDER)
+        .fetch_one(tx.query::<BillingRead>())
         .await?)
     }
 }

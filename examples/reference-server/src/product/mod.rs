@@ -1,8 +1,7 @@
-//! What the product reads and writes: projects, tasks, how many of each an org has, who pays for it.
+//! The product's data: projects, tasks, usage and billing of an org.
 //!
-//! Each query stands beside the type that it serves, asks in its signature for the permission that it
-//! needs, and names its tenant: row-level security is the line behind it. Whatever changes something says
-//! what the org's log is to hold of it.
+//! Each query is next to its type, names the permission that it requires in its signature, and filters by tenant;
+//! row-level security is the second line. Each change names its audit entry.
 
 pub(crate) mod audit;
 mod billing;
@@ -13,6 +12,7 @@ mod timestamp;
 
 pub use self::audit::actions;
 pub use self::billing::Subscription;
+pub(crate) use self::org::OverviewRow;
 pub use self::org::{Overview, Usage};
 pub use self::project::Project;
 pub use self::task::{Missing, NewTask, Status, Task, TaskChange, may_update, missing};

@@ -1,10 +1,11 @@
-//! Projects and their SQL.
+//! Projects and their queries.
 
 use chrono::{DateTime, Utc};
 use mt_core::access::Implies;
-use mt_core::id::TenantId;
-use mt_core::pg::audit_log::Entry;
-use mt_core::pg::{PgError, Query, Room, TenantTx};
+use mt_core::pg::audit_log::NewEntry;
+use mt_core::pg::{
+    BeginError, CapPermit, PgError, Query, TenantRead, TenantTx, query_as, query_scalar,
+};
 use salvo_oapi::ToSchema;
 use serde::Serialize;
 use sqlx::FromRow;
@@ -16,81 +17,95 @@ use crate::model::{
     Projects, ProjectsCreate, ProjectsDelete, ProjectsRead, ProjectsUpdate, TasksCreate, TasksRead,
 };
 
-/// What a [`Project`] is read from.
+/// The columns of a [`Project`].
 macro_rules! columns {
     () => {
         "id, tenant_id, name, created_at, updated_at"
     };
 }
 
-/// One row if the org has the project, or none.
-const IS_THERE: &str = "select 1 from app.projects where tenant_id = $1 and id = $2";
+/// Selects one row if the org has the project.
+const EXISTS: &str = "select 1 from app.projects where tenant_id = $1 and id = $2";
 
-/// A project of an org, as stored and as shown.
+/// A project of an org.
 #[derive(Clone, Debug, FromRow, Serialize, ToSchema)]
 pub struct Project {
-    /// Which one.
+    /// The id of the project.
     pub id: Uuid,
-    /// Whose.
+    /// The id of the org that the project belongs to.
     #[sqlx(rename = "tenant_id")]
     pub org_id: Uuid,
-    /// What its members call it.
+    /// The name of the project.
     pub name: String,
-    /// When it was made.
+    /// The time of its creation.
     #[serde(serialize_with = "timestamp::serialize")]
     #[sqlx(try_from = "Timestamp")]
     pub created_at: DateTime<Utc>,
-    /// When it was last changed.
+    /// The time of the last change.
     #[serde(serialize_with = "timestamp::serialize")]
     #[sqlx(try_from = "Timestamp")]
     pub updated_at: DateTime<Utc>,
 }
 
 impl Project {
-    /// What makes a project, and what is recorded of it. `_room` is the proof that the plan allows one more.
+    /// Returns the insert of a project and its audit entry. `_permit` proves that the cap allows one more.
     pub(crate) fn creation<P: Implies<ProjectsCreate>>(
         tx: &TenantTx<P>,
-        _room: Room<Projects>,
+        _permit: CapPermit<Projects>,
         name: &str,
-    ) -> (Query<ProjectsCreate>, Entry) {
+    ) -> (Query<Self>, NewEntry) {
         let (tenant, id) = (tx.tenant().as_uuid(), Uuid::now_v7());
-        let insert = Query::new(concat!(
+        let insert = query_as(concat!(
             "insert into app.projects (tenant_id, id, name) values ($1, $2, $3) returning ",
             columns!(),
         ));
         (insert.bind(tenant).bind(id).bind(name), PROJECT_CREATED.on(id))
     }
 
-    /// The org's projects, newest first, after the one named by `before`.
-    pub(crate) fn list(tenant: TenantId, before: Option<Uuid>, limit: i64) -> Query<ProjectsRead> {
-        Query::new(concat!(
+    /// Returns the org's projects, newest first, older than `before`.
+    pub(crate) async fn list<P: Implies<ProjectsRead>>(
+        read: TenantRead<'_, P>,
+        before: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Self>, BeginError> {
+        query_as(concat!(
             "select ",
             columns!(),
             " from app.projects where tenant_id = $1 and id < $2 order by id desc limit $3"
         ))
-        .bind(tenant.as_uuid())
+        .bind(read.grant().tenant().as_uuid())
         .bind(before.unwrap_or(Uuid::max()))
         .bind(limit)
+        .fetch_all(read)
+        .await
     }
 
-    /// One project, if the org has it.
-    pub(crate) fn find(tenant: TenantId, id: Uuid) -> Query<ProjectsRead> {
-        Query::new(concat!(
+    /// Returns one project of the org.
+    pub(crate) async fn find<P: Implies<ProjectsRead>>(
+        read: TenantRead<'_, P>,
+        id: Uuid,
+    ) -> Result<Option<Self>, BeginError> {
+        query_as(concat!(
             "select ",
             columns!(),
             " from app.projects where tenant_id = $1 and id = $2"
         ))
-        .bind(tenant.as_uuid())
+        .bind(read.grant().tenant().as_uuid())
         .bind(id)
+        .fetch_optional(read)
+        .await
     }
 
-    /// Whether the org has the project that tasks are asked of: one row, or none.
-    pub(crate) fn find_for_tasks(tenant: TenantId, id: Uuid) -> Query<TasksRead> {
-        Query::new(IS_THERE).bind(tenant.as_uuid()).bind(id)
+    /// Returns whether the org has the project whose tasks are listed.
+    pub(crate) async fn exists<P: Implies<TasksRead>>(
+        read: TenantRead<'_, P>,
+        id: Uuid,
+    ) -> Result<bool, BeginError> {
+        let query = query_scalar::<i32>(EXISTS).bind(read.grant().tenant().as_uuid()).bind(id);
+        Ok(query.fetch_optional(read).await?.is_some())
     }
 
-    /// One project to be changed, if the org has it, held until the transaction ends so that what was
-    /// decided about it stays true.
+    /// Loads one project of the org and locks it until the transaction ends, so that decisions about it stay true.
     pub(crate) async fn hold<P: Implies<ProjectsUpdate>>(
         tx: &mut TenantTx<P>,
         id: Uuid,
@@ -103,11 +118,11 @@ impl Project {
         ))
         .bind(tenant)
         .bind(id)
-        .fetch_optional(tx.unrecorded::<ProjectsUpdate>())
+        .fetch_optional(tx.execute_unaudited::<ProjectsUpdate>())
         .await?)
     }
 
-    /// Renames a project that is held.
+    /// Renames a locked project.
     pub(crate) async fn rename<P: Implies<ProjectsUpdate>>(
         tx: &mut TenantTx<P>,
         id: Uuid,
@@ -122,11 +137,11 @@ impl Project {
         .bind(tenant)
         .bind(id)
         .bind(name)
-        .fetch_one(tx.change::<ProjectsUpdate>(PROJECT_RENAMED.on(id)))
+        .fetch_one(tx.execute::<ProjectsUpdate>(PROJECT_RENAMED.on(id)))
         .await?)
     }
 
-    /// Deletes a project and its tasks, and returns what is gone, if the org had it.
+    /// Deletes a project and its tasks. Returns the deleted project if it existed.
     pub(crate) async fn delete<P: Implies<ProjectsDelete>>(
         tx: &mut TenantTx<P>,
         id: Uuid,
@@ -138,20 +153,20 @@ impl Project {
         ))
         .bind(tenant)
         .bind(id)
-        .fetch_optional(tx.change::<ProjectsDelete>(PROJECT_DELETED.on(id)))
+        .fetch_optional(tx.execute::<ProjectsDelete>(PROJECT_DELETED.on(id)))
         .await?)
     }
 
     /// Whether the org has the project that a task was to be made in.
-    pub(crate) async fn is_there<P: Implies<TasksCreate>>(
+    pub(crate) async fn exists_for_task<P: Implies<TasksCreate>>(
         tx: &mut TenantTx<P>,
         id: Uuid,
     ) -> Result<bool, PgError> {
         let tenant = tx.tenant().as_uuid();
-        let found: Option<i32> = sqlx::query_scalar(IS_THERE)
+        let found: Option<i32> = sqlx::query_scalar(EXISTS)
             .bind(tenant)
             .bind(id)
-            .fetch_optional(tx.unrecorded::<TasksCreate>())
+            .fetch_optional(tx.execute_unaudited::<TasksCreate>())
             .await?;
         Ok(found.is_some())
     }

@@ -1,11 +1,11 @@
-//! Tasks, their SQL, and who may change which.
+//! Tasks, their queries, and the rule for changing them.
 
 use chrono::{DateTime, Utc};
 use mt_core::access::Implies;
-use mt_core::id::{PrincipalId, TenantId};
-use mt_core::pg::audit_log::Entry;
-use mt_core::pg::{PgError, Query, Room, TenantTx};
-use mt_core::word::Word;
+use mt_core::id::PrincipalId;
+use mt_core::pg::audit_log::NewEntry;
+use mt_core::pg::{BeginError, CapPermit, PgError, Query, TenantRead, TenantTx, query_as};
+use mt_core::text_enum::TextEnum as _;
 use salvo_oapi::ToSchema;
 use serde::{Serialize, Serializer};
 use sqlx::postgres::PgRow;
@@ -18,7 +18,7 @@ use crate::http::openapi::describe::words;
 use crate::inline_schema;
 use crate::model::{Role, Tasks, TasksCreate, TasksDelete, TasksRead, TasksUpdate};
 
-/// What a [`Task`] is read from.
+/// The columns of a [`Task`].
 macro_rules! columns {
     () => {
         "id, tenant_id, project_id, title, description, status, created_by, assigned_to, \
@@ -26,36 +26,36 @@ macro_rules! columns {
     };
 }
 
-/// A task of a project, as stored and as shown.
+/// A task of a project.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Task {
-    /// Which one.
+    /// The id of the task.
     pub id: Uuid,
-    /// Whose.
+    /// The id of the org that the task belongs to.
     pub org_id: Uuid,
-    /// In which project.
+    /// The id of the project that the task belongs to.
     pub project_id: Uuid,
-    /// What is to be done.
+    /// The title of the task.
     pub title: String,
-    /// More about it.
+    /// A longer text, or `null`.
     #[salvo(schema(required = true))]
     pub description: Option<String>,
-    /// How far it is.
+    /// The status of the task.
     pub status: Status,
-    /// Who made it, member still or not.
+    /// The id of the user who created the task, who may have left the org.
     pub created_by: Uuid,
-    /// Which member is to do it.
+    /// The id of the member whom the task is assigned to, or `null`.
     #[salvo(schema(required = true))]
     pub assigned_to: Option<Uuid>,
-    /// When it was made.
+    /// The time of its creation.
     #[serde(serialize_with = "timestamp::serialize")]
     pub created_at: DateTime<Utc>,
-    /// When it was last changed.
+    /// The time of the last change.
     #[serde(serialize_with = "timestamp::serialize")]
     pub updated_at: DateTime<Utc>,
 }
 
-/// By position, in the order of `columns!`: a page would look up two hundred names.
+/// Columns are read by position, in the order of `columns!`, because a page would look up two hundred names.
 impl FromRow<'_, PgRow> for Task {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let status = Status::parse(row.try_get(5)?);
@@ -76,26 +76,15 @@ impl FromRow<'_, PgRow> for Task {
     }
 }
 
-/// How far a task is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Status {
-    /// Not begun.
-    Todo,
-    /// Begun.
-    Doing,
-    /// Finished.
-    Done,
-}
-
-impl Word for Status {
-    const ALL: &'static [Self] = &[Self::Todo, Self::Doing, Self::Done];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Todo => "todo",
-            Self::Doing => "doing",
-            Self::Done => "done",
-        }
+mt_core::text_enum! {
+    /// The status of a task.
+    pub enum Status {
+        /// Not started.
+        Todo = "todo",
+        /// In progress.
+        Doing = "doing",
+        /// Completed: the task is finished.
+        Done = "done",
     }
 }
 
@@ -107,7 +96,7 @@ impl Serialize for Status {
     }
 }
 
-/// Whether a holder of `role` may change a task: owners and admins any, members their own.
+/// Returns whether a member with `role` may change a task: owners and admins any task, members their own.
 #[must_use]
 pub fn may_update(
     role: Role,
@@ -121,16 +110,16 @@ pub fn may_update(
     }
 }
 
-/// What a task refers to that the org does not have.
+/// The reference of a task to something that the org does not have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Missing {
-    /// The project that it is to be in.
+    /// The project of the task.
     Project,
-    /// The member who is to do it.
+    /// The assigned member.
     Assignee,
 }
 
-/// What was missing when a task was refused, if it was that.
+/// Returns the missing reference if `error` is a foreign key violation of a task.
 #[must_use]
 pub fn missing(error: &PgError) -> Option<Missing> {
     match error.constraint() {
@@ -140,40 +129,40 @@ pub fn missing(error: &PgError) -> Option<Missing> {
     }
 }
 
-/// What a new task starts with.
+/// The values of a new task.
 #[derive(Clone, Copy, Debug)]
 pub struct NewTask<'a> {
-    /// In which project.
+    /// The id of the project that the task belongs to.
     pub project_id: Uuid,
-    /// What is to be done.
+    /// The title of the task.
     pub title: &'a str,
-    /// More about it.
+    /// A longer text, or `null`.
     pub description: Option<&'a str>,
-    /// Which member is to do it.
+    /// The id of the member whom the task is assigned to, or `null`.
     pub assigned_to: Option<Uuid>,
 }
 
-/// What to change about a task: `None` leaves a value alone, an inner `None` clears it.
+/// The changes to a task: `None` keeps a value, an inner `None` clears it.
 #[derive(Debug, Default)]
 pub struct TaskChange {
-    /// What is to be done.
+    /// The title of the task.
     pub title: Option<String>,
-    /// More about it.
+    /// A longer text, or `null`.
     pub description: Option<Option<String>>,
-    /// How far it is.
+    /// The status of the task.
     pub status: Option<Status>,
-    /// Which member is to do it.
+    /// The id of the member whom the task is assigned to, or `null`.
     pub assigned_to: Option<Option<Uuid>>,
 }
 
 impl TaskChange {
-    /// Whether it changes nothing.
+    /// Returns whether it changes nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.names().is_empty()
     }
 
-    /// What it is that it changes.
+    /// Returns the names of the changed fields.
     fn names(&self) -> Vec<&'static str> {
         let Self { title, description, status, assigned_to } = self;
         let changes = [
@@ -187,17 +176,17 @@ impl TaskChange {
 }
 
 impl Task {
-    /// What makes a task, and what is recorded of it. `_room` is the proof that the plan allows one more.
+    /// Returns the insert of a task and its audit entry. `_permit` proves that the cap allows one more.
     ///
-    /// The foreign keys see to it that there is such a project, and such a member; [`missing`] reads it.
+    /// Foreign keys check the project and the member; [`missing`] interprets their error.
     pub(crate) fn creation<P: Implies<TasksCreate>>(
         tx: &TenantTx<P>,
-        _room: Room<Tasks>,
+        _permit: CapPermit<Tasks>,
         new: NewTask<'_>,
-    ) -> (Query<TasksCreate>, Entry) {
+    ) -> (Query<Self>, NewEntry) {
         let (tenant, caller) = (tx.tenant().as_uuid(), tx.principal().id().as_uuid());
         let id = Uuid::now_v7();
-        let insert = Query::new(concat!(
+        let insert = query_as(concat!(
             "insert into app.tasks \
                      (tenant_id, id, project_id, title, description, created_by, assigned_to) \
                  values ($1, $2, $3, $4, $5, $6, $7) returning ",
@@ -213,14 +202,14 @@ impl Task {
         (insert, TASK_CREATED.on(id).with("project", new.project_id))
     }
 
-    /// A project's tasks, newest first, after the one named by `before`; of one status if asked.
-    pub(crate) fn list(
-        tenant: TenantId,
+    /// Returns a project's tasks, newest first, older than `before`, optionally of one status.
+    pub(crate) async fn list<P: Implies<TasksRead>>(
+        read: TenantRead<'_, P>,
         project: Uuid,
         status: Option<Status>,
         before: Option<Uuid>,
         limit: i64,
-    ) -> Query<TasksRead> {
+    ) -> Result<Vec<Self>, BeginError> {
         // Two texts, so that each has a plan that walks its own index.
         macro_rules! list {
             ($and:literal) => {
@@ -234,33 +223,34 @@ impl Task {
             };
         }
         let query = match status {
-            None => Query::new(list!("")),
-            Some(_) => Query::new(list!(" and status = $5")),
+            None => query_as(list!("")),
+            Some(_) => query_as(list!(" and status = $5")),
         };
         let query = query
-            .bind(tenant.as_uuid())
+            .bind(read.grant().tenant().as_uuid())
             .bind(project)
             .bind(before.unwrap_or(Uuid::max()))
             .bind(limit);
-        match status {
+        let query = match status {
             None => query,
             Some(status) => query.bind(status.as_str()),
-        }
+        };
+        query.fetch_all(read).await
     }
 
-    /// One task, if the org has it.
-    pub(crate) fn find(tenant: TenantId, id: Uuid) -> Query<TasksRead> {
-        Query::new(concat!(
-            "select ",
-            columns!(),
-            " from app.tasks where tenant_id = $1 and id = $2"
-        ))
-        .bind(tenant.as_uuid())
-        .bind(id)
+    /// Returns one task of the org.
+    pub(crate) async fn find<P: Implies<TasksRead>>(
+        read: TenantRead<'_, P>,
+        id: Uuid,
+    ) -> Result<Option<Self>, BeginError> {
+        query_as(concat!("select ", columns!(), " from app.tasks where tenant_id = $1 and id = $2"))
+            .bind(read.grant().tenant().as_uuid())
+            .bind(id)
+            .fetch_optional(read)
+            .await
     }
 
-    /// One task to be changed, if the org has it, held until the transaction ends so that what was
-    /// decided about it stays true.
+    /// Loads one task of the org and locks it until the transaction ends, so that decisions about it stay true.
     pub(crate) async fn hold<P: Implies<TasksUpdate>>(
         tx: &mut TenantTx<P>,
         id: Uuid,
@@ -273,11 +263,11 @@ impl Task {
         ))
         .bind(tenant)
         .bind(id)
-        .fetch_optional(tx.unrecorded::<TasksUpdate>())
+        .fetch_optional(tx.execute_unaudited::<TasksUpdate>())
         .await?)
     }
 
-    /// Changes a task that is held.
+    /// Changes a locked task.
     pub(crate) async fn update<P: Implies<TasksUpdate>>(
         tx: &mut TenantTx<P>,
         id: Uuid,
@@ -302,11 +292,11 @@ impl Task {
         .bind(change.status.map(Status::as_str))
         .bind(change.assigned_to.is_some())
         .bind(change.assigned_to.flatten())
-        .fetch_one(tx.change::<TasksUpdate>(updated))
+        .fetch_one(tx.execute::<TasksUpdate>(updated))
         .await?)
     }
 
-    /// Deletes a task, and returns what is gone, if the org had it.
+    /// Deletes a task. Returns the deleted task if it existed.
     pub(crate) async fn delete<P: Implies<TasksDelete>>(
         tx: &mut TenantTx<P>,
         id: Uuid,
@@ -318,7 +308,7 @@ impl Task {
         ))
         .bind(tenant)
         .bind(id)
-        .fetch_optional(tx.change::<TasksDelete>(TASK_DELETED.on(id)))
+        .fetch_optional(tx.execute::<TasksDelete>(TASK_DELETED.on(id)))
         .await?)
     }
 }
@@ -328,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_change_their_own_tasks_and_no_others() {
+    fn members_change_their_own_tasks_only() {
         let caller = PrincipalId::generate();
         let (me, other) = (caller.as_uuid(), Uuid::now_v7());
         for (role, created_by, assigned_to, allowed) in [

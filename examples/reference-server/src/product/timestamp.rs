@@ -1,7 +1,7 @@
-//! Times as rows hold them and as answers show them.
+//! Fast conversion of times from rows and to JSON.
 //!
-//! A page of twenty tasks has forty. What sqlx and chrono do unasked interprets a pattern for each that is
-//! read as text, and hands each digit that is written to the JSON by itself: an eighth of what a page took.
+//! A page of twenty tasks has forty times. The conversions of sqlx and chrono interpret a format pattern for each and
+//! write JSON digit by digit; they took an eighth of the time of a page.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serializer;
@@ -9,7 +9,7 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgTypeInfo, PgValueFormat, PgValueRef};
 use sqlx::{Decode, Postgres, Type};
 
-/// A `timestamptz` of a row, on its way to a `DateTime`: `#[sqlx(try_from = "Timestamp")]`.
+/// A `timestamptz` of a row, which converts to a `DateTime`: `#[sqlx(try_from = "Timestamp")]`.
 pub(super) struct Timestamp(pub(super) DateTime<Utc>);
 
 impl From<Timestamp> for DateTime<Utc> {
@@ -35,7 +35,8 @@ impl<'r> Decode<'r, Postgres> for Timestamp {
     }
 }
 
-/// `2026-11-26 19:23:56.7775+00`: as in RFC 3339, but that whole hours of an offset have no minutes.
+/// Parses the format of Postgres, such as `2026-11-26 19:23:56.7775+00`: RFC 3339, except that an offset of whole
+/// hours has no minutes.
 fn read(text: &str) -> Option<DateTime<Utc>> {
     let mut whole = [0; 40];
     let time = match text.as_bytes() {
@@ -50,7 +51,7 @@ fn read(text: &str) -> Option<DateTime<Utc>> {
     Some(time.ok()?.to_utc())
 }
 
-/// The time as RFC 3339, in one piece: `#[serde(serialize_with = "timestamp::serialize")]`.
+/// Serializes a time as RFC 3339 in one piece: `#[serde(serialize_with = "timestamp::serialize")]`.
 pub(super) fn serialize<S: Serializer>(
     time: &DateTime<Utc>,
     serializer: S,
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_read_as_postgres_writes_it() {
+    fn it_parses_the_format_of_postgres() {
         let micros = |text: &str| read(text).map(|time| time.timestamp_micros());
         let at = micros("2026-11-26T19:23:56.777500Z");
         assert!(at.is_some());
@@ -78,7 +79,7 @@ mod tests {
             assert_eq!(micros(same), at, "{same}");
         }
         assert_eq!(micros("2026-11-26 19:23:56+00"), at.map(|at| at - 777_500));
-        // What is not a moment is left to sqlx to refuse.
+        // sqlx handles every other text.
         let long = "9".repeat(60) + "+00";
         for other in ["infinity", "-infinity", "0044-03-15 12:00:00+00 BC", "", &long] {
             assert_eq!(read(other), None, "{other}");
@@ -87,7 +88,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_shown_as_chrono_shows_it(micros in 0..4_000_000_000_000_000_i64) {
+        fn it_serializes_as_chrono_does(micros in 0..4_000_000_000_000_000_i64) {
             let time = DateTime::from_timestamp_micros(micros).unwrap();
             let mut ours = Vec::new();
             serialize(&time, &mut serde_json::Serializer::new(&mut ours)).unwrap();

@@ -35,7 +35,7 @@ fn operators_only(token: &Secret) -> impl Guard + use<> {
     Authenticate::new(AdminToken { digest: digest(token.reveal()) })
 }
 
-/// Whoever holds the token, as the guard left them.
+/// The holder of the operators' token, as the guard left it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Operator;
 
@@ -49,9 +49,9 @@ impl<'ex> Extractible<'ex> for Operator {
     async fn extract(req: &'ex mut Request, _: &'ex mut Depot) -> Result<Self, ApiError> {
         // Absent means that a route was put beside the guard: a failure, never a pass.
         match req.extensions().get::<Principal>() {
-            Some(principal) if principal.id() == nobody() => Ok(Self),
+            Some(principal) if principal.id() == operator_id() => Ok(Self),
             _ => {
-                tracing::error!("nobody has asked for the token of operators");
+                tracing::error!("a route of operators has no guard before it");
                 Err(ApiError::new(&problems::INTERNAL))
             }
         }
@@ -65,8 +65,8 @@ impl EndpointArgRegister for Operator {
     }
 }
 
-/// Nobody's own id: it is a member of nothing.
-const fn nobody() -> PrincipalId {
+/// The id of the operator, which is a member of no org.
+const fn operator_id() -> PrincipalId {
     PrincipalId::from_uuid(Uuid::nil())
 }
 
@@ -80,11 +80,9 @@ fn digest(token: &str) -> [u8; 32] {
 }
 
 impl Authenticator for AdminToken {
-    const NEVER_WAITS: bool = true;
-
     async fn authenticate(&self, credential: &str) -> Result<Principal, AuthError> {
         if bool::from(self.digest.ct_eq(&digest(credential))) {
-            Ok(Principal::new(nobody()))
+            Ok(Principal::new(operator_id()))
         } else {
             Err(AuthError::Invalid("not the admin token".to_owned()))
         }

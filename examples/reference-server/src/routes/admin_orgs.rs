@@ -38,7 +38,7 @@ struct SuspensionView {
     mode: Said<Suspension>,
 }
 
-/// Suspends an org, or lets it go on, from its next transaction on.
+/// Suspends an org, or ends its suspension. It takes effect with the next transaction.
 #[endpoint(tags("admin"))]
 async fn suspend(
     _operator: Operator,

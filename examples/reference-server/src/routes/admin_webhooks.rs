@@ -1,7 +1,7 @@
 //! Stored events, for operators.
 
-use mt_core::pg::ledger::{EventStatus, Filter};
-use mt_stripe::processor::{ReplayError, ReplayRequest};
+use mt_core::pg::ledger::{EventStatus, Filter, ReplayError, ReplayRequest};
+use mt_tower::request_id::RequestId;
 use salvo::prelude::*;
 use salvo_oapi::endpoint;
 
@@ -13,7 +13,6 @@ use crate::http::path::PathText;
 use crate::http::problem::ApiError;
 use crate::http::problems::{self, Conflict};
 use crate::http::query::Choice;
-use crate::http::request_id::RequestId;
 
 /// `/admin/webhook-events`.
 pub(super) fn routes() -> Router {
@@ -36,7 +35,7 @@ async fn list(
     Ok(operations::page_of_events(&app.system, &filter, &page).await?)
 }
 
-/// Shows a stored event and what was delivered.
+/// Shows a stored event and the delivered body.
 #[endpoint(tags("admin"))]
 async fn show(
     _operator: Operator,
@@ -48,7 +47,7 @@ async fn show(
     found.map(|(details, _history)| Json(details)).ok_or_else(ApiError::not_found)
 }
 
-/// Tries an event again at once.
+/// Retries an event at once.
 #[endpoint(tags("admin"), responses(Conflict))]
 async fn replay(
     _operator: Operator,
@@ -60,7 +59,7 @@ async fn replay(
     // Who asked is kept, as far as a shared token tells: the request's id leads to the log.
     let id = req.extensions().get().map_or("unknown", RequestId::as_str);
     let request = ReplayRequest::by(format!("admin token, request {id}"));
-    let event = app.billing.processor().replay(&event_id.0, &request).await?;
+    let event = app.billing.ledger().replay(&event_id.0, &request).await?;
     Ok(Json(event.into()))
 }
 
@@ -68,7 +67,7 @@ impl From<ReplayError> for ApiError {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::BodyPurged | ReplayError::UnderWay => {
-                Self::new(&problems::CONFLICT).detail(error.to_string())
+                problems::CONFLICT.problem().with_detail(error.to_string()).into()
             }
             ReplayError::NotFound => Self::not_found(),
             ReplayError::Pg(error) => error.into(),

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use mt_core::id::PrincipalId;
-use mt_core::pg::audit_log::{self, ActorKind, Filter, Recorded};
-use mt_core::word::Word as _;
+use mt_core::pg::audit_log::{self, ActorKind, Entry, Filter};
+use mt_core::text_enum::TextEnum as _;
 use salvo::extract::{Extractible, Metadata};
 use salvo::prelude::*;
 use salvo_oapi::{Components, EndpointArgRegister, Operation, ParameterIn, ToSchema, endpoint};
@@ -39,7 +39,7 @@ struct EntryView {
     detail: Value,
 }
 
-/// Who. A user has an id, and an address for as long as they are a member; others go by a name.
+/// The actor of an entry. A user has an id, and an address while they are a member; other actors have a name.
 #[derive(Serialize, ToSchema)]
 struct ActorView {
     kind: String,
@@ -58,8 +58,8 @@ struct TargetView {
     id: Option<Uuid>,
 }
 
-impl From<Recorded> for EntryView {
-    fn from(recorded: Recorded) -> Self {
+impl From<Entry> for EntryView {
+    fn from(recorded: Entry) -> Self {
         Self {
             id: recorded.id,
             at: recorded.at,

@@ -2,6 +2,7 @@
 
 use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::pg::{SystemReason, User};
+use mt_core::token::SecretToken;
 use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
 use serde::{Deserialize, Serialize};
@@ -10,17 +11,17 @@ use crate::app::App;
 use crate::http::answer::{Accepted, NoContent};
 use crate::http::authorized::Caller;
 use crate::http::fields::{Email, Token};
-use crate::http::guard::SalvoGuard;
 use crate::http::json::Body;
 use crate::http::problem::ApiError;
 use crate::http::problems::{MagicLinkExpired, MagicLinkInvalid, MagicLinkUsed, RateLimited};
 use crate::layers::Layers;
-use crate::mail::Letter;
+use crate::limits::LinkDecision;
+use crate::mail::EmailMessage;
 use crate::pages;
 use crate::refusals::internal;
 
-const REQUEST_LINK: SystemReason = SystemReason::new("make a magic link");
-const REDEEM: SystemReason = SystemReason::new("redeem a magic link");
+const REQUEST_LINK: SystemReason = SystemReason::anonymous("make a magic link");
+const REDEEM: SystemReason = SystemReason::anonymous("redeem a magic link");
 const LOGOUT: SystemReason = SystemReason::new("sign a user out");
 
 /// The routes that anybody may call.
@@ -28,14 +29,10 @@ pub(super) fn open(layers: &Layers) -> Router {
     Router::with_path("auth")
         .push(
             Router::with_path("request-link")
-                .hoop(SalvoGuard::new(layers.limit_auth("auth-request-link")))
+                .hoop(layers.limit_auth("auth-request-link"))
                 .post(request_link),
         )
-        .push(
-            Router::with_path("redeem")
-                .hoop(SalvoGuard::new(layers.limit_auth("auth-redeem")))
-                .post(redeem),
-        )
+        .push(Router::with_path("redeem").hoop(layers.limit_auth("auth-redeem")).post(redeem))
         .push(Router::with_path("magic").get(pages::sign_in::show))
 }
 
@@ -60,23 +57,40 @@ struct Sent {
 
 /// Mails a sign-in link.
 ///
-/// Answers the same for known and unknown addresses.
+/// Answers the same for known and unknown addresses, and when a limit on emails is reached and nothing is mailed.
 #[endpoint(tags("auth"), responses(RateLimited))]
 async fn request_link(
+    req: &mut Request,
     wanted: Body<LinkRequest>,
     depot: &mut Depot,
 ) -> Result<Accepted<Sent>, ApiError> {
     let app = App::of(depot);
     let email = wanted.0.email.into_address();
     app.mailer.accepts(&email)?;
-    app.limits.link(&email).await?;
+    let network = app.mail_limits.network(req);
+    let limits = app.mail_limits.sign_in(network, &email).await?;
+    // The steps are the same whether or not a letter goes: who asks cannot tell, by the time that it takes either,
+    // what others have asked for.
     let mut tx = app.system.begin(REQUEST_LINK).await?;
-    let token = User::make_magic_link(&mut tx, &app.hasher, &email, app.magic_link_ttl).await?;
+    let made = User::make_magic_link(&mut tx, &app.hasher, &email, app.magic_link_ttl).await?;
+    let is_known = app.mail_limits.needs_known_networks()
+        && User::knows_network(&mut tx, &app.hasher, &email, &network.to_string()).await?;
+    let may_go = match limits {
+        LinkDecision::Allowed => made.is_some(),
+        LinkDecision::IfKnown => made.is_some() && is_known,
+        LinkDecision::Refused => false,
+    };
+    let token = made.unwrap_or_else(SecretToken::generate);
     let now = SystemClock.now();
-    let letter = Letter::magic_link(&app.base_url, &token, app.magic_link_ttl, now);
-    app.mailer.enqueue(tx.conn(), None, &email, letter).await?;
+    let message = EmailMessage::magic_link(&app.base_url, &token, app.magic_link_ttl, now);
+    let lane = message.lane();
+    app.mailer.enqueue(tx.conn(), None, &email, message).await?;
+    if !may_go {
+        tx.rollback().await?;
+        return Ok(Accepted(Sent { sent: true, token: None }));
+    }
     tx.commit().await?;
-    app.mailer.bell().ring();
+    app.mailer.bell(lane).notify();
     Ok(Accepted(Sent { sent: true, token: app.reveal_tokens.then(|| token.reveal().to_owned()) }))
 }
 
@@ -93,9 +107,10 @@ struct SignedIn {
     expires_in: u64,
 }
 
-/// Signs in by a link, which is used up.
+/// Signs in with a link, which can be used once.
 #[endpoint(tags("auth"), responses(MagicLinkExpired, MagicLinkInvalid, MagicLinkUsed, RateLimited))]
 async fn redeem(
+    req: &mut Request,
     redemption: Body<Redemption>,
     depot: &mut Depot,
 ) -> Result<Json<SignedIn>, ApiError> {
@@ -104,6 +119,8 @@ async fn redeem(
     let token = redemption.0.token.into_string();
     let mut tx = app.system.begin(REDEEM).await?;
     let user = User::redeem_magic_link(&mut tx, &app.hasher, &token).await?;
+    let network = app.mail_limits.network(req).to_string();
+    user.remember_network(&mut tx, &app.hasher, &network).await?;
     tx.commit().await?;
     let access = app.tokens.issue(user.id, user.generation).map_err(|error| internal(&error))?;
     Ok(Json(SignedIn {
@@ -113,7 +130,7 @@ async fn redeem(
     }))
 }
 
-/// Ends all tokens of the caller.
+/// Signs the caller out: all of their tokens become invalid.
 #[endpoint(tags("auth"))]
 async fn logout(caller: Caller, depot: &mut Depot) -> Result<NoContent, ApiError> {
     let app = App::of(depot);

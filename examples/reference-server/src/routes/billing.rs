@@ -4,29 +4,30 @@ mod calls;
 
 use chrono::{DateTime, Utc};
 use mt_core::billing::Standing;
-use mt_stripe::link::LinkError;
-use mt_stripe::{call, checkout};
+use mt_core::pg::billing::{LinkError, call, checkout};
 use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
 use serde::Serialize;
 
-use self::calls::{Opened, Purpose};
+use self::calls::{Opened, Payer, Purpose};
 use crate::app::App;
-use crate::billing::{CheckoutPage, PortalPage};
+use crate::billing::{CheckoutPage, PROVIDER, PortalPage};
 use crate::http::answer::{Created, Made};
 use crate::http::authorized::Authorized;
 use crate::http::problem::ApiError;
 use crate::http::problems::{self, AlreadySubscribed, BillingMisconfigured, Conflict};
 use crate::http::words::Said;
+use crate::layers::Layers;
 use crate::model::{BillingManage, BillingRead, Plan};
 use crate::product::Subscription;
 
-pub(super) fn routes() -> Router {
-    Router::with_path("billing")
-        .get(show)
+pub(super) fn routes(layers: &Layers) -> Router {
+    let asking_stripe = Router::new()
+        .hoop(layers.limit_billing())
         .push(Router::with_path("customer").post(make_customer))
         .push(Router::with_path("checkout").post(open_checkout))
-        .push(Router::with_path("portal").post(open_portal))
+        .push(Router::with_path("portal").post(open_portal));
+    Router::with_path("billing").get(show).push(asking_stripe)
 }
 
 #[derive(Serialize, ToSchema)]
@@ -70,7 +71,7 @@ struct Customer {
     customer_id: String,
 }
 
-/// Makes the customer that pays for the org, once.
+/// Creates the Stripe customer of the org, unless it has one.
 #[endpoint(tags("billing"), responses(Conflict, BillingMisconfigured))]
 async fn make_customer(
     grant: Authorized<BillingManage>,
@@ -88,35 +89,51 @@ struct Session {
 
 impl Made for Session {}
 
-/// Makes a page to buy on.
+/// Opens a checkout page. A page that was opened within the last minute and is not completed is returned again.
 ///
-/// Refused while the org is on a plan that costs something: whoever wants another one, or has to pay, does that
-/// on the page that `portal` leads to, and does not subscribe twice.
+/// Refused while the org has a paid plan: the customer portal, at the path `portal`, changes or pays the
+/// subscription that it has.
 #[endpoint(tags("billing"), responses(AlreadySubscribed, Conflict, BillingMisconfigured))]
 async fn open_checkout(
     grant: Authorized<BillingManage>,
     depot: &mut Depot,
 ) -> Result<Created<Session>, ApiError> {
     let app = App::of(depot);
-    let payer = calls::payer(&app, grant.0, Purpose::Buying).await?;
-    let (page, call, grant) = match app.billing.stripe() {
-        None => (app.billing.simulated_checkout(), None, payer.grant),
-        Some(stripe) => {
+    let Payer { customer, plan, grant } = calls::payer(&app, grant.0, Purpose::Buying).await?;
+    let location = format!("/orgs/{}/billing", grant.tenant());
+    // Exclusive, so that of several requests at once the first one makes the session for all.
+    let mut tx = app.tenants.begin(grant).exclusive().await?;
+    let session = match (
+        checkout::recent::<BillingRead, _, _>(&mut tx, PROVIDER, &customer).await?,
+        app.billing.stripe()?,
+    ) {
+        (Some(session), _) => {
+            tx.rollback().await?;
+            session
+        }
+        (None, None) => {
+            let session = app.billing.simulated_checkout();
+            checkout::record(&mut tx, PROVIDER, &customer, &session).await?;
+            tx.commit().await?;
+            session
+        }
+        (None, Some(stripe)) => {
+            let grant = tx.access().authorize::<BillingManage>()?;
+            tx.rollback().await?;
+            let payer = Payer { customer, plan, grant };
             let request = |org, customer: &str| app.billing.checkout_request(org, customer);
-            let Opened { page, call, grant } =
-                calls::open::<CheckoutPage>(&app, stripe, payer, request).await?;
-            (page, Some(call), grant)
+            let Opened { page: CheckoutPage { id, url }, customer, call, grant } =
+                calls::open(&app, stripe, payer, request).await?;
+            let session = checkout::Session { id, url };
+            // Recorded before a buyer is sent there.
+            let mut tx = app.tenants.begin(grant).await?;
+            checkout::record(&mut tx, PROVIDER, &customer, &session).await?;
+            call::end::<BillingManage, _>(&mut tx, &call).await?;
+            tx.commit().await?;
+            session
         }
     };
-    // Noted before anybody is sent there.
-    let mut tx = app.tenants.begin(grant).await?;
-    checkout::note(&mut tx, &page.id).await?;
-    if let Some(call) = call {
-        call::end::<BillingManage, _>(&mut tx, &call).await?;
-    }
-    let location = format!("/orgs/{}/billing", tx.tenant());
-    tx.commit().await?;
-    Ok(Created::new(&location, &Session { session_id: page.id, url: page.url }))
+    Ok(Created::new(&location, &Session { session_id: session.id, url: session.url }))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -124,7 +141,7 @@ struct Portal {
     url: String,
 }
 
-/// Makes a page on which what was bought is looked after.
+/// Opens the customer portal, where the subscription is changed, paid or ended.
 #[endpoint(tags("billing"), responses(Conflict, BillingMisconfigured))]
 async fn open_portal(
     grant: Authorized<BillingManage>,
@@ -132,12 +149,12 @@ async fn open_portal(
 ) -> Result<Json<Portal>, ApiError> {
     let app = App::of(depot);
     let payer = calls::payer(&app, grant.0, Purpose::Managing).await?;
-    let Some(stripe) = app.billing.stripe() else {
+    let Some(stripe) = app.billing.stripe()? else {
         let PortalPage { url } = app.billing.simulated_portal(payer.grant.tenant());
         return Ok(Json(Portal { url }));
     };
     let request = |org, customer: &str| app.billing.portal_request(org, customer);
-    let Opened { page: PortalPage { url }, call, grant } =
+    let Opened { page: PortalPage { url }, call, grant, customer: _ } =
         calls::open(&app, stripe, payer, request).await?;
     let mut tx = app.tenants.begin(grant).await?;
     call::end::<BillingManage, _>(&mut tx, &call).await?;
@@ -150,7 +167,7 @@ impl From<LinkError> for ApiError {
         match error {
             LinkError::Pg(error) => error.into(),
             LinkError::Taken => {
-                Self::new(&problems::CONFLICT).detail("the customer pays for another org")
+                problems::CONFLICT.problem().with_detail("the customer pays for another org").into()
             }
             other => crate::refusals::internal(&other),
         }

@@ -20,15 +20,14 @@ struct Delivered {
     events: Vec<Receipt>,
 }
 
-/// Pays on a simulated page.
+/// Completes a simulated checkout.
 ///
-/// Delivers the events that Stripe would send, signed as it would sign them. Not in production.
+/// Delivers the events that Stripe would send, with its signature. Not in production.
 #[endpoint(tags("dev"))]
 async fn pay(session_id: PathText, depot: &mut Depot) -> Result<Json<Delivered>, ApiError> {
     let app = App::of(depot);
     let delivered = app.billing.simulate_payment(&app.system, &session_id.0).await?;
     let delivered = delivered.ok_or_else(ApiError::not_found)?;
-    let events =
-        delivered.iter().map(|(event, receipt)| Receipt::of(event, receipt.clone())).collect();
+    let events = delivered.into_iter().map(|(id, received)| Receipt::of(id, received)).collect();
     Ok(Json(Delivered { events }))
 }

@@ -48,14 +48,14 @@ pub(super) fn json_of(routes: &Router) -> Value {
 /// This document.
 #[endpoint(
     tags("meta"),
-    responses((status_code = 200, description = "OpenAPI 3.1.", content_type = "application/json", body = Value))
+    responses((status_code = 200, description = "The OpenAPI 3.1 document.", content_type = "application/json", body = Value))
 )]
 async fn document(depot: &mut Depot, res: &mut Response) {
     let Document(bytes) = depot.get_typed().expect("the router injects it at its root");
     send(res, &mime::APPLICATION_JSON, bytes.clone());
 }
 
-/// Shows this document to people.
+/// Shows this document as a page.
 #[endpoint(
     tags("meta"),
     responses((status_code = 200, description = "A page.", content_type = "text/html", body = String))
@@ -65,7 +65,7 @@ async fn page(res: &mut Response) {
     send(res, &mime::TEXT_HTML_UTF_8, Bytes::from_static(PAGE.as_bytes()));
 }
 
-/// Sends a part of the viewer.
+/// Returns a file of the document's viewer.
 #[endpoint(tags("meta"))]
 async fn part(asset: PathText) -> Result<Part, ApiError> {
     let found = ASSETS.iter().find(|(name, _)| *name == asset.0);

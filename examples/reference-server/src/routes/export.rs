@@ -1,25 +1,29 @@
-//! An org, to take along.
+//! The export of an org.
 
 use std::error::Error as _;
-use std::io;
+use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use mt_core::access::Grant;
 use mt_core::pg::SystemReason;
 use mt_core::pg::audit_log::TENANT_EXPORTED;
 use salvo::http::HeaderValue;
-use salvo::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use salvo::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use salvo::prelude::*;
 use salvo_oapi::endpoint;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
-use crate::archive::write::Archive;
+use crate::archive::NoRoom;
+use crate::archive::spool::{Spool, SpoolError};
+use crate::archive::write::{Archive, WriteError};
 use crate::http::authorized::Authorized;
 use crate::http::problem::ApiError;
-use crate::http::problems;
+use crate::http::problems::{self, Conflict};
 use crate::model::OrgExport;
 use crate::refusals::internal;
+
+/// How long a client is asked to wait for another export to end.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 const RECORD: SystemReason = SystemReason::new("record that an org is exported");
 
@@ -28,10 +32,16 @@ pub(super) fn routes() -> Router {
     Router::with_path("export").post(export)
 }
 
-/// Sends an org as an archive, to take along.
+/// Exports an org as an archive.
+///
+/// One export of an org, and one of a caller, can run at a time. Another one is refused until the first was sent or
+/// has timed out.
 #[endpoint(
     tags("orgs"),
-    responses((status_code = 200, description = "A tar.", content_type = "application/x-tar", body = String))
+    responses(
+        Conflict,
+        (status_code = 200, description = "A tar archive.", content_type = "application/x-tar", body = String)
+    )
 )]
 async fn export(
     grant: Authorized<OrgExport>,
@@ -39,44 +49,86 @@ async fn export(
     res: &mut Response,
 ) -> Result<(), ApiError> {
     let app = App::of(depot);
-    // It is read at the client's pace and holds a connection meanwhile: so there are few at once.
-    let permit = app.exports.try_begin().ok_or_else(|| {
-        ApiError::new(&problems::UNAVAILABLE)
-            .header(RETRY_AFTER, HeaderValue::from_static("10"))
-            .detail("as many exports are under way as may be at once")
+    let (org, principal) = (grant.0.tenant(), grant.0.principal().id());
+    let slot = app.exports.begin(org, principal).ok_or_else(|| {
+        problems::CONFLICT
+            .problem()
+            .with_retry_after(RETRY_AFTER)
+            .with_detail("another export of the org or of the caller is under way")
     })?;
+    let deadline = slot.deadline();
+    let written = tokio::time::timeout_at(deadline, write(&app, grant.0)).await;
+    let (spool, room) = written.unwrap_or_else(|_| {
+        tracing::warn!("an export was not written within `EXPORT_MAX_SECONDS`");
+        Err(busy("the org could not be read out in time"))
+    })?;
+    let headers = res.headers_mut();
+    let file = format!(r#"attachment; filename="org-{org}.tar""#);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(spool.length()));
+    if let Ok(file) = HeaderValue::try_from(file) {
+        headers.insert(CONTENT_DISPOSITION, file);
+    }
+    res.stream(spool.into_stream((room, slot), deadline));
+    Ok(())
+}
+
+/// Writes the archive to a file, for which space is set aside. No connection and no transaction is left when it returns: how long the client takes
+/// to read it concerns the file alone.
+async fn write(
+    app: &App,
+    grant: Grant<OrgExport>,
+) -> Result<(Spool, OwnedSemaphorePermit), ApiError> {
     let contents = app.exports.contents().await.map_err(|error| internal(&error))?;
-    let (org, principal) = (grant.0.tenant(), grant.0.principal());
+    let _turn = app
+        .exports
+        .turn()
+        .await
+        .ok_or_else(|| busy("as many exports are being written as may be at once"))?;
+    let (org, principal) = (grant.tenant(), grant.principal());
     // Decided on the facts of the moment, then said, then done. It is the system that says so: an org that is
     // stopped can still be taken along.
-    let tx = app.tenants.begin(grant.0).await?;
+    let tx = app.tenants.begin(grant).await?;
     let grant = tx.access().authorize::<OrgExport>()?;
     tx.commit().await?;
     let mut tx = app.system.begin_for(principal, RECORD).await?;
     tx.record(org, TENANT_EXPORTED.on(org.as_uuid()));
     tx.commit().await?;
     let archive = Archive::new(app.tenants.snapshot(grant).await?, contents).await?;
-    let headers = res.headers_mut();
-    let file = format!(r#"attachment; filename="org-{org}.tar""#);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(archive.length()));
-    if let Ok(file) = HeaderValue::try_from(file) {
-        headers.insert(CONTENT_DISPOSITION, file);
-    }
-    res.stream(until_the_end(archive, permit));
-    Ok(())
+    let room = app.exports.room(archive.length())?;
+    Ok((Spool::write(archive).await?, room))
 }
 
-/// The archive's bytes. The permit goes back with the last of them, or when the client hangs up.
-fn until_the_end(
-    archive: Archive,
-    permit: OwnedSemaphorePermit,
-) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    archive.into_stream().map(move |bytes| {
-        let _held = &permit;
-        bytes.map_err(|error| {
-            tracing::error!(cause = error.source(), "an export was cut short: {error}");
-            io::Error::other(error)
-        })
-    })
+fn busy(why: &'static str) -> ApiError {
+    problems::UNAVAILABLE.problem().with_retry_after(RETRY_AFTER).with_detail(why).into()
+}
+
+impl From<NoRoom> for ApiError {
+    fn from(error: NoRoom) -> Self {
+        match error {
+            NoRoom::AtPresent => busy("other exports take the space that there is for archives"),
+            NoRoom::Ever { .. } => {
+                tracing::warn!("an org is too large to be exported over HTTP: {error}");
+                problems::CONFLICT
+                    .problem()
+                    .with_detail(
+                        "the org is too large to be exported here; the operator can export it",
+                    )
+                    .into()
+            }
+        }
+    }
+}
+
+impl From<SpoolError> for ApiError {
+    fn from(error: SpoolError) -> Self {
+        match error {
+            SpoolError::Write(WriteError::Pg(error)) => error.into(),
+            SpoolError::Io(_) => {
+                tracing::error!(cause = error.source(), "{error}");
+                busy("the server cannot write the archive at present")
+            }
+            error => internal(&error),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! `/health` and `/ready`: is the process up, and should it be sent requests.
 //!
 //! Both are open and say only yes or no. `/health` does no I/O, so that a database that is away
-//! does not get the process killed by whoever watches it.
+//! does not get the process killed by its supervisor.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -134,19 +134,19 @@ struct Health {
     status: &'static str,
 }
 
-/// Says that the process is up.
+/// Returns 200 while the process runs.
 #[endpoint(tags("meta"))]
 async fn health() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Says whether to send requests.
+/// Returns whether the server is ready for requests.
 #[endpoint(
     operation_id = "health.ready",
     tags("meta"),
     responses(
-        (status_code = 200, description = "Send them.", body = Report),
-        (status_code = 503, description = "Try another replica, or later.", body = Report),
+        (status_code = 200, description = "The server is ready.", body = Report),
+        (status_code = 503, description = "The server is not ready: use another replica, or try later.", body = Report),
     )
 )]
 impl Readiness {

@@ -1,17 +1,20 @@
 //! Invites: made, listed and taken back in an org, accepted outside of it.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::id::InviteId;
-use mt_core::pg::invites::{self, Invite, InviteStatus};
+use mt_core::pg::invites::{self, Invite, InviteStatus, InviteTerms};
+use mt_core::pg::ledger::outbox::Lane;
 use mt_core::pg::{SystemReason, Tenant};
-use mt_core::word::Word as _;
+use mt_core::text_enum::TextEnum as _;
 use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::once::Once;
+use super::once::{Once, again, response_of};
 use crate::app::App;
 use crate::http::answer::{Created, Made, NoContent};
 use crate::http::authorized::{Authorized, Caller};
@@ -25,10 +28,13 @@ use crate::http::problems::{
     RateLimited,
 };
 use crate::http::words::Said;
-use crate::mail::Letter;
+use crate::mail::EmailMessage;
 use crate::model::{InvitesCreate, InvitesRead, InvitesRevoke, Product, Role, Seats};
 
 const ACCEPT: SystemReason = SystemReason::new("accept an invite");
+
+/// How long the letter of an invite is on its way: an invite that is repeated meanwhile is not mailed again.
+const LETTER_INTERVAL: Duration = Duration::from_mins(1);
 
 /// `/orgs/{org_id}/invites`.
 pub(super) fn of_org() -> Router {
@@ -79,7 +85,9 @@ struct NewInvite {
     role: Role,
 }
 
-/// Invites somebody, by mail. Asking again for the same address turns the token.
+/// Invites a person by e-mail. A second invite to the same address replaces the token.
+///
+/// Within a minute of the first e-mail no second one is sent; its token then stays valid beside the new one.
 #[endpoint(tags("invites"), responses(AlreadyMember, CapReached))]
 async fn create(
     grant: Authorized<InvitesCreate>,
@@ -88,24 +96,36 @@ async fn create(
 ) -> Result<Created<InviteView>, ApiError> {
     let app = App::of(depot);
     app.mailer.accepts(once.body.email.as_address())?;
-    let (mut tx, room) = app.tenants.begin_exclusive_capped::<_, Seats>(grant.0).await?;
-    if let Some(earlier) = once.earlier(&mut tx).await? {
-        return Ok(earlier);
+    let begin = app.tenants.begin(grant.0).exclusive().capped::<Seats>();
+    let (mut tx, cap) = begin.idempotent(once.request()).await?;
+    if let Some(stored) = tx.stored_response()? {
+        return again(stored);
     }
     let (email, role) = (once.body.email.as_address(), once.body.role);
-    let made = invites::invite(&mut tx, room, &app.hasher, email, role, app.invite_ttl).await?;
+    let letter_interval = app.mailer.is_configured().then_some(LETTER_INTERVAL);
+    let terms = InviteTerms { ttl: app.invite_ttl, letter_interval };
+    let made = invites::invite(&mut tx, cap, &app.hasher, email, role, terms).await?;
     let org = Tenant::load(&mut tx).await?;
-    let (ttl, now) = (app.invite_ttl, SystemClock.now());
-    let letter = Letter::invite(&app.base_url, &made.token, &org.name, role.as_str(), ttl, now);
-    let conn = tx.unrecorded::<InvitesCreate>();
-    app.mailer.enqueue(conn, Some(org.id), email, letter).await?;
+    if made.is_letter_due {
+        // Last, when nothing else refuses the invite any more; what is refused here leaves nothing behind.
+        let (plan, sender) = (tx.access().plan(), tx.principal().id());
+        if let Err(refused) = app.mail_limits.invite(email, (org.id, plan), sender).await {
+            tx.rollback().await?;
+            return Err(refused.into());
+        }
+        let (ttl, now) = (app.invite_ttl, SystemClock.now());
+        let message =
+            EmailMessage::invite(&app.base_url, &made.token, &org.name, role.as_str(), ttl, now);
+        let conn = tx.execute_unaudited::<InvitesCreate>();
+        app.mailer.enqueue(conn, Some(org.id), email, message).await?;
+    }
     let path = format!("/orgs/{}/invites/{}", org.id, made.invite.id);
     let mut view = InviteView::from(made.invite);
     view.token = app.reveal_tokens.then(|| made.token.reveal().to_owned());
     let created = Created::new(&path, &view);
-    once.keep(&mut tx, &created).await?;
+    tx.store_response(&response_of(&created)?).await?;
     tx.commit().await?;
-    app.mailer.bell().ring();
+    app.mailer.bell(Lane::Main).notify();
     Ok(created)
 }
 
@@ -126,7 +146,7 @@ async fn list(
     Ok(page.answer(invites, |invite| invite.id))
 }
 
-/// Takes an invite back.
+/// Revokes an invite.
 #[endpoint(tags("invites"), responses(Conflict))]
 async fn revoke(
     grant: Authorized<InvitesRevoke>,
@@ -134,7 +154,7 @@ async fn revoke(
     depot: &mut Depot,
 ) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin_exclusive(grant.0).await?;
+    let mut tx = app.tenants.begin(grant.0).exclusive().await?;
     invites::revoke(&mut tx, InviteId::from_uuid(invite_id.0)).await?;
     tx.commit().await?;
     Ok(NoContent)
@@ -152,7 +172,7 @@ struct Joined {
     role: Said<Role>,
 }
 
-/// Joins an org by an invite.
+/// Accepts an invite and joins the org.
 #[endpoint(
     tags("invites"),
     responses(

@@ -1,10 +1,10 @@
 //! 401 before every other refusal, for a caller whose token is valid and who is not signed in any more.
 //!
-//! The authentication layer checks a token by itself. Whether the user exists and has not signed out is a fact
-//! in the database, which the transaction of a successful request reads. A refusal can come before that
-//! transaction: a body that is not JSON, a query that does not parse, an org id that is none. This handler
-//! stands around all of them, so that no route has to remember the order, and a request that succeeds does not
-//! wait for a second look.
+//! The authentication guard checks a token by itself. Whether the user exists and has not signed out is stored
+//! in the database, and the transaction of a successful request reads it. A refusal can come before that
+//! transaction: a body that is not JSON, a query that does not parse, a malformed org id. This handler wraps
+//! the guards and all routes behind them, so no route has to care about the order, and a request that succeeds
+//! needs no second query.
 
 use mt_core::access::Access;
 use mt_core::auth::Principal;
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::http::problem::ApiError;
 use crate::model::Product;
 
-/// Looks the caller up if the request was refused before anything else did, and answers 401 if the caller is
+/// Looks the caller up if the request was refused before its transaction did, and answers 401 if the caller is
 /// unknown or signed out.
 #[handler]
 pub(super) async fn known_caller(
@@ -28,7 +28,7 @@ pub(super) async fn known_caller(
     if !res.status_code.is_some_and(comes_after_401) {
         return;
     }
-    // Access that was read for this request says it already. What a cache remembers may be out of date.
+    // Access that was loaded for this request proves that the caller exists. A cached one may be out of date.
     if req.extensions().get::<Access<Product>>().is_some_and(|access| !access.is_cached()) {
         return;
     }

@@ -1,6 +1,5 @@
 //! The caller.
 
-use mt_core::id::TenantId;
 use mt_core::pg::{Tenant, User};
 use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
@@ -19,6 +18,7 @@ pub(super) fn routes() -> Router {
 struct Me {
     id: Uuid,
     email: String,
+    /// The newest 1000 memberships. `GET /orgs` lists all of them, in pages.
     memberships: Vec<Membership>,
 }
 
@@ -29,29 +29,21 @@ struct Membership {
     role: String,
 }
 
-/// Rows asked for at once. The answer has no pages, so it is put together from several.
-const BATCH: i64 = 100;
+/// How many memberships the answer shows: what it costs does not grow with the caller's orgs any further.
+const SHOWN: i64 = 1000;
 
-/// Shows the caller and their memberships.
+/// Shows the caller and their newest memberships, at most 1000.
 #[endpoint(tags("auth"))]
 async fn me(caller: Caller, depot: &mut Depot) -> Result<Json<Me>, ApiError> {
     let app = App::of(depot);
     let mut tx = app.principals.begin(caller.0).await?;
     let user = User::own(&mut tx).await?;
-    let mut memberships = Vec::new();
-    let mut last: Option<TenantId> = None;
-    loop {
-        let batch = Tenant::of_principal(&mut tx, last, BATCH).await?;
-        last = batch.last().map(|summary| summary.tenant.id);
-        memberships.extend(batch.into_iter().map(|summary| Membership {
-            org_id: summary.tenant.id.as_uuid(),
-            org_name: summary.tenant.name,
-            role: summary.role,
-        }));
-        if memberships.len() % usize::try_from(BATCH).unwrap_or(usize::MAX) != 0 || last.is_none() {
-            break;
-        }
-    }
+    let newest = Tenant::of_principal(&mut tx, None, SHOWN).await?;
     tx.commit().await?;
-    Ok(Json(Me { id: user.id.as_uuid(), email: user.email, memberships }))
+    let memberships = newest.into_iter().map(|summary| Membership {
+        org_id: summary.tenant.id.as_uuid(),
+        org_name: summary.tenant.name,
+        role: summary.role,
+    });
+    Ok(Json(Me { id: user.id.as_uuid(), email: user.email, memberships: memberships.collect() }))
 }

@@ -76,7 +76,7 @@ fn present_role<'de, D: serde::Deserializer<'de>>(
     fields::word(deserializer).map(Some)
 }
 
-/// Gives a member another role.
+/// Changes the role of a member.
 #[endpoint(tags("members"), responses(LastOwner))]
 async fn assign(
     grant: Authorized<MembersAssign>,
@@ -86,7 +86,7 @@ async fn assign(
 ) -> Result<Json<MemberView>, ApiError> {
     let app = App::of(depot);
     let user = PrincipalId::from_uuid(user_id.0);
-    let mut tx = app.tenants.begin_exclusive(grant.0).await?;
+    let mut tx = app.tenants.begin(grant.0).exclusive().await?;
     let member = match change.0.role {
         Some(role) => tx.assign_role(user, role).await?,
         None => Member::find(&mut tx, user).await?.ok_or_else(ApiError::not_found)?,
@@ -95,7 +95,7 @@ async fn assign(
     Ok(Json(member.into()))
 }
 
-/// Removes a member, or leaves.
+/// Removes a member, or lets the caller leave.
 #[endpoint(tags("members"), responses(LastOwner))]
 async fn remove(
     grant: Authorized<MembersRemove>,
@@ -103,7 +103,7 @@ async fn remove(
     depot: &mut Depot,
 ) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin_exclusive(grant.0).await?;
+    let mut tx = app.tenants.begin(grant.0).exclusive().await?;
     tx.remove_member(PrincipalId::from_uuid(user_id.0)).await?;
     tx.commit().await?;
     Ok(NoContent)

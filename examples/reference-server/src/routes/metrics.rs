@@ -20,7 +20,7 @@ pub(super) fn page_alone() -> Router {
     Router::with_path("metrics").get(page)
 }
 
-/// Shows what the server measures, to Prometheus.
+/// Returns the metrics of the server, for Prometheus.
 #[endpoint(
     tags("meta"),
     responses((status_code = 200, description = "Metrics.", content_type = "text/plain", body = String))

@@ -26,7 +26,6 @@ mod once;
 mod orgs;
 pub mod problems;
 mod projects;
-mod rows;
 mod tasks;
 pub(crate) mod webhooks;
 
@@ -37,7 +36,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::config::Secret;
-use crate::http::guard::{SalvoGuard, bridge};
+use crate::http::guard::bridge;
 use crate::layers::Layers;
 use crate::metrics::Metrics;
 use crate::pages;
@@ -72,30 +71,29 @@ pub fn document() -> Value {
 
 fn routes(layers: &Layers, readiness: health::Readiness, optional: [Option<Router>; 3]) -> Router {
     let members_only = Router::with_path("{org_id}")
-        .hoop(SalvoGuard::new(Layers::resolve_org()))
-        .hoop(SalvoGuard::new(layers.load_access()))
-        .hoop(SalvoGuard::new(layers.limit_api()))
-        .hoop(layers.bulkhead())
+        .hoop(layers.in_org())
         .push(orgs::one())
         .push(members::routes())
         .push(invites::of_org())
         .push(projects::routes())
         .push(tasks::routes())
-        .push(billing::routes())
+        .push(billing::routes(layers))
         .push(audit::routes())
         .push(export::routes());
     let signed_in = Router::new()
-        .hoop(SalvoGuard::new(layers.authenticate()))
         .hoop(known_caller::known_caller)
-        .push(auth::signed_in())
-        .push(me::routes())
-        .push(Router::with_path("orgs").push(orgs::all()).push(members_only));
-    // The page is open to all; what its button does is not.
+        .push(auth::signed_in().hoop(layers.outside_orgs()))
+        .push(me::routes().hoop(layers.outside_orgs()))
+        .push(
+            Router::with_path("orgs")
+                .push(orgs::all().hoop(layers.outside_orgs()))
+                .push(members_only),
+        );
+    // The page needs no token; the POST of its button does.
     let accepting = Router::with_path("invites/accept").get(pages::accept::show).push(
         Router::new()
-            .hoop(SalvoGuard::new(layers.limit_auth("invites-accept")))
-            .hoop(SalvoGuard::new(layers.authenticate()))
             .hoop(known_caller::known_caller)
+            .hoop(layers.accept_invite())
             .push(invites::accept()),
     );
     let open = Router::new()

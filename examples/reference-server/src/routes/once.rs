@@ -1,25 +1,21 @@
-//! Creates that a client may send again: `Idempotency-Key`.
+//! Creates that a client may repeat: `Idempotency-Key`.
 //!
-//! The key is the client's name for a request. The first answer is kept with the change that it tells of,
-//! and given to whoever sends the same body to the same path under the same key, to the byte. Another
-//! body is refused. What failed or was refused is not remembered.
+//! The key is the client's name for a request. The first response is stored with the change that it tells of, and sent to
+//! each request with the same body to the same path under the same key, byte for byte. A request with another body is
+//! refused. A request that failed or was refused is not remembered.
 
 use bytes::Bytes;
 use mt_core::access::{Implies, Permission};
 use mt_core::auth::Principal;
-use mt_core::pg::audit_log::Entry;
-use mt_core::pg::idempotency::{KeptAnswer, RepeatError, Repeatable};
+use mt_core::pg::audit_log::NewEntry;
+use mt_core::pg::idempotency::{IdempotentRequest, StoredResponse};
 use mt_core::pg::{PgError, Query, SystemTx, TenantTx};
 use salvo::extract::{Extractible, Metadata};
 use salvo::http::header::{HeaderMap, HeaderName, HeaderValue};
 use salvo::prelude::*;
 use salvo_oapi::{Components, EndpointArgRegister, Operation, ParameterIn, ToSchema};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::FromRow;
-use sqlx::postgres::PgRow;
 
-use super::rows::one;
 use crate::http::answer::{Created, Made};
 use crate::http::json::{self, Body};
 use crate::http::openapi::describe::{may, pattern, takes};
@@ -34,98 +30,85 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 /// The most characters in a key.
 pub(super) const MAX_KEY: usize = 255;
 
-/// The body of a create, and the name that the client has given to the request, if any.
+/// The body of a create, and the request's idempotency key if it has one.
 #[derive(Debug)]
 pub(super) struct Once<T> {
     /// The body.
     pub(super) body: T,
-    request: Option<Repeatable>,
+    request: Option<IdempotentRequest>,
 }
 
 impl<T> Once<T> {
-    /// The answer to the first request of this name. Ask when the transaction is open, before anything
-    /// is decided that the first request may have changed.
-    pub(super) async fn earlier<P: Permission, L, A>(
-        &self,
-        tx: &mut TenantTx<P, L>,
-    ) -> Result<Option<Created<A>>, ApiError> {
-        let Some(request) = &self.request else { return Ok(None) };
-        request.earlier(tx).await?.map(again).transpose()
+    /// The request, if it has an idempotency key.
+    pub(super) const fn request(&self) -> Option<&IdempotentRequest> {
+        self.request.as_ref()
     }
 
-    /// Makes one row, keeps the answer if the request has a name, and commits; in one round trip if it has
-    /// none. `path` is where what was made is found, and `refused` says what Postgres refuses it for.
-    pub(super) async fn make<P, Q, A>(
+    /// Runs the statement that makes one row and commits, and stores the response if the request has an idempotency key;
+    /// in one round trip if it has none. `path` is the address of what was made, and `refused` turns what Postgres refuses
+    /// into a response.
+    pub(super) async fn create<P, Q, A>(
         &self,
         mut tx: TenantTx<P>,
-        (insert, entry): (Query<Q>, Entry),
+        (insert, entry): (Query<A>, NewEntry),
         path: impl FnOnce(&A) -> String,
         refused: impl FnOnce(PgError) -> ApiError,
     ) -> Result<Created<A>, ApiError>
     where
         P: Permission<Model = Product> + Implies<Q>,
         Q: Permission<Model = Product>,
-        A: Made + Serialize + for<'r> FromRow<'r, PgRow>,
+        A: Made + Send,
     {
-        let answer = |rows: Vec<PgRow>| {
-            let made: A = one(&rows)?;
-            Ok::<_, ApiError>(Created::new(&path(&made), &made))
-        };
         if self.request.is_none() {
-            return answer(tx.insert_and_commit(insert, entry).await.map_err(refused)?);
+            let made = insert.fetch_one(tx.execute_and_commit::<Q>(entry)).await;
+            let made = made.map_err(refused)?;
+            return Ok(Created::new(&path(&made), &made));
         }
-        let created = answer(tx.insert(insert, entry).await.map_err(refused)?)?;
-        self.keep(&mut tx, &created).await?;
+        let made = insert.fetch_one(tx.execute::<Q>(entry)).await.map_err(refused)?;
+        let created = Created::new(&path(&made), &made);
+        tx.store_response(&response_of(&created)?).await?;
         tx.commit().await?;
         Ok(created)
     }
 
-    /// Keeps the answer. Do it last: what commits with it is what it tells of.
-    pub(super) async fn keep<P: Permission, L, A>(
-        &self,
-        tx: &mut TenantTx<P, L>,
-        answer: &Created<A>,
-    ) -> Result<(), ApiError> {
-        let Some(request) = &self.request else { return Ok(()) };
-        Ok(request.keep(tx, &kept(answer)?).await?)
-    }
-
-    /// [`earlier`](Self::earlier), outside of every org.
-    pub(super) async fn earlier_of<A>(
+    /// The response to this request of `caller` outside of every org, if it was carried out before.
+    pub(super) async fn stored_response<A>(
         &self,
         tx: &mut SystemTx,
         caller: Principal,
     ) -> Result<Option<Created<A>>, ApiError> {
         let Some(request) = &self.request else { return Ok(None) };
-        request.earlier_of(tx, caller.id()).await?.map(again).transpose()
+        request.stored_response(tx, caller.id()).await?.map(again).transpose()
     }
 
-    /// [`keep`](Self::keep), outside of every org.
-    pub(super) async fn keep_of<A>(
+    /// Stores the response to this request of `caller` outside of every org.
+    pub(super) async fn store_response<A>(
         &self,
         tx: &mut SystemTx,
         caller: Principal,
-        answer: &Created<A>,
+        created: &Created<A>,
     ) -> Result<(), ApiError> {
         let Some(request) = &self.request else { return Ok(()) };
-        Ok(request.keep_of(tx, caller.id(), &kept(answer)?).await?)
+        Ok(request.store_response(tx, caller.id(), &response_of(created)?).await?)
     }
 }
 
-fn kept<A>(answer: &Created<A>) -> Result<KeptAnswer, ApiError> {
+/// A response as it is stored.
+pub(super) fn response_of<A>(answer: &Created<A>) -> Result<StoredResponse, ApiError> {
     let (headers, json) = answer.parts();
     let headers = headers.iter().map(|(name, value)| {
         let value = value.to_str().map_err(|error| internal(&error))?;
         Ok((name.as_str().to_owned(), value.to_owned()))
     });
-    Ok(KeptAnswer {
+    Ok(StoredResponse {
         status: StatusCode::CREATED.as_u16(),
         headers: headers.collect::<Result<_, ApiError>>()?,
         body: json.to_vec(),
     })
 }
 
-fn again<A>(answer: KeptAnswer) -> Result<Created<A>, ApiError> {
+/// A stored response, to be sent again.
+pub(super) fn again<A>(answer: StoredResponse) -> Result<Created<A>, ApiError> {
     let headers = answer.headers.iter().map(|(name, value)| {
         let name = HeaderName::try_from(name).map_err(|error| internal(&error))?;
         let value = HeaderValue::try_from(value).map_err(|error| internal(&error))?;
@@ -142,9 +125,9 @@ impl<'ex, T: DeserializeOwned + Send> Extractible<'ex> for Once<T> {
 
     #[expect(refining_impl_trait, reason = "the server has one kind of error")]
     async fn extract(req: &'ex mut Request, _: &'ex mut Depot) -> Result<Self, ApiError> {
-        let bytes = json::bytes(req).await?;
-        let request = named(req, &bytes)?;
-        Ok(Self { body: json::from_slice(&bytes)?, request })
+        let received = json::bytes(req).await?;
+        let request = named(req, &received)?;
+        Ok(Self { body: json::from_slice(&received)?, request })
     }
 }
 
@@ -152,18 +135,18 @@ impl<T: ToSchema> EndpointArgRegister for Once<T> {
     fn register(components: &mut Components, operation: &mut Operation, name: &str) {
         Body::<T>::register(components, operation, name);
         let key = pattern("^[!-~]+$").min_length(1).max_length(MAX_KEY);
-        let description = "The client's name for this request. Sent again under it, with the same body \
+        let description = "The client's name for this request. Sent again with it and the same body \
             and within a day, the request is answered as it was the first time and not carried out.";
         takes(operation, ParameterIn::Header, IDEMPOTENCY_KEY.as_str(), description, key);
         may(operation, &[&problems::IDEMPOTENCY_MISMATCH]);
     }
 }
 
-fn named(req: &Request, body: &Bytes) -> Result<Option<Repeatable>, ApiError> {
+fn named(req: &Request, body: &Bytes) -> Result<Option<IdempotentRequest>, ApiError> {
     let Some(key) = key(req.headers())? else { return Ok(None) };
     // Ids are taken in either case, and nothing else in a path has capitals.
     let path = req.uri().path().to_ascii_lowercase();
-    Ok(Some(Repeatable::new(&path, key, body)))
+    Ok(Some(IdempotentRequest::new(&path, key, body)))
 }
 
 /// The one key of a request, if it has one.
@@ -178,16 +161,6 @@ fn key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
         _ => Err(ApiError::invalid_request(
             "`idempotency-key` takes 1 to 255 visible ASCII characters, once",
         )),
-    }
-}
-
-impl From<RepeatError> for ApiError {
-    fn from(error: RepeatError) -> Self {
-        match error {
-            RepeatError::Mismatch => Self::new(&problems::IDEMPOTENCY_MISMATCH),
-            RepeatError::Pg(error) => error.into(),
-            other => internal(&other),
-        }
     }
 }
 
@@ -223,7 +196,7 @@ mod tests {
     fn an_answer_comes_back_as_it_was_kept() {
         let headers = vec![(HeaderName::from_static("etag"), HeaderValue::from_static("\"x\""))];
         let answer = Created::<()>::again(headers, b"{}".to_vec());
-        let back: Created<()> = again(kept(&answer).unwrap()).unwrap();
+        let back: Created<()> = again(response_of(&answer).unwrap()).unwrap();
         assert_eq!(back.parts(), answer.parts());
     }
 }

@@ -1,10 +1,10 @@
 //! Orgs: what the library calls tenants.
 
 use chrono::{DateTime, Utc};
-use mt_core::access::{Access, Denied, Permission, Suspension};
+use mt_core::access::{Access, Denied, Implies, Permission, Suspension};
 use mt_core::billing::Standing;
 use mt_core::id::TenantId;
-use mt_core::pg::{BeginError, SystemReason, Tenant, TenantSummary, TenantTx};
+use mt_core::pg::{CapReached, PgError, SystemReason, Tenant, TenantRows, TenantSummary, TenantTx};
 use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,10 @@ use crate::http::fields::{self, Name};
 use crate::http::json::Body;
 use crate::http::page::{Listing, PageQuery};
 use crate::http::problem::ApiError;
+use crate::http::problems;
 use crate::http::words::Said;
 use crate::model::{OrgDelete, OrgRead, OrgUpdate, Plan, Product, Role};
-use crate::product::{Overview, Usage};
+use crate::product::{Overview, OverviewRow, Usage};
 
 const CREATE: SystemReason = SystemReason::new("create an org");
 
@@ -43,7 +44,7 @@ struct Org {
     subscription_status: String,
     standing: Said<Standing>,
     suspension: Said<Suspension>,
-    /// Of an org that is wholly suspended nothing more is read.
+    /// The use of its capped resources; `null` if the org is fully suspended.
     #[salvo(schema(required = true))]
     usage: Option<Usage>,
     created_at: DateTime<Utc>,
@@ -52,13 +53,16 @@ struct Org {
 impl Made for Org {}
 
 impl Org {
-    async fn of<P>(tx: &mut TenantTx<P>) -> Result<Self, ApiError>
-    where
-        P: Permission<Model = Product> + mt_core::access::Implies<OrgRead>,
-    {
-        let Overview { name, subscription_status, created_at, usage } = Overview::load(tx).await?;
-        let access = tx.access();
-        Ok(Self {
+    async fn of<P: Permission<Model = Product> + Implies<OrgRead>, L>(
+        tx: &mut TenantTx<P, L>,
+    ) -> Result<Self, ApiError> {
+        let overview = Overview::load(tx).await?;
+        Ok(Self::new(tx.access(), overview))
+    }
+
+    fn new(access: &Access<Product>, overview: Overview) -> Self {
+        let Overview { name, subscription_status, created_at, usage } = overview;
+        Self {
             id: access.tenant().as_uuid(),
             name,
             role: Said(access.role()),
@@ -68,7 +72,7 @@ impl Org {
             suspension: Said(access.suspension()),
             usage: Some(usage),
             created_at,
-        })
+        }
     }
 
     /// What its member's list knows of an org that no transaction may be opened in.
@@ -94,8 +98,8 @@ struct NewOrg {
     name: Name,
 }
 
-/// Makes an org, with the caller as its owner.
-#[endpoint(tags("orgs"))]
+/// Creates an org, with the caller as its owner.
+#[endpoint(tags("orgs"), responses(problems::CapReached))]
 async fn create(
     caller: Caller,
     once: Once<NewOrg>,
@@ -103,8 +107,14 @@ async fn create(
 ) -> Result<Created<Org>, ApiError> {
     let (app, caller) = (App::of(depot), caller.0);
     let mut tx = app.system.begin_for(caller, CREATE).await?;
-    if let Some(earlier) = once.earlier_of(&mut tx, caller).await? {
+    if let Some(earlier) = once.stored_response(&mut tx, caller).await? {
         return Ok(earlier);
+    }
+    if let Some(cap) = app.max_owned_orgs {
+        let owned = Tenant::count_owned(&mut tx, caller.id(), cap.get()).await?;
+        if owned >= cap.get() {
+            return Err(CapReached { resource: "orgs", cap: cap.get() }.into());
+        }
     }
     let tenant = Tenant::create::<Product>(&mut tx, once.body.name.as_str(), caller.id()).await?;
     let plan = Plan::Free;
@@ -120,7 +130,7 @@ async fn create(
         created_at: tenant.created_at,
     };
     let created = Created::new(&format!("/orgs/{}", tenant.id), &org);
-    once.keep_of(&mut tx, caller, &created).await?;
+    once.store_response(&mut tx, caller, &created).await?;
     tx.commit().await?;
     Ok(created)
 }
@@ -132,41 +142,36 @@ async fn list(
     page: PageQuery,
     depot: &mut Depot,
 ) -> Result<Listing<Org>, ApiError> {
-    // What is in each is counted in a transaction of that org: row-level security shows one at a time.
     let (app, principal) = (App::of(depot), caller.0);
     let page = page.of(&app.cursors, &format!("orgs:{}", principal.id()))?;
     let mut tx = app.principals.begin(principal).await?;
     let before = page.after().map(TenantId::from_uuid);
     let summaries = Tenant::of_principal(&mut tx, before, page.fetch()).await?;
     tx.commit().await?;
-    let listing = page.answer(summaries, |summary| summary.tenant.id.as_uuid());
+    let Listing { items: summaries, next_cursor } =
+        page.answer(summaries, |summary| summary.tenant.id.as_uuid());
 
-    let mut items = Vec::with_capacity(listing.items.len());
-    for summary in listing.items {
-        let access = match app.tenants.look(principal, summary.tenant.id).await {
-            Ok(access) => access,
-            // Left, removed or deleted since the list was read.
-            Err(mt_core::access::AccessError::NotAMember) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        let opened = match access.authorize::<OrgRead>() {
-            Ok(grant) => app.tenants.begin(grant).await,
-            Err(denied) => Err(denied.into()),
-        };
-        match opened {
-            Ok(mut tx) => {
-                items.push(Org::of(&mut tx).await?);
-                tx.commit().await?;
+    // Row-level security shows one org at a time: what is in each is counted there, in one transaction for all.
+    let orgs: Vec<_> = summaries.iter().map(|summary| summary.tenant.id).collect();
+    let overviews =
+        app.tenants.read_each::<OrgRead, _>(principal, &orgs, OverviewRow::query).await?;
+    let mut summaries = summaries.into_iter();
+    let mut items = Vec::with_capacity(overviews.len());
+    for TenantRows { access, rows } in overviews {
+        // Orgs that the caller has left since the list was read have a summary and no overview.
+        let summary = summaries.find(|summary| summary.tenant.id == access.tenant());
+        match (rows, summary) {
+            (Ok(rows), _) => {
+                let row = rows.into_iter().next();
+                let row = row.ok_or(PgError::Database(sqlx::Error::RowNotFound))?;
+                items.push(Org::new(&access, row.on(access.plan())));
             }
             // It answers nothing at its own address, and is still one of the caller's.
-            Err(BeginError::Denied(Denied::Suspended)) => {
-                items.push(Org::suspended(summary, &access));
-            }
-            Err(BeginError::NotAMember) => {}
-            Err(error) => return Err(error.into()),
+            (Err(Denied::Suspended), Some(summary)) => items.push(Org::suspended(summary, &access)),
+            (Err(denied), _) => return Err(denied.into()),
         }
     }
-    Ok(Listing { items, next_cursor: listing.next_cursor })
+    Ok(Listing { items, next_cursor })
 }
 
 /// Shows an org.
@@ -195,7 +200,7 @@ async fn update(
     depot: &mut Depot,
 ) -> Result<Json<Org>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(grant.0).await?;
+    let mut tx = app.tenants.begin(grant.0).exclusive().await?;
     if let Some(name) = change.0.name {
         Tenant::rename(&mut tx, name.as_str()).await?;
     }
@@ -204,11 +209,11 @@ async fn update(
     Ok(Json(org))
 }
 
-/// Deletes an org and everything in it.
+/// Deletes an org and everything in it. Its subscription is cancelled at Stripe soon after.
 #[endpoint(tags("orgs"))]
 async fn delete(grant: Authorized<OrgDelete>, depot: &mut Depot) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin_exclusive(grant.0).await?;
+    let mut tx = app.tenants.begin(grant.0).exclusive().await?;
     Tenant::delete(&mut tx).await?;
     tx.commit().await?;
     Ok(NoContent)

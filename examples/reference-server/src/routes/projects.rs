@@ -4,8 +4,7 @@ use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
 use serde::Deserialize;
 
-use super::once::Once;
-use super::rows::{all, one};
+use super::once::{Once, again};
 use super::tasks;
 use crate::app::App;
 use crate::http::answer::{Created, Made, NoContent};
@@ -40,7 +39,7 @@ struct NewProject {
     name: Name,
 }
 
-/// Makes a project.
+/// Creates a project.
 #[endpoint(tags("projects"), responses(CapReached))]
 async fn create(
     grant: Authorized<ProjectsCreate>,
@@ -48,13 +47,14 @@ async fn create(
     depot: &mut Depot,
 ) -> Result<Created<Project>, ApiError> {
     let app = App::of(depot);
-    let (mut tx, room) = app.tenants.begin_capped::<_, Projects>(grant.0).await?;
-    if let Some(earlier) = once.earlier(&mut tx).await? {
-        return Ok(earlier);
+    let begin = app.tenants.begin(grant.0).capped::<Projects>().idempotent(once.request());
+    let (mut tx, cap) = begin.await?;
+    if let Some(stored) = tx.stored_response()? {
+        return again(stored);
     }
-    let creation = Project::creation(&tx, room?, once.body.name.as_str());
+    let creation = Project::creation(&tx, cap.permit()?, once.body.name.as_str());
     let path = |project: &Project| format!("/orgs/{}/projects/{}", project.org_id, project.id);
-    once.make(tx, creation, path, ApiError::from).await
+    once.create::<_, ProjectsCreate, _>(tx, creation, path, ApiError::from).await
 }
 
 /// Lists the projects of the org.
@@ -67,8 +67,7 @@ async fn list(
     let app = App::of(depot);
     let tenant = grant.0.tenant();
     let page = page.of(&app.cursors, &format!("projects:{tenant}"))?;
-    let query = Project::list(tenant, page.after(), page.fetch());
-    let projects = all(&app.tenants.read(grant.0, query).await?)?;
+    let projects = Project::list(app.tenants.read(grant.0), page.after(), page.fetch()).await?;
     Ok(page.answer(projects, |project| project.id))
 }
 
@@ -81,8 +80,8 @@ async fn show(
     depot: &mut Depot,
 ) -> Result<Tagged<Project>, ApiError> {
     let app = App::of(depot);
-    let query = Project::find(grant.0.tenant(), project_id.0);
-    let project: Project = one(&app.tenants.read(grant.0, query).await?)?;
+    let project = Project::find(app.tenants.read(grant.0), project_id.0).await?;
+    let project = project.ok_or_else(ApiError::not_found)?;
     Ok(Tagged::unless(&known, &project))
 }
 

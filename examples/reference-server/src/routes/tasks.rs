@@ -2,15 +2,15 @@
 
 use mt_core::id::PrincipalId;
 use mt_core::pg::{Member, PgError, TenantTx};
-use mt_core::word::Word as _;
+use mt_core::text_enum::TextEnum as _;
+use mt_tower::problem::FieldError;
 use salvo::prelude::*;
 use salvo_oapi::schema::{KnownFormat, SchemaFormat};
 use salvo_oapi::{ToSchema, endpoint};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::once::Once;
-use super::rows::{all, one};
+use super::once::{Once, again};
 use crate::app::App;
 use crate::http::answer::{Created, Made, NoContent};
 use crate::http::authorized::Authorized;
@@ -20,7 +20,7 @@ use crate::http::json::Body;
 use crate::http::openapi::describe::text;
 use crate::http::page::{Listing, PageQuery};
 use crate::http::path::PathId;
-use crate::http::problem::{ApiError, FieldError};
+use crate::http::problem::ApiError;
 use crate::http::problems::{self, CapReached};
 use crate::http::query::Choice;
 use crate::inline_schema;
@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for UserRef {
     }
 }
 
-/// Makes a task in a project.
+/// Creates a task in a project.
 #[endpoint(tags("tasks"), responses(CapReached))]
 async fn create(
     grant: Authorized<TasksCreate>,
@@ -73,16 +73,17 @@ async fn create(
     depot: &mut Depot,
 ) -> Result<Created<Task>, ApiError> {
     let app = App::of(depot);
-    let (mut tx, room) = app.tenants.begin_capped::<_, Tasks>(grant.0).await?;
-    if let Some(earlier) = once.earlier(&mut tx).await? {
-        return Ok(earlier);
+    let begin = app.tenants.begin(grant.0).capped::<Tasks>().idempotent(once.request());
+    let (mut tx, cap) = begin.await?;
+    if let Some(stored) = tx.stored_response()? {
+        return again(stored);
     }
     let assigned_to = once.body.assigned_to.map(|user| user.0);
-    let room = match room {
-        Ok(room) => room,
-        // What is wrong with the request itself is said first.
+    let permit = match cap.permit() {
+        Ok(permit) => permit,
+        // What is wrong with the request itself comes first.
         Err(reached) => {
-            if !Project::is_there(&mut tx, project_id.0).await? {
+            if !Project::exists_for_task(&mut tx, project_id.0).await? {
                 return Err(ApiError::not_found());
             }
             check_assignee(&mut tx, assigned_to).await?;
@@ -95,9 +96,9 @@ async fn create(
         description: once.body.description.as_ref().map(Description::as_str),
         assigned_to,
     };
-    let creation = Task::creation(&tx, room, new);
+    let creation = Task::creation(&tx, permit, new);
     let path = |task: &Task| format!("/orgs/{}/tasks/{}", task.org_id, task.id);
-    once.make(tx, creation, path, refused).await
+    once.create::<_, TasksCreate, _>(tx, creation, path, refused).await
 }
 
 /// Lists the tasks of a project.
@@ -113,16 +114,11 @@ async fn list(
     let (status, project) = (status.0, project_id.0);
     let scope = format!("tasks:{project}:{}", status.map_or("", Status::as_str));
     let page = page.of(&app.cursors, &scope)?;
-    let query = Task::list(grant.0.tenant(), project, status, page.after(), page.fetch());
-    let access = grant.0.access().clone();
-    let tasks = all(&app.tenants.read(grant.0, query).await?)?;
-    if tasks.is_empty() {
-        // None in the project, or no such project: only then it is asked.
-        let find = Project::find_for_tasks(access.tenant(), project);
-        let found = app.tenants.read(access.authorize::<TasksRead>()?, find).await?;
-        if found.is_empty() {
-            return Err(ApiError::not_found());
-        }
+    let read = app.tenants.read(grant.0);
+    let tasks = Task::list(read, project, status, page.after(), page.fetch()).await?;
+    // None in the project, or no such project.
+    if tasks.is_empty() && !Project::exists(app.tenants.read(grant.0), project).await? {
+        return Err(ApiError::not_found());
     }
     Ok(page.answer(tasks, |task| task.id))
 }
@@ -136,8 +132,8 @@ async fn show(
     depot: &mut Depot,
 ) -> Result<Tagged<Task>, ApiError> {
     let app = App::of(depot);
-    let query = Task::find(grant.0.tenant(), task_id.0);
-    let task: Task = one(&app.tenants.read(grant.0, query).await?)?;
+    let task = Task::find(app.tenants.read(grant.0), task_id.0).await?;
+    let task = task.ok_or_else(ApiError::not_found)?;
     Ok(Tagged::unless(&known, &task))
 }
 
@@ -163,7 +159,7 @@ where
     fields::word(deserializer).map(Some)
 }
 
-/// Changes a task: any, or for a member their own.
+/// Changes a task. A member may change their own tasks only.
 #[endpoint(tags("tasks"))]
 async fn update(
     grant: Authorized<TasksUpdate>,
@@ -220,7 +216,7 @@ impl From<TaskChangeBody> for TaskChange {
     }
 }
 
-/// Whoever is to do a task is a member. Someone who is not, here or anywhere, is refused alike.
+/// A task is assigned to a member. A user of another org and an unknown id are refused in the same way.
 async fn check_assignee<P>(tx: &mut TenantTx<P>, user: Option<Uuid>) -> Result<(), ApiError>
 where
     P: mt_core::access::Permission<Model = crate::model::Product>,

@@ -1,8 +1,9 @@
 //! Stripe's deliveries.
 
-use bytes::Bytes;
-use mt_core::pg::ledger::EventStatus;
-use mt_stripe::event::{Event, EventError};
+use mt_core::pg::ledger::{EventStatus, Received};
+use mt_stripe::VerifiedEvent;
+use mt_stripe::event::EventError;
+use mt_stripe::signature::{SignatureError, VerifyError};
 use salvo::extract::{Extractible, Metadata};
 use salvo::http::HeaderValue;
 use salvo::prelude::*;
@@ -15,7 +16,6 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::http::body;
-use crate::http::guard::SalvoGuard;
 use crate::http::openapi::describe::{may, takes, text};
 use crate::http::problem::ApiError;
 use crate::http::problems;
@@ -30,50 +30,60 @@ pub(crate) const MAX_BYTES: u64 = 2 * 1024 * 1024;
 const SIGNATURE: &str = "stripe-signature";
 
 pub(super) fn routes(layers: &Layers) -> Router {
-    Router::with_path("webhooks/stripe")
-        .hoop(SalvoGuard::new(layers.limit_webhooks()))
-        .post(receive)
+    Router::with_path("webhooks/stripe").hoop(layers.limit_webhooks()).post(receive)
 }
 
-/// What became of a delivery.
+/// The result of a delivery.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Receipt {
     event_id: String,
     status: &'static str,
     duplicate: bool,
-    /// Why it was not applied. Begins with a word for it; absent where there is nothing to say.
+    /// Why the event was not applied, with a code first; absent if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
 impl Receipt {
-    pub(super) fn of(event: &Event, receipt: mt_stripe::processor::Receipt) -> Self {
-        let mt_stripe::processor::Receipt { status, reason, duplicate } = receipt;
-        Self { event_id: event.id().to_owned(), status: shown(status), duplicate, reason }
+    pub(super) fn of(event_id: String, received: Received) -> Self {
+        let Received { status, reason, duplicate } = received;
+        Self { event_id, status: shown(status), duplicate, reason }
     }
 }
 
-/// A delivery, as it came: its bytes are verified before anything looks at them.
-struct Delivery {
-    body: Bytes,
-    signatures: Vec<HeaderValue>,
+/// The event of a delivery, once its signature is verified.
+struct Verified {
+    event: VerifiedEvent,
+    /// Counts against the memory for bodies until the event is stored.
+    _body: body::Received,
 }
 
-impl<'ex> Extractible<'ex> for Delivery {
+impl<'ex> Extractible<'ex> for Verified {
     fn metadata() -> &'static Metadata {
-        static METADATA: Metadata = Metadata::new("Delivery");
+        static METADATA: Metadata = Metadata::new("Verified");
         &METADATA
     }
 
     #[expect(refining_impl_trait, reason = "the server has one kind of error")]
-    async fn extract(req: &'ex mut Request, _: &'ex mut Depot) -> Result<Self, ApiError> {
+    async fn extract(req: &'ex mut Request, depot: &'ex mut Depot) -> Result<Self, ApiError> {
+        let app = App::of(depot);
+        let signatures: Vec<_> = req.headers().get_all(SIGNATURE).iter().cloned().collect();
+        let signatures: Vec<&[u8]> = signatures.iter().map(HeaderValue::as_bytes).collect();
+        // A delivery that cannot be genuine is refused before its body takes memory.
+        app.billing.check_headers(&signatures).map_err(refused)?;
         let body = body::read(req, MAX_BYTES).await?;
-        let signatures = req.headers().get_all(SIGNATURE).iter().cloned().collect();
-        Ok(Self { body, signatures })
+        match app.billing.verify(&signatures, body.to_vec()) {
+            Ok(event) => Ok(Self { event, _body: body }),
+            Err(VerifyError::Signature(reason)) => Err(refused(reason)),
+            Err(VerifyError::Event(EventError::NotAnEvent(field))) => {
+                Err(ApiError::invalid_request(format!("the event has no `{field}`")))
+            }
+            Err(_) => Err(ApiError::invalid_request("the body is not JSON")),
+        }
     }
 }
 
-impl EndpointArgRegister for Delivery {
+impl EndpointArgRegister for Verified {
     fn register(_: &mut Components, operation: &mut Operation, _: &str) {
         let event = Object::new()
             .description("An event. Fields that are not named here are kept.")
@@ -92,26 +102,21 @@ impl EndpointArgRegister for Delivery {
     }
 }
 
-/// Takes an event of Stripe's.
+/// Receives an event from Stripe.
 ///
-/// 200 says that it is stored: whatever else goes wrong is mended here.
+/// 200 means that the event is stored: the server retries whatever fails afterwards.
 #[endpoint(tags("webhooks"))]
-async fn receive(delivery: Delivery, depot: &mut Depot) -> Result<Json<Receipt>, ApiError> {
-    let (app, body) = (App::of(depot), delivery.body);
-    let signatures: Vec<&[u8]> = delivery.signatures.iter().map(HeaderValue::as_bytes).collect();
-    if let Err(reason) = app.billing.verify(&signatures, &body) {
-        // The sender learns no more than that it did not do.
-        tracing::warn!(%reason, "a webhook delivery was refused");
-        return Err(ApiError::new(&problems::INVALID_SIGNATURE));
-    }
-    let event = Event::parse(&body).map_err(|error| match error {
-        EventError::BadJson(_) => ApiError::invalid_request("the body is not JSON"),
-        EventError::NotAnEvent(field) => {
-            ApiError::invalid_request(format!("the event has no `{field}`"))
-        }
-    })?;
-    let receipt = app.billing.receive(&event, &body).await?;
-    Ok(Json(Receipt::of(&event, receipt)))
+async fn receive(verified: Verified, depot: &mut Depot) -> Result<Json<Receipt>, ApiError> {
+    let Verified { event, _body } = verified;
+    let id = event.event().id().to_owned();
+    let received = App::of(depot).billing.ledger().receive(event).await?;
+    Ok(Json(Receipt::of(id, received)))
+}
+
+/// The sender learns no more than that the signature did not do.
+fn refused(reason: SignatureError) -> ApiError {
+    tracing::warn!(%reason, "a webhook delivery was refused");
+    ApiError::new(&problems::INVALID_SIGNATURE)
 }
 
 /// What is said of an event in an answer: under way is as good as received, and dead is failed.

@@ -1,35 +1,35 @@
-//! Orgs by the hundred, for load.
+//! Orgs for load tests.
 //!
-//! Ids follow from numbers, so that a second run finds what the first has made: org 17 is
+//! Ids derive from numbers, so a second run finds the orgs of the first: org 17 is
 //! `0192f0c0-5eed-7001-8000-000000000011`, its owner `owner-17@load.example`.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mt_core::id::TenantId;
 use mt_core::pg::{PgError, Resource as _};
-use mt_core::word::Word as _;
+use mt_core::text_enum::TextEnum as _;
 use uuid::Uuid;
 
 use super::{Ground, SEED, SeedError, subscription_of};
 use crate::model::{Plan, ProjectsCreate, Tasks, TasksCreate};
 
-/// How much there is to be.
+/// The number of orgs and tasks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Size {
-    /// How many orgs.
+    /// The number of orgs.
     pub orgs: u32,
-    /// How many tasks in each.
+    /// The number of tasks in each org.
     pub tasks: u32,
 }
 
 impl Size {
-    /// A thousand tasks.
+    /// A thousand tasks in all.
     pub const SMALL: Self = Self { orgs: 100, tasks: 10 };
-    /// A hundred thousand.
+    /// A hundred thousand tasks in all.
     pub const MEDIUM: Self = Self { orgs: 1_000, tasks: 100 };
-    /// Ten million.
+    /// Ten million tasks in all.
     pub const LARGE: Self = Self { orgs: 10_000, tasks: 1_000 };
 
-    /// The plan on which so much is allowed.
+    /// Returns the smallest plan whose caps allow it.
     #[must_use]
     pub fn plan(self) -> Plan {
         match Tasks::cap(Plan::Free) {
@@ -39,24 +39,23 @@ impl Size {
     }
 }
 
-/// Projects in each org: as many as the free plan allows.
+/// The number of projects in each org, which the free plan allows.
 const PROJECTS: u32 = 3;
-/// Members of each org besides its owner.
+/// The number of members of each org besides its owner.
 const MEMBERS: u32 = 2;
-/// Orgs made in one transaction.
+/// The number of orgs in one transaction.
 const BATCH: u32 = 200;
 
-/// The id of org `number`.
+/// Returns the id of org `number`.
 const fn org(number: u32) -> Uuid {
     Uuid::from_u128(0x0192_f0c0_5eed_7001_8000_0000_0000_0000 + number as u128)
 }
 
-/// Makes orgs of this size, with at most `connections` transactions at once, and calls `made` for each
-/// that is done with.
+/// Creates orgs of this size with at most `connections` concurrent transactions, and calls `made` after each.
 ///
 /// # Errors
 ///
-/// [`SeedError`]. What was made stays, and the next run goes on.
+/// [`SeedError`] when a transaction fails. Committed orgs stay, and the next run continues.
 pub async fn load(
     ground: &Ground,
     size: Size,
@@ -76,7 +75,7 @@ pub async fn load(
     Ok(())
 }
 
-/// The orgs `first` to `last` and their users.
+/// Creates the orgs `first` to `last` and their users.
 async fn orgs(ground: &Ground, first: u32, last: u32, plan: Plan) -> Result<(), SeedError> {
     let mut tx = ground.system.begin(SEED).await?;
     let (first, last) = (i64::from(first), i64::from(last));
@@ -92,7 +91,7 @@ async fn orgs(ground: &Ground, first: u32, last: u32, plan: Plan) -> Result<(), 
     .execute(tx.conn())
     .await
     .map_err(PgError::from)?;
-    // Users are known by their addresses: whoever has signed in with one of these is that user.
+    // Users are matched by address: a person who has signed in with one of these addresses is that user.
     sqlx::query(
         "insert into mt.users (id, email) \
          select ('0192f0c0-5eed-7002-' || to_hex(32768 + k) || '-' || lpad(to_hex(n), 12, '0'))::uuid, \
@@ -123,8 +122,8 @@ async fn orgs(ground: &Ground, first: u32, last: u32, plan: Plan) -> Result<(), 
     Ok(())
 }
 
-/// The projects and tasks of one org, each kind in one statement under its owner's grant. Nobody has made
-/// them one by one, so nothing is recorded of them.
+/// Creates the projects and tasks of one org, each kind in one statement under the owner's grant. They have no audit
+/// entries, because no user created them.
 async fn fill(ground: &Ground, number: u32, tasks: u32) -> Result<(), SeedError> {
     let id = org(number);
     let owner = ground.owner_of(id).await?;
@@ -138,7 +137,7 @@ async fn fill(ground: &Ground, number: u32, tasks: u32) -> Result<(), SeedError>
     .bind(id)
     .bind(i64::from(number))
     .bind(i64::from(PROJECTS))
-    .execute(tx.unrecorded::<ProjectsCreate>())
+    .execute(tx.execute_unaudited::<ProjectsCreate>())
     .await
     .map_err(PgError::from)?;
     tx.commit().await?;
@@ -158,7 +157,7 @@ async fn fill(ground: &Ground, number: u32, tasks: u32) -> Result<(), SeedError>
     .bind(i64::from(tasks))
     .bind(i64::from(PROJECTS))
     .bind(owner.id().as_uuid())
-    .execute(tx.unrecorded::<TasksCreate>())
+    .execute(tx.execute_unaudited::<TasksCreate>())
     .await
     .map_err(PgError::from)?;
     tx.commit().await?;
@@ -172,12 +171,12 @@ mod tests {
     #[test]
     fn an_id_follows_from_a_number() {
         assert_eq!(org(17).to_string(), "0192f0c0-5eed-7001-8000-000000000011");
-        // Fourteen bits tell the orgs apart in the ids of what is in them.
+        // Ids of projects and tasks have fourteen bits for the org.
         const { assert!(Size::LARGE.orgs < 1 << 14) }
     }
 
     #[test]
-    fn nobody_has_more_than_their_plan_allows() {
+    fn sizes_stay_within_the_caps_of_their_plan() {
         for size in [Size::SMALL, Size::MEDIUM, Size::LARGE] {
             let cap = Tasks::cap(size.plan());
             assert!(cap.is_none_or(|cap| size.tasks < cap), "{size:?}");

@@ -1,13 +1,12 @@
-//! A database with something in it: for whoever tries the server out, and for load.
+//! Sample data for demos and load tests.
 //!
-//! [`seed`] makes an org whose ids are always the same, with a project, a task and a user for each role.
-//! [`load`] adds orgs by the hundred. Both may be run again, and beside a running server: what is there
-//! stays, what was taken away comes back.
+//! [`seed`] creates an org with fixed ids, a project, a task and a user for each role. [`load`] adds hundreds of
+//! orgs. Both may be repeated, also while a server is running: existing rows stay, and missing ones are created
+//! again.
 //!
-//! Rows are written as the server writes them. What is in an org goes through its owner's grant and the
-//! transaction of that org, so that a seed which mixed up two orgs would be refused by the database. That
-//! rules `copy` out, which Postgres does not do under row-level security; rows are made by
-//! `insert … select` where they are to be, so nothing has to travel.
+//! Rows are written as the server writes them: through the owner's grant and a transaction of the org, so that the
+//! database refuses rows in the wrong org. That excludes `copy`, which Postgres does not support under row-level
+//! security; `insert … select` generates rows on the server instead.
 
 mod load;
 
@@ -16,8 +15,8 @@ use mt_core::auth::Principal;
 use mt_core::email::EmailAddress;
 use mt_core::id::{PrincipalId, TenantId};
 use mt_core::pg::audit_log::TENANT_CREATED;
-use mt_core::pg::{BeginError, PgError, SystemPool, SystemReason, TenantPool, TenantTx, User};
-use mt_core::word::Word as _;
+use mt_core::pg::{BeginError, PgError, System, SystemReason, TenantTx, Tenants, User};
+use mt_core::text_enum::TextEnum as _;
 use uuid::Uuid;
 
 pub use self::load::{Size, load};
@@ -26,30 +25,30 @@ use crate::product::audit::{PROJECT_CREATED, TASK_CREATED};
 
 const SEED: SystemReason = SystemReason::new("seed an org");
 
-/// An org whose ids are always the same.
+/// An org with fixed ids.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
-    /// What its members call it.
+    /// The name of the org.
     pub name: &'static str,
-    /// What it has subscribed to.
+    /// The plan of the org.
     pub plan: Plan,
-    /// What its users' addresses end with.
+    /// The domain of its users' addresses.
     pub domain: &'static str,
-    /// Its id.
+    /// The id of the org.
     pub org: Uuid,
-    /// A project of it.
+    /// The id of a project of the org.
     pub project: Uuid,
-    /// A task of that project.
+    /// The id of a task of the project.
     pub task: Uuid,
 }
 
 /// The org of [`seed`], on the free plan.
 pub const ACME: Known = Known::new("Acme", Plan::Free, "acme.example", 1);
 
-/// The org that load is put on: on the plan `pro`, which has no caps.
+/// The org for load tests: on the plan `pro`, which has no caps.
 pub const K6: Known = Known::new("k6", Plan::Pro, "k6.example", 2);
 
-/// `UUIDv7`s of one millisecond, told apart by their last digits.
+/// `UUIDv7`s of one millisecond, which differ in their last digits.
 const IDS: u128 = 0x0192_f0c0_5eed_7000_8000_0000_0000_0000;
 
 impl Known {
@@ -65,26 +64,26 @@ impl Known {
         }
     }
 
-    /// Its users: one for each role, named after it.
+    /// Returns its users: one for each role, named after it.
     pub fn users(&self) -> impl Iterator<Item = (String, Role)> + use<'_> {
         Role::ALL.iter().map(|role| (format!("{}@{}", role.as_str(), self.domain), *role))
     }
 }
 
-/// Where seeds go.
+/// The database access of seeds.
 #[derive(Clone, Debug)]
 pub struct Ground {
     /// Transactions across orgs.
-    pub system: SystemPool,
+    pub system: System,
     /// Transactions in an org.
-    pub tenants: TenantPool<Product>,
+    pub tenants: Tenants<Product>,
 }
 
-/// Sees to it that `known` is there as it is known.
+/// Creates what is missing of `known`.
 ///
 /// # Errors
 ///
-/// [`SeedError`].
+/// [`SeedError`] when the database refuses it.
 pub async fn seed(ground: &Ground, known: &Known) -> Result<(), SeedError> {
     let owner = people(&ground.system, known).await?;
     let org = TenantId::from_uuid(known.org);
@@ -95,7 +94,7 @@ pub async fn seed(ground: &Ground, known: &Known) -> Result<(), SeedError> {
     )
     .bind(known.org)
     .bind(known.project)
-    .execute(tx.change::<ProjectsCreate>(PROJECT_CREATED.on(known.project)))
+    .execute(tx.execute::<ProjectsCreate>(PROJECT_CREATED.on(known.project)))
     .await
     .map_err(PgError::from)?;
     tx.commit().await?;
@@ -108,15 +107,15 @@ pub async fn seed(ground: &Ground, known: &Known) -> Result<(), SeedError> {
     .bind(known.task)
     .bind(known.project)
     .bind(owner.id().as_uuid())
-    .execute(tx.change::<TasksCreate>(TASK_CREATED.on(known.task)))
+    .execute(tx.execute::<TasksCreate>(TASK_CREATED.on(known.task)))
     .await
     .map_err(PgError::from)?;
     tx.commit().await?;
     Ok(())
 }
 
-/// The org and its users. Returns its owner.
-async fn people(system: &SystemPool, known: &Known) -> Result<Principal, SeedError> {
+/// Creates the org and its users, and returns the owner.
+async fn people(system: &System, known: &Known) -> Result<Principal, SeedError> {
     let mut tx = system.begin(SEED).await?;
     let made = sqlx::query(
         "insert into mt.tenants (id, name, plan, subscription_status) values ($1, $2, $3, $4) \
@@ -156,7 +155,7 @@ async fn people(system: &SystemPool, known: &Known) -> Result<Principal, SeedErr
     owner.map(Principal::new).ok_or(SeedError::NoOwner)
 }
 
-/// What Stripe would say of an org that is on `plan`.
+/// Returns the subscription status of an org on `plan`.
 const fn subscription_of(plan: Plan) -> &'static str {
     match plan {
         Plan::Free => "none",
@@ -165,13 +164,13 @@ const fn subscription_of(plan: Plan) -> &'static str {
 }
 
 impl Ground {
-    /// A transaction of `org`, under `who`'s grant.
+    /// Opens a transaction of `org` under the owner's grant.
     async fn begin<P: Permission<Model = Product>>(
         &self,
         who: Principal,
         org: TenantId,
     ) -> Result<TenantTx<P>, SeedError> {
-        let access = self.tenants.look(who, org).await?;
+        let access = self.tenants.load_access(who, org).await?;
         Ok(self.tenants.begin(access.authorize::<P>()?).await?)
     }
 
@@ -189,25 +188,25 @@ impl Ground {
     }
 }
 
-/// Why there is no seed.
+/// The error of a seed.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    /// Who may do what in an org could not be read.
-    #[error("an org's owner is not let in")]
+    /// The owner's access could not be loaded.
+    #[error("the owner's access could not be loaded")]
     Access(#[from] AccessError),
-    /// An address that no user can have.
-    #[error("`{0}` is no address")]
+    /// An address is not valid.
+    #[error("`{0}` is not an email address")]
     Address(String),
-    /// A transaction of an org did not open.
-    #[error("an org could not be opened")]
+    /// A transaction of an org could not be opened.
+    #[error("the org's transaction could not be opened")]
     Begin(#[from] BeginError),
-    /// The owner lacks a permission: the org does not pay any more, or was suspended.
-    #[error("an org's owner may not write to it")]
+    /// The owner lacks a permission: the org's payments have lapsed, or it is suspended.
+    #[error("the org's owner lacks the permission to write")]
     Denied(#[from] Denied),
-    /// An org without an owner.
-    #[error("an org has no owner")]
+    /// An org has no owner.
+    #[error("the org has no owner")]
     NoOwner,
     /// A statement failed.
-    #[error("the database refused a seed")]
+    #[error("a statement of the seed failed")]
     Pg(#[from] PgError),
 }

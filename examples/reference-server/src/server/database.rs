@@ -1,9 +1,10 @@
-//! Opening the database, and refusing one that would not keep tenants apart.
+//! Opens the database, and refuses one that does not isolate tenants.
 
 use std::time::Duration;
 
 use mt_core::pg::audit::{Report, Rule};
 use mt_core::pg::{ConnectError, Database, DatabaseOptions, PgError, ServerLogin, Statements};
+use mt_core::shares::Shares;
 use sqlx::postgres::PgConnectOptions;
 
 use super::{Embedded, StartError};
@@ -11,15 +12,15 @@ use crate::config::Config;
 use crate::embedded::{DataDir, EmbeddedPostgres, LOGIN};
 use crate::schema;
 
-/// How long a database that is away at start is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(500);
+/// How long a start waits for a database that is down.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// The database of `DATABASE_URL`, or the embedded one.
+/// Opens the database of `DATABASE_URL`, or the embedded one.
 ///
 /// # Errors
 ///
-/// [`StartError`].
+/// [`StartError`] when the database cannot be reached, its schema is out of date, or production refuses it.
 pub async fn open(
     config: &Config,
     embedded: Embedded,
@@ -36,20 +37,26 @@ pub async fn open(
     for finding in &report.findings {
         tracing::warn!("{finding}");
     }
+    if config.app_env.is_prod() && config.database.system_url.is_none() {
+        tracing::warn!(
+            "`SYSTEM_DATABASE_URL` is not set: the login of `DATABASE_URL` may set the role that sees all orgs, so \
+             an SQL injection could read them all"
+        );
+    }
     database.warm_up().await;
     Ok((database, None))
 }
 
-/// What production does not serve with.
+/// The error of production for a database that does not isolate tenants.
 #[derive(Debug, thiserror::Error)]
-#[error("the database would not keep tenants apart:\n{0}")]
+#[error("the database does not isolate tenants:\n{0}")]
 struct Leaks(Report);
 
-/// Starts the embedded engine, with its schema up to date.
+/// Starts the embedded engine and migrates its schema.
 ///
 /// # Errors
 ///
-/// [`StartError`]: the engine did not start, or its database would not keep tenants apart.
+/// [`StartError`] when the engine does not start, or its database does not isolate tenants.
 pub async fn open_embedded(kind: Embedded) -> Result<(Database, EmbeddedPostgres), StartError> {
     let data = match kind {
         Embedded::Persistent => DataDir::of_user(|name| std::env::var_os(name))?,
@@ -60,33 +67,48 @@ pub async fn open_embedded(kind: Embedded) -> Result<(Database, EmbeddedPostgres
     schema::migration().for_login(ServerLogin::Create(LOGIN)).run(&admin).await?;
     let options = DatabaseOptions::new(admin)
         .max_connections(EmbeddedPostgres::MAX_CONNECTIONS)
-        // One connection serves everybody in turn: waiting longer than usual is normal.
+        // One connection serves all requests in turn, so longer waits are normal.
         .acquire_timeout(Duration::from_secs(10))
-        // It has one connection to give, and none to look at first.
+        // There is only one connection to warm up.
         .statements(Statements::Named)
         .session_authorization(LOGIN);
     let database = Database::connect(options).await?;
     let report = audit_embedded(&database).await?;
-    // Its schema is this version's own, so whatever is found here is a mistake of ours.
+    // The schema is this version's own, so a finding here is a bug.
     if report.is_clean() { Ok((database, engine)) } else { Err(Leaks(report).into()) }
 }
 
-/// The audit, but for the age of the engine, which nobody can change: its only users are on this
-/// machine.
+/// Audits the embedded database, except for the version of the engine, which users cannot change; only users of this
+/// machine reach it.
 ///
 /// # Errors
 ///
-/// [`PgError`].
+/// [`PgError`] when a query fails.
 pub async fn audit_embedded(database: &Database) -> Result<Report, PgError> {
     let old = "the newest engine there is, and nothing for production";
     schema::audit().except(Rule::ServerOutdated, "PostgreSQL", old).run(database).await
 }
 
-/// How the server connects with this login: production refuses one that skips policies.
+/// Returns how the server connects with this login, and with the system login.
+///
+/// # Panics
+///
+/// When the settings hold an invalid URL, which reading the settings refuses.
+#[must_use]
+pub fn logins(config: &Config, login: PgConnectOptions) -> DatabaseOptions {
+    let options = DatabaseOptions::new(login);
+    match &config.database.system_url {
+        Some(url) => options.system_login(url.reveal().parse().expect("a URL of a Postgres")),
+        None => options,
+    }
+}
+
+/// Returns how the server connects with this login: production refuses one that bypasses policies.
 #[must_use]
 pub fn options(config: &Config, login: PgConnectOptions) -> DatabaseOptions {
-    let options =
-        DatabaseOptions::new(login).max_connections(config.database.max_connections.get());
+    let connections = config.database.max_connections.get();
+    let shares = Shares::of(connections).per_tenant(config.database.org_max_in_flight);
+    let options = logins(config, login).max_connections(connections).shares(shares);
     if config.app_env.is_prod() { options } else { options.insecure_allow_privileged_login() }
 }
 
@@ -99,7 +121,7 @@ async fn connect(config: &Config, login: PgConnectOptions) -> Result<Database, S
     Ok(retried(|| async { Database::connect(options.clone()).await }).await?)
 }
 
-/// What to do about a schema that lacks these migrations.
+/// Returns what to do about a schema that lacks these migrations.
 #[must_use]
 pub fn behind(pending: &[String]) -> String {
     format!(
@@ -109,25 +131,25 @@ pub fn behind(pending: &[String]) -> String {
     )
 }
 
-/// Tries again while the database does not answer, for half a minute.
+/// Retries for half a minute while the database does not respond.
 async fn retried<T, E, F>(mut work: impl FnMut() -> F) -> Result<T, E>
 where
     E: std::error::Error + IsAway,
     F: Future<Output = Result<T, E>>,
 {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TIMEOUT;
     loop {
         match work().await {
             Err(error) if error.is_away() && tokio::time::Instant::now() < deadline => {
                 tracing::warn!(cause = error.source(), "waiting for the database: {error}");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
             done => return done,
         }
     }
 }
 
-/// Tells a database that is away from one that says no.
+/// Distinguishes a database that is down from one that returns an error.
 trait IsAway {
     fn is_away(&self) -> bool;
 }

@@ -1,7 +1,7 @@
-//! From settings to a service that is ready to be put on a socket: the same for `serve`, `demo` and
-//! the tests.
+//! Builds the service from the settings, for `serve`, `demo` and the tests.
 
 pub mod database;
+mod outbox;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,47 +13,49 @@ use mt_core::pg::Database;
 use mt_core::token::TokenHasher;
 use salvo::{Router, Service, async_trait};
 
+use self::outbox::OutboxHandlers;
 use crate::app::App;
 use crate::archive::Exports;
 use crate::billing::{Background, Billing};
 use crate::config::{AppEnv, AuthConfig, Config};
 use crate::embedded::EmbeddedPostgres;
 use crate::http::body::BodyLimits;
+use crate::http::body_budget::BodyBudget;
 use crate::http::observe::Observers;
 use crate::http::page::Cursors;
 use crate::http::service::{ShellOptions, service};
 use crate::layers::Layers;
-use crate::limits::{Limiter, Limits};
+use crate::limits::{Limiter, MailLimits};
 use crate::mail::{Mailer, Seal};
 use crate::metrics::{Metrics, Sources};
 use crate::routes::health::{Checks, Readiness};
 use crate::routes::{self, webhooks};
 
-/// Names the issuer and the audience of tokens.
+/// The issuer and the audience of tokens.
 const ISSUER: &str = "mt";
-/// How many memberships are remembered, where they are: some 15 MB at most.
+/// The size of the access cache: at most about 15 MB.
 const REMEMBERED_MEMBERSHIPS: usize = 100_000;
-/// How long a start waits for Redis before it goes on without.
+/// How long a start waits for Redis before it continues without.
 const REDIS_BUDGET: Duration = Duration::from_secs(1);
-/// How long events and messages that are worked on at the end still are, at most.
-const WORKER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the shutdown waits for events and messages in progress.
+const WORKER_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a server did not start: one line for people, with its causes.
+/// The error of a server that did not start: one line for people, with its sources.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A server that is ready to be put on a socket.
+/// A server that is ready to serve.
 pub struct Started {
-    /// What answers.
+    /// The service.
     pub service: Service,
-    /// Whether it should be asked.
+    /// Its readiness.
     pub readiness: Readiness,
-    /// What is to be stopped when it has answered for the last time.
+    /// The resources to stop after the last request.
     pub behind: Behind,
-    /// What answers at `METRICS_ADDR`, where there is one.
+    /// The service at `METRICS_ADDR`, if configured.
     pub metrics: Option<Service>,
 }
 
-/// What stands behind the service, and outlives its last request.
+/// The resources of a service, which outlive its last request.
 #[derive(Debug)]
 pub struct Behind {
     database: Database,
@@ -69,28 +71,28 @@ impl std::fmt::Debug for Started {
 }
 
 impl Behind {
-    /// Whether the database is in this process.
+    /// Returns whether the database is embedded.
     #[must_use]
     pub const fn is_embedded(&self) -> bool {
         self.embedded.is_some()
     }
 
-    /// Ends the workers and then the connections, for as long as `within`; a database that does not answer
-    /// is not waited for any longer. The embedded engine is always brought to its end.
+    /// Stops the workers and then closes the connections, within `within`; it does not wait longer for a database
+    /// that does not respond. The embedded engine is always stopped.
     ///
     /// # Errors
     ///
     /// When the embedded engine had failed.
     pub async fn stop(self, within: Duration) -> Result<(), StartError> {
         let stopping = async {
-            self.background.stop(WORKER_PATIENCE.min(within)).await;
+            self.background.stop(WORKER_STOP_TIMEOUT.min(within)).await;
             if let Some(task) = self.access_changes {
                 task.abort();
             }
             self.database.close().await;
         };
         if tokio::time::timeout(within, stopping).await.is_err() {
-            tracing::warn!("stopped without waiting any longer for the database");
+            tracing::warn!("the database did not close in time; stopping without it");
         }
         if let Some(embedded) = self.embedded {
             embedded.stop().await?;
@@ -99,20 +101,20 @@ impl Behind {
     }
 }
 
-/// Where an embedded database keeps its data.
+/// The data directory of an embedded database.
 #[derive(Clone, Copy, Debug)]
 pub enum Embedded {
-    /// In the user's own directory, for the next start to find.
+    /// The user's own directory, which later starts use again.
     Persistent,
-    /// Nowhere for long.
+    /// A temporary directory.
     Temporary,
 }
 
-/// Opens the database, checks its schema and puts the server together.
+/// Opens the database, checks its schema and builds the server.
 ///
 /// # Errors
 ///
-/// [`StartError`]: the database is away, behind or refused, or a setting cannot be used.
+/// [`StartError`] when the database is down, out of date or refused, or a setting cannot be used.
 pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, StartError> {
     let (database, embedded) = database::open(config, embedded).await?;
     let limiter = limiter(config).await?;
@@ -121,29 +123,28 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     let sources = Sources {
         database: database.clone(),
         limiter: limiter.clone(),
-        ledger: billing.processor().ledger().clone(),
+        ledger: billing.ledger().clone(),
         mail: mailer.stats().clone(),
     };
     let metrics = Arc::new(Metrics::new(sources, config.metrics_addr.is_some()));
-    let limits = Limits::new(limiter.clone(), &config.rate_limits, metrics.limits.clone());
-    let mut app = app(config, &database, limits, mailer, billing)?;
+    let mail_limits = MailLimits::new(limiter.clone(), &config.rate_limits, metrics.limits.clone());
+    let mut app = app(config, &database, mail_limits, mailer, billing)?;
     let access_changes = match config.database.access_cache {
         Duration::ZERO => None,
         ttl => {
             let cache = AccessCache::new(REMEMBERED_MEMBERSHIPS, ttl);
             app.tenants = app.tenants.with_access_cache(cache.clone());
-            // The embedded engine has one connection and one process, which sees its own changes.
+            // The embedded engine has one connection and one process, so no other process changes data.
             embedded.is_none().then(|| tokio::spawn(database.access_changes().tell(cache)))
         }
     };
     let app = Arc::new(app);
     let checks = Dependencies { database: database.clone(), limiter: limiter.clone() };
     let readiness = Readiness::new(checks, config.redis.required_for_ready);
-    let seats = config.database.org_max_in_flight;
-    let layers = Layers::new(&app, limiter, config.rate_limits.clone(), seats, &metrics);
-    // The embedded engine has one, and two who wait for it would be one too many.
+    let layers = Layers::new(&app, limiter, config.rate_limits.clone(), &metrics);
+    // The embedded engine has one connection; a second worker would wait for it for ever.
     let connections = if embedded.is_some() { 1 } else { usize::MAX };
-    let background = Background::start(&app, config, connections);
+    let background = Background::start(&app, OutboxHandlers::new(&app), config, connections);
     let observers = Observers::one(Arc::clone(&metrics.requests) as _);
     let (here, apart) = match config.metrics_addr {
         Some(_) => (None, Some(metrics)),
@@ -155,8 +156,10 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     });
     let options = ShellOptions {
         body_limits: BodyLimits::default().with(webhooks::PATH, webhooks::MAX_BYTES),
+        body_budget: BodyBudget::default(),
         cors_origins: config.cors_origins.clone(),
         observers,
+        trusted_proxies: config.rate_limits.trusted_proxies.clone(),
     };
     let behind = Behind { database, embedded, background, access_changes };
     Ok(Started { service: service(router, options), readiness, behind, metrics })
@@ -178,7 +181,7 @@ fn mailer(config: &Config) -> Result<Mailer, StartError> {
     Ok(Mailer::smtp(mail.smtp_url.reveal(), &mail.from.to_string(), seal(&config.auth))?)
 }
 
-/// What seals the letters of a server, or of a command beside it, with these settings.
+/// Returns the seal of emails for these settings, for the server and for commands.
 #[must_use]
 pub(crate) fn seal(auth: &AuthConfig) -> Seal {
     let previous = auth.jwt_secret_previous.as_ref().map(|secret| secret.reveal().as_bytes());
@@ -188,7 +191,7 @@ pub(crate) fn seal(auth: &AuthConfig) -> Seal {
 fn app(
     config: &Config,
     database: &Database,
-    limits: Limits,
+    mail_limits: MailLimits,
     mailer: Mailer,
     billing: Billing,
 ) -> Result<App, StartError> {
@@ -209,8 +212,9 @@ fn app(
         tokens: Arc::new(tokens(config.app_env, auth)?),
         mailer,
         billing,
-        exports: Exports::of(database.clone()),
-        limits,
+        exports: Exports::of(database.clone(), &config.exports),
+        max_owned_orgs: config.growth.orgs_per_user,
+        mail_limits,
         admin_token: config.admin_token.clone(),
         base_url: config.base_url.as_str().to_owned(),
         magic_link_ttl: auth.magic_link_ttl,
@@ -219,7 +223,7 @@ fn app(
     })
 }
 
-/// The cursors of a server, or of a command beside it, with these settings.
+/// Returns the cursors for these settings, for the server and for commands.
 #[must_use]
 pub fn cursors(auth: &AuthConfig) -> Cursors {
     let cursors = Cursors::new(auth.jwt_secret.reveal().as_bytes());
@@ -230,7 +234,7 @@ pub fn cursors(auth: &AuthConfig) -> Cursors {
 }
 
 fn tokens(env: AppEnv, auth: &AuthConfig) -> Result<JwtAuthenticator, StartError> {
-    // Production has refused a weak secret already; elsewhere one is a convenience.
+    // Production has refused a weak secret already; elsewhere it is convenient.
     let key = |secret: &str| match env {
         AppEnv::Prod => JwtKey::hs256(secret),
         AppEnv::Dev | AppEnv::Test => Ok(JwtKey::insecure_hs256(secret)),

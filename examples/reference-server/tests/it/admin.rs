@@ -1,36 +1,14 @@
-//! Operators over HTTP: who is one, what they see, and what they may ask for.
+//! The routes of operators: authentication, the list of webhook events, and replay.
 
-use mt_core::clock::{Clock as _, SystemClock};
-use mt_stripe::signature::sign;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, SECRET, Server, answer, problem};
+use crate::support::webhooks::{deliver, subscription};
+use crate::support::{Answer, Server, answer, problem};
 
 const EVENTS: &str = "/admin/webhook-events";
 /// The token of development and tests.
 const TOKEN: &str = "dev-admin";
-
-/// Delivers an event as Stripe does.
-pub(crate) async fn deliver(server: &Server, event: &Value) -> Answer {
-    let body = event.to_string();
-    let request = reqwest::Client::new()
-        .post(format!("{}/webhooks/stripe", server.base_url()))
-        .header("stripe-signature", sign(SECRET, body.as_bytes(), SystemClock.now()))
-        .body(body);
-    answer(request.send().await.unwrap()).await
-}
-
-/// A subscription's event.
-pub(crate) fn subscription(id: &str, customer: &str, status: &str) -> Value {
-    json!({
-        "id": id, "type": "customer.subscription.updated", "created": 1_795_449_600,
-        "data": {"object": {
-            "id": format!("sub_of_{customer}"), "object": "subscription", "customer": customer,
-            "status": status, "items": {"data": [{"price": {"id": "price_pro"}}]},
-        }},
-    })
-}
 
 async fn ask(server: &Server, method: Method, path: &str) -> Answer {
     server.send(method, path, Some(TOKEN), None).await
@@ -78,7 +56,7 @@ async fn only_the_admin_token_opens_these_routes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn operators_see_what_came_and_what_became_of_it() {
+async fn operators_list_events_and_their_outcomes() {
     let server = Server::start().await;
     let owner = server.sign_in("owner").await;
     let path = server.org(&owner).await;
@@ -144,7 +122,7 @@ async fn operators_see_what_came_and_what_became_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replay_applies_once_and_is_remembered() {
+async fn replay_applies_once_and_is_recorded() {
     let settings = [("WEBHOOK_MAX_ATTEMPTS", "1"), ("WEBHOOK_BACKOFF_MS", "3600000")];
     let server = Server::start_with(&settings).await;
     let owner = server.sign_in("owner").await;
@@ -160,7 +138,7 @@ async fn a_replay_applies_once_and_is_remembered() {
     let error = again.json()["last_error"].as_str().unwrap().to_owned();
     assert!(error.starts_with("unlinked_customer"), "{error}");
 
-    // By hand, so that nobody is woken by it.
+    // By SQL, so that no event is woken.
     let tenant = path.rsplit('/').next().unwrap();
     server
         .sql(&format!(

@@ -1,5 +1,4 @@
-//! Every operation that changes something leaves its entry in the org's log, in the transaction that
-//! makes the change.
+//! Every operation that changes something writes its audit entry in the same transaction.
 //!
 //! Operations come from the router, so that one which is not written down here fails. That it is the same
 //! transaction shows in two faults: where the log cannot be written nothing changes, and where the change
@@ -11,11 +10,11 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
-use crate::admin::{deliver, subscription};
-use crate::matrix::{Cast, body};
+use crate::access::matrix::{Callers, body};
+use crate::support::webhooks::{deliver, subscription};
 use crate::support::{Answer, Server, problem};
 
-/// What each operation leaves, and who is said to have done it.
+/// The audit entries of each operation: action and actor.
 const RECORDED: [(&str, &str, &str); 21] = [
     ("POST /admin/orgs/{org_id}/suspension", "org.suspension_changed", "operator"),
     ("POST /admin/webhook-events/{event_id}/replay", "billing.subscription_changed", "provider"),
@@ -43,30 +42,30 @@ const RECORDED: [(&str, &str, &str); 21] = [
 /// The one that changes nothing else.
 const EXPORTED: &str = "org.exported";
 
-/// What leaves none, and why. The list may get shorter; the number keeps it from getting longer.
+/// The operations without an entry, and why. The list may get shorter; its length is fixed so that it cannot get longer.
 const EXEMPT: [(&str, &str); 4] = [
-    ("DELETE /orgs/{org_id}", "the log goes too: `the_process_says_who_deleted_an_org`"),
+    ("DELETE /orgs/{org_id}", "the log goes too: `log_names_the_operator_who_deleted_an_org`"),
     ("POST /auth/logout", "of no org"),
     ("POST /auth/redeem", "of no org"),
     ("POST /auth/request-link", "of no org"),
 ];
 
-/// What is to be sent for an operation, once everything that it needs is there.
+/// Returns the request of an operation, after creating everything that it needs.
 enum Request {
     Call { method: Method, path: String, token: String, body: Option<Value> },
     Delivery(Value),
 }
 
 /// Sets the scene for an operation, and says in which org; that of `POST /orgs` is yet to be made.
-async fn prepare(cast: &Cast, operation: &str) -> (Option<TenantId>, Request) {
-    let (server, owner) = (&cast.server, &cast.people["owner"]);
+async fn prepare(callers: &Callers, operation: &str) -> (Option<TenantId>, Request) {
+    let (server, owner) = (&callers.server, &callers.people["owner"]);
     let (method, template) = operation.split_once(' ').unwrap();
     // On the free plan there is no seat for another.
     let state = match operation {
         "POST /invites/accept" => "plan = 'pro', subscription_status = 'active'",
         _ => "plan = 'free'",
     };
-    let (org, path) = cast.org(state, template).await;
+    let (org, path) = callers.org(state, template).await;
     let call = |path: String, token: &str, body: Option<Value>| Request::Call {
         method: method.parse().unwrap(),
         path,
@@ -105,7 +104,7 @@ async fn prepare(cast: &Cast, operation: &str) -> (Option<TenantId>, Request) {
             call(format!("/dev/checkout/{session}"), &owner.token, None)
         }
         "POST /invites/accept" => {
-            let stranger = &cast.people["stranger"];
+            let stranger = &callers.people["stranger"];
             let invite = json!({"email": stranger.email, "role": "member"});
             let invited = server.post(&format!("/orgs/{org}/invites"), owner, invite).await;
             call(path, &stranger.token, Some(json!({"token": invited.json()["token"]})))
@@ -139,12 +138,12 @@ async fn last(server: &Server, org: TenantId) -> (i64, Option<(String, String, O
     (i64::try_from(lines.len()).unwrap(), lines.last().cloned())
 }
 
-/// Whatever an operation has not left as it is written down.
-async fn findings(cast: &Cast) -> Vec<String> {
-    let server = &cast.server;
+/// Returns the differences between expected and written entries.
+async fn findings(callers: &Callers) -> Vec<String> {
+    let server = &callers.server;
     let mut findings = Vec::new();
     for (operation, action, actor) in RECORDED {
-        let (org, request) = prepare(cast, operation).await;
+        let (org, request) = prepare(callers, operation).await;
         let before = match org {
             Some(org) => last(server, org).await.0,
             None => 0,
@@ -169,23 +168,24 @@ async fn findings(cast: &Cast) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_operation_that_changes_something_is_recorded() {
-    let cast = Cast::new().await;
+    let callers = Callers::new().await;
     let known: Vec<&str> =
         RECORDED.iter().map(|(name, ..)| *name).chain(EXEMPT.map(|(name, _)| name)).collect();
-    let operations = cast.server.operations.iter().filter(|(method, _)| method != "GET");
+    let operations = callers.server.operations.iter().filter(|(method, _)| method != "GET");
     let operations: Vec<_> = operations.map(|(method, path)| format!("{method} {path}")).collect();
     for operation in &operations {
         assert!(known.contains(&operation.as_str()), "{operation}: what does it leave in the log?");
     }
     assert_eq!(known.len(), operations.len(), "what the router does not have can go");
-    assert_eq!(findings(&cast).await, [""; 0]);
+    assert_eq!(findings(&callers).await, [""; 0]);
 }
 
 /// The control: entries that get lost are missed, whatever the operation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operation_that_is_not_recorded_is_found() {
-    let cast = Cast::new().await;
-    cast.server
+async fn unrecorded_operation_is_detected() {
+    let callers = Callers::new().await;
+    callers
+        .server
         .sql(
             "create function public.swallow() returns trigger language plpgsql \
              as $$ begin return null; end $$",
@@ -193,8 +193,8 @@ async fn an_operation_that_is_not_recorded_is_found() {
         .await;
     let swallow = "create trigger swallow before insert on mt.audit_log \
          for each row execute function public.swallow()";
-    cast.server.sql(swallow).await;
-    let findings = findings(&cast).await;
+    callers.server.sql(swallow).await;
+    let findings = findings(&callers).await;
     assert_eq!(findings.len(), RECORDED.len(), "{findings:#?}");
     assert!(findings.iter().all(|finding| finding.ends_with("leaves none")), "{findings:#?}");
 }
@@ -212,10 +212,10 @@ async fn stored(server: &Server, org: Option<TenantId>) -> String {
 
 /// With `fault` nothing of any operation stays; with it gone again, all of it does.
 async fn nothing_stays(operations: &[&str], fault: &str, end: &str) {
-    let cast = Cast::new().await;
-    let server = &cast.server;
+    let callers = Callers::new().await;
+    let server = &callers.server;
     for operation in operations {
-        let (org, request) = prepare(&cast, operation).await;
+        let (org, request) = prepare(&callers, operation).await;
         let before = stored(server, org).await;
         sqlx::raw_sql(AssertSqlSafe(fault.to_owned())).execute(server.db.admin()).await.unwrap();
         let answer = send(server, &request).await;
@@ -231,7 +231,7 @@ async fn nothing_stays(operations: &[&str], fault: &str, end: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_the_log_cannot_be_written_nothing_changes() {
+async fn nothing_changes_when_the_audit_log_is_unwritable() {
     nothing_stays(
         &RECORDED.map(|(operation, ..)| operation),
         "revoke insert on mt.audit_log from mt_app, mt_system",
@@ -241,7 +241,7 @@ async fn where_the_log_cannot_be_written_nothing_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_a_change_cannot_be_committed_nothing_is_recorded() {
+async fn nothing_is_recorded_when_the_commit_fails() {
     // Refuses at the commit, and so after the log was written.
     let each_table = |sql: &str| {
         format!(

@@ -1,5 +1,4 @@
-//! The pages behind links: what they are, and that a visitor gets where the link says, with their scripts
-//! running.
+//! The web pages that links in mail open, in a browser that runs their scripts.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,18 +8,18 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use test_support::packages::{npm, skip};
 use tokio::process::Command;
 
-use crate::admin::deliver;
-use crate::mail::{Received, mail_server};
-use crate::registry::{npm, skip};
 use crate::support::Server;
+use crate::support::smtp::{Received, mail_server};
+use crate::support::webhooks::deliver;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const PAGES: [&str; 4] =
     ["/auth/magic", "/invites/accept", "/billing", "/dev/checkout/cs_dev_0123456789abcdef"];
 
-/// What is between `<tag>` and `</tag>`.
+/// Returns the text between `<tag>` and `</tag>`.
 fn inside<'p>(page: &'p str, tag: &str) -> &'p str {
     let (_, rest) = page.split_once(&format!("<{tag}>")).unwrap();
     rest.split_once(&format!("</{tag}>")).unwrap().0
@@ -64,7 +63,7 @@ fn link(mail: &Received) -> String {
     link.to_owned()
 }
 
-/// The same on the address that `server` listens on: `BASE_URL` is another in tests.
+/// Replaces `BASE_URL` in a link by the address that `server` listens on.
 fn here(server: &Server, link: &str) -> String {
     link.replace("http://localhost:8000", &server.base_url())
 }
@@ -97,7 +96,7 @@ fn said(seen: &Value) -> &str {
     seen["said"].as_str().unwrap()
 }
 
-/// From the mail to membership by somebody who never was here: the invite's page asks for a sign-in link, which
+/// From the mail to membership for a new user: the invite's page asks for a sign-in link, which
 /// comes by mail, and joins with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_invitation_is_accepted_on_the_page_that_its_mail_opens() {
@@ -105,7 +104,7 @@ async fn an_invitation_is_accepted_on_the_page_that_its_mail_opens() {
     let settings = [("SMTP_URL", smtp.as_str()), ("MAIL_FROM", "mt <no-reply@example.org>")];
     let server = Server::start_with(&settings).await;
     let mut mail = async || {
-        let mail = tokio::time::timeout(PATIENCE, received.recv()).await;
+        let mail = tokio::time::timeout(TIMEOUT, received.recv()).await;
         mail.expect("a mail in time").expect("a mail")
     };
     let owner = server.sign_in("owner").await;
@@ -130,7 +129,7 @@ async fn an_invitation_is_accepted_on_the_page_that_its_mail_opens() {
     assert_eq!(seen["href"], page, "the token leaves the address bar: {seen}");
     let sign_in = link(&mail().await);
     let pasted = |link: &str, until| json!([{"fill": "[name=link]", "with": link}, {"submit": "#use"}, {"until": until}]);
-    // With a link that is none, and with somebody else's: nothing is accepted, and the page says why.
+    // With an invalid link, and with another user's: nothing is accepted, and the page says why.
     let seen = visit(&invite, pasted("nonsense", "not valid")).await.unwrap();
     assert_eq!(seen["asked"], json!(["POST /auth/redeem"]), "{seen}");
     let stranger = server.sign_in("stranger").await;
@@ -168,12 +167,12 @@ async fn a_sign_in_link_signs_in_when_its_button_is_pressed() {
 
 /// The letter about a failed payment and Stripe's pages lead to a page that shows the org's billing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn billing_is_looked_after_on_the_page_that_its_mail_opens() {
+async fn billing_page_from_a_mail_works() {
     let (smtp, mut received) = mail_server(None).await;
     let settings = [("SMTP_URL", smtp.as_str()), ("MAIL_FROM", "mt <no-reply@example.org>")];
     let server = Server::start_with(&settings).await;
     let owner = server.sign_in("owner").await;
-    tokio::time::timeout(PATIENCE, received.recv()).await.unwrap();
+    tokio::time::timeout(TIMEOUT, received.recv()).await.unwrap();
     let path = server.org(&owner).await;
     let opened = server.post(&format!("{path}/billing/checkout"), &owner, json!(null)).await;
     let checkout = here(&server, opened.json()["url"].as_str().unwrap());
@@ -192,7 +191,7 @@ async fn billing_is_looked_after_on_the_page_that_its_mail_opens() {
         }},
     });
     assert_eq!(deliver(&server, &failed).await.json()["status"], "processed");
-    let mail = tokio::time::timeout(PATIENCE, received.recv()).await.unwrap().unwrap();
+    let mail = tokio::time::timeout(TIMEOUT, received.recv()).await.unwrap().unwrap();
     assert!(mail.header("Subject").contains("payment"), "{}", mail.text());
     let page = here(&server, &link(&mail));
     assert!(page.contains(path.rsplit('/').next().unwrap()), "{page}");

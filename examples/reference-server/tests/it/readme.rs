@@ -1,18 +1,17 @@
-//! The tour of README.md, run as it stands there.
+//! The commands of `docs/tour.md`, run as they stand there.
 
 use std::process::{Command, Stdio};
 
 use mt_core::testing::TestDatabase;
 use reference_server::schema;
 
-use crate::process_log::Logged;
+use crate::support::process::ServerProcess;
 
 /// The commands of the tour.
 fn tour() -> &'static str {
-    let readme = include_str!("../../../../README.md");
-    let (_, section) = readme.split_once("## Five minutes with curl").expect("the tour is there");
-    let (_, block) = section.split_once("```bash\n").expect("the tour has commands");
-    block.split_once("```").expect("which end").0
+    let page = include_str!("../../../../docs/tour.md");
+    let (_, block) = page.split_once("```bash\n").expect("the tour has commands");
+    block.split_once("```").expect("the commands end").0
 }
 
 fn is_installed(tool: &str) -> bool {
@@ -42,12 +41,12 @@ fn shows_it(said: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_tour_of_the_readme_works_twice_in_a_row() {
+async fn the_tour_works_twice_in_a_row() {
     if !["bash", "curl", "jq"].into_iter().all(is_installed) {
         return eprintln!("skipped: the tour needs bash, curl and jq");
     }
     let db = TestDatabase::create_with(&[schema::product()]).await.unwrap();
-    let server = Logged::start(&db.login_url(), &[]).await;
+    let server = ServerProcess::start(&db.login_url(), &[]).await;
     let said = run(tour(), 2, &server.base_url);
     assert_eq!(said.len(), 2);
     for said in &said {

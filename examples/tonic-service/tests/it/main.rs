@@ -1,6 +1,6 @@
-//! Starts the example on a socket, before a database of the test's own, and calls it as clients do.
+//! Starts the example on a socket, on a test database, and calls it as clients do.
 
-mod reach;
-mod refusals;
+mod access;
+mod refused_calls;
 mod streams;
 mod support;

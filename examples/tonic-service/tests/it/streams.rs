@@ -1,15 +1,15 @@
-//! Streams pass the guards as they are: whole, in order, and no faster than they are read.
+//! Streams pass the guards completely, in order, and no faster than they are read.
 
 use tonic::{Code, Streaming};
 use tonic_service::pb::{ListNotesRequest, Note};
 
 use crate::support::{Client, PLENTY, Server, Workspace, call, note};
 
-/// As many notes as a transaction of the service reads.
+/// The number of notes that one transaction of the service reads.
 const PAGE: usize = 50;
 
 #[tokio::test]
-async fn a_list_comes_whole_and_in_order() {
+async fn list_streams_all_notes_in_order() {
     let server = Server::start(PLENTY).await;
     let mut client = server.client().await;
     let (workspace, other) = (server.workspace().await, server.workspace().await);
@@ -44,7 +44,7 @@ async fn drain(mut notes: Streaming<Note>) -> (usize, Code) {
 }
 
 #[tokio::test]
-async fn a_list_ends_with_the_page_in_which_its_reader_is_removed() {
+async fn list_ends_at_the_page_after_its_reader_is_removed() {
     let server = Server::start(PLENTY).await;
     let Workspace { id, reader, .. } = server.workspace().await;
     // A page is two megabytes, of which an unread stream takes less than one from the server.

@@ -6,7 +6,7 @@ use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::id::{PrincipalId, TenantId};
 use mt_core::limit::Quota;
-use mt_core::pg::{Database, TenantPool};
+use mt_core::pg::{Database, Tenants};
 use mt_core::testing::TestDatabase;
 use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::net::TcpListener;
@@ -32,14 +32,14 @@ pub(crate) fn per_minute(limit: u32) -> Quota {
     Quota::per_minute(NonZeroU32::new(limit).unwrap())
 }
 
-/// A socket, and where it is.
+/// Returns a listening socket and its address.
 pub(crate) async fn socket() -> (TcpListener, Endpoint) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     (listener, Endpoint::from_shared(format!("http://{address}")).unwrap())
 }
 
-/// The example with its database.
+/// The example on a test database.
 pub(crate) struct Server {
     pub(crate) db: TestDatabase,
     pub(crate) endpoint: Endpoint,
@@ -60,7 +60,7 @@ impl Server {
         Self { db, endpoint, database, stop, served: tokio::spawn(served) }
     }
 
-    pub(crate) fn tenants(&self) -> TenantPool<Notebook> {
+    pub(crate) fn tenants(&self) -> Tenants<Notebook> {
         self.database.tenants(StandingPolicy::default())
     }
 
@@ -77,7 +77,7 @@ impl Server {
         self.db.admin().execute(AssertSqlSafe(sql)).await.unwrap();
     }
 
-    /// A workspace with an editor and a reader.
+    /// Creates a workspace with an editor and a reader.
     pub(crate) async fn workspace(&self) -> Workspace {
         let id = TenantId::generate();
         let [editor, reader] = [PrincipalId::generate(), PrincipalId::generate()];
@@ -100,7 +100,7 @@ pub(crate) struct Workspace {
     pub(crate) reader: PrincipalId,
 }
 
-/// A call's message with the metadata of a caller.
+/// Returns a request with the metadata of a caller.
 pub(crate) fn call<T>(who: PrincipalId, workspace: TenantId, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let token = tokens().issue(who, 0).unwrap().token;

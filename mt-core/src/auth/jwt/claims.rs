@@ -1,4 +1,4 @@
-//! What a token says.
+//! The claims of a token.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use crate::id::TenantId;
 pub(super) struct Claims {
     pub(super) sub: String,
     pub(super) iss: String,
-    // Not read: `jsonwebtoken` checks it, in either of the two shapes that RFC 7519 §4.1.3 gives it.
+    // Not read here: `jsonwebtoken` checks it, in either of the two forms of RFC 7519 §4.1.3.
     #[serde(skip_deserializing)]
     pub(super) aud: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,10 +24,10 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// The names of the fields, none of which can name the tenant.
+    /// The names of the claims, which cannot name the tenant.
     pub(super) const NAMES: [&str; 8] = ["sub", "iss", "aud", "iat", "exp", "nbf", "jti", "ver"];
 
-    /// With one more claim, which names the tenant.
+    /// Returns the claims with an additional claim that names the tenant.
     pub(super) fn with_tenant(&self, claim: &str, tenant: TenantId) -> serde_json::Result<Value> {
         let mut claims = serde_json::to_value(self)?;
         claims[claim] = tenant.to_string().into();
@@ -35,7 +35,7 @@ impl Claims {
     }
 }
 
-/// Tells the tenant's claim from the others.
+/// Separates the tenant's claim from the others.
 pub(super) fn apart(
     all: Map<String, Value>,
     tenant_claim: &str,

@@ -1,14 +1,14 @@
-//! What tokens are issued and accepted.
+//! Configuration of issued and accepted tokens.
 
 use std::time::Duration;
 
 use super::claims::Claims;
 use super::{IssueError, JwtKey};
 
-/// The most leeway that a configuration may ask for.
+/// The maximum leeway.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(30);
 
-/// What a [`JwtAuthenticator`](super::JwtAuthenticator) is made from.
+/// The configuration of a [`JwtAuthenticator`](super::JwtAuthenticator).
 ///
 /// See the [module docs](super) for an example.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub struct JwtConfig {
 }
 
 impl JwtConfig {
-    /// Tokens issued by `issuer` for `audience`, signed with `key`, good for an hour, verified
-    /// with 5 s of leeway for clocks that differ.
+    /// Creates a configuration: tokens are issued by `issuer` for `audience`, signed with `key`, valid for an hour,
+    /// and verified with 5 s of leeway for different clocks.
     #[must_use]
     pub fn new(issuer: impl Into<String>, audience: impl Into<String>, key: JwtKey) -> Self {
         Self {
@@ -38,38 +38,38 @@ impl JwtConfig {
         }
     }
 
-    /// Also accepts tokens made with `key`, and never signs with it.
+    /// Also accepts tokens signed with `key`, which never signs.
     #[must_use]
     pub fn also_accept(mut self, key: JwtKey) -> Self {
         self.accepted.push(key);
         self
     }
 
-    /// How long an issued token is good for, in whole seconds.
+    /// Sets the lifetime of issued tokens, in whole seconds.
     #[must_use]
     pub fn with_ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
     }
 
-    /// How far the clocks of issuer and verifier may differ; at most [`MAX_LEEWAY`].
+    /// Sets the leeway for different clocks of issuer and verifier; at most [`MAX_LEEWAY`].
     #[must_use]
     pub fn with_leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// Has the claim `name` say which tenant a token is good in, as a hyphenated UUID: `org_id`, say.
+    /// Sets the claim that names the tenant of a bound token, as a hyphenated UUID: `org_id`, for instance.
     ///
-    /// A token without it is good wherever its principal is a member, and one in which it is anything but
-    /// a hyphenated UUID is refused.
+    /// A token without the claim is valid in every tenant of its principal. A token whose claim is not a hyphenated
+    /// UUID is refused.
     #[must_use]
     pub fn with_tenant_claim(mut self, name: impl Into<String>) -> Self {
         self.tenant_claim = Some(name.into());
         self
     }
 
-    /// Checks what the types do not, and gives the leeway in seconds.
+    /// Checks the configuration and returns the leeway in seconds.
     pub(super) fn checked_leeway(&self) -> Result<i64, JwtConfigError> {
         if self.issuer.is_empty() || self.audience.is_empty() {
             return Err(JwtConfigError::Unnamed);
@@ -95,38 +95,38 @@ impl JwtConfig {
     }
 }
 
-/// Why a configuration is refused.
+/// The error of an invalid configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JwtConfigError {
-    /// The claim that is to name the tenant has no name, or one that means something else.
+    /// The claim for the tenant has no name, or the name of another claim.
     #[error("claim `{0}` cannot name the tenant of a token")]
     ClaimTaken(String),
-    /// Two keys have the same id, so that a token's `kid` would not name one.
+    /// Two keys have the same id, so a token's `kid` would be ambiguous.
     #[error("two keys have the id `{0}`")]
     DuplicateKeyId(String),
-    /// More leeway than [`MAX_LEEWAY`].
+    /// The leeway is more than [`MAX_LEEWAY`].
     #[error("leeway of {0:?} is more than 30 s")]
     LeewayTooLong(Duration),
-    /// The public key does not belong to the private one.
+    /// The public key does not match the private one.
     #[error("tokens signed with the private key do not verify with the public one")]
     MismatchedPair,
-    /// Tokens would expire within the second in which they are issued.
+    /// The lifetime is shorter than a second, so tokens would expire when they are issued.
     #[error("lifetime of tokens is shorter than a second")]
     NoLifetime,
-    /// The text is not a key of that kind in PEM.
-    #[error("not an Ed25519 key in PEM")]
+    /// The text is not a PEM key of that kind.
+    #[error("the text is not an Ed25519 key in PEM")]
     NotAKey(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Issuer or audience is empty.
     #[error("issuer and audience need a name")]
     Unnamed,
-    /// The key cannot sign.
+    /// The crypto backend rejected the key.
     #[error("key cannot be used")]
     Unusable(#[source] IssueError),
-    /// A shared secret that can be guessed (RFC 8725 §3.5, RFC 7518 §3.2).
+    /// The shared secret is too short (RFC 8725 §3.5, RFC 7518 §3.2).
     #[error("secret of {length} bytes is too short; HS256 needs at least 32 random bytes")]
     WeakSecret {
-        /// How many bytes it has.
+        /// The length of the secret in bytes.
         length: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! Keys, each bound to its algorithm.
+//! Keys, each with its algorithm.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 
 use super::{IssueError, JwtConfigError};
 
-/// The shortest HS256 secret, in bytes: as long as the hash (RFC 7518 §3.2).
+/// The minimum length of an HS256 secret in bytes: the length of the hash (RFC 7518 §3.2).
 const MIN_SECRET: usize = 32;
 
-/// A key with the one algorithm that it may be used with. `Debug` does not show it.
+/// A key and the one algorithm that it may be used with. `Debug` does not show the key.
 pub struct JwtKey {
     id: Option<String>,
     algorithm: Algorithm,
@@ -20,7 +20,7 @@ pub struct JwtKey {
 }
 
 impl JwtKey {
-    /// A shared secret for HS256: its UTF-8 bytes, as they are.
+    /// Creates an HS256 key from a shared secret: its UTF-8 bytes.
     ///
     /// # Errors
     ///
@@ -32,7 +32,8 @@ impl JwtKey {
         }
     }
 
-    /// A shared secret of any length. Whoever guesses it is everybody; for development only.
+    /// Creates an HS256 key from a secret of any length. Anyone who guesses it can sign tokens for every user; for
+    /// development only.
     #[must_use]
     pub fn insecure_hs256(secret: &str) -> Self {
         Self {
@@ -43,30 +44,29 @@ impl JwtKey {
         }
     }
 
-    /// An Ed25519 pair for `EdDSA` (RFC 8037): private key in PKCS #8, public key in SPKI, both
-    /// in PEM.
+    /// Creates an Ed25519 key pair for `EdDSA` (RFC 8037): private key in PKCS #8, public key in SPKI, both in PEM.
     ///
     /// # Errors
     ///
-    /// [`JwtConfigError::NotAKey`]. Whether the two belong together is checked by
-    /// [`JwtAuthenticator::new`](super::JwtAuthenticator::new).
+    /// [`JwtConfigError::NotAKey`] when one is not a key. [`JwtAuthenticator::new`](super::JwtAuthenticator::new)
+    /// checks that the two match.
     pub fn ed25519(private_pem: &str, public_pem: &str) -> Result<Self, JwtConfigError> {
         let signing = EncodingKey::from_ed_pem(private_pem.as_bytes()).map_err(not_a_key)?;
         Ok(Self { signing: Some(signing), ..Self::ed25519_public(public_pem)? })
     }
 
-    /// An Ed25519 public key in PEM, to verify tokens that another service issues.
+    /// Creates a key from an Ed25519 public key in PEM, to verify tokens of another issuer.
     ///
     /// # Errors
     ///
-    /// [`JwtConfigError::NotAKey`].
+    /// [`JwtConfigError::NotAKey`] when the text is not a key.
     pub fn ed25519_public(public_pem: &str) -> Result<Self, JwtConfigError> {
         let verifying = DecodingKey::from_ed_pem(public_pem.as_bytes()).map_err(not_a_key)?;
         Ok(Self { id: None, algorithm: Algorithm::EdDSA, verifying, signing: None })
     }
 
-    /// Names the key: tokens signed with it carry `id` as their `kid`, and only tokens that do
-    /// are verified with it.
+    /// Sets the key's id: tokens signed with it carry `id` as their `kid`, and it verifies only tokens with that
+    /// `kid`.
     #[must_use]
     pub fn with_id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
@@ -91,16 +91,16 @@ impl JwtKey {
         let mut validation = Validation::new(self.algorithm);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[audience]);
-        // Left to itself, the library checks `iss` and `aud` only where a token has them.
+        // By default the library checks `iss` and `aud` only if the token has them.
         validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
-        // These two are checked by the caller, against a clock that can be injected.
+        // The caller checks these two against an injected clock.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         Verifier { id: self.id.clone(), key: self.verifying.clone(), validation }
     }
 }
 
-/// A key and all that a token verified with it must say.
+/// A key and the required claims of tokens that it verifies.
 pub(super) struct Verifier {
     id: Option<String>,
     key: DecodingKey,
@@ -109,7 +109,7 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// Whether the token claims to have been made with this key.
+    /// Returns whether the header of a token selects this key.
     pub(super) fn fits(&self, header: &Header) -> bool {
         self.id == header.kid && self.validation.algorithms.contains(&header.alg)
     }

@@ -1,40 +1,36 @@
-//! JSON Web Tokens (RFC 7519) as an [`Authenticator`], and their issue.
+//! JSON Web Tokens (RFC 7519): an [`Authenticator`] that issues and verifies them.
 //!
-//! A token proves identity and nothing else: it names a principal (`sub`) and the session
-//! generation that it was issued in (`ver`). Roles and plans are read where they are used.
+//! A token proves identity only: it names a principal (`sub`) and the session generation that it was issued in
+//! (`ver`). Roles and plans are read where they are used.
 //!
 //! # Tokens of one tenant
 //!
-//! With [`JwtConfig::with_tenant_claim`] a token may also say that it is good in one tenant alone. That
-//! makes it a [bound](Principal::bound_to) credential: it takes away what the principal may do elsewhere
-//! and gives nothing. Which role the principal has in that tenant, or whether it is a member there at all,
-//! is still read where it is used; a token never says.
+//! With [`JwtConfig::with_tenant_claim`] a token may be limited to one tenant. That makes it a
+//! [bound](Principal::bound_to) credential: it has no access to other tenants. The membership and role in its own
+//! tenant are still read where they are used; a token never contains them.
 //!
-//! # When a token is refused
+//! # Refused tokens
 //!
-//! Always with [`AuthError::Invalid`], whose text is for logs:
+//! A token is refused with [`AuthError::Invalid`], whose text is for logs, when
 //!
-//! * its signature fits none of the configured keys. Each key carries one algorithm; the token's
-//!   `alg` never chooses one (RFC 8725 §3.1), so `none` and an HMAC made with a public key fail;
-//! * `exp`, `aud`, `iss`, `sub` or `ver` is missing or has the wrong type; `aud` or `iss` is not
-//!   the configured one; `sub` is not a hyphenated UUID, nor the tenant claim, where there is one;
-//! * it has expired, or its `nbf` lies ahead, by the [`Clock`] given and with at most 30 s leeway;
-//! * its header asks for something this module does not do (`crit`) or is for something else
-//!   (`typ` other than `JWT`).
+//! * no configured key verifies its signature. Each key has one algorithm; the token's `alg` never selects one (RFC
+//!   8725 §3.1), so `none` and an HMAC made with a public key fail;
+//! * `exp`, `aud`, `iss`, `sub` or `ver` is missing or has the wrong type; `aud` or `iss` is not the configured one;
+//!   `sub` or the tenant claim is not a hyphenated UUID;
+//! * it has expired, or its `nbf` is in the future, by the given [`Clock`] and with at most 30 s leeway;
+//! * its header requires an unsupported extension (`crit`) or has another type (`typ` other than `JWT`).
 //!
 //! # Keys
 //!
-//! [`JwtConfig::new`] takes the key that signs; [`JwtConfig::also_accept`] adds keys that are
-//! only verified with, which is how a secret is rotated: the old one is accepted until the last
-//! token made with it has expired. A token with a `kid` is tried with the key of that id, one
-//! without with the keys that have none.
+//! [`JwtConfig::new`] takes the key that signs; [`JwtConfig::also_accept`] adds keys that only verify. To rotate a
+//! secret, accept the old one until the last token signed with it has expired. A token with a `kid` is verified with
+//! the key of that id, one without with the keys that have none.
 //!
 //! # Deployment
 //!
-//! The crypto backend is the binary's choice: enable exactly one of the features
-//! `jwt-aws-lc-rs` and `jwt-rust-crypto`, or install a provider of `jsonwebtoken`'s by hand when
-//! both end up in one build. [`JwtAuthenticator::new`] signs and verifies once, so that a wrong
-//! build or a mismatched key pair shows at start and not at the first request.
+//! The binary chooses the crypto backend: enable exactly one of the features `jwt-aws-lc-rs` and `jwt-rust-crypto`,
+//! or install a provider of `jsonwebtoken` if a build has both. [`JwtAuthenticator::new`] signs and verifies once, so
+//! that a wrong build or a mismatched key pair fails at start and not at the first request.
 //!
 //! # Example
 //!
@@ -67,7 +63,7 @@
 //! let (ada, org) = (PrincipalId::generate(), TenantId::generate());
 //! let token = tokens.issue_bound(ada, 3, org)?;
 //! assert_eq!(tokens.verify(&token.token)?.tenant(), Some(org));
-//! // Without the claim it is good wherever Ada is a member.
+//! // Without the claim it is valid in every tenant of Ada.
 //! assert_eq!(tokens.verify(&tokens.issue(ada, 3)?.token)?.tenant(), None);
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
@@ -94,7 +90,7 @@ use crate::id::{PrincipalId, TenantId};
 
 /// Issues and verifies tokens.
 ///
-/// See the [module docs](self) for what it refuses and an example.
+/// See the [module docs](self) for an example and the reasons for refusal.
 pub struct JwtAuthenticator<C = SystemClock> {
     issuer: String,
     audience: String,
@@ -106,31 +102,31 @@ pub struct JwtAuthenticator<C = SystemClock> {
     clock: C,
 }
 
-/// A token just issued. `Debug` does not show it.
+/// A token that was just issued. `Debug` does not show it.
 pub struct AccessToken {
     /// The token, to be sent as `Authorization: Bearer …`.
     pub token: String,
-    /// How long it is good for.
+    /// Its lifetime.
     pub expires_in: Duration,
 }
 
-/// Why no token was issued.
+/// The error when no token was issued.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueError {
-    /// The first key of the configuration can verify only.
-    #[error("the key can verify tokens and not sign them")]
+    /// The first key of the configuration can only verify.
+    #[error("the key can only verify tokens; configure a key that signs")]
     NoSigningKey,
-    /// The configuration does not say which claim names the tenant.
-    #[error("no claim is configured to name the tenant of a token")]
+    /// The configuration has no claim for the tenant.
+    #[error("no claim is configured for the tenant; call `with_tenant_claim`")]
     NoTenantClaim,
-    /// The crypto backend refused.
-    #[error("token could not be signed")]
+    /// The crypto backend returned an error.
+    #[error("the token could not be signed")]
     Signing(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl JwtAuthenticator {
-    /// An authenticator that reads the machine's clock.
+    /// Creates an authenticator with the system clock.
     ///
     /// # Errors
     ///
@@ -141,7 +137,7 @@ impl JwtAuthenticator {
 }
 
 impl<C: Clock> JwtAuthenticator<C> {
-    /// An authenticator that takes the time from `clock`, to issue and to verify.
+    /// Creates an authenticator that issues and verifies by `clock`.
     ///
     /// # Errors
     ///
@@ -165,12 +161,12 @@ impl<C: Clock> JwtAuthenticator<C> {
         Ok(me)
     }
 
-    /// Issues a token for `principal` in its present session `generation`.
+    /// Issues a token for `principal` in the session `generation`.
     ///
     /// # Errors
     ///
     /// [`IssueError::NoSigningKey`] when the authenticator can only verify, and
-    /// [`IssueError::Signing`] when the crypto backend refuses.
+    /// [`IssueError::Signing`] when the crypto backend fails.
     pub fn issue(
         &self,
         principal: PrincipalId,
@@ -179,8 +175,8 @@ impl<C: Clock> JwtAuthenticator<C> {
         self.sign(&self.claims_of(principal, generation))
     }
 
-    /// The same for a token that is good in `tenant` alone. Whether `principal` is a member there is
-    /// asked when the token is used, and not here.
+    /// Issues a token that is valid in `tenant` only. It does not check the membership, which is read when the token
+    /// is used.
     ///
     /// # Errors
     ///
@@ -215,11 +211,11 @@ impl<C: Clock> JwtAuthenticator<C> {
         Ok(AccessToken { token: self.signing.sign(claims)?, expires_in: self.ttl })
     }
 
-    /// Finds out whose token this is.
+    /// Verifies a token and returns its principal.
     ///
     /// # Errors
     ///
-    /// [`AuthError::Invalid`] for each of the reasons in the [module docs](self).
+    /// [`AuthError::Invalid`] for the reasons in the [module docs](self).
     pub fn verify(&self, token: &str) -> Result<Principal, AuthError> {
         let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
         check_header(&header)?;
@@ -233,7 +229,7 @@ impl<C: Clock> JwtAuthenticator<C> {
         Ok(tenant.map_or(principal, |tenant| principal.bound_to(tenant)))
     }
 
-    /// What a token says, and the tenant that it is good in if it says one.
+    /// Verifies a token and returns its claims and, if it has one, its tenant.
     fn claims(
         &self,
         token: &str,
@@ -241,13 +237,13 @@ impl<C: Clock> JwtAuthenticator<C> {
     ) -> Result<(Claims, Option<TenantId>), AuthError> {
         match &self.tenant_claim {
             None => Ok((self.verified(token, header)?, None)),
-            // Which name to look for is known only here, and to read any name costs more.
+            // The name of the claim is known at runtime only, and reading all claims costs more.
             Some(name) => claims::apart(self.verified(token, header)?, name),
         }
     }
 
-    /// Verifies with each key that the token may have been made with, which is one, or the
-    /// current and the previous one while secrets without ids are being rotated.
+    /// Tries each key that the header selects: one, or the current and the previous one during the rotation of
+    /// secrets without ids.
     fn verified<T: DeserializeOwned>(&self, token: &str, header: &Header) -> Result<T, AuthError> {
         let mut last = refused("no key of that id and algorithm");
         for verifier in self.verifiers.iter().filter(|v| v.fits(header)) {
@@ -270,7 +266,7 @@ impl<C: Clock> JwtAuthenticator<C> {
         Ok(())
     }
 
-    /// Signs and verifies once.
+    /// Signs and verifies once, to check the keys.
     fn try_out(&self) -> Result<(), JwtConfigError> {
         let token = self.issue(PrincipalId::generate(), 0).map_err(JwtConfigError::Unusable)?.token;
         let header =
@@ -280,8 +276,6 @@ impl<C: Clock> JwtAuthenticator<C> {
 }
 
 impl<C: Clock> Authenticator for JwtAuthenticator<C> {
-    const NEVER_WAITS: bool = true;
-
     async fn authenticate(&self, credential: &str) -> Result<Principal, AuthError> {
         self.verify(credential)
     }
@@ -289,7 +283,7 @@ impl<C: Clock> Authenticator for JwtAuthenticator<C> {
 
 fn check_header(header: &Header) -> Result<(), AuthError> {
     if header.crit.is_some() {
-        return Err(refused("`crit` names an extension that is not understood"));
+        return Err(refused("`crit` names an unsupported extension"));
     }
     if header.typ.as_deref().is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
         return Err(refused("`typ` is not `JWT`"));

@@ -1,8 +1,8 @@
-//! An audit of everything in the catalogue that keeps tenants apart.
+//! An audit of the catalogue for tenant isolation.
 //!
-//! Policies are only as good as the table that they are on, the roles that they bind, and the views
-//! and functions around them. [`Audit`] reads the catalogue and names what is missing. It changes
-//! nothing and needs no rights, so that a server can run it at its start, as its own login.
+//! Policies depend on their table, the roles that they apply to, and the views and functions around them. [`Audit`]
+//! reads the catalogue and reports violations. It changes nothing and needs no privileges, so a server can run it at
+//! start with its own login.
 //!
 //! ```no_run
 //! use mt_core::pg::audit::{Audit, Rule};
@@ -18,117 +18,149 @@
 //! }
 //! ```
 //!
-//! # What it does not see
+//! # Scope
 //!
-//! Queries: that each names its tenant is for tests to show
-//! (`testing::isolation`, feature `testing`). And who may become which role outside of the roles
-//! that it is told of.
+//! Views, functions, tables and sequences are checked in every schema that the roles of transactions reach, and views
+//! through the views that they use. Policies of an application are compared with the condition that `mt.isolate`
+//! creates. Policies, privileges, functions, triggers and owners in the library's schema are compared with those that
+//! the migrations create. The roles are those of transactions, the login, and every other login that may connect to
+//! the database.
+//!
+//! # Limits
+//!
+//! It does not check queries: tests show that each filters by tenant (`testing::isolation`, feature `testing`). It
+//! does not check the bodies of functions, nor what superusers may do.
 
+mod library;
+mod policy;
 mod report;
 mod rule;
 
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::QueryAs;
+use sqlx::{FromRow, Postgres};
+
+use self::policy::Policy;
 pub use self::report::{Finding, Report};
 pub use self::rule::Rule;
-use super::PgError;
-use super::database::{APP_ROLE, AUTHORITY_ROLE, Database, SYSTEM_ROLE};
-use super::decode::word;
-use super::open_tx::End;
+use crate::pg::PgError;
+use crate::pg::connection::database::Database;
+use crate::pg::connection::logins::Login;
+use crate::pg::connection::roles::{APP_ROLE, AUTHORITY_ROLE, SYSTEM_ROLE};
+use crate::pg::migrate::migration;
+use crate::pg::transaction::decode::variant;
+use crate::pg::transaction::open_tx::{End, OpenTx};
 
-const AUDIT: &str = include_str!("audit.sql");
+/// A query of the audit; all begin with the facts about schemas, roles and tables.
+macro_rules! subject {
+    ($file:literal) => {
+        concat!(include_str!("sql/known.sql"), include_str!(concat!("sql/", $file, ".sql")))
+    };
+}
 
-/// What to look at, and what has been looked at before.
-#[derive(Clone, Debug)]
+/// Queries that return (rule, object, detail).
+const SUBJECTS: [&str; 6] = [
+    subject!("tables"),
+    subject!("views"),
+    subject!("roles"),
+    subject!("privileges"),
+    subject!("keys"),
+    subject!("notes"),
+];
+const POLICIES: &str = subject!("policies");
+const LIBRARY: &str = include_str!("sql/library.sql");
+
+/// The scope of an audit and its exceptions.
+#[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Audit {
     schemas: Vec<String>,
     roles: Vec<String>,
+    logins: Vec<String>,
     exceptions: Vec<Exception>,
 }
 
-/// A finding that somebody has reviewed.
+/// A reviewed exception.
 #[derive(Clone, Debug)]
 struct Exception {
     rule: Rule,
     object: String,
-    /// Only of that name, where an object can break a rule in several ways.
+    /// The policy, constraint or privilege, if an object can break a rule in several ways.
     detail: Option<String>,
 }
 
 impl Audit {
-    /// The library's own schema, `mt`, and the roles that its transactions run as.
+    /// Creates an audit of the library's schema `mt` and the roles of its transactions.
     pub fn library() -> Self {
-        Self { schemas: Vec::new(), roles: Vec::new(), exceptions: Vec::new() }
+        Self::default()
             .schema("mt")
             .role(APP_ROLE)
             .role(SYSTEM_ROLE)
             .role(AUTHORITY_ROLE)
             .except_one(
-                Rule::PolicyIgnoresTenant,
-                "mt.users",
-                "authority",
-                "the one row of whoever asks, whose generation is the same in every tenant",
-            )
-            .except_one(
-                Rule::PolicyIgnoresTenant,
-                "mt.users",
-                "own",
-                "one's own row, in any tenant",
-            )
-            .except_one(
                 Rule::UniqueOmitsTenant,
                 "mt.billing_customers",
                 "billing_customers_customer_key",
-                "nobody pays for two tenants, and the provider makes the ids up at random",
+                "each customer pays for one tenant, and the provider generates the ids at random",
             )
             .except_one(
                 Rule::UniqueOmitsTenant,
                 "mt.checkout_sessions",
                 "checkout_sessions_session_key",
-                "nobody buys for two tenants at once, and the provider makes the ids up at random",
+                "each session buys for one tenant, and the provider generates the ids at random",
             )
             .except_one(
                 Rule::UniqueOmitsTenant,
                 "mt.outbox",
                 "outbox_pkey",
-                "the library makes the ids up, at random, and nobody else can name one",
+                "the library generates the ids at random, and callers cannot choose one",
             )
-            .except(Rule::TenantNullable, "mt.outbox", "who asks for a link is nobody yet")
+            .except(Rule::TenantNullable, "mt.outbox", "a request for a link has no tenant yet")
             .except(Rule::TenantMissing, "mt.users", "people are in several tenants")
-            .except(Rule::TenantMissing, "mt.magic_links", "nobody is signed in yet")
-            .except(Rule::TenantMissing, "mt.webhook_events", "the tenant is found out later")
+            .except(Rule::TenantMissing, "mt.magic_links", "a link has no tenant")
+            .except(Rule::TenantMissing, "mt.sign_in_networks", "of an address, over all tenants")
+            .except(Rule::TenantMissing, "mt.webhook_events", "the tenant is resolved later")
             .except(Rule::TenantMissing, "mt.webhook_attempts", "goes with the event")
-            .except(Rule::TenantMissing, "mt.subscriptions", "as events tell of them")
-            .except(Rule::TenantMissing, "mt.invoices", "as events tell of them")
-            .except(Rule::TenantMissing, "mt.former_customers", "they pay for no tenant any more")
+            .except(Rule::TenantMissing, "mt.subscriptions", "keyed by customer, as events are")
+            .except(Rule::TenantMissing, "mt.invoices", "keyed by customer, as events are")
+            .except(Rule::TenantMissing, "mt.former_customers", "they no longer belong to a tenant")
             .except(
                 Rule::TenantMissing,
                 "mt.principal_idempotency_keys",
                 "requests that are in no tenant",
             )
-            .except(Rule::TenantMissing, "mt.schema_migrations", "which versions are applied")
+            .except(Rule::TenantMissing, "mt.schema_migrations", "the applied migrations")
     }
 
-    /// With an application's schema.
+    /// Adds an application's schema, with all of its tables. In other schemas, objects that the roles of transactions
+    /// reach are checked.
     pub fn schema(mut self, name: impl Into<String>) -> Self {
         self.schemas.push(name.into());
         self
     }
 
-    /// With another role that transactions run as.
+    /// Adds a role that transactions run as.
     pub fn role(mut self, name: impl Into<String>) -> Self {
         self.roles.push(name.into());
         self
     }
 
-    /// Accepts that `object`, named with its schema, breaks `rule`. `reason` is for readers of the
-    /// code. An exception that matches nothing is a finding itself.
+    /// Adds a login of the service, such as the next one in a rotation. It is checked like the login of the audit,
+    /// and is not reported as [`Rule::OtherLogin`].
+    pub fn login(mut self, name: impl Into<String>) -> Self {
+        self.logins.push(name.into());
+        self
+    }
+
+    /// Accepts that `object`, named with its schema, violates `rule`. `reason` is for readers of the code. An
+    /// exception that matches nothing is a finding itself.
     pub fn except(mut self, rule: Rule, object: impl Into<String>, reason: &'static str) -> Self {
-        debug_assert!(!reason.is_empty(), "an exception has a reason");
+        debug_assert!(!reason.is_empty(), "state the reason of the exception");
         self.exceptions.push(Exception { rule, object: object.into(), detail: None });
         self
     }
 
-    /// The same for one policy, constraint or privilege of `object`.
+    /// Accepts a violation by one policy, constraint or privilege of `object`.
     pub fn except_one(
         self,
         rule: Rule,
@@ -143,25 +175,59 @@ impl Audit {
         audit
     }
 
-    /// Reads the catalogue, in one query.
+    /// Reads the catalogue in one transaction and returns the findings.
     ///
     /// # Errors
     ///
-    /// [`PgError`].
+    /// [`PgError`] when a query fails.
     pub async fn run(&self, database: &Database) -> Result<Report, PgError> {
-        let mut tx = database.begin_looking().await?;
-        let rows: Vec<(String, String, Option<String>)> = sqlx::query_as(AUDIT)
-            .bind(&self.schemas)
-            .bind(&self.roles)
-            .bind(SYSTEM_ROLE)
-            .fetch_all(tx.conn())
+        let mut tx = database.begin_looking(Login::App).await?;
+        // Postgres prints names without their schema if the schema is in this path.
+        sqlx::query("select set_config('search_path', 'pg_catalog', true)")
+            .execute(tx.conn())
             .await?;
+        let mut logins = self.logins.clone();
+        logins.push(database.pools().of(Login::System).name().to_owned());
+        let mut found = Vec::new();
+        for subject in SUBJECTS {
+            let rows: Vec<(String, String, Option<String>)> =
+                self.asked(subject, &logins).fetch_all(tx.conn()).await?;
+            for (rule, object, detail) in rows {
+                found.push(Finding { rule: variant("rule", &rule)?, object, detail });
+            }
+        }
+        let policies: Vec<Policy> = self.asked(POLICIES, &logins).fetch_all(tx.conn()).await?;
+        found.extend(policies.iter().flat_map(|policy| policy.breaches(&self.roles)));
+        if self.schemas.iter().any(|schema| schema == "mt") {
+            let library = sqlx::query_as(LIBRARY).fetch_all(tx.conn()).await?;
+            let newest = newest_migration(&mut tx).await?;
+            found.extend(match newest {
+                Some(version) if version > migration::newest_version() => vec![Finding {
+                    rule: Rule::SchemaNewer,
+                    object: "mt".to_owned(),
+                    detail: Some(format!("migration {version:04}")),
+                }],
+                _ => library::differences(&library),
+            });
+            found.retain(|finding| {
+                !(matches!(finding.rule, Rule::DefinerExecutable | Rule::DefinerUnpinned)
+                    && library::has_definer(&finding.object))
+            });
+        }
         tx.end(End::Commit).await?;
-        let findings = rows.into_iter().map(|(rule, object, detail)| {
-            Ok(Finding { rule: word("rule", &rule)?, object, detail })
-        });
-        let findings = findings.collect::<Result<Vec<_>, sqlx::Error>>()?;
-        Ok(self.without_exceptions(findings))
+        Ok(self.without_exceptions(found))
+    }
+
+    fn asked<'a, R>(
+        &'a self,
+        sql: &'static str,
+        logins: &'a [String],
+    ) -> QueryAs<'a, Postgres, R, PgArguments>
+    where
+        R: for<'r> FromRow<'r, PgRow>,
+    {
+        let query = sqlx::query_as(sql).bind(&self.schemas).bind(&self.roles);
+        query.bind(SYSTEM_ROLE).bind(logins)
     }
 
     fn without_exceptions(&self, found: Vec<Finding>) -> Report {
@@ -178,8 +244,30 @@ impl Audit {
             object: exception.object.clone(),
             detail: exception.detail.clone(),
         }));
-        Report { findings }
+        Report::of(findings)
     }
+}
+
+/// Returns the newest applied migration of the library. Roles of transactions may read the record, logins may not.
+async fn newest_migration(tx: &mut OpenTx) -> Result<Option<i64>, sqlx::Error> {
+    let readable: bool = sqlx::query_scalar(
+        "select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+             where n.nspname = 'mt' and c.relname = 'schema_migrations' \
+                 and has_schema_privilege($1, n.oid, 'usage') and has_table_privilege($1, c.oid, 'select'))",
+    )
+    .bind(APP_ROLE)
+    .fetch_one(tx.conn())
+    .await?;
+    if !readable {
+        return Ok(None);
+    }
+    let sql = "select set_config('role', $1, true)";
+    sqlx::query(sql).bind(APP_ROLE).execute(tx.conn()).await?;
+    let newest = sqlx::query_scalar("select max(version) from mt.schema_migrations where success")
+        .fetch_one(tx.conn())
+        .await?;
+    sqlx::query("select set_config('role', 'none', true)").execute(tx.conn()).await?;
+    Ok(newest)
 }
 
 impl Exception {

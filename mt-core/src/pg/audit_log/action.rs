@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::Entry;
+use super::NewEntry;
 
 /// Something that can be done, and the kind of thing that it is done to.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -31,8 +31,8 @@ impl Action {
     }
 
     /// That it was done to the one with this id.
-    pub fn on(self, id: Uuid) -> Entry {
-        Entry::new(self, id)
+    pub fn on(self, id: Uuid) -> NewEntry {
+        NewEntry::new(self, id)
     }
 }
 
@@ -46,13 +46,13 @@ macro_rules! actions {
 }
 
 actions! {
-    /// Somebody was invited.
+    /// A person was invited.
     INVITE_CREATED = "invite.created", "invite";
     /// An open invite was sent again, and the token of before is dead.
     INVITE_RENEWED = "invite.renewed", "invite";
     /// An invite was taken back.
     INVITE_REVOKED = "invite.revoked", "invite";
-    /// Somebody has become a member.
+    /// A person has become a member.
     MEMBER_JOINED = "member.joined", "member";
     /// A member has left.
     MEMBER_LEFT = "member.left", "member";

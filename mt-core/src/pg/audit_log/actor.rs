@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::id::PrincipalId;
 use crate::pg::SystemReason;
-use crate::word::Word;
+use crate::text_enum::TextEnum as _;
 
 /// The longest name that is kept.
 const LONGEST: usize = 255;
@@ -19,29 +19,17 @@ pub struct Actor {
     name: Option<String>,
 }
 
-/// What sort of somebody.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ActorKind {
-    /// A principal: a person, or a key of theirs.
-    User,
-    /// Somebody who runs the service.
-    Operator,
-    /// A provider whose event was applied.
-    Provider,
-    /// The service itself, for a reason that it names.
-    System,
-}
-
-impl Word for ActorKind {
-    const ALL: &'static [Self] = &[Self::User, Self::Operator, Self::Provider, Self::System];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Operator => "operator",
-            Self::Provider => "provider",
-            Self::System => "system",
-        }
+crate::text_enum! {
+    /// The kind of actor.
+    pub enum ActorKind {
+        /// A principal: a person, or a key of theirs.
+        User = "user",
+        /// A person who runs the service.
+        Operator = "operator",
+        /// A provider whose event was applied.
+        Provider = "provider",
+        /// The service itself, for a reason that it names.
+        System = "system",
     }
 }
 
@@ -77,7 +65,7 @@ impl Actor {
         Self { kind, id: None, name: Some(clean) }
     }
 
-    /// What sort of somebody.
+    /// The kind of actor.
     #[must_use]
     pub const fn kind(&self) -> ActorKind {
         self.kind

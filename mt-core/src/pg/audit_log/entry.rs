@@ -1,21 +1,21 @@
-//! One line of the log, before anybody has said who and where.
+//! An audit entry before its actor and tenant are added.
 
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::Action;
-use crate::word::Word;
+use crate::text_enum::TextEnum;
 
 /// That something was done, to whom, and a few facts about it. Made by [`Action::on`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "an entry is written by the transaction that it is handed to"]
-pub struct Entry {
+pub struct NewEntry {
     pub(super) action: Action,
     pub(super) target: Uuid,
     pub(super) facts: Vec<(&'static str, Fact)>,
 }
 
-impl Entry {
+impl NewEntry {
     pub(super) const fn new(action: Action, target: Uuid) -> Self {
         Self { action, target, facts: Vec::new() }
     }
@@ -40,7 +40,7 @@ impl Entry {
 pub struct Fact(serde_json::Value);
 
 impl Fact {
-    /// The longest word of somebody else's.
+    /// The longest text that is taken from elsewhere.
     const LONGEST: usize = 255;
 
     /// A word that the application has not made up, such as a provider's for a status: letters, digits,
@@ -53,7 +53,7 @@ impl Fact {
     }
 }
 
-impl<W: Word> From<W> for Fact {
+impl<W: TextEnum> From<W> for Fact {
     fn from(word: W) -> Self {
         Self(word.as_str().into())
     }

@@ -1,4 +1,4 @@
-//! What a transaction has to say when it commits.
+//! The audit entries of an open transaction.
 
 use std::sync::Arc;
 
@@ -6,19 +6,19 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use super::super::message::Message;
-use super::super::query::Value;
 use super::entry::Fact;
-use super::{Actor, Entry, request};
+use super::{Actor, NewEntry, request};
 use crate::id::TenantId;
-use crate::word::Word as _;
+use crate::pg::transaction::batch::Batch;
+use crate::pg::transaction::value::Value;
+use crate::text_enum::TextEnum as _;
 
 /// The entries of one open transaction. They are written by the message that commits it.
 #[derive(Debug, Default)]
 pub(in crate::pg) struct Journal {
     written: Vec<Line>,
-    /// Of tenants that are gone by then: there is nowhere to write these.
-    told: Vec<Line>,
+    /// Entries of tenants that are deleted: they go to the log of the process.
+    logged: Vec<Line>,
 }
 
 /// One row of `mt.audit_log`.
@@ -37,8 +37,8 @@ pub(in crate::pg) struct Line {
 }
 
 impl Line {
-    pub(in crate::pg) fn new(tenant: TenantId, actor: &Actor, entry: Entry) -> Self {
-        let Entry { action, target, facts } = entry;
+    pub(in crate::pg) fn new(tenant: TenantId, actor: &Actor, entry: NewEntry) -> Self {
+        let NewEntry { action, target, facts } = entry;
         Self {
             tenant_id: tenant.as_uuid(),
             id: Uuid::now_v7(),
@@ -66,7 +66,7 @@ impl Line {
             self.action.into(),
             self.target_kind.into(),
             self.target_id.into(),
-            detail.into(),
+            Value::free("jsonb", detail),
             self.request_id.as_deref().into(),
         ]
     }
@@ -78,14 +78,14 @@ impl Journal {
     }
 
     /// Adds what is for the log of the process, since the tenant's own goes with the tenant.
-    pub(in crate::pg) fn add_told(&mut self, line: Line) {
-        self.told.push(line);
+    pub(in crate::pg) fn add_logged(&mut self, line: Line) {
+        self.logged.push(line);
     }
 
-    /// Tells what is to be told, after the commit.
-    pub(in crate::pg) fn tell(&self) {
+    /// Writes to the log of the process, after the commit.
+    pub(in crate::pg) fn log(&self) {
         for Line { action, tenant_id, actor_kind, actor_id, actor_name, request_id, .. } in
-            &self.told
+            &self.logged
         {
             let actor = actor_id.map(|id| id.to_string()).or_else(|| actor_name.clone());
             let (actor, request) = (actor.as_deref(), request_id.as_deref());
@@ -99,16 +99,16 @@ impl Journal {
     }
 
     /// Has `message` write the entries, if there are any.
-    pub(in crate::pg) fn write_in(&self, message: Message) -> Message {
-        self.written.iter().fold(message, |message, line| message.run(INSERT, line.values()))
+    pub(in crate::pg) fn write_in(&self, message: Batch) -> Batch {
+        self.written.iter().fold(message, |message, line| message.statement(INSERT, line.values()))
     }
 }
 
 const INSERT: &str = "insert into mt.audit_log (tenant_id, id, actor_kind, actor_id, actor_name, action, \
          target_kind, target_id, detail, request_id) \
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10)";
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
-/// What else there is to say: an object.
+/// The facts of an entry: a JSON object.
 #[derive(Debug)]
 struct Detail(Vec<(&'static str, Fact)>);
 
@@ -125,14 +125,18 @@ impl Serialize for Detail {
 #[cfg(test)]
 mod tests {
     use super::super::super::Statements;
-    use super::super::super::connections::Prepared;
     use super::super::Action;
     use super::*;
+    use crate::pg::connection::live_connection::Prepared;
+    use crate::pg::transaction::batch::Target;
+    use crate::pg::transaction::tx_settings::TxSettings;
 
     #[test]
     fn nothing_of_an_entry_is_read_as_sql() {
         let written = |journal: &Journal, statements| {
-            journal.write_in(Message::default()).compose(&Prepared::default(), statements).0
+            let (prepared, settings) = (&Prepared::default(), &TxSettings::DEFAULT);
+            let target = Target { prepared, statements, backend: 0, key: None, settings };
+            journal.write_in(Batch::default()).compose(&target).0
         };
         let mut journal = Journal::default();
         assert_eq!(written(&journal, Statements::Named), "");

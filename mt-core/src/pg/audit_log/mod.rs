@@ -18,7 +18,7 @@
 //!         .bind(tenant)
 //!         .bind(id)
 //!         // Recorded if it finds one to delete.
-//!         .execute(tx.change::<Q>(NOTE_DELETED.on(id)))
+//!         .execute(tx.execute::<Q>(NOTE_DELETED.on(id)))
 //!         .await?;
 //!     Ok(deleted.rows_affected() > 0)
 //! }
@@ -26,28 +26,29 @@
 //!
 //! # How a change is not forgotten
 //!
-//! A model that says [`AUDITED`](crate::access::AccessModel::AUDITED) has no other place to change
-//! something: [`TenantTx::under`](super::TenantTx::under) then does not compile for a permission that
-//! writes, and [`TenantTx::change`](super::TenantTx::change) asks for the entry. What is not worth one says
-//! so, by [`TenantTx::unrecorded`](super::TenantTx::unrecorded). The library's own changes record
-//! themselves ([`ACTIONS`]), in every model.
+//! In a model that is [`AUDITED`](crate::access::AccessModel::AUDITED), changes need an entry:
+//! [`TenantTx::query`](crate::pg::TenantTx::query) does not compile for a permission that writes, and
+//! [`TenantTx::execute`](crate::pg::TenantTx::execute) asks for the entry. Under a permission that reads, Postgres refuses
+//! every change. A change that is not worth an entry goes by
+//! [`TenantTx::execute_unaudited`](crate::pg::TenantTx::execute_unaudited). The library's own changes have entries in every
+//! model ([`ACTIONS`]).
 //!
 //! # Who
 //!
 //! In a transaction of a tenant it is the caller. In one across tenants it is the principal that it was
-//! opened for, or else the reason for it, unless [`SystemTx::act_as`](super::SystemTx::act_as) says better.
-//! Which request it was for is said once, around all of it: [`in_request`].
+//! opened for, or else the reason for it, unless [`SystemTx::act_as`](crate::pg::SystemTx::act_as) sets another.
+//! The request is set once, around all of its work: [`in_request`].
 //!
 //! # What is not in it
 //!
-//! Nothing that somebody has typed: a [`Fact`] is a word, an id or a number, so names, bodies and addresses
-//! do not fit. And nothing of tenants that are gone: their log goes with them, and the
-//! process's own log says who deleted them.
+//! Text that users have typed: a [`Fact`] is a word, an id or a number, so names, bodies and addresses do not fit. And
+//! entries of deleted tenants: their audit log goes with them, and the log of the process has who deleted them.
 
 mod action;
 mod actor;
 mod entry;
 mod journal;
+mod purge;
 mod read;
 mod request;
 
@@ -57,8 +58,9 @@ pub use self::action::{
     TENANT_IMPORTED, TENANT_RENAMED, TENANT_SUSPENSION_CHANGED,
 };
 pub use self::actor::{Actor, ActorKind};
-pub use self::entry::{Entry, Fact};
+pub use self::entry::{Fact, NewEntry};
 pub(super) use self::journal::{Journal, Line};
-pub use self::read::{Filter, Recorded, list};
+pub use self::purge::purge;
+pub use self::read::{Entry, Filter, list};
 pub use self::request::in_request;
 pub(super) use self::request::same_request;

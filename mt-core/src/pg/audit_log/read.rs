@@ -11,20 +11,20 @@ use super::ActorKind;
 use crate::access::Permission;
 use crate::id::PrincipalId;
 use crate::pg::{PgError, TenantTx};
-use crate::word::Word as _;
+use crate::text_enum::TextEnum as _;
 
 /// A line of the log.
 #[derive(Clone, Debug)]
-pub struct Recorded {
-    /// Which one. Newer lines have greater ids.
+pub struct Entry {
+    /// The entry's id. Newer entries have greater ids.
     pub id: Uuid,
     /// When the transaction that wrote it began.
     pub at: DateTime<Utc>,
-    /// What sort of somebody did it, as stored: a word of [`ActorKind`].
+    /// The kind of actor, as stored: a text of [`ActorKind`].
     pub actor_kind: String,
     /// Which user.
     pub actor_id: Option<Uuid>,
-    /// What anybody else goes by.
+    /// The name of an actor that is no user.
     pub actor_name: Option<String>,
     /// The user's address, while they are a member: what any member sees.
     pub actor_email: Option<String>,
@@ -32,7 +32,7 @@ pub struct Recorded {
     pub action: String,
     /// The kind of thing that it was done to.
     pub target_kind: String,
-    /// Which one. It may be gone.
+    /// The target's id. It may be deleted.
     pub target_id: Option<Uuid>,
     /// Facts about it, as an object.
     pub detail: Value,
@@ -40,7 +40,7 @@ pub struct Recorded {
     pub request_id: Option<String>,
 }
 
-impl Recorded {
+impl Entry {
     fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
         let Json(detail) = row.try_get("detail")?;
         Ok(Self {
@@ -64,7 +64,7 @@ impl Recorded {
 pub struct Filter<'f> {
     /// Of this action, by its word.
     pub action: Option<&'f str>,
-    /// Of this sort of somebody.
+    /// By this kind of actor.
     pub actor_kind: Option<ActorKind>,
     /// Of this user.
     pub actor: Option<PrincipalId>,
@@ -80,7 +80,7 @@ pub async fn list<P: Permission, L>(
     filter: &Filter<'_>,
     before: Option<Uuid>,
     limit: i64,
-) -> Result<Vec<Recorded>, PgError> {
+) -> Result<Vec<Entry>, PgError> {
     let tenant = tx.tenant().as_uuid();
     let rows = sqlx::query(
         "select e.id, e.at, e.actor_kind, e.actor_id, e.actor_name, u.email as actor_email, \
@@ -102,5 +102,5 @@ pub async fn list<P: Permission, L>(
     .bind(limit)
     .fetch_all(tx.conn())
     .await?;
-    Ok(rows.iter().map(Recorded::read).collect::<Result<_, _>>()?)
+    Ok(rows.iter().map(Entry::read).collect::<Result<_, _>>()?)
 }

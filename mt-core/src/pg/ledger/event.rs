@@ -4,29 +4,30 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::pg::decode::word;
+use crate::pg::transaction::decode::variant;
 use crate::pg::{PgError, SystemTx};
-use crate::word::Word;
+use crate::text_enum::TextEnum as _;
 
-/// How far an event has come.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum EventStatus {
-    /// Stored, and not looked at yet.
-    Received,
-    /// Somebody is at it, until their lease is over.
-    Processing,
-    /// Its effect is committed.
-    Processed,
-    /// It could not be applied, and will be tried again.
-    Failed,
-    /// It could not be applied, and will not be tried again unless somebody asks.
-    Dead,
-    /// There is nothing to apply.
-    Ignored,
+crate::text_enum! {
+    /// The status of an event.
+    pub enum EventStatus {
+        /// Stored, and due.
+        Received = "received",
+        /// Leased to an attempt.
+        Processing = "processing",
+        /// Its effect is committed.
+        Processed = "processed",
+        /// Its last attempt did not apply it; it is tried again.
+        Failed = "failed",
+        /// It was not applied, and is tried again only if an operator replays it.
+        Dead = "dead",
+        /// It has no effect.
+        Ignored = "ignored",
+    }
 }
 
 impl EventStatus {
-    /// Whether nothing more happens to it by itself.
+    /// Whether the ledger does nothing more with the event by itself.
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
@@ -36,63 +37,40 @@ impl EventStatus {
     }
 }
 
-impl Word for EventStatus {
-    const ALL: &'static [Self] = &[
-        Self::Received,
-        Self::Processing,
-        Self::Processed,
-        Self::Failed,
-        Self::Dead,
-        Self::Ignored,
-    ];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Received => "received",
-            Self::Processing => "processing",
-            Self::Processed => "processed",
-            Self::Failed => "failed",
-            Self::Dead => "dead",
-            Self::Ignored => "ignored",
-        }
-    }
-}
-
-/// One event, as an operator sees it. Its body is kept apart: it may be large, or gone.
+/// An event as operators see it, without its body, which may be large or purged.
 #[derive(Clone, Debug)]
 pub struct LedgerEvent {
-    /// The row.
+    /// The row's identifier.
     pub id: Uuid,
-    /// The provider's name for it.
+    /// The provider's identifier of the event.
     pub event_id: String,
-    /// The provider's type.
+    /// The provider's type of the event.
     pub kind: String,
-    /// The connected account that it is about; empty for the provider's own.
+    /// The connected account that the event belongs to; empty for the platform's own.
     pub account: String,
-    /// Whether it is about real money.
+    /// Whether the event is about real money.
     pub livemode: bool,
-    /// Whose it is.
+    /// The customer that the event is about.
     pub customer_id: Option<String>,
-    /// How far it has come.
+    /// The status.
     pub status: EventStatus,
-    /// Why, in a word.
+    /// Why the event was not applied, in a word.
     pub reason: Option<String>,
-    /// Why, in a line. Begins with the word.
+    /// Why the event was not applied, in a line that begins with the word.
     pub last_error: Option<String>,
-    /// How often an attempt was begun since somebody last asked for one.
+    /// The number of attempts begun since the last replay.
     pub attempts: i32,
-    /// How often it was delivered.
+    /// The number of deliveries.
     pub deliveries: i32,
     /// When it was stored.
     pub received_at: DateTime<Utc>,
     /// When its effect was committed.
     pub processed_at: Option<DateTime<Utc>>,
-    /// When it is due: of one under way, when its lease is over. `None` if nothing more happens by
-    /// itself.
+    /// When the event is due; for one that is being processed, the end of its lease. `None` in a final status.
     pub next_attempt_at: Option<DateTime<Utc>>,
 }
 
-/// The columns of a [`Row`], of the table that is called `e`.
+/// The columns of a [`Row`], of the table `e`.
 macro_rules! columns {
     () => {
         "e.id, e.event_id, e.type, e.account, e.livemode, e.customer_id, e.status, e.reason, \
@@ -124,7 +102,7 @@ impl TryFrom<Row> for LedgerEvent {
     type Error = sqlx::Error;
 
     fn try_from(row: Row) -> Result<Self, sqlx::Error> {
-        let status: EventStatus = word("status", &row.status)?;
+        let status: EventStatus = variant("status", &row.status)?;
         Ok(Self {
             id: row.id,
             status,
@@ -144,18 +122,18 @@ impl TryFrom<Row> for LedgerEvent {
     }
 }
 
-/// Which events to list.
+/// A filter for [`list`].
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Only of this status.
+    /// Only events of this status.
     pub status: Option<EventStatus>,
-    /// Only of this type.
+    /// Only events of this type.
     pub kind: Option<String>,
-    /// Only of this customer.
+    /// Only events of this customer.
     pub customer_id: Option<String>,
 }
 
-/// The event that `provider` calls `event_id`.
+/// Finds an event by the provider's identifier.
 ///
 /// # Errors
 ///
@@ -177,7 +155,7 @@ pub async fn find(
     Ok(row.map(LedgerEvent::try_from).transpose()?)
 }
 
-/// The bytes of an event as they were first delivered, until they are purged.
+/// Reads the body of an event's first delivery; `None` after it was purged.
 ///
 /// # Errors
 ///
@@ -191,7 +169,7 @@ pub async fn body(tx: &mut SystemTx, event: Uuid) -> Result<Option<Vec<u8>>, PgE
     Ok(body.flatten())
 }
 
-/// Events, newest first, after the row `before`.
+/// Lists events, newest first, that come after the row `before`.
 ///
 /// # Errors
 ///

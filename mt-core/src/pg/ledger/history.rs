@@ -1,31 +1,30 @@
-//! What was tried, and who asked for it.
+//! The history of an event: its attempts and replays.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::pg::{PgError, SystemTx};
 
-/// One attempt at an event, or one request for another.
+/// An attempt at an event, or an operator's request for one.
 #[derive(Clone, Debug)]
 pub struct HistoryEntry {
-    /// Which attempt, counted from the last replay on.
+    /// The number of the attempt, counted from the last replay on.
     pub attempt: i32,
-    /// `processed`, `ignored`, `failed`, `dead`; `abandoned` if nobody came back from it; `replay` where
-    /// somebody asked for another.
+    /// `processed`, `ignored`, `failed` or `dead`; `abandoned` if the attempt never ended; `replay` for a request.
     pub outcome: String,
-    /// Why. Of a replay: how the event stood before.
+    /// Why; for a replay, the status of the event before.
     pub detail: Option<String>,
-    /// Who asked.
+    /// The operator who asked for a replay.
     pub actor: Option<String>,
-    /// When it began.
+    /// When the attempt began.
     pub began_at: Option<DateTime<Utc>>,
-    /// When it ended, was found abandoned, or was asked for.
+    /// When the attempt ended or was found abandoned, or the replay was requested.
     pub ended_at: DateTime<Utc>,
 }
 
 type Row = (i32, String, Option<String>, Option<String>, Option<DateTime<Utc>>, DateTime<Utc>);
 
-/// The history of an event, oldest first; at most the last `limit` entries of it.
+/// Lists the history of an event, oldest first; at most its last `limit` entries.
 ///
 /// # Errors
 ///

@@ -1,55 +1,65 @@
-//! The webhook ledger: what a provider has told us, and what became of it.
+//! The webhook ledger: it stores every verified event once and applies it once.
 //!
 //! ```text
-//!            insert                claim                  effect and mark, one transaction
+//!            insert                lease                  effect and mark, one transaction
 //! delivery ─────────→ received ─────────→ processing ──────────────────────→ processed | ignored
-//!     └ again: counted    ↑                  │  ↑  └ not now, or it broke
-//!                         │         lease over│  │         ↓
-//!                         └── replay ─────────┼──┴─ due ─ failed ─ out of attempts or patience ─→ dead
-//!                                             └ alone and too often ──────────────────────────→ dead
+//!     └ again: counted    ↑                  │  ↑  └ deferred or failed
+//!                         │        lease over│  │         ↓
+//!                         └── replay ────────┼──┴─ due ─ failed ─ too many attempts, or too old ─→ dead
+//!                                            └ leased alone, and never ended, too often ─────────→ dead
 //! ```
 //!
-//! * **Nothing is lost.** A delivery is acknowledged after the insert was committed, and not before.
-//! * **Nothing is doubled.** An event is one row, however often it is delivered. Its effect and its mark
-//!   are one transaction, fenced by the token of the claim: whoever has lost the lease commits nothing.
-//! * **Nothing blocks.** An attempt is counted when it begins, so that an event which kills its process
-//!   runs out of attempts like any other, by itself; the rest go on. Events of one customer are applied
-//!   one at a time, those of others beside them.
-//! * **Nothing is forgotten.** Each attempt, and each replay with who asked for it, stays in the
-//!   [`history`]. Bodies go after a while, if [`Workers`] say so.
+//! * **No event is lost.** A delivery is acknowledged after the insert was committed, and not before.
+//! * **No event is applied twice.** An event is one row, however often it is delivered. Its effect and its mark are one
+//!   transaction, fenced by the token of the lease: an attempt that has lost its lease commits nothing.
+//! * **No event blocks others.** An attempt is counted when it begins, so an event that kills its process runs out of
+//!   attempts like any other, by itself. Events of one customer are applied one at a time, those of different
+//!   customers concurrently.
+//! * **The history is complete.** Each attempt, and each replay with the operator who asked for it, stays in the
+//!   [`history`]. Bodies are deleted after a while, if [`Workers`] say so.
 //!
-//! It knows no provider. What an event means is for a [`Provider`], of which `mt-stripe` has one.
+//! The ledger knows no provider. A [`Provider`] says what an event means; `mt-stripe` has one.
 //!
 //! # Deployment
 //!
-//! Some process has to [`work`](Ledger::work); any number of them may. Leases are measured by the
-//! database's clock. An attempt that takes longer than its lease is taken over as soon as its transaction
-//! lets go of the row: it commits once or not at all, but time is wasted, so let
-//! [`lease`](RetryPolicy::lease) be long against what an effect takes.
+//! At least one process has to [`work`](Ledger::work); any number may. The database's clock measures leases. When an
+//! attempt takes longer than its lease, another one takes the event over as soon as the first transaction releases the
+//! row. The effect is still committed at most once, but the time is wasted, so let [`lease`](RetryPolicy::lease) be long
+//! compared with an effect.
 //!
 //! # Example
 //!
-//! A provider whose events are counted, applied and listed:
+//! A provider whose events add credits:
 //!
 //! ```no_run
 //! use mt_core::pg::ledger::{
-//!     Claimed, Delivery, Filter, Ledger, Outcome, Provider, RetryPolicy, Workers, list,
+//!     Failure, Filter, LeasedEvent, Ledger, NewEvent, Outcome, Provider, RetryPolicy, Workers, list,
 //! };
 //! use mt_core::pg::{Database, PgError, SystemReason, SystemTx};
 //!
 //! struct Acme;
 //!
+//! /// An event whose signature was verified. Its field is private to the module that verifies.
+//! struct SignedEvent(NewEvent);
+//!
+//! impl From<SignedEvent> for NewEvent {
+//!     fn from(event: SignedEvent) -> Self {
+//!         event.0
+//!     }
+//! }
+//!
 //! impl Provider for Acme {
 //!     const NAME: &'static str = "acme";
+//!     type Event = SignedEvent;
 //!     type Prepared = u32;
 //!
-//!     async fn prepare(&self, event: &Claimed) -> Result<u32, Outcome> {
+//!     async fn prepare(&self, event: &LeasedEvent) -> Result<u32, Outcome> {
 //!         let amount = std::str::from_utf8(&event.body).ok().and_then(|text| text.parse().ok());
-//!         amount.ok_or(Outcome::Ignored("no_amount"))
+//!         amount.ok_or(Outcome::Dead(Failure::new("malformed", "the event has no amount")))
 //!     }
 //!
-//!     async fn apply(&self, tx: &mut SystemTx, event: &Claimed, amount: u32) -> Result<Outcome, PgError> {
-//!         // Under a natural key: a replay finds it there.
+//!     async fn apply(&self, tx: &mut SystemTx, event: &LeasedEvent, amount: u32) -> Result<Outcome, PgError> {
+//!         // A natural key makes a replay change nothing.
 //!         sqlx::query("insert into app.credits (id, amount) values ($1, $2) on conflict do nothing")
 //!             .bind(&event.event.event_id)
 //!             .bind(i64::from(amount))
@@ -65,9 +75,10 @@
 //!     let ledger = ledger.clone();
 //!     async move { ledger.work(Workers::default(), std::future::pending()).await }
 //! });
-//! // In the handler, once the signature stands:
-//! let receipt = ledger.receive(Delivery::new("evt_1", "credit.added", "12")).await?;
-//! println!("{:?}, known before: {}", receipt.status, receipt.duplicate);
+//! // In the HTTP handler, after the check of the signature:
+//! let event = SignedEvent(NewEvent::new("evt_1", "credit.added", "12"));
+//! let receipt = ledger.receive(event).await?;
+//! println!("{:?}, delivered before: {}", receipt.status, receipt.duplicate);
 //!
 //! let mut tx = database.system().begin(SystemReason::new("list webhook events")).await?;
 //! let newest = list(&mut tx, Acme::NAME, &Filter::default(), None, 50).await?;
@@ -76,11 +87,12 @@
 //! # }
 //! ```
 
-mod claim;
-mod delivery;
+mod batch;
+mod customer;
 mod event;
 mod history;
-mod intake;
+mod lease;
+mod new_event;
 pub mod outbox;
 mod policy;
 mod protocol;
@@ -89,22 +101,22 @@ mod replay;
 mod retention;
 mod settle;
 mod stats;
-mod steps;
-mod stop;
+mod step;
 mod store;
 mod wake;
 mod worker;
 
-pub use self::claim::Claimed;
-pub use self::delivery::Delivery;
+pub use self::customer::Customer;
 pub use self::event::{EventStatus, Filter, LedgerEvent, body, find, list};
 pub use self::history::{HistoryEntry, history};
-pub use self::policy::RetryPolicy;
-pub use self::protocol::{Ledger, Receipt};
-pub use self::provider::{Outcome, Provider, Setback};
+pub use self::lease::LeasedEvent;
+pub use self::new_event::NewEvent;
+pub use self::policy::{LedgerPolicy, RetryPolicy};
+pub use self::protocol::{Ledger, Received};
+pub use self::provider::{Failure, Outcome, Provider};
 pub use self::replay::{ReplayError, ReplayRequest};
 pub use self::stats::{Backlog, LedgerStats};
 #[cfg(feature = "testing")]
-pub use self::steps::Step;
+pub use self::step::Step;
 pub use self::wake::{wake, wake_held};
 pub use self::worker::Workers;

@@ -1,13 +1,13 @@
-//! How often and for how long an event is tried, decided as a pure function.
+//! How often and for how long an attempt is repeated, decided as a pure function.
 
 use std::time::Duration;
 
 /// The longest wait between two attempts.
-const LONGEST_WAIT: Duration = Duration::from_hours(1);
-/// How much of a wait chance adds or takes away, so that what failed together is not tried together.
+const MAX_BACKOFF: Duration = Duration::from_hours(1);
+/// The part of a wait that chance adds or takes away, so that what failed together is not tried together.
 const JITTER: f64 = 0.25;
 
-/// How often and for how long something is tried.
+/// How often and for how long an event, or a message of the outbox, is tried.
 ///
 /// ```
 /// use std::time::Duration;
@@ -19,82 +19,98 @@ const JITTER: f64 = 0.25;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
-    /// After so many attempts that failed, or that nobody came back from, it is dead.
+    /// How many attempts may fail, or never end, before it is dead.
     pub max_attempts: u32,
-    /// The wait after the first failed attempt. Each further one doubles it, up to an hour; a quarter
-    /// more or less is added by chance.
+    /// The wait after the first failed attempt. Each further one doubles it, up to an hour, give or take a quarter.
     pub backoff: Duration,
     /// How long one attempt may take before another begins.
     pub lease: Duration,
-    /// How long an event waits for something that is not there *yet*, however many attempts that is; and a
-    /// message of the outbox that does not say when it expires.
-    pub patience: Duration,
+    /// How long a deferred event is tried, however many attempts that takes; also a deferred message of the outbox
+    /// without an expiry.
+    pub max_age: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// Ten attempts from one second on, leases of 30 seconds, three days of patience.
+    /// Ten attempts, a backoff from one second on, leases of 30 seconds, and three days for what is deferred.
     fn default() -> Self {
         Self {
             max_attempts: 10,
             backoff: Duration::from_secs(1),
             lease: Duration::from_secs(30),
-            patience: Duration::from_hours(72),
+            max_age: Duration::from_hours(72),
         }
     }
 }
 
-/// How something has fared before the attempt that did not succeed now.
+/// How a [`Ledger`](super::Ledger) applies its events.
+///
+/// A [`RetryPolicy`] alone is one, with the default for the rest.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record {
-    /// The attempts since it was last asked for, this one included.
+pub struct LedgerPolicy {
+    /// How often and for how long an event is tried.
+    pub retry: RetryPolicy,
+    /// How many events this process applies at once in the calls that receive them. A call that finds so many
+    /// under way leaves its event to the workers; with 0, every call does.
+    pub apply_on_receipt: usize,
+}
+
+impl Default for LedgerPolicy {
+    /// The default [`RetryPolicy`], and four events at once.
+    fn default() -> Self {
+        Self { retry: RetryPolicy::default(), apply_on_receipt: 4 }
+    }
+}
+
+impl From<RetryPolicy> for LedgerPolicy {
+    fn from(retry: RetryPolicy) -> Self {
+        Self { retry, ..Self::default() }
+    }
+}
+
+/// The attempts so far, when one has just not succeeded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RetryState {
+    /// All attempts since the last replay, this one included.
     pub(super) attempts: u32,
-    /// Those of them that count against it, this one not included.
-    pub(super) strikes: u32,
-    /// How long ago it came.
+    /// The failed ones that count against `max_attempts`, without this one.
+    pub(super) failures: u32,
+    /// The time since it was first received.
     pub(super) age: Duration,
 }
 
-/// What comes after an attempt that did not succeed.
+/// The step after an attempt that did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Next {
-    /// Nothing, unless somebody asks.
+    /// None, unless an operator asks for one.
     Dead,
-    /// Another attempt.
+    /// Another attempt, after this wait.
     After(Duration),
 }
 
 impl RetryPolicy {
-    /// Something broke. `chance` is from 0 to 1.
-    pub(super) fn after_failure(&self, record: Record, chance: f64) -> Next {
-        if record.strikes + 1 >= self.max_attempts {
+    /// The step after a failure. `chance` is from 0 to 1.
+    pub(super) fn after_failure(&self, state: RetryState, chance: f64) -> Next {
+        if state.failures + 1 >= self.max_attempts {
             return Next::Dead;
         }
-        // Not by attempts: what an event has waited for before must not make a mishap cost it an hour.
-        Next::After(self.pause(record.strikes + 1, chance))
+        // Deferred attempts do not lengthen the backoff of a failure.
+        Next::After(self.pause(state.failures + 1, chance))
     }
 
-    /// Something is not there yet. `chance` is from 0 to 1.
-    pub(super) fn after_waiting(&self, record: Record, chance: f64) -> Next {
-        if record.age >= self.patience {
-            return Next::Dead;
-        }
-        Next::After(self.pause(record.attempts, chance))
-    }
-
-    /// Something outside is in the way of a message that is of use for the time `left`, if it says so.
-    /// `chance` is from 0 to 1.
+    /// The step after a deferral of something that expires after the time `left`, if it expires at all. `chance` is
+    /// from 0 to 1.
     ///
     /// The wait is at most a quarter of that time, so that what expires in minutes is not tried by the hour.
     pub(super) fn after_deferral(
         &self,
-        record: Record,
+        state: RetryState,
         left: Option<Duration>,
         chance: f64,
     ) -> Next {
-        let pause = self.pause(record.attempts, chance);
+        let pause = self.pause(state.attempts, chance);
         match left {
             Some(left) => Next::After(pause.min((left / 4).max(self.backoff)).min(left)),
-            None if record.age >= self.patience => Next::Dead,
+            None if state.age >= self.max_age => Next::Dead,
             None => Next::After(pause),
         }
     }
@@ -102,12 +118,12 @@ impl RetryPolicy {
     /// The wait after so many attempts.
     fn pause(&self, attempts: u32, chance: f64) -> Duration {
         let doublings = attempts.saturating_sub(1).min(31);
-        let wait = self.backoff.saturating_mul(1 << doublings).min(LONGEST_WAIT);
+        let wait = self.backoff.saturating_mul(1 << doublings).min(MAX_BACKOFF);
         wait.mul_f64(1.0 - JITTER + 2.0 * JITTER * chance.clamp(0.0, 1.0))
     }
 }
 
-/// A number from 0 to 1 by chance. Without an entropy source the middle: all wait the same then.
+/// A random number from 0 to 1; 0.5 without an entropy source.
 pub(super) fn chance() -> f64 {
     getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX))
 }
@@ -116,8 +132,8 @@ pub(super) fn chance() -> f64 {
 mod tests {
     use super::*;
 
-    fn record(attempts: u32, strikes: u32, age: Duration) -> Record {
-        Record { attempts, strikes, age }
+    fn state(attempts: u32, failures: u32, age: Duration) -> RetryState {
+        RetryState { attempts, failures, age }
     }
 
     #[test]
@@ -133,20 +149,20 @@ mod tests {
     }
 
     #[test]
-    fn failures_run_out_and_waiting_does_not() {
+    fn failures_run_out_and_deferrals_end_with_age() {
         let policy = RetryPolicy { max_attempts: 3, ..RetryPolicy::default() };
         let (soon, late) = (Duration::from_mins(1), Duration::from_hours(72));
-        assert!(matches!(policy.after_failure(record(1, 0, late), 0.5), Next::After(_)));
-        assert!(matches!(policy.after_failure(record(2, 1, soon), 0.5), Next::After(_)));
-        assert_eq!(policy.after_failure(record(3, 2, soon), 0.5), Next::Dead);
-        // What it waited for before does not count.
+        assert!(matches!(policy.after_failure(state(1, 0, late), 0.5), Next::After(_)));
+        assert!(matches!(policy.after_failure(state(2, 1, soon), 0.5), Next::After(_)));
+        assert_eq!(policy.after_failure(state(3, 2, soon), 0.5), Next::Dead);
+        // Deferred attempts do not count.
         let second = Next::After(policy.backoff * 2);
-        assert_eq!(policy.after_failure(record(90, 1, soon), 0.5), second);
-        assert!(matches!(policy.after_waiting(record(90, 0, soon), 0.5), Next::After(_)));
-        assert_eq!(policy.after_waiting(record(2, 0, late), 0.5), Next::Dead);
+        assert_eq!(policy.after_failure(state(90, 1, soon), 0.5), second);
+        assert!(matches!(policy.after_deferral(state(90, 0, soon), None, 0.5), Next::After(_)));
+        assert_eq!(policy.after_deferral(state(2, 0, late), None, 0.5), Next::Dead);
     }
 
-    /// An outage may end at any time: of what is left then, at most a quarter is waited for.
+    /// An outage may end at any time: a wait is at most a quarter of the time left.
     #[test]
     fn a_deferred_message_is_tried_until_it_expires() {
         let policy = RetryPolicy { backoff: Duration::from_secs(10), ..RetryPolicy::default() };
@@ -154,20 +170,21 @@ mod tests {
         let (mut at, mut attempts) = (Duration::ZERO, 0);
         while at < link {
             attempts += 1;
-            let (record, left) = (record(attempts, 0, at), link.saturating_sub(at));
-            let Next::After(wait) = policy.after_deferral(record, Some(left), 0.5) else {
-                panic!("it is of use for {left:?} yet");
+            let left = link.saturating_sub(at);
+            let next = policy.after_deferral(state(attempts, 0, at), Some(left), 0.5);
+            let Next::After(wait) = next else {
+                panic!("it expires after {left:?} only");
             };
             let most = (left / 4).max(policy.backoff);
             assert!(wait <= most && at + wait <= link, "{wait:?} at {at:?}");
             at += wait;
         }
         assert!((10..20).contains(&attempts), "{attempts}");
-        // Without an end it waits for as long as the policy has patience, and longer each time.
+        // Without an expiry it is tried until the policy's maximal age, and waits longer each time.
         let (soon, late) = (Duration::from_hours(71), Duration::from_hours(72));
         let hour = Next::After(Duration::from_hours(1));
-        assert_eq!(policy.after_deferral(record(90, 0, soon), None, 0.5), hour);
-        assert_eq!(policy.after_deferral(record(90, 0, late), None, 0.5), Next::Dead);
+        assert_eq!(policy.after_deferral(state(90, 0, soon), None, 0.5), hour);
+        assert_eq!(policy.after_deferral(state(90, 0, late), None, 0.5), Next::Dead);
     }
 
     #[test]

@@ -8,263 +8,258 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use tokio::sync::{Notify, Semaphore};
 
-use super::claim::claim;
-use super::intake::Intake;
-use super::settle::{Verdict, hold, settle, undo};
-use super::stats::Tally;
-use super::steps::{Step, Watcher};
-use super::store::Stored;
-use super::{Claimed, Delivery, EventStatus, Outcome, Provider, RetryPolicy, Setback};
+use super::batch::Batcher;
+use super::lease::lease;
+use super::settle::{Transition, hold, mark, undo};
+use super::stats::Counters;
+use super::step::{Step, Watcher};
+use super::store::{Store, Stored};
+use super::{EventStatus, Failure, LeasedEvent, LedgerPolicy, NewEvent, Outcome, Provider};
 use crate::pg::audit_log::same_request;
-use crate::pg::{PgError, SystemPool, SystemReason, SystemTx};
+use crate::pg::{PgError, System, SystemReason, SystemTx};
 
 const MARK: SystemReason = SystemReason::new("mark a webhook event");
 
-/// How many events are applied at once by those who brought them. Whoever comes when there are as many
-/// leaves theirs to the workers.
-const AT_ONCE: usize = 4;
-
 /// Stores and applies the events of one provider. Cheap to clone; any number of processes may have one.
 ///
-/// See the [module docs](super) for what it promises and an example.
+/// See the [module docs](super) for its invariants and an example.
 pub struct Ledger<P> {
-    pub(super) shared: Arc<Shared<P>>,
+    pub(super) inner: Arc<Inner<P>>,
 }
 
-pub(super) struct Shared<P> {
+pub(super) struct Inner<P> {
     pub(super) provider: P,
-    pub(super) system: SystemPool,
-    pub(super) policy: RetryPolicy,
-    /// Rung when something is due that nobody is at.
-    pub(super) due: Notify,
-    intake: Intake,
-    at_once: Semaphore,
+    pub(super) system: System,
+    pub(super) policy: LedgerPolicy,
+    /// Wakes a worker of this process.
+    pub(super) wake_up: Notify,
+    pub(super) counters: Counters,
+    batcher: Batcher,
+    /// Bounds the events that are applied in the calls that receive them.
+    on_receipt: Semaphore,
     watcher: Watcher,
-    pub(super) tally: Tally,
 }
 
-/// What became of a delivery.
+/// The answer to a delivery.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Receipt {
-    /// How far its event has come.
+pub struct Received {
+    /// The status of the event.
     pub status: EventStatus,
-    /// Why it was not applied, in a line that begins with a word for it.
+    /// Why the event was not applied, in a line that begins with a word for it.
     pub reason: Option<String>,
-    /// Whether the event was known.
+    /// Whether the event was delivered before.
     pub duplicate: bool,
 }
 
 impl<P: Provider> Ledger<P> {
-    /// A ledger in `system`'s database.
+    /// A ledger in `system`'s database, with a [`LedgerPolicy`] or just a [`RetryPolicy`](super::RetryPolicy).
     #[must_use]
-    pub fn new(system: SystemPool, provider: P, policy: RetryPolicy) -> Self {
-        Self::with(system, provider, policy, Watcher::default())
+    pub fn new(system: System, provider: P, policy: impl Into<LedgerPolicy>) -> Self {
+        Self::with(system, provider, policy.into(), Watcher::default())
     }
 
-    /// The same, with somebody who is told of every [`Step`], and may well end the process at one.
+    /// A ledger that calls `watch` at every [`Step`]; the callback may end the process there.
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn watched(
-        system: SystemPool,
+        system: System,
         provider: P,
-        policy: RetryPolicy,
+        policy: impl Into<LedgerPolicy>,
         watch: impl Fn(Step) + Send + Sync + 'static,
     ) -> Self {
-        Self::with(system, provider, policy, Watcher::new(watch))
+        Self::with(system, provider, policy.into(), Watcher::new(watch))
     }
 
-    fn with(system: SystemPool, provider: P, policy: RetryPolicy, watcher: Watcher) -> Self {
-        let intake = Intake::new(system.clone(), P::NAME, policy.lease);
-        let (due, at_once) = (Notify::new(), Semaphore::new(AT_ONCE));
-        let tally = Tally::default();
-        let shared = Shared { provider, system, policy, due, intake, at_once, watcher, tally };
-        Self { shared: Arc::new(shared) }
+    fn with(system: System, provider: P, policy: LedgerPolicy, watcher: Watcher) -> Self {
+        let store = Store { system: system.clone(), provider: P::NAME, lease: policy.retry.lease };
+        Self {
+            inner: Arc::new(Inner {
+                provider,
+                system,
+                policy,
+                wake_up: Notify::new(),
+                counters: Counters::default(),
+                batcher: Batcher::new(store),
+                on_receipt: Semaphore::new(policy.apply_on_receipt),
+                watcher,
+            }),
+        }
     }
 
-    /// At most `count` events are applied at once by those who bring them, instead of four. With 0 all are
-    /// left to the workers. To be said before the first delivery.
-    #[must_use]
-    pub fn at_once(self, count: usize) -> Self {
-        self.shared.at_once.forget_permits(AT_ONCE);
-        self.shared.at_once.add_permits(count);
-        self
-    }
-
-    /// What its events mean.
+    /// The provider.
     #[must_use]
     pub fn provider(&self) -> &P {
-        &self.shared.provider
+        &self.inner.provider
     }
 
-    /// How often and for how long they are tried.
+    /// The pool of the ledger's database.
     #[must_use]
-    pub fn policy(&self) -> RetryPolicy {
-        self.shared.policy
+    pub fn system(&self) -> &System {
+        &self.inner.system
     }
 
-    /// Where it is.
-    #[must_use]
-    pub fn system(&self) -> &SystemPool {
-        &self.shared.system
-    }
-
-    /// Stores a verified delivery. If its event is new and not much else is going on, it is applied at
-    /// once; otherwise a [worker](Self::work) does that.
+    /// Stores a verified event. If it is new and fewer than [`LedgerPolicy::apply_on_receipt`] are under way, applies
+    /// it at once; otherwise a [worker](Self::work) does.
     ///
-    /// Once it is stored nothing can fail here any more. A task of its own does it, so that a sender who
-    /// hangs up cuts nothing short.
+    /// Once the event is stored, the call succeeds. It is done in a task of its own, so that a caller who drops the
+    /// future interrupts nothing.
     ///
     /// # Errors
     ///
-    /// [`PgError`]: it is not stored. Let the sender try again.
-    pub async fn receive(&self, delivery: Delivery) -> Result<Receipt, PgError> {
-        let shared = Arc::clone(&self.shared);
-        let task = tokio::spawn(same_request(async move { shared.receive(delivery).await }));
+    /// [`PgError`]: the event is not stored. Let the provider deliver it again.
+    pub async fn receive(&self, event: P::Event) -> Result<Received, PgError> {
+        let (inner, event) = (Arc::clone(&self.inner), event.into());
+        let task = tokio::spawn(same_request(async move { inner.receive(event).await }));
         task.await.unwrap_or(Err(PgError::Unavailable(sqlx::Error::WorkerCrashed)))
     }
 
-    /// Applies one event that is due. `false`: none is.
+    /// Applies one event that is due. Returns `false` if none is.
     ///
     /// # Errors
     ///
-    /// [`PgError`]; the event stays claimed until its lease is over, and is due again then.
+    /// [`PgError`]; the event is due again when its lease is over.
     pub async fn apply_next_due(&self) -> Result<bool, PgError> {
-        let Shared { system, policy, .. } = &*self.shared;
-        let claimed = claim(system, P::NAME, *policy, 1).await?;
-        for claimed in &claimed {
-            self.shared.work_on(claimed).await?;
+        let Inner { system, policy, .. } = &*self.inner;
+        let leased = lease(system, P::NAME, policy.retry, 1).await?;
+        for event in &leased {
+            self.inner.work_on(event).await?;
         }
-        Ok(!claimed.is_empty())
+        Ok(!leased.is_empty())
     }
 
-    /// Tells the workers of this process that something may be due. Those of others look by themselves,
-    /// every now and then.
-    pub fn nudge(&self) {
-        self.shared.due.notify_one();
+    /// Wakes a worker of this process, because an event may be due. Workers of other processes poll.
+    pub fn wake_workers(&self) {
+        self.inner.wake_up.notify_one();
     }
 }
 
-impl<P: Provider> Shared<P> {
-    async fn receive(&self, delivery: Delivery) -> Result<Receipt, PgError> {
-        // Kept until the event has been applied.
-        let permit = self.at_once.try_acquire();
-        let stored = self.intake.take(delivery, permit.is_ok()).await?;
+impl<P: Provider> Inner<P> {
+    async fn receive(&self, event: NewEvent) -> Result<Received, PgError> {
+        // Held until the event has been applied.
+        let permit = self.on_receipt.try_acquire();
+        let stored = self.batcher.store(event, permit.is_ok()).await?;
         self.watcher.reached(Step::Recorded);
         let duplicate = matches!(stored, Stored::Known { .. });
-        self.tally.stored(duplicate);
-        let mut receipt = Receipt { status: stored.status(), reason: None, duplicate };
+        self.counters.stored(duplicate);
+        let mut receipt = Received { status: stored.status(), reason: None, duplicate };
         match stored {
-            Stored::Claimed(claimed) => match self.work_on(&claimed).await {
-                Ok(Attempted { status, reason }) => receipt = Receipt { status, reason, duplicate },
+            Stored::Known { reason, .. } => receipt.reason = reason,
+            Stored::Leased(leased) => match self.work_on(&leased).await {
+                Ok(Attempted { status, reason }) => {
+                    receipt = Received { status, reason, duplicate }
+                }
                 Err(error) => {
                     tracing::warn!(
-                        event = claimed.event.event_id,
+                        event = leased.event.event_id,
                         cause = error.source(),
-                        "a webhook event is stored and could not be looked at",
+                        "a webhook event is stored, and applying it failed",
                     );
                 }
             },
-            Stored::Known { reason, .. } => receipt.reason = reason,
-            Stored::New => self.due.notify_one(),
+            Stored::New => self.wake_up.notify_one(),
         }
         Ok(receipt)
     }
 
-    /// Makes one attempt at a claimed event, and returns how far the event has come.
-    pub(super) async fn work_on(&self, claimed: &Claimed) -> Result<Attempted, PgError> {
-        self.watcher.reached(Step::Claimed);
-        // The provider's code may panic: that is a failure like others, and runs out of attempts.
-        let failure = match AssertUnwindSafe(self.attempt(claimed)).catch_unwind().await {
+    /// Makes one attempt at a leased event, and returns the status of the event after it.
+    pub(super) async fn work_on(&self, leased: &LeasedEvent) -> Result<Attempted, PgError> {
+        self.watcher.reached(Step::Leased);
+        // A panic in the provider's code counts as a failed attempt.
+        let failure = match AssertUnwindSafe(self.attempt(leased)).catch_unwind().await {
             Ok(Ok(attempted)) => {
-                self.tally.attempted(attempted.status);
+                self.counters.attempted(attempted.status);
                 return Ok(attempted);
             }
             Ok(Err(error)) => {
                 tracing::warn!(
-                    event = claimed.event.event_id,
-                    attempt = claimed.event.attempts,
+                    event = leased.event.event_id,
+                    attempt = leased.event.attempts,
                     cause = error.source(),
                     "a webhook event could not be applied",
                 );
-                Outcome::Failed(Setback::new("database", error.to_string()))
+                Outcome::Failed(Failure::new("database", error.to_string()))
             }
             Err(_panic) => {
-                let event = &claimed.event.event_id;
+                let event = &leased.event.event_id;
                 tracing::error!(event, "applying a webhook event panicked");
-                Outcome::Failed(Setback::new("panic", "the log says where"))
+                Outcome::Failed(Failure::new("panic", "the log says where"))
             }
         };
-        let attempted = self.mark(claimed, &failure).await?;
-        self.tally.attempted(attempted.status);
+        let attempted = self.mark_only(leased, &failure).await?;
+        self.counters.attempted(attempted.status);
         Ok(attempted)
     }
 
-    /// Effect and mark, in one transaction.
-    async fn attempt(&self, claimed: &Claimed) -> Result<Attempted, PgError> {
-        let prepared = match self.provider.prepare(claimed).await {
+    /// Applies the event and marks it, in one transaction.
+    async fn attempt(&self, leased: &LeasedEvent) -> Result<Attempted, PgError> {
+        let prepared = match self.provider.prepare(leased).await {
             Ok(prepared) => prepared,
-            Err(outcome) => return self.mark(claimed, &outcome).await,
+            Err(outcome) => return self.mark_only(leased, &outcome).await,
         };
-        let Some(mut tx) = hold(&self.system, claimed).await? else {
-            return Ok(Attempted::fenced_out());
+        let Some(mut tx) = hold(&self.system, leased).await? else {
+            return Ok(Attempted::lease_lost());
         };
         self.watcher.reached(Step::Held);
-        let outcome = self.provider.apply(&mut tx, claimed, prepared).await?;
+        let outcome = self.provider.apply(&mut tx, leased, prepared).await?;
         self.watcher.reached(Step::Applied);
-        let verdict = Verdict::of(&outcome, claimed, self.policy);
-        if !verdict.keeps_effect() {
-            // Marked with the row held all the same: whoever makes what it waits for, and then looks for
-            // who waits, waits for that.
+        let transition = Transition::of(&outcome, leased, self.policy.retry);
+        if !transition.keeps_effect() {
+            // The mark is written with the row still held: a transaction that makes what the event waits for, and
+            // then wakes events that wait, blocks until the mark is there.
             undo(&mut tx).await?;
         }
-        self.conclude(tx, claimed, verdict).await
+        self.commit(tx, leased, transition).await
     }
 
-    /// The mark alone, where there is no effect.
-    async fn mark(&self, claimed: &Claimed, outcome: &Outcome) -> Result<Attempted, PgError> {
-        let verdict = Verdict::of(outcome, claimed, self.policy);
+    /// Marks the event, without an effect.
+    async fn mark_only(
+        &self,
+        leased: &LeasedEvent,
+        outcome: &Outcome,
+    ) -> Result<Attempted, PgError> {
+        let transition = Transition::of(outcome, leased, self.policy.retry);
         let tx = self.system.begin(MARK).await?;
-        self.conclude(tx, claimed, verdict).await
+        self.commit(tx, leased, transition).await
     }
 
-    async fn conclude(
+    async fn commit(
         &self,
         mut tx: SystemTx,
-        claimed: &Claimed,
-        verdict: Verdict,
+        leased: &LeasedEvent,
+        transition: Transition,
     ) -> Result<Attempted, PgError> {
-        if !settle(&mut tx, claimed, &verdict).await? {
+        if !mark(&mut tx, leased, &transition).await? {
             tx.rollback().await?;
-            return Ok(Attempted::fenced_out());
+            return Ok(Attempted::lease_lost());
         }
         self.watcher.reached(Step::Marked);
         tx.commit().await?;
         self.watcher.reached(Step::Committed);
-        let Verdict { status, line: reason, .. } = verdict;
+        let Transition { status, line: reason, .. } = transition;
         if status == EventStatus::Dead {
-            let event = &claimed.event.event_id;
+            let event = &leased.event.event_id;
             tracing::error!(event, reason, "a webhook event is dead");
         }
         Ok(Attempted { status, reason })
     }
 }
 
-/// How far an event has come with an attempt, and why it was not applied.
+/// The status of an event after an attempt, and why it was not applied.
 pub(super) struct Attempted {
     status: EventStatus,
     reason: Option<String>,
 }
 
 impl Attempted {
-    /// The lease was lost: the attempt that has it now decides.
-    const fn fenced_out() -> Self {
+    /// Another attempt has the lease by now, and decides.
+    const fn lease_lost() -> Self {
         Self { status: EventStatus::Processing, reason: None }
     }
 }
 
 impl<P> Clone for Ledger<P> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self { inner: Arc::clone(&self.inner) }
     }
 }
 

@@ -1,36 +1,41 @@
-//! Who sends events, and what they mean.
+//! The port through which a provider of webhooks plugs into the ledger.
 
 use std::future::Future;
 use std::time::Duration;
 
-use super::Claimed;
+use super::{LeasedEvent, NewEvent};
 use crate::pg::{PgError, SystemTx};
 
-/// One sender of webhooks: what its events do to the database.
+/// One sender of webhooks: the events it sends and what they do to the database.
 ///
 /// The [`Ledger`](super::Ledger) does all the rest. See the [module docs](super) for an example.
 pub trait Provider: Send + Sync + 'static {
-    /// What the ledger calls it. It is stored with each event, so it never changes.
+    /// The provider's name in the ledger. It is stored with each event, so it never changes.
     const NAME: &'static str;
 
-    /// What [`prepare`](Self::prepare) hands to [`apply`](Self::apply): most often the body, parsed.
+    /// An event whose signature was verified: the only thing that the provider's ledger takes.
+    ///
+    /// Make the type so that only the check of a signature returns one.
+    type Event: Into<NewEvent> + Send;
+
+    /// The value that [`prepare`](Self::prepare) hands to [`apply`](Self::apply), for example the parsed body.
     type Prepared: Send;
 
-    /// What can be done without a transaction: reading the body, asking the provider for more.
+    /// Does what needs no transaction: parses the body, asks the provider for more.
     ///
     /// # Errors
     ///
-    /// The outcome, when that decides it: nothing will be applied.
+    /// The outcome, if it is known already: [`apply`](Self::apply) is not called then.
     fn prepare(
         &self,
-        event: &Claimed,
+        event: &LeasedEvent,
     ) -> impl Future<Output = Result<Self::Prepared, Outcome>> + Send;
 
-    /// The effect, in the transaction that also marks the event.
+    /// Applies the event, in the transaction that also marks it.
     ///
-    /// It is alone with the event, and with the event's customer if there is one. What it writes is
-    /// committed with [`Outcome::Processed`] and with [`Outcome::Ignored`], and taken back otherwise.
-    /// What cannot be taken back, such as a mail, goes through the [`outbox`](super::outbox).
+    /// The transaction holds the event, and the event's customer if it has one. Its writes are committed with
+    /// [`Outcome::Processed`] and [`Outcome::Ignored`], and rolled back otherwise. A side effect that cannot be
+    /// rolled back, such as an e-mail, goes through the [`outbox`](super::outbox).
     ///
     /// # Errors
     ///
@@ -38,58 +43,59 @@ pub trait Provider: Send + Sync + 'static {
     fn apply(
         &self,
         tx: &mut SystemTx,
-        event: &Claimed,
+        event: &LeasedEvent,
         prepared: Self::Prepared,
     ) -> impl Future<Output = Result<Outcome, PgError>> + Send;
 }
 
-/// What came of an attempt.
+/// The outcome of an attempt, as the provider sees it.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// It can never be applied as it is, for example because its body is malformed: dead at once, without
-    /// further attempts. An operator may replay it, after an update of the provider for instance.
-    Dead(Setback),
-    /// It broke: tried again up to [`RetryPolicy::max_attempts`](super::RetryPolicy::max_attempts).
-    Failed(Setback),
-    /// There is nothing to apply, and why, in a word.
+    /// The event can never be applied as it is, for example because its body is malformed. It is dead at once,
+    /// without further attempts. An operator may replay it, for example after an update of the provider.
+    Dead(Failure),
+    /// Something that the event needs is not there yet. It is tried again for as long as
+    /// [`RetryPolicy::max_age`](super::RetryPolicy::max_age).
+    Deferred(Failure),
+    /// The attempt failed. It is tried again up to
+    /// [`RetryPolicy::max_attempts`](super::RetryPolicy::max_attempts).
+    Failed(Failure),
+    /// The event has no effect, and why, in a word.
     Ignored(&'static str),
-    /// Its effect is in this transaction.
+    /// The effect is in the transaction.
     Processed,
-    /// Something is not there yet: tried again for as long as
-    /// [`RetryPolicy::patience`](super::RetryPolicy::patience).
-    Waiting(Setback),
 }
 
-/// Why an event could not be applied now.
+/// Why an attempt did not apply its event.
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// use mt_core::pg::ledger::{Outcome, Setback};
+/// use mt_core::pg::ledger::{Failure, Outcome};
 ///
-/// let busy = Setback::new("rate_limited", "they ask for fewer requests")
-///     .not_before(Duration::from_secs(30));
-/// let outcome = Outcome::Waiting(busy);
+/// let busy = Failure::new("rate_limited", "the provider asks for fewer requests")
+///     .retry_after(Duration::from_secs(30));
+/// let outcome = Outcome::Deferred(busy);
 /// # drop(outcome);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Setback {
+pub struct Failure {
     pub(super) reason: &'static str,
     pub(super) detail: String,
-    pub(super) not_before: Duration,
+    pub(super) retry_after: Duration,
 }
 
-impl Setback {
-    /// Why, in a word, and in a line that holds nothing of the body.
+impl Failure {
+    /// A failure with its reason, in a word, and a line of detail that holds nothing of the body.
     #[must_use]
     pub fn new(reason: &'static str, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), not_before: Duration::ZERO }
+        Self { reason, detail: detail.into(), retry_after: Duration::ZERO }
     }
 
-    /// The next attempt waits for at least so long: somebody asked to be left alone.
+    /// Delays the next attempt for at least `wait`, as the provider asked.
     #[must_use]
-    pub fn not_before(mut self, wait: Duration) -> Self {
-        self.not_before = wait;
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = wait;
         self
     }
 }

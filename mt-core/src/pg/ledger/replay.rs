@@ -1,15 +1,15 @@
-//! Trying an event again because somebody asks.
+//! Replaying an event at an operator's request.
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::claim::claimed_columns;
 use super::event::{columns, find};
-use super::{Claimed, EventStatus, Ledger, LedgerEvent, Provider, RetryPolicy};
-use crate::pg::decode::word;
+use super::lease::leased_columns;
+use super::{EventStatus, LeasedEvent, Ledger, LedgerEvent, Provider, RetryPolicy};
+use crate::pg::transaction::decode::variant;
 use crate::pg::{PgError, SystemReason, SystemTx};
-use crate::word::Word as _;
+use crate::text_enum::TextEnum as _;
 
 const REPLAY: SystemReason = SystemReason::new("replay a webhook event");
 const LOOK: SystemReason = SystemReason::new("look at a webhook event");
@@ -17,7 +17,7 @@ const LOOK: SystemReason = SystemReason::new("look at a webhook event");
 /// The longest name of an actor, in bytes.
 const MAX_ACTOR_BYTES: usize = 255;
 
-/// Who asks for an event to be tried again, and how badly.
+/// A request to apply an event again, in the name of an operator.
 #[derive(Clone, Debug)]
 pub struct ReplayRequest {
     actor: String,
@@ -25,8 +25,7 @@ pub struct ReplayRequest {
 }
 
 impl ReplayRequest {
-    /// On behalf of `actor`, whose name goes into the event's history. What was processed stays as it
-    /// is.
+    /// A request by `actor`, whose name goes into the event's history. It leaves a processed event as it is.
     #[must_use]
     pub fn by(actor: impl Into<String>) -> Self {
         let mut actor: String = actor.into();
@@ -35,7 +34,7 @@ impl ReplayRequest {
         Self { actor, force: false }
     }
 
-    /// Applies also what was processed before. Effects are idempotent, so this should change nothing.
+    /// Applies a processed event, too. Effects are idempotent, so this should change nothing.
     #[must_use]
     pub fn force(mut self) -> Self {
         self.force = true;
@@ -44,8 +43,8 @@ impl ReplayRequest {
 }
 
 impl<P: Provider> Ledger<P> {
-    /// Tries an event again, with all its attempts before it, and returns it as it stands then. The
-    /// request goes into its history, also where there is nothing to do.
+    /// Applies an event again, with a fresh count of attempts, and returns it as it is then. The request goes into its
+    /// history, even if it changes nothing.
     ///
     /// # Errors
     ///
@@ -63,24 +62,24 @@ impl<P: Provider> Ledger<P> {
         if found.is_under_way {
             return Err(ReplayError::UnderWay);
         }
-        tracing::info!(event = event_id, actor, force, "a webhook event is asked for again");
-        found.note(&mut tx, actor).await?;
-        let claimed = match found.status {
+        tracing::info!(event = event_id, actor, force, "an operator replays a webhook event");
+        found.record(&mut tx, actor).await?;
+        let leased = match found.status {
             EventStatus::Processed if !force => None,
             _ if found.is_purged => {
                 tx.commit().await?;
                 return Err(ReplayError::BodyPurged);
             }
-            _ => found.claim(&mut tx, self.shared.policy).await?,
+            _ => found.lease(&mut tx, self.inner.policy.retry).await?,
         };
         tx.commit().await?;
-        if let Some(claimed) = claimed {
-            self.shared.work_on(&claimed).await?;
+        if let Some(leased) = leased {
+            self.inner.work_on(&leased).await?;
         }
         self.find(event_id).await?.ok_or(ReplayError::NotFound)
     }
 
-    /// The event that the provider calls `event_id`.
+    /// Finds an event by the provider's identifier.
     ///
     /// # Errors
     ///
@@ -93,7 +92,7 @@ impl<P: Provider> Ledger<P> {
     }
 }
 
-/// An event whose row is held.
+/// An event whose row this transaction has locked.
 struct Found {
     id: Uuid,
     status: EventStatus,
@@ -102,7 +101,7 @@ struct Found {
 }
 
 impl Found {
-    /// Whoever has it now is waited for, but not for long: then it is under way.
+    /// Locks the row. If an attempt holds it for longer than the lock timeout, the event is under way.
     async fn lock(
         tx: &mut SystemTx,
         provider: &str,
@@ -121,14 +120,14 @@ impl Found {
             found => found.map_err(PgError::from)?,
         };
         let read = |row: PgRow| {
-            let status = word("status", row.try_get(1)?)?;
+            let status = variant("status", row.try_get(1)?)?;
             let (is_purged, is_under_way) = (row.try_get(2)?, row.try_get(3)?);
             Ok(Self { id: row.try_get(0)?, status, is_purged, is_under_way })
         };
         row.map(read).transpose().map_err(|error: sqlx::Error| PgError::from(error).into())
     }
 
-    async fn note(&self, tx: &mut SystemTx, actor: &str) -> Result<(), PgError> {
+    async fn record(&self, tx: &mut SystemTx, actor: &str) -> Result<(), PgError> {
         sqlx::query(
             "insert into mt.webhook_attempts (event, attempt, outcome, detail, actor) \
              select id, attempts, 'replay', $2, $3 from mt.webhook_events where id = $1",
@@ -141,12 +140,12 @@ impl Found {
         Ok(())
     }
 
-    /// Claims it as if it had just come.
-    async fn claim(
+    /// Leases the event as if it had just been received.
+    async fn lease(
         &self,
         tx: &mut SystemTx,
         policy: RetryPolicy,
-    ) -> Result<Option<Claimed>, PgError> {
+    ) -> Result<Option<LeasedEvent>, PgError> {
         let row = sqlx::query(concat!(
             "update mt.webhook_events e set status = 'processing', attempts = 1, strikes = 0, \
                  processed_at = null, claimed_at = clock_timestamp(), claimed_alone = true, \
@@ -156,13 +155,13 @@ impl Found {
              where id = $1 returning ",
             columns!(),
             ", ",
-            claimed_columns!()
+            leased_columns!()
         ))
         .bind(self.id)
         .bind(policy.lease.as_secs_f64())
         .fetch_one(tx.conn())
         .await?;
-        Claimed::read(&row)
+        LeasedEvent::read(&row)
     }
 }
 
@@ -173,20 +172,20 @@ fn is_lock_timeout(error: &sqlx::Error) -> bool {
         .is_some_and(|code| code == "55P03")
 }
 
-/// Why an event was not tried again.
+/// Why an event was not replayed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReplayError {
-    /// There is nothing left that could be applied.
+    /// The event's body was purged, so it cannot be applied again.
     #[error("the body of the event was purged")]
     BodyPurged,
-    /// There is no such event.
+    /// There is no event of that identifier.
     #[error("no such event")]
     NotFound,
-    /// Postgres did not play along.
+    /// Postgres failed, or cannot be reached. Try again.
     #[error(transparent)]
     Pg(#[from] PgError),
-    /// Somebody is at it.
+    /// An attempt is under way. Wait for its lease to end.
     #[error("the event is being processed")]
     UnderWay,
 }

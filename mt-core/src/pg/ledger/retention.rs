@@ -1,4 +1,4 @@
-//! Bodies go after a while; that an event came, and what became of it, stays.
+//! Retention: old bodies are deleted, the rows and histories of events stay.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use crate::pg::{PgError, SystemReason};
 
 const PURGE: SystemReason = SystemReason::new("purge the bodies of old webhook events");
 
-/// How many bodies go in one transaction.
+/// How many bodies one transaction deletes.
 const BATCH: i64 = 500;
 
 impl<P: Provider> Ledger<P> {
-    /// Purges the bodies of events that are done with and came longer than `age` ago, and says how many.
-    /// Their rows stay, so that a late copy is known for one; they cannot be replayed any more.
+    /// Deletes the bodies of events in a final status that were received longer than `age` ago, and returns how many.
+    /// The rows stay, so that a late copy counts as a duplicate; the events cannot be replayed any more.
     ///
-    /// Any number of processes may do it at once.
+    /// Any number of processes may call it at once.
     ///
     /// # Errors
     ///
-    /// [`PgError`]; what was purged until then is gone.
+    /// [`PgError`]; the bodies deleted before stay deleted.
     pub async fn purge_bodies(&self, age: Duration) -> Result<u64, PgError> {
         let mut purged = 0;
         loop {

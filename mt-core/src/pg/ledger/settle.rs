@@ -1,32 +1,32 @@
-//! Holding a claimed event, and writing down what came of it: the fence.
+//! Holding a leased event and marking it: the fence.
 
 use std::time::Duration;
 
-use super::policy::{Next, Record, chance};
-use super::{Claimed, EventStatus, Outcome, RetryPolicy, Setback};
-use crate::pg::opening::of_system;
-use crate::pg::{PgError, SystemPool, SystemReason, SystemTx};
-use crate::word::Word as _;
+use super::customer::lock_customer;
+use super::policy::{Next, RetryState, chance};
+use super::{EventStatus, Failure, LeasedEvent, Outcome, RetryPolicy};
+use crate::pg::transaction::opening::of_system;
+use crate::pg::{PgError, System, SystemReason, SystemTx};
+use crate::text_enum::TextEnum as _;
 
 const APPLY: SystemReason = SystemReason::new("apply a webhook event");
 
-/// Opens the transaction that holds an event's effect, with the event's row and its customer locked.
-/// `None`: the lease was lost, and whoever has it decides.
+/// Opens the transaction of an event's effect, with the event's row and its customer locked. `None` if another attempt
+/// has the lease by now: that attempt decides.
 ///
-/// All in one message. There is nothing in it but UUIDs and words of this program.
+/// One message. Its text holds UUIDs and words of this program only.
 pub(super) async fn hold(
-    system: &SystemPool,
-    claimed: &Claimed,
+    system: &System,
+    leased: &LeasedEvent,
 ) -> Result<Option<SystemTx>, PgError> {
-    let (id, token) = (claimed.event.id, claimed.token);
-    let ours = format!("id = '{id}' and status = 'processing' and lease_token = '{token}'");
-    let begin = of_system().say(format!(
+    let (id, token) = (leased.event.id, leased.token);
+    let fence = format!("id = '{id}' and status = 'processing' and lease_token = '{token}'");
+    let begin = of_system().text(format!(
         "select count(*) as held from \
-             (select 1 from mt.webhook_events where {ours} for update) held; \
-         select pg_advisory_xact_lock(hashtextextended('mt ' || provider || ' ' || account || ' ' \
-                 || livemode::text || ' ' || customer_id, 0)) \
-             from mt.webhook_events where {ours} and customer_id is not null; \
-         savepoint effect"
+             (select 1 from mt.webhook_events where {fence} for update) held; \
+         select {lock} from mt.webhook_events where {fence} and customer_id is not null; \
+         savepoint effect",
+        lock = lock_customer!()
     ));
     let (tx, rows) = system.begin_with(APPLY, begin).await?;
     let held: i64 = rows.first().map_or(Ok(0), |row| sqlx::Row::try_get(row, "held"))?;
@@ -37,73 +37,72 @@ pub(super) async fn hold(
     Ok(Some(tx))
 }
 
-/// Takes back what the effect has written, and keeps the locks.
+/// Rolls the effect back, and keeps the locks.
 pub(super) async fn undo(tx: &mut SystemTx) -> Result<(), PgError> {
-    sqlx::query("rollback to savepoint effect").execute(tx.conn()).await?;
+    sqlx::query("rollback to savepoint effect").execute(tx.own()).await?;
     tx.record_nothing();
     Ok(())
 }
 
-/// What is written down of an attempt.
+/// The next status of an event, with everything that its row records of the attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Verdict {
+pub(super) struct Transition {
     pub(super) status: EventStatus,
     reason: Option<&'static str>,
     pub(super) line: Option<String>,
-    strikes: i32,
+    failures: i32,
     after: Duration,
 }
 
-impl Verdict {
-    /// What `outcome` means for an event that has fared like `claimed`.
-    pub(super) fn of(outcome: &Outcome, claimed: &Claimed, policy: RetryPolicy) -> Self {
-        let record = Record {
-            attempts: u32::try_from(claimed.event.attempts).unwrap_or(0),
-            strikes: claimed.strikes,
-            age: claimed.age,
+impl Transition {
+    /// The transition of a leased event after an attempt with this outcome.
+    pub(super) fn of(outcome: &Outcome, leased: &LeasedEvent, policy: RetryPolicy) -> Self {
+        let state = RetryState {
+            attempts: u32::try_from(leased.event.attempts).unwrap_or(0),
+            failures: leased.failures,
+            age: leased.age,
         };
         match outcome {
             Outcome::Processed => Self::end(EventStatus::Processed, None),
             Outcome::Ignored(reason) => Self::end(EventStatus::Ignored, Some(reason)),
-            Outcome::Dead(setback) => Self::of_setback(Next::Dead, setback, 1),
-            Outcome::Waiting(setback) => {
-                Self::of_setback(policy.after_waiting(record, chance()), setback, 0)
+            Outcome::Dead(failure) => Self::of_failure(Next::Dead, failure, 1),
+            Outcome::Deferred(failure) => {
+                Self::of_failure(policy.after_deferral(state, None, chance()), failure, 0)
             }
-            Outcome::Failed(setback) => {
-                Self::of_setback(policy.after_failure(record, chance()), setback, 1)
+            Outcome::Failed(failure) => {
+                Self::of_failure(policy.after_failure(state, chance()), failure, 1)
             }
         }
     }
 
     fn end(status: EventStatus, reason: Option<&'static str>) -> Self {
         let line = reason.map(str::to_owned);
-        Self { status, reason, line, strikes: 0, after: Duration::ZERO }
+        Self { status, reason, line, failures: 0, after: Duration::ZERO }
     }
 
-    fn of_setback(next: Next, setback: &Setback, strikes: i32) -> Self {
-        let Setback { reason, detail, not_before } = setback;
+    fn of_failure(next: Next, failure: &Failure, failures: i32) -> Self {
+        let Failure { reason, detail, retry_after } = failure;
         let (status, after) = match next {
             Next::Dead => (EventStatus::Dead, Duration::ZERO),
-            Next::After(wait) => (EventStatus::Failed, wait.max(*not_before)),
+            Next::After(wait) => (EventStatus::Failed, wait.max(*retry_after)),
         };
         let line = Some(line(reason, detail));
-        Self { status, reason: Some(reason), line, strikes, after }
+        Self { status, reason: Some(reason), line, failures, after }
     }
 
-    /// Whether what the effect wrote is to be kept.
+    /// Whether the effect is committed with it.
     pub(super) const fn keeps_effect(&self) -> bool {
         matches!(self.status, EventStatus::Processed | EventStatus::Ignored)
     }
 }
 
-/// Writes the verdict down, and the attempt into the event's history. `false`: the lease was lost, so
-/// roll back.
-pub(super) async fn settle(
+/// Marks the event, and adds the attempt to its history. `false` if another attempt has the lease by now: roll back.
+pub(super) async fn mark(
     tx: &mut SystemTx,
-    claimed: &Claimed,
-    verdict: &Verdict,
+    leased: &LeasedEvent,
+    transition: &Transition,
 ) -> Result<bool, PgError> {
-    let settled = sqlx::query(
+    let marked = sqlx::query(
         "with settled as ( \
              update mt.webhook_events set status = $3, reason = $4, last_error = $5, \
                  strikes = strikes + $6, lease_token = null, lease_until = null, \
@@ -115,24 +114,24 @@ pub(super) async fn settle(
          insert into mt.webhook_attempts (event, attempt, outcome, detail, began_at) \
          select id, attempts, $3, $5, claimed_at from settled",
     )
-    .bind(claimed.event.id)
-    .bind(claimed.token)
-    .bind(verdict.status.as_str())
-    .bind(verdict.reason)
-    .bind(&verdict.line)
-    .bind(verdict.strikes)
-    .bind(verdict.after.as_secs_f64())
+    .bind(leased.event.id)
+    .bind(leased.token)
+    .bind(transition.status.as_str())
+    .bind(transition.reason)
+    .bind(&transition.line)
+    .bind(transition.failures)
+    .bind(transition.after.as_secs_f64())
     .execute(tx.conn())
     .await?;
-    Ok(settled.rows_affected() == 1)
+    Ok(marked.rows_affected() == 1)
 }
 
-/// `reason: detail`, no longer than the column takes.
+/// `reason: detail`, cut to the length of the column.
 pub(super) fn line(reason: &str, detail: &str) -> String {
     const MAX_BYTES: usize = 1024;
     let mut line = format!("{reason}: {detail}");
     line.truncate(line.floor_char_boundary(MAX_BYTES));
-    // Postgres has no such character in its texts.
+    // A text in Postgres cannot hold this character.
     line.retain(|char| char != '\0');
     line
 }

@@ -1,4 +1,4 @@
-//! What there is to measure about a ledger.
+//! Metrics of a ledger.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -8,45 +8,45 @@ use sqlx::Row as _;
 use super::{EventStatus, Ledger, Provider};
 use crate::pg::{PgError, SystemReason};
 
-const LOOK: SystemReason = SystemReason::new("measure the webhook ledger");
+const MEASURE: SystemReason = SystemReason::new("measure the webhook ledger");
 
-/// No more are counted: beyond that it is enough to know that there are many, and the count stays cheap.
-const MOST: i64 = 10_000;
+/// The highest count, so that counting stays cheap.
+const MAX_COUNT: i64 = 10_000;
 
-/// What this process has done with events since its start.
+/// Counts of deliveries and attempts in this process since its start.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct LedgerStats {
     /// Deliveries that were stored.
     pub deliveries: u64,
-    /// Those of them whose event was known.
+    /// Deliveries of an event that was stored before.
     pub duplicates: u64,
-    /// Attempts that ended with the event applied.
+    /// Attempts that applied the event.
     pub processed: u64,
-    /// With the event put aside.
+    /// Attempts that found nothing to apply.
     pub ignored: u64,
-    /// With the event to be tried again.
+    /// Attempts after which the event is tried again.
     pub failed: u64,
-    /// With the event given up.
+    /// Attempts after which the event is dead.
     pub dead: u64,
-    /// Attempts that lost their lease, which say nothing.
+    /// Attempts that lost their lease; another attempt decided.
     pub lost: u64,
 }
 
-/// What waits in the database, whoever stored it.
+/// The events in the database that are due or dead, of all processes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Backlog {
-    /// How many events are due, up to ten thousand.
+    /// The number of events that are due, at most ten thousand.
     pub due: u64,
-    /// How long the first of them has been.
+    /// How long the first of them has been due.
     pub overdue: Duration,
-    /// How many were given up, up to ten thousand.
+    /// The number of dead events, at most ten thousand.
     pub dead: u64,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Counters {
     deliveries: AtomicU64,
     duplicates: AtomicU64,
     processed: AtomicU64,
@@ -56,7 +56,7 @@ pub(super) struct Tally {
     lost: AtomicU64,
 }
 
-impl Tally {
+impl Counters {
     pub(super) fn stored(&self, duplicate: bool) {
         self.deliveries.fetch_add(1, Relaxed);
         self.duplicates.fetch_add(u64::from(duplicate), Relaxed);
@@ -68,7 +68,7 @@ impl Tally {
             EventStatus::Ignored => &self.ignored,
             EventStatus::Failed => &self.failed,
             EventStatus::Dead => &self.dead,
-            // Whoever has the lease now says what came of it.
+            // The attempt that has the lease by now counts its own outcome.
             EventStatus::Processing | EventStatus::Received => &self.lost,
         };
         count.fetch_add(1, Relaxed);
@@ -76,28 +76,28 @@ impl Tally {
 }
 
 impl<P: Provider> Ledger<P> {
-    /// What this process has done since its start.
+    /// Returns the counts of this process since its start.
     #[must_use]
     pub fn stats(&self) -> LedgerStats {
-        let tally = &self.shared.tally;
+        let counters = &self.inner.counters;
         LedgerStats {
-            deliveries: tally.deliveries.load(Relaxed),
-            duplicates: tally.duplicates.load(Relaxed),
-            processed: tally.processed.load(Relaxed),
-            ignored: tally.ignored.load(Relaxed),
-            failed: tally.failed.load(Relaxed),
-            dead: tally.dead.load(Relaxed),
-            lost: tally.lost.load(Relaxed),
+            deliveries: counters.deliveries.load(Relaxed),
+            duplicates: counters.duplicates.load(Relaxed),
+            processed: counters.processed.load(Relaxed),
+            ignored: counters.ignored.load(Relaxed),
+            failed: counters.failed.load(Relaxed),
+            dead: counters.dead.load(Relaxed),
+            lost: counters.lost.load(Relaxed),
         }
     }
 
-    /// What waits in the database. By indexes, and bounded: for every few seconds.
+    /// Counts what is due and dead in the database. Bounded and served by indexes, so it may be called every few seconds.
     ///
     /// # Errors
     ///
     /// [`PgError`].
     pub async fn backlog(&self) -> Result<Backlog, PgError> {
-        let mut tx = self.system().begin(LOOK).await?;
+        let mut tx = self.system().begin(MEASURE).await?;
         let row = sqlx::query(
             "with due as materialized ( \
                  select next_attempt_at from mt.webhook_events \
@@ -111,7 +111,7 @@ impl<P: Provider> Ledger<P> {
                      where status = 'dead' and provider = $1 limit $2) d) as dead",
         )
         .bind(P::NAME)
-        .bind(MOST)
+        .bind(MAX_COUNT)
         .fetch_one(tx.conn())
         .await?;
         tx.commit().await?;

@@ -1,23 +1,23 @@
-//! Making events due whose time has come.
+//! Making a customer's deferred events due.
 
 use crate::pg::{PgError, SystemTx};
 
-/// Makes a customer's failed events due at once: what they were waiting for is there. Says how many, those
-/// under way included.
+/// Makes a customer's failed events due at once, because what they need is there now. Returns how many, those that are
+/// being processed included.
 ///
-/// An attempt that is under way may have looked for it a moment ago, and holds its event's row until it has
-/// written down that it waits; so this waits for that. To be called after what they wait for is committed.
+/// An attempt may have looked for it a moment ago, and holds its event's row until it has marked the event as failed.
+/// This waits for such attempts. Call it after what the events need is committed.
 ///
 /// # Errors
 ///
-/// [`PgError`]. Nothing is lost then: the events stay due by their own clock.
+/// [`PgError`]. No event is lost then: each is due when its backoff ends.
 pub async fn wake(
     tx: &mut SystemTx,
     provider: &str,
     account: &str,
     customer: &str,
 ) -> Result<u64, PgError> {
-    // In the order in which deliveries lock them.
+    // In the order in which deliveries lock rows.
     let woken = sqlx::query(
         "update mt.webhook_events set next_attempt_at = clock_timestamp() where id in ( \
              select id from mt.webhook_events \
@@ -33,8 +33,9 @@ pub async fn wake(
     Ok(woken.rows_affected())
 }
 
-/// The same for whoever holds the customer, which is every [`Provider::apply`](super::Provider::apply) of
-/// one of its events: what is under way waits for the customer, and will find what is made here.
+/// Makes a customer's failed events due at once, from a transaction that holds the customer, as every
+/// [`Provider::apply`](super::Provider::apply) of one of its events does. It need not wait for attempts that are under
+/// way: they wait for the customer, and see what this transaction has made.
 ///
 /// # Errors
 ///

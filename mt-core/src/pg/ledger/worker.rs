@@ -1,4 +1,4 @@
-//! Workers: they apply what nobody has applied yet, for as long as a process runs.
+//! Workers: they apply stored events for as long as a process runs.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -6,29 +6,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use super::claim::{claim, release};
-use super::protocol::Shared;
-use super::stop::Stop;
+use super::lease::{lease, release};
+use super::protocol::Inner;
 use super::{Ledger, Provider};
 use crate::pg::PgError;
 
-/// How many workers there are and how they go about it.
+/// How many workers a process has, and how they look for events.
 #[derive(Clone, Copy, Debug)]
 pub struct Workers {
-    /// How many events are worked on at once in this process.
+    /// How many events are applied at once in this process.
     pub count: usize,
-    /// How many of them a worker claims at once. Its lease is for all of them, so with effects that take
-    /// long it is few.
+    /// How many events a worker leases at once. The lease is for all of them, so with slow effects let it be small.
     pub batch: u32,
-    /// How often they look for work when nobody tells them that there is some.
+    /// How often an idle worker looks for events that are due.
     pub poll: Duration,
-    /// How long the bodies of events that are done with are kept; `None`: for ever.
+    /// How long the bodies of events in a final status are kept; `None` for ever.
     pub keep_bodies: Option<Duration>,
 }
 
 impl Default for Workers {
-    /// Two, sixteen events at a time, looking each second, who keep bodies for 90 days.
+    /// Two workers that lease sixteen events at a time, poll each second, and keep bodies for 90 days.
     fn default() -> Self {
         Self {
             count: 2,
@@ -39,72 +38,76 @@ impl Default for Workers {
     }
 }
 
-/// How often old bodies are looked for.
+/// How often old bodies are purged.
 const PURGE: Duration = Duration::from_hours(1);
 
 impl<P: Provider> Ledger<P> {
-    /// Works until `stop` is ready: then each worker ends the event that it is at, gives back what it had
-    /// claimed beside it, and this returns. Any number of processes may do the same on one database.
+    /// Runs workers until `stop` is ready. Then each worker finishes the event that it is applying, releases the
+    /// others that it has leased, and this returns. Any number of processes may run workers on one database.
     ///
-    /// Dropped, it ends in the middle of what it is doing, and the leases have to run out.
+    /// A dropped future stops in the middle; its events are due again when their leases are over.
     pub async fn work(&self, workers: Workers, stop: impl Future<Output = ()>) {
-        let asked = Arc::new(Stop::default());
+        let stopping = CancellationToken::new();
         let mut tasks = JoinSet::new();
         for number in 1..=workers.count {
-            // Who finds work rings for the next, so that one of them is enough to look often.
+            // A worker that finds events wakes the next one, so it is enough if one of them polls often.
             let poll = workers.poll.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX));
             let workers = Workers { poll, ..workers };
-            tasks.spawn(apply(Arc::clone(&self.shared), workers, Arc::clone(&asked)));
+            tasks.spawn(apply(Arc::clone(&self.inner), workers, stopping.clone()));
         }
         if let Some(age) = workers.keep_bodies {
-            tasks.spawn(purge(self.clone(), age, Arc::clone(&asked)));
+            tasks.spawn(purge(self.clone(), age, stopping.clone()));
         }
         stop.await;
-        asked.ask();
+        stopping.cancel();
         while tasks.join_next().await.is_some() {}
     }
 }
 
-async fn apply<P: Provider>(shared: Arc<Shared<P>>, workers: Workers, stop: Arc<Stop>) {
-    while !stop.is_asked() {
-        match round(&shared, workers.batch, &stop).await {
-            // Somebody else may have the time to go on.
-            Ok(true) => shared.due.notify_one(),
+async fn apply<P: Provider>(inner: Arc<Inner<P>>, workers: Workers, stopping: CancellationToken) {
+    while !stopping.is_cancelled() {
+        match apply_batch(&inner, workers.batch, &stopping).await {
+            // There may be more: another worker may be idle.
+            Ok(true) => inner.wake_up.notify_one(),
             Ok(false) => {
-                // Rung or not: then it is time to look again.
-                let _ = stop.or(tokio::time::timeout(workers.poll, shared.due.notified())).await;
+                let wake_up = tokio::time::timeout(workers.poll, inner.wake_up.notified());
+                let _ = stopping.run_until_cancelled(wake_up).await;
             }
             Err(error) => {
-                tracing::warn!(cause = error.source(), "the ledger could not be worked on");
-                let _ = stop.or(tokio::time::sleep(workers.poll)).await;
+                tracing::warn!(cause = error.source(), "leasing or applying webhook events failed");
+                let _ = stopping.run_until_cancelled(tokio::time::sleep(workers.poll)).await;
             }
         }
     }
 }
 
-/// Claims some events and applies them. `false`: nothing is due.
-async fn round<P: Provider>(shared: &Shared<P>, batch: u32, stop: &Stop) -> Result<bool, PgError> {
-    let claimed = claim(&shared.system, P::NAME, shared.policy, batch.max(1)).await?;
-    for (number, one) in claimed.iter().enumerate() {
-        if stop.is_asked() {
-            release(&shared.system, &claimed[number..]).await?;
+/// Leases some events and applies them. Returns `false` if nothing is due.
+async fn apply_batch<P: Provider>(
+    inner: &Inner<P>,
+    batch: u32,
+    stopping: &CancellationToken,
+) -> Result<bool, PgError> {
+    let leased = lease(&inner.system, P::NAME, inner.policy.retry, batch.max(1)).await?;
+    for (number, event) in leased.iter().enumerate() {
+        if stopping.is_cancelled() {
+            release(&inner.system, &leased[number..]).await?;
             break;
         }
-        shared.work_on(one).await?;
+        inner.work_on(event).await?;
     }
-    Ok(!claimed.is_empty())
+    Ok(!leased.is_empty())
 }
 
-/// At once, for processes may live shorter than an hour, and then each hour. A stop does not wait for it:
-/// the batch that it is at is taken back, and the next process purges it.
-async fn purge<P: Provider>(ledger: Ledger<P>, age: Duration, stop: Arc<Stop>) {
-    while let Some(result) = stop.or(ledger.purge_bodies(age)).await {
+/// Purges old bodies when a process starts, since it may live for less than an hour, and then each hour. A stop does
+/// not wait for it: the batch that it is deleting is rolled back, and the next process deletes it.
+async fn purge<P: Provider>(ledger: Ledger<P>, age: Duration, stopping: CancellationToken) {
+    while let Some(result) = stopping.run_until_cancelled(ledger.purge_bodies(age)).await {
         match result {
             Ok(0) => {}
             Ok(purged) => tracing::info!(purged, "bodies of old webhook events were purged"),
             Err(error) => tracing::warn!(cause = error.source(), "bodies could not be purged"),
         }
-        if stop.or(tokio::time::sleep(PURGE)).await.is_none() {
+        if stopping.run_until_cancelled(tokio::time::sleep(PURGE)).await.is_none() {
             break;
         }
     }

@@ -1,14 +1,16 @@
-//! What the catalogue says of the tables of tenants.
+//! Reads the tables from the catalogue.
 
 use sqlx::FromRow;
 
-use super::super::PgError;
-use super::super::database::{APP_ROLE, Database};
-use super::super::open_tx::End;
+use crate::pg::PgError;
+use crate::pg::connection::database::Database;
+use crate::pg::connection::logins::Login;
+use crate::pg::connection::roles::APP_ROLE;
+use crate::pg::transaction::open_tx::End;
 
 const CATALOGUE: &str = include_str!("catalogue.sql");
 
-/// A table as it is.
+/// A table of the catalogue.
 #[derive(Clone, Debug, FromRow)]
 pub(super) struct Found {
     pub(super) name: String,
@@ -23,15 +25,15 @@ pub(super) struct Found {
     pub(super) app_reads: bool,
 }
 
-/// The tables, and the version that each schema's record of migrations has reached.
+/// Reads the tables, and the newest applied migration of each schema.
 pub(super) async fn read(
     database: &Database,
     schemas: &[String],
 ) -> Result<(Vec<Found>, Vec<(String, i64)>), PgError> {
-    let mut tx = database.begin_looking().await?;
+    let mut tx = database.begin_looking(Login::App).await?;
     let found: Vec<Found> =
         sqlx::query_as(CATALOGUE).bind(schemas).bind(APP_ROLE).fetch_all(tx.conn()).await?;
-    // The record is readable to the roles that a login may take on, and not to the login itself.
+    // Roles that a login may set can read the record, not the login itself.
     sqlx::query("select set_config('role', $1, true)").bind(APP_ROLE).execute(tx.conn()).await?;
     let mut versions = Vec::new();
     for schema in schemas {

@@ -1,6 +1,6 @@
--- Every table that could hold something of a tenant, with what there is to know of it.
--- $1: the schemas of the library and of the application, in which each table counts; elsewhere one counts
--- if it has a tenant_id or refers to mt.tenants. $2: the role of tenants' transactions.
+-- Every table that could hold data of a tenant, with the facts that an inventory is checked against.
+-- $1: the schemas of the library and of the application, all of whose tables count; in other schemas a table counts
+-- if it has a tenant_id or references mt.tenants. $2: the role of tenants' transactions.
 
 with tables as (
     select c.oid, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname) as quoted,

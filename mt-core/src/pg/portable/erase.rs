@@ -1,29 +1,31 @@
-//! A tenant deleted without a rest.
+//! Deletes a tenant completely.
 
 use sqlx::AssertSqlSafe;
 
-use super::super::audit_log::{Actor, TENANT_DELETED};
-use super::super::{PgError, SystemPool, SystemReason, SystemTx, opening};
 use super::Contents;
 use crate::id::TenantId;
+use crate::pg::audit_log::{Actor, TENANT_DELETED};
+use crate::pg::transaction::gate;
+use crate::pg::transaction::opening;
+use crate::pg::{PgError, System, SystemReason, SystemTx};
 
-/// What was deleted.
+/// The result of deleting a tenant.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Deleted {
-    /// How many rows of each table of tenants, those that had some.
+    /// The number of deleted rows by table, for tables that had any.
     pub rows: Vec<(String, u64)>,
 }
 
-/// Deletes `tenant` and, by their foreign keys, all rows that are its own; then looks whether there are any
-/// left. `None` if there is no such tenant.
+/// Deletes `tenant` and, by foreign keys, all of its rows; then checks that none remain. Returns `None` if there is
+/// no such tenant.
 ///
-/// As with [`Tenant::delete`](crate::pg::Tenant::delete), members' writes that are under way are waited for.
+/// Like [`Tenant::delete`](crate::pg::Tenant::delete), it waits for writes of members that are in progress.
 ///
 /// # Errors
 ///
-/// [`DeleteError`]; everything is there still.
+/// [`DeleteError`] when rows would remain or a query fails. Nothing is deleted then.
 pub async fn delete(
-    system: &SystemPool,
+    system: &System,
     reason: SystemReason,
     actor: Actor,
     contents: &Contents,
@@ -41,14 +43,7 @@ pub async fn delete(
         tx.rollback().await?;
         return Ok(None);
     }
-    let gate = opening::gate("tenant_id", "principal_id");
-    sqlx::query(AssertSqlSafe(format!(
-        "select pg_advisory_xact_lock({gate}) from mt.memberships where tenant_id = $1"
-    )))
-    .bind(tenant.as_uuid())
-    .execute(tx.conn())
-    .await
-    .map_err(PgError::from)?;
+    gate::close_tenant(tx.conn(), tenant).await?;
     let rows = count(&mut tx, contents, tenant).await?;
     sqlx::query("delete from mt.tenants where id = $1")
         .bind(tenant.as_uuid())
@@ -58,12 +53,12 @@ pub async fn delete(
     if let Some((table, rows)) = count(&mut tx, contents, tenant).await?.into_iter().next() {
         return Err(DeleteError::Left { table, rows });
     }
-    tx.tell(tenant, TENANT_DELETED.on(tenant.as_uuid()));
+    tx.log(tenant, TENANT_DELETED.on(tenant.as_uuid()));
     tx.commit().await?;
     Ok(Some(Deleted { rows }))
 }
 
-/// The tables that have rows of the tenant, each as a role that sees them.
+/// Counts the rows of the tenant in each table, as a role that sees them.
 async fn count(
     tx: &mut SystemTx,
     contents: &Contents,
@@ -90,19 +85,19 @@ async fn count(
     Ok(counted)
 }
 
-/// Why a tenant was not deleted.
+/// The error when a tenant could not be deleted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeleteError {
-    /// Some of it would have been left.
-    #[error("{rows} rows of `{table}` would be left")]
+    /// Rows would remain.
+    #[error("{rows} rows of `{table}` would remain")]
     Left {
-        /// Where.
+        /// The table.
         table: String,
-        /// How many.
+        /// The number of rows.
         rows: u64,
     },
-    /// Postgres did not play along.
+    /// A database error.
     #[error(transparent)]
     Pg(#[from] PgError),
 }

@@ -1,4 +1,4 @@
-//! A tenant made again, from the rows of another.
+//! Creates a tenant from the exported rows of another.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
@@ -8,49 +8,49 @@ use sqlx::AssertSqlSafe;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::super::audit_log::{Actor, TENANT_IMPORTED};
-use super::super::{PgError, SystemPool, SystemReason, SystemTx, User};
+use super::id_map::IdMap;
 use super::inventory::Column;
-use super::renaming::Renaming;
 use super::snapshot::quoted;
 use super::{Manifest, Table, TableManifest};
 use crate::email::EmailAddress;
 use crate::id::TenantId;
-use crate::roster::Roster;
-use crate::word::Word as _;
+use crate::member_policy::MemberPolicy;
+use crate::pg::audit_log::{Actor, TENANT_IMPORTED};
+use crate::pg::{PgError, System, SystemReason, SystemTx, User};
+use crate::text_enum::TextEnum as _;
 
-/// A new tenant, whose rows are being written. Nothing of it is there before [`commit`](Self::commit).
+/// A new tenant whose rows are being written. [`commit`](Self::commit) makes it visible.
 #[derive(Debug)]
 pub struct Import<M> {
     tx: SystemTx,
-    renaming: Renaming,
+    ids: IdMap,
     from: Uuid,
     tenant: TenantId,
     name: Option<String>,
-    /// Of each table, as the manifest has them.
+    /// The columns of each table in the manifest.
     columns: BTreeMap<String, BTreeSet<String>>,
     rows: u64,
     owners: u64,
     model: PhantomData<fn() -> M>,
 }
 
-/// What was made.
+/// The result of an import.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Imported {
     /// The new tenant.
     pub tenant: TenantId,
-    /// How many rows.
+    /// The number of rows.
     pub rows: u64,
 }
 
-impl SystemPool {
-    /// Begins to make the tenant of `manifest` again, in one transaction; under another name, if one is
-    /// given. The manifest [fits](Manifest::fits).
+impl System {
+    /// Starts to create the tenant of `manifest` in one transaction, under another name if given. Check the manifest
+    /// with [`Manifest::fits`] first.
     ///
     /// # Errors
     ///
-    /// [`PgError`].
-    pub async fn import<M: Roster>(
+    /// [`PgError`] when the transaction cannot be opened.
+    pub async fn import<M: MemberPolicy>(
         &self,
         reason: SystemReason,
         actor: Actor,
@@ -60,22 +60,21 @@ impl SystemPool {
         let mut tx = self.begin(reason).await?;
         tx.act_as(actor);
         let tenant = TenantId::generate();
-        let renaming = Renaming::new(manifest.tenant, tenant);
+        let ids = IdMap::new(manifest.tenant, tenant);
         let columns_of =
             |table: &TableManifest| (table.name.clone(), table.columns.iter().cloned().collect());
         let columns = manifest.tables.iter().map(columns_of).collect();
         let (from, model) = (manifest.tenant, PhantomData);
-        Ok(Import { tx, renaming, from, tenant, name, columns, rows: 0, owners: 0, model })
+        Ok(Import { tx, ids, from, tenant, name, columns, rows: 0, owners: 0, model })
     }
 }
 
-impl<M: Roster> Import<M> {
-    /// Writes some rows of `table`. Tables come in the order of
-    /// [`Contents::travelling`](super::Contents::travelling).
+impl<M: MemberPolicy> Import<M> {
+    /// Writes rows of `table`. Tables must come in the order of [`Contents::exported`](super::Contents::exported).
     ///
     /// # Errors
     ///
-    /// [`ImportError`]. Go no further after one: drop the import.
+    /// [`ImportError`] when a row is refused. Drop the import then.
     pub async fn rows(&mut self, table: &Table, rows: Vec<Value>) -> Result<(), ImportError> {
         self.rows += u64::try_from(rows.len()).unwrap_or_default();
         let columns = self.columns.get(table.name());
@@ -102,14 +101,14 @@ impl<M: Roster> Import<M> {
                 if matches!(kind.as_str(), "uuid" | "uuid[]" | "jsonb")
                     && let Some(value) = row.get_mut(name)
                 {
-                    self.renaming.rename(value);
+                    self.ids.rename(value);
                 }
             }
         }
         self.insert(table, objects).await
     }
 
-    /// The tenant itself: what it is called, and since when. Nobody pays for it yet.
+    /// Writes the tenant: its name and its creation time. Its subscription is not imported.
     async fn tenants(
         &mut self,
         table: &Table,
@@ -117,7 +116,7 @@ impl<M: Roster> Import<M> {
     ) -> Result<(), ImportError> {
         for row in rows {
             let id = row.get("id").and_then(Value::as_str).and_then(TenantId::parse);
-            if id.map(|id| self.renaming.of(id.as_uuid())) != Some(self.tenant.as_uuid()) {
+            if id.map(|id| self.ids.of(id.as_uuid())) != Some(self.tenant.as_uuid()) {
                 return Err(refused(table, "a row is not the manifest's tenant"));
             }
             let name = self.name.clone().map(Value::String);
@@ -138,7 +137,7 @@ impl<M: Roster> Import<M> {
         Ok(())
     }
 
-    /// Members are whoever reads their address, here as there.
+    /// Finds or creates the members' users by email address.
     async fn users(
         &mut self,
         table: &Table,
@@ -150,12 +149,12 @@ impl<M: Roster> Import<M> {
             let old = old.ok_or_else(|| refused(table, "a row has no id"))?;
             let email = address(table, &row)?;
             let user = User::find_or_create(&mut self.tx, &email).await?;
-            self.renaming.know(old, user.id.as_uuid());
+            self.ids.insert(old, user.id.as_uuid());
         }
         Ok(())
     }
 
-    /// Roles are words of the model, and who is an owner follows from them.
+    /// Checks that roles exist in the model, and that owners have the role of an owner.
     fn check_roles(
         &mut self,
         table: &Table,
@@ -164,7 +163,7 @@ impl<M: Roster> Import<M> {
         for row in rows {
             let role = row.get("role").and_then(Value::as_str).map(M::Role::parse);
             let Some(Ok(role)) = role else {
-                return Err(refused(table, "a row has a role that is not known here"));
+                return Err(refused(table, "a row has a role that does not exist here"));
             };
             let is_owner = role == M::OWNER;
             if row.get("is_owner").and_then(Value::as_bool) != Some(is_owner) {
@@ -180,18 +179,18 @@ impl<M: Roster> Import<M> {
         table: &Table,
         rows: Vec<Map<String, Value>>,
     ) -> Result<(), ImportError> {
-        // The library's tables are written by the role that crosses tenants, for the tenant's own may not;
-        // the application's by the tenant's own, which row-level security binds.
+        // The role across tenants writes the library's tables, because the tenant's role may not; the tenant's role
+        // writes the application's tables, under row-level security.
         let is_librarys = table.name().starts_with("mt.");
         if !is_librarys {
             self.tx.go_on_in(Some(self.tenant)).await?;
         }
-        // What the archive does not have yet is what it is by default.
+        // Columns that the archive lacks get their default.
         let theirs = self.columns.get(table.name());
         let is_theirs = |column: &&str| theirs.is_some_and(|theirs| theirs.contains(*column));
         let columns: Vec<_> = table.columns().filter(is_theirs).map(quoted).collect();
         let columns = columns.join(", ");
-        // An invite is as it was, but nobody holds its token: it has to be sent again.
+        // An invite is imported without a token, so it must be sent again.
         let (extra, value) = match table.name() {
             "mt.invites" => (
                 ", token_hash",
@@ -216,11 +215,11 @@ impl<M: Roster> Import<M> {
         Ok(())
     }
 
-    /// Makes it all permanent.
+    /// Commits the import.
     ///
     /// # Errors
     ///
-    /// [`ImportError`]; nothing is there then.
+    /// [`ImportError`] when the tenant has no owner or the commit fails. Nothing is created then.
     pub async fn commit(mut self) -> Result<Imported, ImportError> {
         if self.owners == 0 {
             return Err(ImportError::NoOwner);
@@ -233,14 +232,14 @@ impl<M: Roster> Import<M> {
     }
 }
 
-/// The address in `row`. Archives may be older than the check, or made elsewhere.
+/// Returns the address in `row`. Archives may be older than the validation, or made by other software.
 fn address(table: &Table, row: &Map<String, Value>) -> Result<EmailAddress, ImportError> {
     let email = row.get("email").and_then(Value::as_str).unwrap_or_default();
     EmailAddress::parse(email)
         .map_err(|error| refused(table, &format!("an e-mail address {error}")))
 }
 
-/// Brings the addresses of invites into their canonical form, as those of users are.
+/// Converts the addresses of invites into their canonical form, like those of users.
 fn check_addresses(table: &Table, rows: &mut [Map<String, Value>]) -> Result<(), ImportError> {
     for row in rows {
         let email = address(table, row)?;
@@ -253,11 +252,11 @@ fn refused(table: &Table, why: &str) -> ImportError {
     ImportError::Row { table: table.name().to_owned(), why: why.to_owned() }
 }
 
-/// What Postgres does not take is a row that is wrong, unless it is Postgres that is away.
+/// Converts a database error: the row is invalid, unless the database is down.
 fn refused_by(table: &Table, error: sqlx::Error) -> ImportError {
     match PgError::from(error) {
         PgError::Database(error) => match error.as_database_error() {
-            // Its message names the constraint or the type; values are in its detail.
+            // The message names the constraint or the type; values are in the detail only.
             Some(said) => refused(table, said.message()),
             None => ImportError::Pg(PgError::Database(error)),
         },
@@ -265,22 +264,22 @@ fn refused_by(table: &Table, error: sqlx::Error) -> ImportError {
     }
 }
 
-/// Why a tenant was not made again.
+/// The error when a tenant could not be imported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// Nobody would be its owner.
+    /// No member is an owner.
     #[error("the archive has no owner among its members")]
     NoOwner,
-    /// Postgres did not play along.
+    /// A database error.
     #[error(transparent)]
     Pg(#[from] PgError),
-    /// A row is not as it should be.
+    /// A row is invalid.
     #[error("rows of `{table}` were refused: {why}")]
     Row {
-        /// Whose.
+        /// The table.
         table: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
 }

@@ -1,15 +1,19 @@
-//! What becomes of each table when a tenant is read out, made again or deleted.
+//! The policy for each table when a tenant is exported, imported or deleted.
 
 use std::collections::BTreeMap;
 
-use super::super::PgError;
-use super::super::database::Database;
 use super::catalogue::{self, Found};
+use crate::pg::PgError;
+use crate::pg::connection::database::Database;
 
-/// Columns that hold a token's hash. They open something, and stay where they are.
-const WITHHELD: [(&str, &str); 1] = [("mt.invites", "token_hash")];
+/// Columns that are not exported: hashes of tokens, and when the email with the token was sent.
+const WITHHELD: [(&str, &str); 3] = [
+    ("mt.invites", "token_hash"),
+    ("mt.invites", "mailed_token_hash"),
+    ("mt.invites", "mailed_at"),
+];
 
-/// Types whose JSON form reads back as what it was.
+/// The types whose JSON form converts back without loss.
 const TYPES: [&str; 13] = [
     "bigint",
     "boolean",
@@ -26,98 +30,99 @@ const TYPES: [&str; 13] = [
     "uuid[]",
 ];
 
-/// What somebody has said of each table.
+/// The policy for each table of a tenant's data.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Inventory {
     schemas: Vec<String>,
-    fates: BTreeMap<String, Fate>,
+    policies: BTreeMap<String, TablePolicy>,
 }
 
-/// What becomes of a table's rows.
+/// The policy for the rows of a table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fate {
-    /// They are a tenant's, go with it, and are read out and made again.
-    Travels,
-    /// They are a tenant's and go with it, and mean nothing elsewhere.
-    Stays(&'static str),
-    /// They are nobody's, or somebody's who is no tenant.
-    OfNoTenant(&'static str),
+pub enum TablePolicy {
+    /// The rows belong to a tenant, are deleted with it, and are exported and imported.
+    Export,
+    /// The rows belong to a tenant and are deleted with it, but are not exported. With the reason.
+    Exclude(&'static str),
+    /// The rows do not belong to tenants. With the reason.
+    WithoutTenant(&'static str),
 }
 
 impl Inventory {
-    /// The library's own schema.
+    /// Creates an inventory of the library's schema.
     pub fn library() -> Self {
-        Self { schemas: vec!["mt".to_owned()], fates: BTreeMap::new() }
-            .travels("mt.tenants")
-            .travels("mt.users")
-            .travels("mt.memberships")
-            .travels("mt.invites")
-            .travels("mt.audit_log")
-            .stays("mt.billing_customers", "who pays is between the provider and this tenant")
-            .stays("mt.checkout_sessions", "who pays is between the provider and this tenant")
-            .stays("mt.idempotency_keys", "answers that were given here, for a day")
-            .stays("mt.outbox", "what is on its way is sent from here")
-            .stays("mt.provider_calls", "what a provider is being asked for is asked from here")
-            .of_no_tenant("mt.former_customers", "the provider's, of no tenant any more")
-            .of_no_tenant("mt.invoices", "the provider's, by customer")
-            .of_no_tenant("mt.magic_links", "of an address")
-            .of_no_tenant("mt.principal_idempotency_keys", "answers to a principal, for a day")
-            .of_no_tenant("mt.schema_migrations", "which versions are applied")
-            .of_no_tenant("mt.subscriptions", "the provider's, by customer")
-            .of_no_tenant("mt.webhook_attempts", "of an event")
-            .of_no_tenant("mt.webhook_events", "the provider's; bodies are purged after a while")
+        Self { schemas: vec!["mt".to_owned()], policies: BTreeMap::new() }
+            .export("mt.tenants")
+            .export("mt.users")
+            .export("mt.memberships")
+            .export("mt.invites")
+            .export("mt.audit_log")
+            .exclude("mt.billing_customers", "who pays is between the provider and this tenant")
+            .exclude("mt.checkout_sessions", "who pays is between the provider and this tenant")
+            .exclude("mt.idempotency_keys", "answers that were given here, for a day")
+            .exclude("mt.outbox", "what is on its way is sent from here")
+            .exclude("mt.provider_calls", "what a provider is being asked for is asked from here")
+            .without_tenant("mt.former_customers", "the provider's, of no tenant any more")
+            .without_tenant("mt.invoices", "the provider's, by customer")
+            .without_tenant("mt.magic_links", "of an address")
+            .without_tenant("mt.principal_idempotency_keys", "answers to a principal, for a day")
+            .without_tenant("mt.schema_migrations", "which versions are applied")
+            .without_tenant("mt.sign_in_networks", "of an address")
+            .without_tenant("mt.subscriptions", "the provider's, by customer")
+            .without_tenant("mt.webhook_attempts", "of an event")
+            .without_tenant("mt.webhook_events", "the provider's; bodies are purged after a while")
     }
 
-    /// With an application's schema, of which every table is to be classified.
+    /// Adds an application's schema, all of whose tables must be classified.
     pub fn schema(mut self, name: impl Into<String>) -> Self {
         self.schemas.push(name.into());
         self
     }
 
-    /// The rows of `table`, named with its schema, are read out and made again.
-    pub fn travels(self, table: impl Into<String>) -> Self {
-        self.with(table, Fate::Travels)
+    /// Exports the rows of `table`, named with its schema.
+    pub fn export(self, table: impl Into<String>) -> Self {
+        self.with(table, TablePolicy::Export)
     }
 
-    /// The rows of `table` are a tenant's and mean nothing elsewhere, and why.
-    pub fn stays(self, table: impl Into<String>, reason: &'static str) -> Self {
-        self.with(table, Fate::Stays(reason))
+    /// Excludes the rows of `table`, which belong to a tenant, from exports. `reason` is for readers of the code.
+    pub fn exclude(self, table: impl Into<String>, reason: &'static str) -> Self {
+        self.with(table, TablePolicy::Exclude(reason))
     }
 
-    /// The rows of `table` are no tenant's, and why.
-    pub fn of_no_tenant(self, table: impl Into<String>, reason: &'static str) -> Self {
-        self.with(table, Fate::OfNoTenant(reason))
+    /// Declares that the rows of `table` do not belong to tenants. `reason` is for readers of the code.
+    pub fn without_tenant(self, table: impl Into<String>, reason: &'static str) -> Self {
+        self.with(table, TablePolicy::WithoutTenant(reason))
     }
 
-    fn with(mut self, table: impl Into<String>, fate: Fate) -> Self {
-        self.fates.insert(table.into(), fate);
+    fn with(mut self, table: impl Into<String>, policy: TablePolicy) -> Self {
+        self.policies.insert(table.into(), policy);
         self
     }
 
-    /// Compares it with the catalogue.
+    /// Checks the inventory against the catalogue and returns the tables.
     ///
     /// # Errors
     ///
-    /// [`InventoryError`], for whatever is not as it says; all of it at once.
+    /// [`InventoryError`] with all differences.
     pub async fn take(&self, database: &Database) -> Result<Contents, InventoryError> {
         let (found, versions) = catalogue::read(database, &self.schemas).await?;
         let mut complaints = Vec::new();
-        for name in self.fates.keys() {
+        for name in self.policies.keys() {
             if !found.iter().any(|table| table.name == *name) {
-                complaints.push(format!("`{name}` is classified and not there"));
+                complaints.push(format!("`{name}` is classified but does not exist"));
             }
         }
         let mut tables = Vec::new();
         for found in found {
-            match self.fates.get(&found.name) {
+            match self.policies.get(&found.name) {
                 None => complaints.push(format!(
-                    "`{}` is not classified: does it travel, stay, or belong to no tenant?",
+                    "`{}` is not classified: call `export`, `exclude` or `without_tenant`",
                     found.name
                 )),
-                Some(fate) => {
-                    complaints.extend(contradictions(&found, *fate));
-                    tables.push(Table::new(found, *fate));
+                Some(policy) => {
+                    complaints.extend(contradictions(&found, *policy));
+                    tables.push(Table::new(found, *policy));
                 }
             }
         }
@@ -129,28 +134,29 @@ impl Inventory {
     }
 }
 
-/// Tables whose rows are a tenant's without a `tenant_id`: the tenant itself, and its members.
+/// Returns whether a table belongs to tenants without a `tenant_id`: the tenants and the users.
 fn is_special(name: &str) -> bool {
     matches!(name, "mt.tenants" | "mt.users")
 }
 
-/// Where the catalogue says something else.
-fn contradictions(found: &Found, fate: Fate) -> Vec<String> {
+/// Returns the contradictions between the catalogue and the policy.
+fn contradictions(found: &Found, policy: TablePolicy) -> Vec<String> {
     let Found { name, columns, types, .. } = found;
     let mut complaints = Vec::new();
-    match fate {
-        Fate::OfNoTenant(_) => {
+    match policy {
+        TablePolicy::WithoutTenant(_) => {
             if found.has_tenant {
-                complaints
-                    .push(format!("`{name}` is said to be of no tenant and has a `tenant_id`"));
+                complaints.push(format!(
+                    "`{name}` is classified as without tenant but has a `tenant_id`"
+                ));
             }
             return complaints;
         }
-        Fate::Stays(_) | Fate::Travels if is_special(name) => {}
-        Fate::Stays(_) | Fate::Travels => {
+        TablePolicy::Exclude(_) | TablePolicy::Export if is_special(name) => {}
+        TablePolicy::Exclude(_) | TablePolicy::Export => {
             if !found.has_tenant {
                 complaints
-                    .push(format!("`{name}` is said to be a tenant's and has no `tenant_id`"));
+                    .push(format!("`{name}` is classified as a tenant's but has no `tenant_id`"));
             } else if !found.goes_with_tenant {
                 complaints.push(format!(
                     "`{name}` would outlive its tenant: `tenant_id` needs a foreign key to mt.tenants \
@@ -159,25 +165,26 @@ fn contradictions(found: &Found, fate: Fate) -> Vec<String> {
             }
         }
     }
-    if fate == Fate::Travels {
+    if policy == TablePolicy::Export {
         if !found.app_reads {
-            complaints.push(format!("`{name}` travels and cannot be read by a tenant"));
+            complaints.push(format!("`{name}` is exported and cannot be read by a tenant"));
         }
         if found.key.is_empty() {
-            complaints.push(format!("`{name}` travels and has no primary key, so no order"));
+            complaints.push(format!("`{name}` is exported and has no primary key, so no order"));
         }
         for (column, kind) in columns.iter().zip(types) {
             if !TYPES.contains(&kind.as_str()) {
-                complaints
-                    .push(format!("`{name}.{column}` is `{kind}`, which is not known to travel"));
+                complaints.push(format!(
+                    "`{name}.{column}` is `{kind}`, a type that exports do not support"
+                ));
             }
         }
     }
     complaints
 }
 
-/// The tenant and its members come first: what anything else is to say of them is known then, whether or
-/// not a foreign key says that it does. And what refers comes after what it refers to.
+/// Sorts tables for an import: the tenant and its members first, because other rows depend on them with or without a
+/// foreign key, and every table after those that it references.
 fn in_order(mut tables: Vec<Table>) -> Vec<Table> {
     tables.sort_by_key(|table| !is_special(&table.name));
     let mut ordered: Vec<Table> = Vec::with_capacity(tables.len());
@@ -185,15 +192,14 @@ fn in_order(mut tables: Vec<Table>) -> Vec<Table> {
         let ready = |table: &Table| {
             !table.refers_to.iter().any(|other| tables.iter().any(|left| left.name == *other))
         };
-        // A circle of references cannot be put in order: it is taken as it comes, and the import will say
-        // which key does not hold.
+        // A cycle of references cannot be sorted; the import then reports the key that is violated.
         let next = tables.iter().position(ready).unwrap_or(0);
         ordered.push(tables.remove(next));
     }
     ordered
 }
 
-/// The tables of a database, each with what becomes of it. Made by [`Inventory::take`].
+/// The classified tables of a database. [`Inventory::take`] returns them.
 #[derive(Clone, Debug)]
 pub struct Contents {
     tables: Vec<Table>,
@@ -201,23 +207,23 @@ pub struct Contents {
 }
 
 impl Contents {
-    /// Those whose rows are read out, in an order in which they can be made again.
-    pub fn travelling(&self) -> impl Iterator<Item = &Table> {
-        self.tables.iter().filter(|table| table.fate == Fate::Travels)
+    /// Returns the exported tables, in an order in which they can be imported.
+    pub fn exported(&self) -> impl Iterator<Item = &Table> {
+        self.tables.iter().filter(|table| table.policy == TablePolicy::Export)
     }
 
-    /// Those whose rows are a tenant's by their `tenant_id`.
+    /// Returns the tables whose rows have a `tenant_id`.
     pub fn of_tenants(&self) -> impl Iterator<Item = &Table> {
         self.tables.iter().filter(|table| table.has_tenant)
     }
 
-    /// A table by its name, with its schema.
+    /// Returns a table by its name, with its schema.
     #[must_use]
     pub fn table(&self, name: &str) -> Option<&Table> {
         self.tables.iter().find(|table| table.name == name)
     }
 
-    /// The version of each schema.
+    /// Returns the version of each schema.
     #[must_use]
     pub fn versions(&self) -> &[(String, i64)] {
         &self.versions
@@ -229,60 +235,60 @@ impl Contents {
 pub struct Table {
     pub(super) name: String,
     pub(super) quoted: String,
-    pub(super) fate: Fate,
+    pub(super) policy: TablePolicy,
     pub(super) has_tenant: bool,
     pub(super) app_reads: bool,
-    /// Those that travel.
+    /// The exported columns.
     pub(super) columns: Vec<Column>,
     pub(super) key: Vec<String>,
     refers_to: Vec<String>,
 }
 
-/// A column of a table that travels.
+/// An exported column.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) kind: String,
-    /// Whether there is no row without it: it may not be null, and has no default.
+    /// Whether a row requires it: it is not null and has no default.
     pub(super) is_needed: bool,
 }
 
 impl Table {
-    fn new(found: Found, fate: Fate) -> Self {
+    fn new(found: Found, policy: TablePolicy) -> Self {
         let Found { name, quoted, has_tenant, app_reads, columns, types, needed, key, .. } = found;
         let refers_to = found.refers_to;
         let columns = columns.into_iter().zip(types).zip(needed);
-        let columns = columns.filter(|((column, _), _)| travels(&name, column));
+        let columns = columns.filter(|((column, _), _)| is_exported(&name, column));
         let columns = columns.map(|((column, kind), needed)| Column {
             name: column,
             kind,
             is_needed: needed || is_special(&name),
         });
         let columns = columns.collect();
-        Self { name, quoted, fate, has_tenant, app_reads, columns, key, refers_to }
+        Self { name, quoted, policy, has_tenant, app_reads, columns, key, refers_to }
     }
 
-    /// Its name, with its schema.
+    /// Returns the name, with its schema.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What becomes of it.
+    /// Returns the policy.
     #[must_use]
-    pub const fn fate(&self) -> Fate {
-        self.fate
+    pub const fn policy(&self) -> TablePolicy {
+        self.policy
     }
 
-    /// The columns that travel.
+    /// Returns the names of the exported columns.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(|column| column.name.as_str())
     }
 }
 
-/// Whether a column travels with its row. Of the tenant that is what it is called, and not what it has
-/// paid for; of users, what every fellow member sees.
-fn travels(table: &str, column: &str) -> bool {
+/// Returns whether a column is exported: of the tenant its name but not its subscription, of users what fellow
+/// members see.
+fn is_exported(table: &str, column: &str) -> bool {
     match table {
         "mt.tenants" => matches!(column, "id" | "name" | "created_at"),
         "mt.users" => matches!(column, "id" | "email"),
@@ -290,14 +296,14 @@ fn travels(table: &str, column: &str) -> bool {
     }
 }
 
-/// Why the tables are not as the inventory says.
+/// The error when the tables do not match the inventory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InventoryError {
-    /// Postgres did not play along.
+    /// A database error.
     #[error(transparent)]
     Pg(#[from] PgError),
-    /// What does not fit, one line each.
-    #[error("the tables are not as the inventory says: {}", .0.join("; "))]
+    /// The differences, one line each.
+    #[error("the tables do not match the inventory: {}", .0.join("; "))]
     Unfit(Vec<String>),
 }

@@ -1,4 +1,4 @@
-//! What was read out, and whether it fits a database.
+//! The contents of an archive, and whether they fit a database.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,14 +8,14 @@ use uuid::Uuid;
 
 use super::Contents;
 
-/// What the format is called.
+/// The name of the format.
 const FORMAT: &str = "mt-tenant";
-/// The version that this is.
+/// The version of the format.
 const VERSION: u32 = 1;
-/// Without rows of these there is no tenant.
+/// The tables that every archive has.
 const NEEDED: [&str; 3] = ["mt.tenants", "mt.users", "mt.memberships"];
 
-/// What an archive of a tenant holds.
+/// The contents of an archive of a tenant.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -23,17 +23,17 @@ pub struct Manifest {
     version: u32,
     /// When the snapshot was opened.
     pub exported_at: DateTime<Utc>,
-    /// Whose rows they are.
+    /// The tenant that was exported.
     pub tenant: Uuid,
-    /// What its members called it.
+    /// The name of the tenant.
     pub name: String,
-    /// The versions of the schemas that they are from.
+    /// The versions of the schemas at the export.
     pub schema: BTreeMap<String, i64>,
-    /// What there is of each table.
+    /// The contents of each table.
     pub tables: Vec<TableManifest>,
 }
 
-/// What there is of a table.
+/// The contents of a table.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableManifest {
@@ -41,16 +41,16 @@ pub struct TableManifest {
     pub name: String,
     /// The columns of each row.
     pub columns: Vec<String>,
-    /// How many rows.
+    /// The number of rows.
     pub rows: u64,
-    /// How long they are, as lines.
+    /// The length of the lines in bytes.
     pub bytes: u64,
-    /// The SHA-256 of all lines, each with its line feed, in hex digits.
+    /// The SHA-256 of all lines, each with its line feed, in hex.
     pub sha256: String,
 }
 
 impl Manifest {
-    /// Of rows that are read out of a database with these `contents`.
+    /// Creates the manifest of an export from a database with these `contents`.
     #[must_use]
     pub fn new(
         contents: &Contents,
@@ -70,23 +70,23 @@ impl Manifest {
         }
     }
 
-    /// Whether the rows can be made again in a database with these `contents`: of this version or a newer
-    /// one, as long as it has what they have, and asks for no more.
+    /// Checks that the rows can be imported into a database with these `contents`: of the same or a newer version,
+    /// with all exported columns and without further required ones.
     ///
     /// # Errors
     ///
-    /// [`Misfit`], for the first thing that does not fit.
-    pub fn fits(&self, contents: &Contents) -> Result<(), Misfit> {
+    /// [`ManifestError`] with the first problem.
+    pub fn fits(&self, contents: &Contents) -> Result<(), ManifestError> {
         if self.format != FORMAT || self.version != VERSION {
-            return Err(Misfit::Format(format!("{} {}", self.format, self.version)));
+            return Err(ManifestError::Format(format!("{} {}", self.format, self.version)));
         }
         for (schema, theirs) in &self.schema {
             let ours = contents.versions().iter().find(|(name, _)| name == schema);
             match ours {
-                None => return Err(Misfit::UnknownSchema(schema.clone())),
+                None => return Err(ManifestError::UnknownSchema(schema.clone())),
                 Some((_, ours)) if ours < theirs => {
                     let (schema, theirs, ours) = (schema.clone(), *theirs, *ours);
-                    return Err(Misfit::Newer { schema, theirs, ours });
+                    return Err(ManifestError::Newer { schema, theirs, ours });
                 }
                 Some(_) => {}
             }
@@ -95,63 +95,63 @@ impl Manifest {
         for table in &self.tables {
             let name = || table.name.clone();
             if !seen.insert(table.name.as_str()) {
-                return Err(Misfit::Twice(name()));
+                return Err(ManifestError::Twice(name()));
             }
-            let Some(ours) = contents.travelling().find(|ours| ours.name() == table.name) else {
-                return Err(Misfit::UnknownTable(name()));
+            let Some(ours) = contents.exported().find(|ours| ours.name() == table.name) else {
+                return Err(ManifestError::UnknownTable(name()));
             };
             let theirs: BTreeSet<&str> = table.columns.iter().map(String::as_str).collect();
             let known: BTreeSet<&str> = ours.columns().collect();
             if let Some(column) = theirs.difference(&known).next() {
-                return Err(Misfit::UnknownColumn(format!("{}.{column}", table.name)));
+                return Err(ManifestError::UnknownColumn(format!("{}.{column}", table.name)));
             }
             let mut needed = ours.columns.iter().filter(|column| column.is_needed);
             if let Some(column) = needed.find(|column| !theirs.contains(column.name.as_str())) {
-                return Err(Misfit::NoColumn(format!("{}.{}", table.name, column.name)));
+                return Err(ManifestError::NoColumn(format!("{}.{}", table.name, column.name)));
             }
         }
         match NEEDED.into_iter().find(|needed| !seen.contains(needed)) {
-            Some(needed) => Err(Misfit::Missing(needed)),
+            Some(needed) => Err(ManifestError::Missing(needed)),
             None => Ok(()),
         }
     }
 }
 
-/// Why an archive does not fit.
+/// The error when an archive does not fit a database.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Misfit {
-    /// It is of another format, or a later version of it.
+pub enum ManifestError {
+    /// It has another format, or a newer version of the format.
     #[error("the archive's format is `{0}`, and not `{FORMAT} {VERSION}`")]
     Format(String),
-    /// Without this table it is no tenant.
+    /// A required table is missing.
     #[error("the archive has no `{0}`")]
     Missing(&'static str),
-    /// It is from a later version.
+    /// It is from a newer version.
     #[error(
         "the archive is from version {theirs} of schema `{schema}`, and this is {ours}: migrate first"
     )]
     Newer {
-        /// Which schema.
+        /// The schema.
         schema: String,
-        /// The archive's version.
+        /// The version of the archive.
         theirs: i64,
-        /// The database's.
+        /// The version of the database.
         ours: i64,
     },
-    /// A row cannot be written without this column.
-    #[error("the archive has no column `{0}`, and here there is no row without it")]
+    /// A required column is missing.
+    #[error("the archive has no column `{0}`, which is required here")]
     NoColumn(String),
     /// A table is named twice.
     #[error("the archive names table `{0}` twice")]
     Twice(String),
-    /// A column is not known here, or does not travel.
-    #[error("the archive has a column `{0}`, which does not travel here")]
+    /// A column does not exist here, or is not imported.
+    #[error("the archive has a column `{0}`, which is not imported here")]
     UnknownColumn(String),
-    /// It is another application's.
-    #[error("the archive has a schema `{0}` that is not known here")]
+    /// It is from another application.
+    #[error("the archive has a schema `{0}` that does not exist here")]
     UnknownSchema(String),
-    /// A table is not known here, or does not travel.
-    #[error("the archive has rows of `{0}`, which do not travel here")]
+    /// A table does not exist here, or is not imported.
+    #[error("the archive has rows of `{0}`, which are not imported here")]
     UnknownTable(String),
 }

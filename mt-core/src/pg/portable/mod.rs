@@ -1,19 +1,19 @@
-//! A tenant as a whole: read out, made again elsewhere, deleted without a rest.
+//! Export, import and complete deletion of a tenant.
 //!
-//! Which rows are a tenant's is read from the catalogue and compared with an [`Inventory`], in which
-//! somebody has said of each table what becomes of it. A table that nobody has thought of stops all three,
-//! before anything happens.
+//! The tables come from the catalogue and are compared with an [`Inventory`], which has a policy for each table. A
+//! table without a policy stops all three operations before they change anything.
 //!
 //! ```no_run
 //! use mt_core::pg::portable::Inventory;
 //! use mt_core::pg::{Database, SystemReason};
 //!
-//! async fn size_of_notes(database: &Database, tenant: mt_core::id::TenantId) -> Result<u64, Box<dyn std::error::Error>> {
+//! async fn size_of_notes(database: &Database, tenant: mt_core::id::TenantId) -> Result<u64, Box<dyn
+//! std::error::Error>> {
 //!     let contents = Inventory::library()
 //!         .schema("app")
-//!         .of_no_tenant("app.schema_migrations", "which versions are applied")
-//!         .travels("app.notes")
-//!         .stays("app.sessions", "of machines that are not there on the other side")
+//!         .without_tenant("app.schema_migrations", "which versions are applied")
+//!         .export("app.notes")
+//!         .exclude("app.sessions", "of machines that are not there on the other side")
 //!         .take(database)
 //!         .await?;
 //!     let reason = SystemReason::new("measure a tenant for an operator");
@@ -27,34 +27,34 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | [`Inventory`] → [`Contents`] | what each table is, checked against the catalogue |
+//! | [`Inventory`] → [`Contents`] | the policy of each table, checked against the catalogue |
 //! | [`Snapshot`] | all rows of one moment, as lines of JSON, in bounded memory |
-//! | [`Manifest`] | what was read out, and whether it fits a database |
-//! | [`Import`] | the rows again, as those of a new tenant, in one transaction |
-//! | [`delete`] | everything that is a tenant's, and the count of it |
+//! | [`Manifest`] | the contents of an export, and whether they fit a database |
+//! | [`Import`] | the rows as those of a new tenant, in one transaction |
+//! | [`delete`] | all rows of a tenant, with their number |
 //!
-//! # What travels
+//! # Exported columns
 //!
-//! Columns as Postgres says them in JSON, without `tenant_id`, and without what opens anything: the library
-//! withholds the hashes of tokens. Of users it is the members, by id and address. Billing stays: who pays for
-//! what is between the provider and the tenant that was.
+//! Columns are exported in the JSON form of Postgres, without `tenant_id` and without secrets: the library withholds
+//! the hashes of tokens. Of users it exports members, by id and address. Billing is not exported: the subscription is
+//! between the provider and the old tenant.
 //!
 //! # Ids
 //!
-//! A new tenant's rows get new ids, in every column of type `uuid` and inside of `jsonb`: the old one with
-//! its last 32 bits exchanged, by a keyed hash. So all references stay references without a table of them in memory, rows
-//! keep their order (a `UUIDv7` begins with its time), and two imports of one archive share no id.
+//! The rows of a new tenant get new ids, in every column of type `uuid` and inside of `jsonb`: a keyed hash replaces
+//! the last 32 bits of the old id. So references stay intact without a table of ids in memory, rows keep their order
+//! (a `UUIDv7` begins with its time), and two imports of one archive share no id.
 
 mod catalogue;
 mod erase;
+mod id_map;
 mod import;
 mod inventory;
 mod manifest;
-mod renaming;
 mod snapshot;
 
 pub use self::erase::{DeleteError, Deleted, delete};
 pub use self::import::{Import, ImportError, Imported};
-pub use self::inventory::{Contents, Fate, Inventory, InventoryError, Table};
-pub use self::manifest::{Manifest, Misfit, TableManifest};
+pub use self::inventory::{Contents, Inventory, InventoryError, Table, TablePolicy};
+pub use self::manifest::{Manifest, ManifestError, TableManifest};
 pub use self::snapshot::{Measure, Snapshot};

@@ -1,59 +1,61 @@
-//! All rows of a tenant, as they are at one moment.
+//! All rows of a tenant at one moment.
 
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::super::open_tx::{End, OpenTx};
-use super::super::{BeginError, PgError, SystemPool, SystemReason, TenantPool, opening};
 use super::Table;
 use crate::access::{AccessModel, Grant, Permission};
 use crate::id::TenantId;
+use crate::pg::transaction::open_tx::{End, OpenTx};
+use crate::pg::transaction::opening;
+use crate::pg::{BeginError, PgError, System, SystemReason, Tenants};
+use crate::shares::Requester;
 
-/// Rows that are fetched at a time: all that is ever held in memory.
+/// The number of rows in a batch, and thus in memory.
 const AT_A_TIME: u32 = 100;
 
-/// A transaction that sees one tenant as it was when it began, and changes nothing.
+/// A read-only transaction that sees one tenant as of its start.
 ///
-/// It is repeatable read, as the role of tenants' transactions, so row-level security is in force. It may
-/// take minutes, during which Postgres keeps what it sees: do not let many be open at once. Dropping it ends
+/// It is repeatable read and runs as the role of tenants' transactions, so row-level security applies. It may take
+/// minutes, during which Postgres keeps old row versions: limit the number of concurrent snapshots. Dropping it ends
 /// it.
 pub struct Snapshot {
     tx: OpenTx,
     tenant: TenantId,
 }
 
-/// How much there is of a table.
+/// The size of a table's rows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Measure {
-    /// How many rows.
+    /// The number of rows.
     pub rows: u64,
-    /// How long they are as lines, each with its line feed.
+    /// The length of the lines in bytes, each with its line feed.
     pub bytes: u64,
 }
 
-impl<M: AccessModel> TenantPool<M> {
-    /// Opens a snapshot of the grant's tenant. As everywhere, what is granted is decided again in it.
+impl<M: AccessModel> Tenants<M> {
+    /// Opens a snapshot of the grant's tenant. As with every transaction, the permission is checked again in it.
     ///
     /// # Errors
     ///
-    /// [`BeginError`].
+    /// [`BeginError`] when the check fails or the transaction cannot be opened.
     pub async fn snapshot<P: Permission<Model = M>>(
         &self,
         grant: Grant<P>,
     ) -> Result<Snapshot, BeginError> {
-        let begin = opening::of_snapshot(grant.tenant(), grant.principal());
-        let (tx, access, _) = self.open_by(grant, begin).await?;
-        Ok(Snapshot { tx, tenant: access.tenant() })
+        let begin = opening::of_snapshot(grant.tenant(), grant.principal())
+            .by(Requester::member(grant.access()));
+        let opened = self.authority.open(grant, begin).await?;
+        Ok(Snapshot { tx: opened.tx, tenant: opened.access.tenant() })
     }
 }
 
-impl SystemPool {
-    /// Opens a snapshot of `tenant` for a reason, and not for one of its members; `None` if there is no such
-    /// tenant.
+impl System {
+    /// Opens a snapshot of `tenant` for the system; `None` if there is no such tenant.
     ///
     /// # Errors
     ///
-    /// [`PgError`].
+    /// [`PgError`] when the transaction cannot be opened.
     pub async fn snapshot(
         &self,
         reason: SystemReason,
@@ -71,17 +73,17 @@ impl SystemPool {
 }
 
 impl Snapshot {
-    /// Whose rows they are.
+    /// Returns the tenant.
     #[must_use]
     pub const fn tenant(&self) -> TenantId {
         self.tenant
     }
 
-    /// What its members call the tenant, and when the snapshot was opened.
+    /// Returns the name of the tenant, and when the snapshot was opened.
     ///
     /// # Errors
     ///
-    /// [`PgError`].
+    /// [`PgError`] when the query fails.
     pub async fn name_and_time(&mut self) -> Result<(String, DateTime<Utc>), PgError> {
         Ok(sqlx::query_as("select name, now() from mt.tenants where id = $1")
             .bind(self.tenant.as_uuid())
@@ -89,12 +91,11 @@ impl Snapshot {
             .await?)
     }
 
-    /// Counts what [`next_lines`](Self::next_lines) will give, without reading it out: to the byte, since nothing
-    /// changes in between.
+    /// Returns the exact size of the lines that [`next_lines`](Self::next_lines) will return, without fetching them.
     ///
     /// # Errors
     ///
-    /// [`PgError`].
+    /// [`PgError`] when the query fails.
     pub async fn measure(&mut self, table: &Table) -> Result<Measure, PgError> {
         let sql = format!(
             "select count(*) as rows, coalesce(sum(octet_length(line) + 1), 0)::bigint as bytes \
@@ -108,33 +109,33 @@ impl Snapshot {
         Ok(Measure { rows: number("rows")?, bytes: number("bytes")? })
     }
 
-    /// Begins to read a table out, as lines of JSON without line feeds, in the order of its key.
+    /// Starts to read a table as lines of JSON without line feeds, in the order of its key.
     ///
     /// # Errors
     ///
-    /// [`PgError`].
+    /// [`PgError`] when the query fails.
     pub async fn open_lines(&mut self, table: &Table) -> Result<(), PgError> {
         let sql = format!("close all; declare lines no scroll cursor for {}", self.query(table));
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.tx.conn()).await?;
         Ok(())
     }
 
-    /// Some more of the lines of the table that was opened last; none at its end.
+    /// Returns the next lines of the table that was opened last; none at its end.
     ///
     /// # Errors
     ///
-    /// [`PgError`].
+    /// [`PgError`] when the query fails.
     pub async fn next_lines(&mut self) -> Result<Vec<String>, PgError> {
         let sql = format!("fetch forward {AT_A_TIME} from lines");
         let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(self.tx.conn()).await?;
         Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
     }
 
-    /// Ends it.
+    /// Ends the snapshot.
     ///
     /// # Errors
     ///
-    /// [`PgError`].
+    /// [`PgError`] when the connection fails.
     pub async fn close(self) -> Result<(), PgError> {
         self.tx.end(End::Rollback).await
     }
@@ -162,7 +163,7 @@ impl Snapshot {
     }
 }
 
-/// `name` as a quoted identifier.
+/// Returns `name` as a quoted identifier.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

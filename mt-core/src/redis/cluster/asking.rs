@@ -1,11 +1,11 @@
-//! A connection to a node that a slot is on its way to.
+//! A connection to a node that a slot is being moved to.
 
 use futures_util::FutureExt as _;
 use redis::aio::{ConnectionLike, ConnectionManager};
 use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, Value};
 
-/// Says `ASKING` before each command, in the same message: else the node points back at the one that the
-/// slot comes from. Both stay together on a connection that others use too.
+/// Sends `ASKING` before each command, in the same message: without it the node redirects to the old owner of the
+/// slot. A pipeline keeps the two together on a shared connection.
 pub(super) struct Asking(pub(super) ConnectionManager);
 
 impl ConnectionLike for Asking {

@@ -1,4 +1,4 @@
-//! Counts in a Redis Cluster.
+//! A store of counts in a Redis Cluster.
 
 mod asking;
 mod nodes;
@@ -15,26 +15,24 @@ use self::nodes::{Node, Nodes};
 use self::slots::{Address, slot_of};
 use super::connection::RedisUrlError;
 use super::counting::Counting;
-use crate::limit::{LimitStore, Quota, StoreError, Verdict};
+use crate::limit::{Decision, LimitStore, Quota, StoreError};
 
-/// How often one count follows where it is pointed: to where the slot was moved, from there to where it is
-/// being moved, and once more for nodes that do not agree yet.
+/// How many redirections one count follows: to the new owner of the slot, from there to the node that it is being
+/// moved to, and one more while nodes do not agree yet.
 const REDIRECTIONS: usize = 3;
 
-/// Counts in a Redis Cluster, by every [`Policy`](crate::limit::Policy).
+/// A store that counts in a Redis Cluster, by every [`Policy`](crate::limit::Policy).
 ///
-/// A count is one key with one hash tag, so one atomic round trip to the master of its slot, whose clock
-/// it goes by. Each master has a connection of its own, and what happens to it is no other's business:
-/// one that is down, hung or out of reach costs the keys of its own slots, which
-/// [`StoreLimiter`](crate::limit::StoreLimiter) then decides without it, and nothing else.
+/// A count is one key with one hash tag, so it is one atomic round trip to the master of its slot, by that
+/// master's clock. Each master has a connection of its own. A master that is down, hung or out of reach affects
+/// only the keys of its own slots, which [`StoreLimiter`](crate::limit::StoreLimiter) then decides without it.
 ///
 /// # When the cluster changes
 ///
-/// A node that a slot was moved from, or is being moved from, points at the other, and the count follows
-/// in the same call: what a node only points onwards, it has not counted. Such a hint, a failure or a
-/// call that was given up has the map of slots read anew, in the background and once a second at most.
-/// So a replica that takes over is counted on about a second after its promotion, with as much of the
-/// counts before it as had reached it.
+/// The old owner of a slot redirects to the new one, and the call follows: a node that redirects has not
+/// counted. After a redirection, a failure or a call that was given up, the map of slots is refreshed in the
+/// background, at most once a second. So a promoted replica is used about a second after its promotion, with
+/// the counts that had reached it.
 ///
 /// See the [module docs](super) for deployment.
 ///
@@ -63,35 +61,35 @@ pub struct RedisClusterStore {
 }
 
 impl RedisClusterStore {
-    /// Connects at the first check and not before, so that a server starts while the cluster is away.
+    /// Creates a store that connects at the first check, so a service starts while the cluster is away.
     ///
-    /// `urls` name some nodes of it, one of which has to be in reach; the others are found. User,
-    /// password and TLS of the first are taken for all of them. Timeouts are those of
-    /// [`RedisStore::lazy`](super::RedisStore::lazy), and a count that may have been made is
-    /// not tried twice. Call it inside a Tokio runtime.
+    /// `urls` name some nodes, one of which must be reachable; the others are discovered. User, password and
+    /// TLS of the first URL are used for all nodes. Timeouts are those of
+    /// [`RedisStore::lazy`](super::RedisStore::lazy), and a count that may have been made is not tried twice.
+    /// Call it inside a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`RedisUrlError`] when there is none, or one is not `redis://…` or `rediss://…`.
+    /// [`RedisUrlError`] if there is no URL, or one is not `redis://…` or `rediss://…`.
     pub fn lazy<'a>(urls: impl IntoIterator<Item = &'a str>) -> Result<Self, RedisUrlError> {
         Ok(Self { nodes: Nodes::lazy(urls)?, counting: Counting::new() })
     }
 
     /// Begins every key with `prefix` instead of `mt:rl`, for applications that share a cluster.
     ///
-    /// Without braces, which would put all keys into one slot.
+    /// The prefix has no braces, which would put all keys into one slot.
     #[must_use]
     pub fn with_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.counting.prefix = prefix.into();
         self
     }
 
-    /// Asks the cluster for a sign of life, for a readiness check. That of one node is enough: the keys
-    /// of the others are decided without them.
+    /// Sends `PING`, for a readiness check. The answer of one node is enough: keys of the others are decided
+    /// without them.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when there is none within the time that an answer is given.
+    /// [`StoreError`] if no node answers in time.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let pings = self.nodes.known().into_iter().map(|node| {
             Box::pin(
@@ -103,11 +101,11 @@ impl RedisClusterStore {
 }
 
 impl LimitStore for RedisClusterStore {
-    async fn count(&self, key: &str, quota: Quota) -> Result<Verdict, StoreError> {
+    async fn count(&self, key: &str, quota: Quota) -> Result<Decision, StoreError> {
         let key = self.counting.key(key, quota);
         let slot = slot_of(&key);
         let call = self.counting.call(key, quota);
-        let doubt = self.nodes.doubt();
+        let refresh = self.nodes.refresh_on_drop();
         let (mut at, mut asking, mut has_moved) = (self.nodes.owner(slot), false, false);
         for _ in 0..=REDIRECTIONS {
             let counted = match asking {
@@ -115,20 +113,20 @@ impl LimitStore for RedisClusterStore {
                 true => call.on(&mut Asking(at.connection())).await,
             };
             let error = match counted {
-                Ok(verdict) => {
+                Ok(decision) => {
                     if !has_moved {
-                        doubt.dispel();
+                        refresh.disarm();
                     }
-                    return Ok(verdict);
+                    return Ok(decision);
                 }
                 Err(error) => error,
             };
-            let next = match pointed(&error, &at) {
-                Some(Pointed::Moved(to)) => {
+            let next = match redirection(&error, &at) {
+                Some(Redirection::Moved(to)) => {
                     (asking, has_moved) = (false, true);
                     self.nodes.moved(slot, to)
                 }
-                Some(Pointed::Ask(to)) => {
+                Some(Redirection::Ask(to)) => {
                     asking = true;
                     self.nodes.at(to)
                 }
@@ -136,28 +134,28 @@ impl LimitStore for RedisClusterStore {
             };
             at = next.ok_or_else(|| StoreError::new(error))?;
         }
-        Err(StoreError::new("the nodes of the cluster point at one another"))
+        Err(StoreError::new("the nodes of the cluster redirect to one another"))
     }
 
-    /// The place of the master that has the key's slot.
+    /// Returns the index of the master that has the key's slot.
     fn shard(&self, key: &str, quota: Quota) -> usize {
         self.nodes.place(slot_of(&self.counting.key(key, quota)))
     }
 }
 
-/// Where a node says that a slot is.
-enum Pointed {
-    /// From now on.
+/// The redirection of a node.
+enum Redirection {
+    /// The slot has moved.
     Moved(Address),
-    /// For this key, while it is on its way.
+    /// The slot is being moved, and this key may be at the new node.
     Ask(Address),
 }
 
-fn pointed(error: &RedisError, by: &Node) -> Option<Pointed> {
+fn redirection(error: &RedisError, by: &Node) -> Option<Redirection> {
     let to = |error: &RedisError| Address::of_redirection(error.redirect_node()?.0, by.address());
     match error.kind() {
-        ErrorKind::Server(ServerErrorKind::Moved) => to(error).map(Pointed::Moved),
-        ErrorKind::Server(ServerErrorKind::Ask) => to(error).map(Pointed::Ask),
+        ErrorKind::Server(ServerErrorKind::Moved) => to(error).map(Redirection::Moved),
+        ErrorKind::Server(ServerErrorKind::Ask) => to(error).map(Redirection::Ask),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! The nodes of a cluster, and which of them has which slot, as far as is known.
+//! The nodes of a cluster, and the known owner of each slot.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
@@ -11,11 +11,11 @@ use tokio::sync::Notify;
 use super::slots::{Address, Range, SLOTS, ranges};
 use crate::redis::connection::{self, RedisUrlError};
 
-/// How long one look at the cluster is good for, whatever is heard meanwhile.
+/// The shortest time between two refreshes of the map.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The place of no node.
-const NOBODY: u16 = u16::MAX;
+/// The index of no node.
+const NO_NODE: u16 = u16::MAX;
 
 /// A node and the one connection to it.
 pub(super) struct Node {
@@ -32,7 +32,7 @@ impl Node {
         self.connection.clone()
     }
 
-    /// Which slots are whose, as this node has it.
+    /// Returns the owners of slots, as this node knows them.
     async fn ranges(&self) -> RedisResult<Vec<Range>> {
         let answer: Value =
             redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut self.connection()).await?;
@@ -40,28 +40,27 @@ impl Node {
     }
 }
 
-/// The nodes that are known. Nobody waits for what is not: a slot without an owner is asked for at a
-/// node that was named at the start, which points at the right one, while a task in the background looks
-/// at the whole.
+/// The known nodes. No request waits for a refresh: a slot without a known owner is sent to a node from the
+/// configuration, which redirects to the right one, while a task in the background refreshes the map.
 pub(super) struct Nodes {
-    /// How to connect to a node, but for its address.
+    /// The settings of a connection, without the address.
     settings: ConnectionInfo,
     named: Vec<Arc<Node>>,
     map: RwLock<Map>,
-    /// Wakes the task that looks at the cluster.
+    /// Wakes the task that refreshes the map.
     stale: Arc<Notify>,
-    looks: AtomicUsize,
+    refreshes: AtomicUsize,
 }
 
 struct Map {
-    /// For each slot a place in `nodes`.
+    /// For each slot an index into `nodes`.
     owners: Vec<u16>,
-    /// A node keeps its place for as long as it has slots.
+    /// A node keeps its index while it has slots.
     nodes: Vec<Option<Arc<Node>>>,
 }
 
 impl Nodes {
-    /// Connects to nobody yet.
+    /// Creates the nodes without connecting.
     pub(super) fn lazy<'a>(
         urls: impl IntoIterator<Item = &'a str>,
     ) -> Result<Arc<Self>, RedisUrlError> {
@@ -78,24 +77,24 @@ impl Nodes {
                 Ok(Arc::new(Node { address, connection: connection::lazy(info)? }))
             })
             .collect::<Result<_, RedisUrlError>>()?;
-        let map = Map { owners: vec![NOBODY; usize::from(SLOTS)], nodes: Vec::new() };
+        let map = Map { owners: vec![NO_NODE; usize::from(SLOTS)], nodes: Vec::new() };
         let nodes = Arc::new(Self {
             settings,
             named,
             map: RwLock::new(map),
             stale: Arc::new(Notify::new()),
-            looks: AtomicUsize::new(0),
+            refreshes: AtomicUsize::new(0),
         });
-        tokio::spawn(keep_looking(Arc::downgrade(&nodes), Arc::clone(&nodes.stale)));
+        tokio::spawn(keep_refreshing(Arc::downgrade(&nodes), Arc::clone(&nodes.stale)));
         Ok(nodes)
     }
 
-    /// A number for the node that has `slot`; all slots that nobody is known to have share one.
+    /// Returns the index of the owner of `slot`; all slots without a known owner share one.
     pub(super) fn place(&self, slot: u16) -> usize {
         usize::from(self.map().owners[usize::from(slot)])
     }
 
-    /// Who counts the keys of `slot`, or knows better.
+    /// Returns the owner of `slot`, or a node that redirects to it.
     pub(super) fn owner(&self, slot: u16) -> Arc<Node> {
         let map = self.map();
         let owner = map.nodes.get(usize::from(map.owners[usize::from(slot)])).cloned().flatten();
@@ -106,7 +105,7 @@ impl Nodes {
         })
     }
 
-    /// Takes note that `slot` is at `address` now, and gives its new owner.
+    /// Records that `slot` is at `address` now, and returns its new owner.
     pub(super) fn moved(&self, slot: u16, address: Address) -> Option<Arc<Node>> {
         let mut map = self.map_mut();
         let place = map.place(address, &self.settings)?;
@@ -114,30 +113,30 @@ impl Nodes {
         map.nodes[usize::from(place)].clone()
     }
 
-    /// The node at `address`, which may have no slot yet.
+    /// Returns the node at `address`, which may have no slot yet.
     pub(super) fn at(&self, address: Address) -> Option<Arc<Node>> {
         let mut map = self.map_mut();
         let place = map.place(address, &self.settings)?;
         map.nodes[usize::from(place)].clone()
     }
 
-    /// To be held while a node is asked. Dropped without [`Doubt::dispel`], and be it because nobody
-    /// waits any longer, it has the cluster looked at.
-    pub(super) fn doubt(&self) -> Doubt<'_> {
-        Doubt(Some(&self.stale))
+    /// Returns a guard to hold during a call. If it is dropped without [`RefreshOnDrop::disarm`], because the
+    /// call failed or was given up, the map is refreshed.
+    pub(super) fn refresh_on_drop(&self) -> RefreshOnDrop<'_> {
+        RefreshOnDrop(Some(&self.stale))
     }
 
-    /// Every node with slots, or those that were named while none is known.
+    /// Returns every node with slots, or those of the configuration while none is known.
     pub(super) fn known(&self) -> Vec<Arc<Node>> {
         let known: Vec<_> = self.map().nodes.iter().flatten().cloned().collect();
         if known.is_empty() { self.named.clone() } else { known }
     }
 
-    /// Asks one node after another, beginning with another each time: what one knows may be old, of a
-    /// cluster that it is cut off from.
-    async fn look(&self) {
+    /// Asks one node after another, with a different first one each time, because a node that is cut off from
+    /// the cluster has an old map.
+    async fn refresh(&self) {
         let mut known = self.known();
-        let turn = self.looks.fetch_add(1, Relaxed) % known.len().max(1);
+        let turn = self.refreshes.fetch_add(1, Relaxed) % known.len().max(1);
         known.rotate_left(turn);
         for node in known.iter().chain(&self.named) {
             match node.ranges().await {
@@ -148,14 +147,14 @@ impl Nodes {
                 Err(error) => tracing::debug!(
                     node = ?node.address,
                     cause = %error,
-                    "a node of the cluster does not say who has which slot",
+                    "a node of the cluster did not return its map of slots",
                 ),
             }
         }
     }
 
     fn map(&self) -> RwLockReadGuard<'_, Map> {
-        // A panic elsewhere leaves a map that is as good as an old one.
+        // A panic elsewhere leaves a map that is at worst out of date.
         self.map.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -166,7 +165,7 @@ impl Nodes {
 
 impl Drop for Nodes {
     fn drop(&mut self) {
-        // The task finds nobody, and ends.
+        // The task finds that the nodes are gone, and ends.
         self.stale.notify_one();
     }
 }
@@ -176,21 +175,21 @@ impl Map {
         for place in &mut self.nodes {
             place.take_if(|node| ranges.iter().all(|range| range.owner != node.address));
         }
-        self.owners.fill(NOBODY);
+        self.owners.fill(NO_NODE);
         for Range { slots: (first, last), owner } in ranges {
-            let place = self.place(owner, settings).unwrap_or(NOBODY);
+            let place = self.place(owner, settings).unwrap_or(NO_NODE);
             self.owners[usize::from(first)..=usize::from(last)].fill(place);
         }
     }
 
-    /// The place of the node at `address`, who is given one.
+    /// Returns the index of the node at `address`, which is added if it is new.
     fn place(&mut self, address: Address, settings: &ConnectionInfo) -> Option<u16> {
         let has = |node: &Option<Arc<Node>>| node.as_ref().is_some_and(|n| n.address == address);
         if let Some(place) = self.nodes.iter().position(has) {
             return u16::try_from(place).ok();
         }
         let free = self.nodes.iter().position(Option::is_none).unwrap_or(self.nodes.len());
-        let place = u16::try_from(free).ok().filter(|place| *place != NOBODY)?;
+        let place = u16::try_from(free).ok().filter(|place| *place != NO_NODE)?;
         let connection = connection::lazy(info_of(&address, settings)).ok()?;
         let node = Some(Arc::new(Node { address, connection }));
         match self.nodes.get_mut(free) {
@@ -201,17 +200,17 @@ impl Map {
     }
 }
 
-/// See [`Nodes::doubt`].
-#[must_use = "dropped at once, it has the cluster looked at for nothing"]
-pub(super) struct Doubt<'a>(Option<&'a Notify>);
+/// Refreshes the map of slots when it is dropped. See [`Nodes::refresh_on_drop`].
+#[must_use = "if it is dropped at once, the map is refreshed for nothing"]
+pub(super) struct RefreshOnDrop<'a>(Option<&'a Notify>);
 
-impl Doubt<'_> {
-    pub(super) fn dispel(mut self) {
+impl RefreshOnDrop<'_> {
+    pub(super) fn disarm(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Doubt<'_> {
+impl Drop for RefreshOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(stale) = self.0 {
             stale.notify_one();
@@ -219,11 +218,11 @@ impl Drop for Doubt<'_> {
     }
 }
 
-async fn keep_looking(nodes: Weak<Nodes>, stale: Arc<Notify>) {
+async fn keep_refreshing(nodes: Weak<Nodes>, stale: Arc<Notify>) {
     loop {
         stale.notified().await;
         match nodes.upgrade() {
-            Some(nodes) => nodes.look().await,
+            Some(nodes) => nodes.refresh().await,
             None => return,
         }
         tokio::time::sleep(PAUSE).await;

@@ -1,24 +1,24 @@
-//! Which slot a key is in, and which node has it: the Redis Cluster specification, as pure functions.
+//! Slots of keys and their owners, after the Redis Cluster specification, as pure functions.
 
 use redis::Value;
 
-/// How many slots a cluster has.
+/// The number of slots of a cluster.
 pub(super) const SLOTS: u16 = 16_384;
 
 const CRC: crc::Crc<u16> = crc::Crc::<u16>::new(&crc::CRC_16_XMODEM);
 
-/// The slot of a key.
+/// Returns the slot of a key.
 pub(super) fn slot_of(key: &str) -> u16 {
     CRC.checksum(tag(key).as_bytes()) % SLOTS
 }
 
-/// What is in the first pair of braces, if there is anything in it, and otherwise the whole key.
+/// Returns the text in the first pair of braces, or the whole key if there is none.
 fn tag(key: &str) -> &str {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
     tag.map(|(tag, _)| tag).filter(|tag| !tag.is_empty()).unwrap_or(key)
 }
 
-/// Where a node listens.
+/// The address of a node.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Address {
     pub(super) host: String,
@@ -26,8 +26,8 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Reads the `host:port` of a redirection by the node that `asked` is the address of: without a host
-    /// it means that node's. An IPv6 address stands there without brackets.
+    /// Parses the `host:port` of a redirection by the node at `asked`. Without a host it means that node's. An
+    /// IPv6 address has no brackets there.
     pub(super) fn of_redirection(text: &str, asked: &Self) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         let port = port.parse().ok()?;
@@ -35,15 +35,15 @@ impl Address {
     }
 }
 
-/// Slots from the first to the second, and the node that counts their keys.
+/// The slots from the first to the second, and their owner.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Range {
     pub(super) slots: (u16, u16),
     pub(super) owner: Address,
 }
 
-/// Reads the answer of the node at `asked` to `CLUSTER SLOTS`. Replicas are passed over, since a count
-/// is a write; so is what is not understood, and a node whose address the asked one does not know.
+/// Parses the answer of the node at `asked` to `CLUSTER SLOTS`. Replicas are skipped, because a count is a write;
+/// malformed ranges and nodes without an address are skipped too.
 pub(super) fn ranges(answer: &Value, asked: &Address) -> Vec<Range> {
     let Value::Array(ranges) = answer else { return Vec::new() };
     ranges.iter().filter_map(|range| read(range, asked)).collect()

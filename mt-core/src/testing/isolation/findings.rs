@@ -1,12 +1,14 @@
-//! What a check has found.
+//! The result of a check.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-/// What a check has found; empty when there is nothing to find.
+/// The violations that a check found; empty if the application passed.
 #[derive(Clone, Debug, Default)]
-#[must_use = "a check that nobody looks at checks nothing"]
+#[must_use = "call `assert_none`, or a failed check goes unnoticed"]
 pub struct Findings {
     all: Vec<String>,
+    seen: BTreeSet<(String, &'static str)>,
 }
 
 impl Findings {
@@ -14,17 +16,25 @@ impl Findings {
         self.all.push(finding);
     }
 
-    /// One line each.
+    /// Adds a finding unless there is one of the same `kind` for the route `of`, because one fault affects many
+    /// requests.
+    pub(super) fn add_once(&mut self, of: &str, kind: &'static str, finding: String) {
+        if self.seen.insert((of.to_owned(), kind)) {
+            self.add(finding);
+        }
+    }
+
+    /// Returns the findings, one line each.
     #[must_use]
     pub fn all(&self) -> &[String] {
         &self.all
     }
 
-    /// Fails with everything that was found.
+    /// Asserts that there are no findings.
     ///
     /// # Panics
     ///
-    /// If anything was.
+    /// With all findings, if there are any.
     #[track_caller]
     pub fn assert_none(&self) {
         assert!(self.all.is_empty(), "{self}");

@@ -1,13 +1,22 @@
 //! Tamperings: each is named by the audit, and does damage to two living tenants.
 
+mod definers;
+mod library;
+mod logins;
+mod policies;
+mod privileges;
+mod tables;
+
 use mt_core::id::TenantId;
+use mt_core::pg::Database;
 use mt_core::pg::audit::Rule;
 use mt_core::testing::isolation::check_tables;
-use mt_core::word::Word as _;
-use sqlx::{AssertSqlSafe, Executor as _};
+use mt_core::text_enum::TextEnum as _;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 
-use super::{report, two_tenants};
-use crate::model::World;
+use super::{audit, report, two_tenants};
+use crate::support::World;
 
 /// How damage shows to the tenants themselves.
 #[derive(Clone, Copy, Debug)]
@@ -16,248 +25,202 @@ enum Damage {
     Tables,
     /// A count by B finds something.
     Finds(&'static str),
+    /// After a statement of the superuser's, a count by B finds something.
+    FindsLater(&'static str, &'static str),
+    /// After a transaction of A's on the same connection, a count by B finds something.
+    FindsAfterA(&'static str, &'static str),
+    /// After a statement of B's that sets A as the tenant, a count by B finds something.
+    FindsInjected(&'static str),
     /// A statement of B's succeeds.
     Succeeds(&'static str),
     /// A statement of B's fails with this code.
     Fails(&'static str, &'static str),
     /// A count by the tables' owner finds something.
     OwnerFinds(&'static str),
+    /// A count by the role that sees all tenants, in B's transaction, finds something of A's.
+    SystemFinds(&'static str),
+    /// A count by the bare login finds something, after this statement.
+    LoginFinds(&'static str, &'static str),
+    /// A statement of the bare login's succeeds.
+    LoginSucceeds(&'static str),
 }
 
 impl Damage {
     async fn shows(self, world: &World, [a, b]: [TenantId; 2]) -> bool {
-        match self {
-            Self::Tables => !check_tables(&world.db, a, b).await.all().is_empty(),
-            Self::Finds(sql) => count(world, "mt_app", b, sql).await.is_ok_and(|found| found > 0),
-            Self::Succeeds(sql) => run(world, "mt_app", b, sql).await.is_ok(),
-            Self::Fails(sql, code) => run(world, "mt_app", b, sql)
-                .await
-                .is_err_and(|error| error.as_database_error().unwrap().code().unwrap() == code),
-            Self::OwnerFinds(sql) => {
-                count(world, "mt_owner", b, sql).await.is_ok_and(|found| found > 0)
+        let found = match self {
+            Self::Tables => return !check_tables(&world.db, a, b).await.all().is_empty(),
+            Self::Succeeds(sql) => return run(world, b, sql).await.is_ok(),
+            Self::Fails(sql, expected) => {
+                let error = run(world, b, sql).await.map_err(|error| code(&error));
+                return error == Err(Some(expected.to_owned()));
             }
-        }
+            Self::LoginSucceeds(sql) => {
+                return counted_by_login(world, sql, "select 1").await.is_ok();
+            }
+            Self::Finds(sql) => count(world, "mt_app", b, "", sql).await,
+            Self::FindsInjected(sql) => {
+                let inject = format!("select set_config('mt.tenant_id', '{a}', true)");
+                count(world, "mt_app", b, &inject, sql).await
+            }
+            Self::FindsLater(later, sql) => {
+                let begin = format!("begin; {later}");
+                counted(world, &[&begin, &opened("mt_app", b)], sql).await
+            }
+            Self::FindsAfterA(before, sql) => {
+                let of_a = format!("begin; {}; {before}; commit; begin", opened("mt_app", a));
+                counted(world, &[&of_a, &opened("mt_app", b)], sql).await
+            }
+            Self::OwnerFinds(sql) => count(world, "mt_owner", b, "", sql).await,
+            Self::SystemFinds(sql) => count(world, "mt_system", b, "", sql).await,
+            Self::LoginFinds(before, sql) => counted_by_login(world, before, sql).await,
+        };
+        found.is_ok_and(|found| found > 0)
     }
 }
 
-fn opened(role: &str, tenant: TenantId, sql: &str) -> AssertSqlSafe<String> {
-    AssertSqlSafe(format!(
-        "begin; select set_config('role', '{role}', true), set_config('mt.tenant_id', '{tenant}', true); \
-         {sql}"
-    ))
+fn code(error: &sqlx::Error) -> Option<String> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).map(Into::into)
 }
 
-async fn run(world: &World, role: &str, tenant: TenantId, sql: &str) -> Result<(), sqlx::Error> {
-    let mut conn = world.db.admin().acquire().await?;
-    let done = conn.execute(opened(role, tenant, sql)).await;
-    conn.execute("rollback").await?;
-    done.map(|_| ())
+/// The statement that opens a tenant transaction within a transaction of the superuser.
+fn opened(role: &str, tenant: TenantId) -> String {
+    format!("call mt.seal('{tenant}', '', ''); set local role {role}")
 }
 
-async fn count(world: &World, role: &str, tenant: TenantId, sql: &str) -> Result<i64, sqlx::Error> {
+async fn run(world: &World, tenant: TenantId, sql: &str) -> Result<i64, sqlx::Error> {
+    count(world, "mt_app", tenant, sql, "select 1::bigint").await
+}
+
+async fn count(
+    world: &World,
+    role: &str,
+    tenant: TenantId,
+    before: &str,
+    sql: &str,
+) -> Result<i64, sqlx::Error> {
+    counted(world, &["begin", &opened(role, tenant), before], sql).await
+}
+
+/// Counts on a connection of the superuser's after some statements, and rolls back.
+async fn counted(world: &World, before: &[&str], sql: &str) -> Result<i64, sqlx::Error> {
     let mut conn = world.db.admin().acquire().await?;
-    conn.execute(opened(role, tenant, "")).await?;
-    let found = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut *conn).await;
+    let found = counted_on(&mut conn, before, sql).await;
     conn.execute("rollback").await?;
     found
 }
 
-/// What is there before, the tampering, the rule and object that the audit names, and the damage.
+/// The statement that opens a tenant transaction for the server's login, without the library.
+async fn counted_by_login(world: &World, before: &str, sql: &str) -> Result<i64, sqlx::Error> {
+    let login = world.db.login();
+    let name = login.get_username().to_owned();
+    let mut conn = PgConnection::connect_with(&login).await?;
+    let before = before.replace("{login}", &name);
+    let found = counted_on(&mut conn, &["begin", &before], sql).await;
+    conn.close().await?;
+    found
+}
+
+async fn counted_on(
+    conn: &mut PgConnection,
+    before: &[&str],
+    sql: &str,
+) -> Result<i64, sqlx::Error> {
+    for sql in before {
+        conn.execute(AssertSqlSafe((*sql).to_owned())).await?;
+    }
+    let sql = format!("select ({sql})::bigint");
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(conn).await
+}
+
+/// What is there before, the tampering, the rule and object that the audit names, and the damage. `{login}` stands
+/// for the server's login, `{database}` for the database, `{superuser}` and `{password}` for the superuser's login.
 type Tampering = (&'static str, &'static str, Rule, &'static str, Damage);
 
 const OF_A: &str = "select count(*) from public.notes where text = 'canary of a'";
 
-const TAMPERINGS: [Tampering; 21] = [
-    (
-        "",
-        "alter table public.notes disable row level security",
-        Rule::RlsDisabled,
-        "public.notes",
-        Damage::Tables,
-    ),
-    (
-        "",
-        "alter table public.notes no force row level security",
-        Rule::RlsNotForced,
-        "public.notes",
-        Damage::OwnerFinds(OF_A),
-    ),
-    (
-        "",
-        "drop policy mt_isolation on public.notes",
-        Rule::CommandWithoutPolicy,
-        "public.notes",
-        Damage::Tables,
-    ),
-    (
-        "",
-        "create policy more on public.notes to mt_app using (true)",
-        Rule::PolicyAlwaysTrue,
-        "public.notes",
-        Damage::Tables,
-    ),
-    (
-        "",
-        "create policy more on public.notes for insert to mt_app with check (true)",
-        Rule::PolicyAlwaysTrue,
-        "public.notes",
-        Damage::Tables,
-    ),
-    (
-        "",
-        "create policy more on public.notes for select to mt_app using (id is not null)",
-        Rule::PolicyIgnoresTenant,
-        "public.notes",
-        Damage::Tables,
-    ),
-    (
-        "",
-        "create policy more on public.notes using (tenant_id is not null \
-             or (select current_setting('mt.tenant_id', true)) = '')",
-        Rule::PolicyForEverybody,
-        "public.notes",
-        Damage::Tables,
-    ),
-    (
-        "create view public.shown with (security_invoker = true) as select * from public.notes; \
-         grant select on public.shown to mt_app",
-        "alter view public.shown reset (security_invoker)",
-        Rule::ViewOfItsOwner,
-        "public.shown",
-        Damage::Finds("select count(*) from public.shown where text = 'canary of a'"),
-    ),
-    (
-        "",
-        "create materialized view public.kept as select * from public.notes; \
-         grant select on public.kept to mt_app",
-        Rule::MaterializedView,
-        "public.kept",
-        Damage::Finds("select count(*) from public.kept where text = 'canary of a'"),
-    ),
-    (
-        "create function public.counted() returns bigint language sql security definer \
-             set search_path = pg_catalog, pg_temp \
-             as $$ select count(*) from public.notes where text = 'canary of a' $$; \
-         revoke execute on function public.counted() from public",
-        "grant execute on function public.counted() to mt_app",
-        Rule::DefinerExecutable,
-        "public.counted()",
-        Damage::Finds("select public.counted()"),
-    ),
-    (
-        "",
-        "grant truncate on public.notes to mt_app",
-        Rule::PrivilegePastPolicies,
-        "public.notes",
-        Damage::Succeeds("truncate public.notes"),
-    ),
-    (
-        "",
-        "alter table public.notes owner to mt_app",
-        Rule::RoleOwns,
-        "public.notes",
-        Damage::Succeeds("alter table public.notes disable row level security"),
-    ),
-    (
-        "",
-        "grant create on schema public to mt_app",
-        Rule::RoleCreates,
-        "public",
-        Damage::Succeeds("create table public.planted (x int)"),
-    ),
-    (
-        "create table public.parts (tenant_id uuid not null, id uuid not null, note_id uuid, \
-             primary key (tenant_id, id), \
-             constraint parts_note foreign key (tenant_id, note_id) references public.notes (tenant_id, id)); \
-         alter table public.parts owner to mt_owner; select mt.isolate('public.parts'); \
-         update public.notes set id = '00000000-0000-0000-0000-00000000000a' where text = 'canary of a'",
-        "alter table public.parts drop constraint parts_note; \
-         create unique index notes_id on public.notes (id); \
-         alter table public.parts add constraint parts_note foreign key (note_id) references public.notes (id)",
-        Rule::ForeignKeyOmitsTenant,
-        "public.parts",
-        Damage::Succeeds(
-            "insert into public.parts (id, note_id) \
-                 values (gen_random_uuid(), '00000000-0000-0000-0000-00000000000a')",
-        ),
-    ),
-    (
-        "",
-        "create unique index notes_text on public.notes (text)",
-        Rule::UniqueOmitsTenant,
-        "public.notes",
-        Damage::Fails("insert into public.notes (text) values ('canary of a')", "23505"),
-    ),
-    (
-        "",
-        "create unique index notes_text on public.notes (text) include (tenant_id)",
-        Rule::UniqueOmitsTenant,
-        "public.notes",
-        Damage::Fails("insert into public.notes (text) values ('canary of a')", "23505"),
-    ),
-    (
-        "",
-        "create table public.loose as select * from public.notes; \
-         alter table public.loose alter tenant_id set not null; create index on public.loose (tenant_id); \
-         grant select on public.loose to mt_app",
-        Rule::RlsDisabled,
-        "public.loose",
-        Damage::Finds("select count(*) from public.loose where text = 'canary of a'"),
-    ),
-    (
-        "",
-        "create table public.everyones as select text from public.notes; \
-         grant select on public.everyones to mt_app",
-        Rule::TenantMissing,
-        "public.everyones",
-        Damage::Finds("select count(*) from public.everyones where text = 'canary of a'"),
-    ),
-    (
-        "create table public.parted (tenant_id uuid not null, id uuid not null default gen_random_uuid(), \
-             text text, primary key (tenant_id, id)) partition by hash (tenant_id); \
-         create table public.part partition of public.parted for values with (modulus 1, remainder 0); \
-         alter table public.parted owner to mt_owner; select mt.isolate('public.parted'); \
-         insert into public.parted select tenant_id, id, text from public.notes",
-        "grant select on public.part to mt_app",
-        Rule::RlsDisabled,
-        "public.part",
-        Damage::Finds("select count(*) from public.part where text = 'canary of a'"),
-    ),
-    (
-        "",
-        "drop policy mt_isolation on public.notes; \
-         create policy slow on public.notes to mt_app \
-             using (tenant_id = current_setting('mt.tenant_id')::uuid)",
-        Rule::PolicyPerRow,
-        "public.notes",
-        Damage::Tables,
-    ),
-    (
-        "",
-        "alter table public.notes drop constraint notes_pkey, alter tenant_id drop not null; \
-         create policy strays on public.notes to mt_app using (tenant_id is null \
-             and (select current_setting('mt.tenant_id', true)) is not null); \
-         update public.notes set tenant_id = null where text = 'canary of a'",
-        Rule::TenantNullable,
-        "public.notes",
-        Damage::Finds(OF_A),
-    ),
-];
-
-#[tokio::test]
-async fn tampering_is_named_and_does_damage() {
-    for (before, tampering, rule, object, damage) in TAMPERINGS {
+/// Each is named, and nothing else is but what has to come with it; each does damage, and none before.
+async fn each_is_named_and_does_damage(tamperings: &[Tampering]) {
+    for &(before, tampering, rule, object, damage) in tamperings {
         let world = World::new(1).await;
         let tenants = two_tenants(&world).await;
-        world.db.admin().execute(before).await.unwrap();
+        let login = world.db.login();
+        let (name, database) = (login.get_username(), login.get_database().unwrap());
+        let [superuser, password] = superuser();
+        let filled = |sql: &str| {
+            sql.replace("{login}", name)
+                .replace("{database}", database)
+                .replace("{superuser}", &superuser)
+                .replace("{password}", &password)
+        };
+        world.db.admin().execute(AssertSqlSafe(filled(before))).await.unwrap();
         let sound = report(&world).await;
+        let object = &filled(object);
         assert!(!sound.names(rule, object), "before `{tampering}`: {sound}");
         if !matches!(damage, Damage::Tables) || before.is_empty() {
             assert!(!damage.shows(&world, tenants).await, "before `{tampering}`: {damage:?}");
         }
-        world.db.admin().execute(tampering).await.unwrap();
-        let report = report(&world).await;
+        world.db.admin().execute(AssertSqlSafe(filled(tampering))).await.unwrap();
+        // A session of its own, as a server that starts has.
+        let options = world.db.options(1).insecure_allow_privileged_login();
+        let database = Database::connect(options).await.unwrap();
+        let report = audit().run(&database).await.unwrap();
         assert!(report.names(rule, object), "`{tampering}` is not {}: {report}", rule.as_str());
+        for other in report.findings.iter().filter(|finding| !sound.findings.contains(finding)) {
+            let is_it = (other.rule, &other.object) == (rule, object);
+            assert!(is_it || comes_along(rule, other.rule), "`{tampering}` is also: {other}");
+        }
         assert!(damage.shows(&world, tenants).await, "`{tampering}` does no damage: {damage:?}");
+        drop_roles(&world, name).await;
+    }
+}
+
+/// The superuser's name and password on the tests' server.
+fn superuser() -> [String; 2] {
+    let url = std::env::var("MT_TEST_DATABASE_URL").unwrap();
+    let (login, _) = url.split_once("://").unwrap().1.rsplit_once('@').unwrap();
+    let (name, password) = login.split_once(':').unwrap_or((login, ""));
+    [name.to_owned(), password.to_owned()]
+}
+
+/// Roles that tamperings made belong to the cluster.
+async fn drop_roles(world: &World, login: &str) {
+    let made: Vec<String> = sqlx::query_scalar(
+        "select rolname::text from pg_roles where starts_with(rolname, 'extra_' || $1)",
+    )
+    .bind(login)
+    .fetch_all(world.db.admin())
+    .await
+    .unwrap();
+    for role in made {
+        let sql = format!("drop owned by {role} cascade; drop role {role}");
+        world.db.admin().execute(AssertSqlSafe(sql)).await.unwrap();
+    }
+}
+
+/// Whether what breaks `rule` here breaks `other` as well.
+const fn comes_along(rule: Rule, other: Rule) -> bool {
+    match other {
+        // What every role may do, a role of transactions may; what the library grants to none is not expected.
+        Rule::PrivilegeUnexpected => {
+            matches!(
+                rule,
+                Rule::PrivilegeOfPublic | Rule::PrivilegePastPolicies | Rule::RoleCreates
+            )
+        }
+        // Among every role are those that have no policy.
+        Rule::CommandWithoutPolicy => matches!(rule, Rule::PrivilegeOfPublic),
+        // A policy for others than the roles of transactions is also read for what it says.
+        Rule::PolicyAlwaysTrue | Rule::PolicyIgnoresTenant => {
+            matches!(
+                rule,
+                Rule::PolicyForUnknownRole | Rule::PolicyForEverybody | Rule::TenantNullable
+            )
+        }
+        // An owner has all privileges, and the login may become it.
+        Rule::PrivilegePastPolicies | Rule::RoleMayBecome => matches!(rule, Rule::RoleOwns),
+        Rule::RoleOwns => matches!(rule, Rule::LibraryDiffers),
+        Rule::UniqueOmitsTenant => matches!(rule, Rule::ForeignKeyOmitsTenant),
+        Rule::IndexMissing => matches!(rule, Rule::RlsDisabled | Rule::TenantNullable),
+        _ => false,
     }
 }

@@ -1,11 +1,11 @@
-//! Messages: with the effect or not at all, once for each fact, by one courier at a time.
+//! Outbox messages are committed with the effect and delivered once, by one dispatcher at a time.
 
 use std::sync::Mutex;
 
 use mt_core::id::TenantId;
 use mt_core::pg::ledger::outbox::{
-    Courier, Delivered, Dispatcher, Message, MessageStatus, NewMessage, OutboxFilter, OutboxStats,
-    Retried, backlog, enqueue, enqueue_expiring, list, retry, retry_all,
+    Dispatcher, Handler, HandlerOutcome, Lane, Message, MessageStatus, NewMessage, OutboxFilter,
+    OutboxStats, Retried, backlog, enqueue, enqueue_expiring, list, retry, retry_all,
 };
 use serde_json::json;
 use tokio::sync::Notify;
@@ -15,40 +15,41 @@ use super::*;
 
 /// Writes down what it is given, and answers as it is told to.
 #[derive(Default)]
-struct Postbox {
-    seen: Mutex<Vec<String>>,
-    answers: Mutex<Vec<Delivered>>,
+pub(super) struct TestHandler {
+    pub(super) seen: Mutex<Vec<String>>,
+    answers: Mutex<Vec<HandlerOutcome>>,
     entered: Notify,
     never: bool,
 }
 
-impl Courier for Postbox {
-    async fn deliver(&self, message: &Message) -> Delivered {
+impl Handler for TestHandler {
+    async fn handle(&self, message: &Message) -> HandlerOutcome {
         self.seen.lock().unwrap().push(message.dedupe_key.clone());
         self.entered.notify_one();
         if self.never {
             std::future::pending::<()>().await;
         }
-        self.answers.lock().unwrap().pop().unwrap_or(Delivered::Sent)
+        self.answers.lock().unwrap().pop().unwrap_or(HandlerOutcome::Sent)
     }
 }
 
-impl Postbox {
+impl TestHandler {
     fn seen(&self) -> usize {
         self.seen.lock().unwrap().len()
     }
 }
 
-async fn tenant(world: &World) -> TenantId {
+pub(super) async fn tenant(world: &World) -> TenantId {
     let tenant = TenantId::generate();
     world.sql(&format!("insert into mt.tenants (id, name) values ('{tenant}', 'a tenant')")).await;
     tenant
 }
 
-async fn put(world: &World, tenant: TenantId, key: &str) -> bool {
+pub(super) async fn put(world: &World, tenant: TenantId, key: &str) -> bool {
     let message = NewMessage {
         tenant: Some(tenant),
         topic: "dunning",
+        lane: Lane::Main,
         dedupe_key: key,
         payload: json!({"invoice": "in_1"}),
     };
@@ -58,7 +59,15 @@ async fn put(world: &World, tenant: TenantId, key: &str) -> bool {
     is_new
 }
 
-fn dispatcher(world: &World, post: &Arc<Postbox>, policy: RetryPolicy) -> Dispatcher<Arc<Postbox>> {
+pub(super) const fn of_no_tenant(key: &str, payload: serde_json::Value) -> NewMessage<'_> {
+    NewMessage { tenant: None, topic: "mail", lane: Lane::Main, dedupe_key: key, payload }
+}
+
+pub(super) fn dispatcher(
+    world: &World,
+    post: &Arc<TestHandler>,
+    policy: RetryPolicy,
+) -> Dispatcher<Arc<TestHandler>> {
     Dispatcher::new(world.database.system(), Arc::clone(post), policy)
 }
 
@@ -70,7 +79,7 @@ async fn statuses(world: &World) -> Vec<(String, Option<String>, i32)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_fact_is_told_once_by_however_many_dispatchers() {
+async fn message_is_delivered_once_by_many_dispatchers() {
     let world = World::new().await;
     let (a, b) = (tenant(&world).await, tenant(&world).await);
     for number in 0..20 {
@@ -79,7 +88,7 @@ async fn one_fact_is_told_once_by_however_many_dispatchers() {
         assert!(!put(&world, a, &key).await, "the fact is known");
         assert!(put(&world, b, &key).await, "another tenant's facts are its own");
     }
-    let post = Arc::new(Postbox::default());
+    let post = Arc::new(TestHandler::default());
     let mut dispatchers = JoinSet::new();
     for _ in 0..4 {
         let dispatcher = dispatcher(&world, &post, RetryPolicy::default());
@@ -92,34 +101,35 @@ async fn one_fact_is_told_once_by_however_many_dispatchers() {
 }
 
 #[tokio::test]
-async fn an_effect_that_is_rolled_back_takes_its_message_along() {
+async fn rolled_back_effect_sends_no_message() {
     let world = World::new().await;
     let tenant = tenant(&world).await;
     let (tenant, payload) = (Some(tenant), json!({}));
-    let message = NewMessage { tenant, topic: "dunning", dedupe_key: "k", payload };
+    let message =
+        NewMessage { tenant, topic: "dunning", lane: Lane::Main, dedupe_key: "k", payload };
     let mut tx = world.database.system().begin(LOOK).await.unwrap();
     assert!(enqueue(tx.conn(), &message).await.unwrap());
     tx.rollback().await.unwrap();
-    let post = Arc::new(Postbox::default());
+    let post = Arc::new(TestHandler::default());
     assert!(!dispatcher(&world, &post, RetryPolicy::default()).dispatch_next().await.unwrap());
     assert_eq!(post.seen(), 0);
 }
 
 #[tokio::test]
-async fn what_is_not_delivered_is_tried_again_until_it_is_dead() {
+async fn undelivered_message_is_retried_until_dead() {
     let world = World::new().await;
     let tenant = tenant(&world).await;
     for key in ["a", "b", "c", "d"] {
         put(&world, tenant, key).await;
     }
-    let not_yet = || Delivered::NotYet("the server is busy".to_owned());
-    let post = Arc::new(Postbox::default());
+    let not_yet = || HandlerOutcome::Failed("the server is busy".to_owned());
+    let post = Arc::new(TestHandler::default());
     // The last is the first: to `a`, to `b` and so on, and then to those who are tried again.
     *post.answers.lock().unwrap() = vec![
         not_yet(),
-        Delivered::Sent,
-        Delivered::Never("no such address".to_owned()),
-        Delivered::Skipped("nobody"),
+        HandlerOutcome::Sent,
+        HandlerOutcome::Dead("no such address".to_owned()),
+        HandlerOutcome::Skipped("nobody"),
         not_yet(),
         not_yet(),
     ];
@@ -140,21 +150,21 @@ async fn what_is_not_delivered_is_tried_again_until_it_is_dead() {
     );
 }
 
-fn deferred() -> Delivered {
-    Delivered::Deferred { reason: "relay", detail: "the relay is away".to_owned() }
+fn deferred() -> HandlerOutcome {
+    HandlerOutcome::Deferred { reason: "relay", detail: "the relay is away".to_owned() }
 }
 
-fn refused() -> Delivered {
-    Delivered::Refused { reason: "recipient", detail: "no such mailbox".to_owned() }
+fn refused() -> HandlerOutcome {
+    HandlerOutcome::Refused { reason: "recipient", detail: "no such mailbox".to_owned() }
 }
 
 /// An outage uses no attempts up. The control: failures of the message's own do.
 #[tokio::test]
-async fn a_deferred_message_outlives_its_attempts() {
+async fn deferred_message_is_not_limited_by_attempts() {
     let world = World::new().await;
     let tenant = tenant(&world).await;
     put(&world, tenant, "a").await;
-    let post = Arc::new(Postbox::default());
+    let post = Arc::new(TestHandler::default());
     let policy = RetryPolicy { max_attempts: 2, ..hasty() };
     let dispatcher = dispatcher(&world, &post, policy);
     let due = "update mt.outbox set next_attempt_at = now() where status = 'pending'";
@@ -165,7 +175,7 @@ async fn a_deferred_message_outlives_its_attempts() {
         let waiting = ("pending".to_owned(), Some("relay: the relay is away".to_owned()), attempt);
         assert_eq!(statuses(&world).await, [waiting]);
     }
-    // One that says nothing of when it expires is given up when the policy has no patience any more.
+    // One that says nothing of when it expires is given up after the retry period of the policy.
     world.sql("update mt.outbox set created_at = now() - interval '73 hours'").await;
     post.answers.lock().unwrap().push(deferred());
     world.sql(due).await;
@@ -173,7 +183,7 @@ async fn a_deferred_message_outlives_its_attempts() {
     assert_eq!(statuses(&world).await[0].0, "dead");
     put(&world, tenant, "b").await;
     for _ in 1..=2 {
-        post.answers.lock().unwrap().push(Delivered::NotYet("it broke".to_owned()));
+        post.answers.lock().unwrap().push(HandlerOutcome::Failed("it broke".to_owned()));
         world.sql(due).await;
         assert!(dispatcher.dispatch_next().await.unwrap());
     }
@@ -181,18 +191,18 @@ async fn a_deferred_message_outlives_its_attempts() {
 }
 
 #[tokio::test]
-async fn a_message_is_tried_until_it_expires_and_skipped_after() {
+async fn message_is_retried_until_it_expires_and_then_skipped() {
     let world = World::new().await;
     let payload = json!({"sealed": "x"});
-    let message = NewMessage { tenant: None, topic: "mail", dedupe_key: "mail:1", payload };
+    let message = of_no_tenant("mail:1", payload);
     let mut tx = world.database.system().begin(LOOK).await.unwrap();
     let week = Duration::from_hours(7 * 24);
     assert!(enqueue_expiring(tx.conn(), &message, week).await.unwrap());
     tx.commit().await.unwrap();
-    let post = Arc::new(Postbox::default());
+    let post = Arc::new(TestHandler::default());
     let stats = OutboxStats::default();
-    let dispatcher = dispatcher(&world, &post, hasty()).counting(stats.clone());
-    // Longer than the policy has patience, for it says itself how long it is of use.
+    let dispatcher = dispatcher(&world, &post, hasty()).with_stats(stats.clone());
+    // Longer than the retry period of the policy, since the message itself says how long it is of use.
     world.sql("update mt.outbox set created_at = now() - interval '100 hours'").await;
     post.answers.lock().unwrap().push(deferred());
     assert!(dispatcher.dispatch_next().await.unwrap());
@@ -208,14 +218,14 @@ async fn a_message_is_tried_until_it_expires_and_skipped_after() {
 }
 
 #[tokio::test]
-async fn operators_see_what_waits_and_have_it_tried_again() {
+async fn operators_list_waiting_messages_and_retry_them() {
     let world = World::new().await;
     let tenant = tenant(&world).await;
     for key in ["a", "b", "c"] {
         put(&world, tenant, key).await;
     }
-    let post = Arc::new(Postbox::default());
-    *post.answers.lock().unwrap() = vec![refused(), deferred(), Delivered::Sent];
+    let post = Arc::new(TestHandler::default());
+    *post.answers.lock().unwrap() = vec![refused(), deferred(), HandlerOutcome::Sent];
     let dispatcher = dispatcher(&world, &post, RetryPolicy::default());
     while dispatcher.dispatch_next().await.unwrap() {}
     world
@@ -253,43 +263,9 @@ async fn operators_see_what_waits_and_have_it_tried_again() {
     assert_eq!(post.seen(), 5);
 }
 
-/// Who asks for a link to sign in is nobody's yet. And what a message said is gone once it has gone out.
-#[tokio::test]
-async fn messages_of_nobody_go_a_day_after_they_are_done_with() {
-    let world = World::new().await;
-    let payload = json!({"sealed": "x"});
-    let message = NewMessage { tenant: None, topic: "mail", dedupe_key: "mail:1", payload };
-    for is_new in [true, false] {
-        let mut tx = world.database.system().begin(LOOK).await.unwrap();
-        assert_eq!(enqueue(tx.conn(), &message).await.unwrap(), is_new);
-        tx.commit().await.unwrap();
-    }
-    let kept = tenant(&world).await;
-    put(&world, kept, "a fact").await;
-    let post = Arc::new(Postbox::default());
-    let dispatcher = dispatcher(&world, &post, RetryPolicy::default());
-    while dispatcher.dispatch_next().await.unwrap() {}
-    let payloads = "select count(*) from mt.outbox where payload = 'null'";
-    assert_eq!(world.number(payloads).await, 2);
-    world.sql("update mt.outbox set done_at = now() - interval '25 hours'").await;
-    world
-        .sql(
-            "insert into mt.outbox (id, topic, dedupe_key, payload, status, done_at) \
-             values (gen_random_uuid(), 'x', 'undelivered', '{}', 'dead', now() - interval '25 hours')",
-        )
-        .await;
-    // It sweeps before it works.
-    dispatcher.run(Duration::from_millis(1), std::future::ready(())).await;
-    let left: Vec<String> = sqlx::query_scalar("select dedupe_key from mt.outbox order by 1")
-        .fetch_all(world.db.admin())
-        .await
-        .unwrap();
-    assert_eq!(left, ["a fact", "undelivered"]);
-}
-
 /// A tenant's own transaction tells of its tenant, and cannot read what waits.
 #[tokio::test]
-async fn a_tenants_transaction_puts_in_and_reads_nothing() {
+async fn tenant_transaction_can_enqueue_messages_and_not_read_them() {
     let world = World::new().await;
     let (ours, other) = (tenant(&world).await, tenant(&world).await);
     let mut conn = world.db.admin().acquire().await.unwrap();
@@ -315,14 +291,8 @@ async fn a_tenants_transaction_puts_in_and_reads_nothing() {
         (Some(ours), "select from mt.outbox where tenant_id = $1", false),
         (Some(ours), "update mt.outbox set topic = 'x' where tenant_id = $1", false),
     ] {
-        sqlx::query("begin").execute(&mut *conn).await.unwrap();
-        sqlx::query(
-            "select set_config('role', 'mt_app', true), set_config('mt.tenant_id', $1, true)",
-        )
-        .bind(ours.to_string())
-        .execute(&mut *conn)
-        .await
-        .unwrap();
+        let open = format!("begin; call mt.seal('{ours}', '', ''); set local role mt_app");
+        sqlx::raw_sql(AssertSqlSafe(open)).execute(&mut *conn).await.unwrap();
         let tenant = tenant.map(TenantId::as_uuid);
         let done = sqlx::query(sql).bind(tenant).execute(&mut *conn).await;
         assert_eq!(done.is_ok(), allowed, "{sql} for {tenant:?}: {done:?}");
@@ -333,13 +303,13 @@ async fn a_tenants_transaction_puts_in_and_reads_nothing() {
 /// A dispatcher is killed with a message in its hands: another takes it over, and buries what does that
 /// each time.
 #[tokio::test]
-async fn what_was_in_the_hands_of_a_killed_one_is_taken_over() {
+async fn messages_leased_by_a_killed_dispatcher_are_taken_over() {
     let world = World::new().await;
     let tenant = tenant(&world).await;
     put(&world, tenant, "a").await;
     let policy = RetryPolicy { max_attempts: 3, lease: Duration::from_millis(100), ..hasty() };
     for _ in 1..=3 {
-        let post = Arc::new(Postbox { never: true, ..Postbox::default() });
+        let post = Arc::new(TestHandler { never: true, ..TestHandler::default() });
         let killed =
             dispatcher(&world, &post, RetryPolicy { lease: Duration::from_secs(30), ..policy });
         tokio::select! {
@@ -348,7 +318,7 @@ async fn what_was_in_the_hands_of_a_killed_one_is_taken_over() {
         }
         world.sql("update mt.outbox set next_attempt_at = now(), lease_until = now()").await;
     }
-    let post = Arc::new(Postbox::default());
+    let post = Arc::new(TestHandler::default());
     let last = dispatcher(&world, &post, policy);
     assert!(last.dispatch_next().await.unwrap());
     assert_eq!(post.seen(), 0);
@@ -356,16 +326,16 @@ async fn what_was_in_the_hands_of_a_killed_one_is_taken_over() {
     assert_eq!(statuses(&world).await, [dead]);
 }
 
-/// Whoever has lost the lease does not overwrite what the next one has written.
+/// A dispatcher that has lost its lease does not overwrite what the next one has written.
 #[tokio::test]
-async fn a_late_dispatcher_marks_nothing() {
+async fn dispatcher_without_its_lease_marks_nothing() {
     let world = World::new().await;
     let tenant = tenant(&world).await;
     put(&world, tenant, "a").await;
-    let slow = Arc::new(Postbox { never: true, ..Postbox::default() });
+    let slow = Arc::new(TestHandler { never: true, ..TestHandler::default() });
     let late =
         dispatcher(&world, &slow, RetryPolicy { lease: Duration::from_millis(50), ..hasty() });
-    let quick = Arc::new(Postbox::default());
+    let quick = Arc::new(TestHandler::default());
     let next = dispatcher(&world, &quick, hasty());
     let racing = async {
         slow.entered.notified().await;

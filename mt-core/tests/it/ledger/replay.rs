@@ -1,9 +1,9 @@
-//! Operators: asking for an event again, what is kept of it, and finding it in a list.
+//! Replay, retention and lists of events, as operators use them.
 
 use mt_core::pg::ledger::{
     EventStatus, Filter, Provider as _, ReplayError, ReplayRequest, body, list,
 };
-use mt_core::word::Word as _;
+use mt_core::text_enum::TextEnum as _;
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn ada() -> ReplayRequest {
 }
 
 #[tokio::test]
-async fn a_replay_applies_once_what_was_not_applied_and_is_remembered() {
+async fn replay_applies_an_unapplied_event_once_and_is_recorded() {
     let world = World::new().await;
     let ledger = world.ledger(RetryPolicy { max_attempts: 1, ..RetryPolicy::default() });
     deliver(&ledger, "msg_done", "count").await;
@@ -51,7 +51,7 @@ async fn a_replay_applies_once_what_was_not_applied_and_is_remembered() {
 }
 
 #[tokio::test]
-async fn what_is_under_way_is_left_alone_and_what_is_unknown_is_said_to_be() {
+async fn replay_of_a_processing_or_unknown_event_changes_nothing() {
     let world = World::new().await;
     let (ledger, gate) = world.gated(RetryPolicy::default());
     let unknown = ledger.replay("msg_none", &ada()).await;
@@ -74,7 +74,7 @@ async fn what_is_under_way_is_left_alone_and_what_is_unknown_is_said_to_be() {
 
 /// A replay and a worker at the same moment: one of them applies it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replay_beside_the_workers_applies_it_once() {
+async fn replay_beside_running_workers_applies_the_event_once() {
     let world = World::new().await;
     let ledger = world.ledger(RetryPolicy::default());
     for round in 0..20 {
@@ -90,7 +90,7 @@ async fn a_replay_beside_the_workers_applies_it_once() {
 }
 
 #[tokio::test]
-async fn bodies_go_after_their_time_and_ids_stay() {
+async fn event_bodies_are_deleted_after_retention_and_ids_are_kept() {
     let world = World::new().await;
     let ledger = world.ledger(RetryPolicy { max_attempts: 1, ..RetryPolicy::default() });
     deliver(&ledger, "msg_done", "count").await;
@@ -126,7 +126,7 @@ async fn bodies_go_after_their_time_and_ids_stay() {
 }
 
 #[tokio::test]
-async fn lists_are_filtered_and_walked_from_the_newest_on() {
+async fn event_lists_are_filtered_and_paginated_newest_first() {
     let world = World::new().await;
     let ledger = world.ledger(RetryPolicy::default());
     for number in 0..5 {

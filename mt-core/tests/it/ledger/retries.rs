@@ -1,11 +1,11 @@
-//! What fails is tried again, for so long; what kills is tried alone; the others go on.
+//! Retries: failures are limited, an event that kills its worker runs alone, and other events continue.
 
 use mt_core::pg::ledger::{EventStatus, Workers};
 
 use super::*;
 
 #[tokio::test]
-async fn a_failure_leaves_nothing_behind_and_runs_out_of_attempts() {
+async fn failed_attempt_is_rolled_back_and_attempts_are_limited() {
     let world = World::new().await;
     let policy = RetryPolicy { max_attempts: 3, ..RetryPolicy::default() };
     let ledger = world.ledger(policy);
@@ -34,7 +34,7 @@ async fn a_failure_leaves_nothing_behind_and_runs_out_of_attempts() {
 /// Retries do not mend what can never be applied. The control is the event that fails beside it, which waits for
 /// its next attempt.
 #[tokio::test]
-async fn an_event_that_can_never_be_applied_is_dead_at_once_and_its_receipt_says_why() {
+async fn unprocessable_event_is_dead_at_once_with_the_reason() {
     let world = World::new().await;
     let ledger = world.ledger(RetryPolicy::default());
     for (id, effect, status, line) in [
@@ -60,7 +60,7 @@ async fn an_event_that_can_never_be_applied_is_dead_at_once_and_its_receipt_says
 }
 
 #[tokio::test]
-async fn each_wait_is_twice_the_one_before_give_or_take_a_quarter() {
+async fn backoff_doubles_with_a_quarter_of_jitter() {
     let world = World::new().await;
     let policy = RetryPolicy { backoff: Duration::from_mins(1), ..RetryPolicy::default() };
     let ledger = world.ledger(policy);
@@ -79,7 +79,7 @@ async fn each_wait_is_twice_the_one_before_give_or_take_a_quarter() {
 }
 
 #[tokio::test]
-async fn whoever_asks_to_be_left_alone_is() {
+async fn retry_after_of_the_handler_is_respected() {
     let world = World::new().await;
     deliver(&world.ledger(hasty()), "msg_1", "put off").await;
     let wait = "select extract(epoch from next_attempt_at - clock_timestamp())::bigint \
@@ -89,7 +89,7 @@ async fn whoever_asks_to_be_left_alone_is() {
 }
 
 #[tokio::test]
-async fn what_is_ignored_says_why() {
+async fn ignored_event_records_the_reason() {
     let world = World::new().await;
     let ledger = world.ledger(RetryPolicy::default());
     for (id, effect, why) in [("msg_1", "ignore early", "early"), ("msg_2", "ignore", "late")] {
@@ -100,7 +100,7 @@ async fn what_is_ignored_says_why() {
 }
 
 #[tokio::test]
-async fn what_waits_does_so_for_its_time_and_not_for_its_attempts() {
+async fn waiting_event_is_limited_by_time_and_not_by_attempts() {
     let world = World::new().await;
     let policy = RetryPolicy { max_attempts: 2, ..hasty() };
     let (ledger, gate) = world.gated(policy);
@@ -121,7 +121,7 @@ async fn what_waits_does_so_for_its_time_and_not_for_its_attempts() {
 
 /// One that fails among a thousand that do not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_one_among_a_thousand_delays_nobody() {
+async fn failing_event_does_not_delay_a_thousand_others() {
     let world = World::new().await;
     let policy = RetryPolicy { max_attempts: 3, ..hasty() };
     let ledger = world.ledger(policy);
@@ -150,7 +150,7 @@ async fn a_bad_one_among_a_thousand_delays_nobody() {
 /// A worker is killed by an event, with others in its hands. They are applied all the same, none of them
 /// counts that against itself, and the killer is dead after so many.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_kills_its_worker_is_tried_alone_and_buried() {
+async fn event_that_kills_its_worker_is_retried_alone_and_then_dead() {
     let world = World::new().await;
     let policy = RetryPolicy { max_attempts: 3, lease: Duration::from_millis(200), ..hasty() };
     world.store(event("msg_bad", "kill")).await;
@@ -178,7 +178,7 @@ async fn what_kills_its_worker_is_tried_alone_and_buried() {
         }
         worker.abort();
     }
-    // Once in company, which counts against nobody, and three times alone.
+    // Once in a batch, which counts against no event, and three times alone.
     assert_eq!(killed, 4);
     assert_eq!(world.counter().await, 30);
     let event = world.event("msg_bad").await;

@@ -1,9 +1,9 @@
-//! What is counted, and what waits.
+//! Counters of attempts and of waiting events.
 
 use super::*;
 
 #[tokio::test]
-async fn attempts_are_counted_by_what_came_of_them() {
+async fn attempts_are_counted_by_outcome() {
     let world = World::new().await;
     let ledger = world.ledger(RetryPolicy::default());
     for (id, effect) in [("msg_1", "count"), ("msg_2", "count"), ("msg_3", "ignore early")] {
@@ -19,7 +19,7 @@ async fn attempts_are_counted_by_what_came_of_them() {
 }
 
 #[tokio::test]
-async fn what_is_due_is_seen_whoever_stored_it() {
+async fn due_events_of_all_processes_are_counted() {
     let world = World::new().await;
     let ledger = world.ledger(RetryPolicy::default());
     assert_eq!(ledger.backlog().await.unwrap().due, 0);

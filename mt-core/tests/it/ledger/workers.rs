@@ -1,4 +1,4 @@
-//! Workers: they are told, they look, and they stop without leaving anything in their hands.
+//! Workers: wake-ups, polling, and a stop that releases their leases.
 
 use mt_core::pg::ledger::{EventStatus, Workers};
 use tokio::sync::oneshot;
@@ -19,7 +19,7 @@ fn start(ledger: &Ledger<Standard>, workers: Workers) -> (oneshot::Sender<()>, J
 }
 
 #[tokio::test]
-async fn a_nudge_is_enough() {
+async fn worker_wakes_up_when_an_event_is_stored() {
     let world = World::new().await;
     let ledger = world.ledger(RetryPolicy::default());
     // They would look again in an hour.
@@ -27,7 +27,7 @@ async fn a_nudge_is_enough() {
     let (stop, working) = start(&ledger, workers);
     for round in 1..=10 {
         world.store(event(&format!("msg_{round}"), "count")).await;
-        ledger.nudge();
+        ledger.wake_workers();
         eventually("it is applied", async || world.counter().await == round).await;
     }
     stop.send(()).unwrap();
@@ -35,7 +35,7 @@ async fn a_nudge_is_enough() {
 }
 
 #[tokio::test]
-async fn what_another_process_has_stored_is_found() {
+async fn worker_finds_events_stored_by_another_process() {
     let world = World::new().await;
     let ledger = world.ledger(RetryPolicy::default());
     let workers = Workers { poll: Duration::from_millis(20), ..Workers::default() };
@@ -47,9 +47,9 @@ async fn what_another_process_has_stored_is_found() {
 }
 
 /// Stopped in the middle of a batch: the event under way is ended, the others are given back at once and
-/// as they were, so that nobody has to wait for leases.
+/// as they were, so that no other worker has to wait for leases.
 #[tokio::test]
-async fn a_worker_that_stops_gives_back_what_it_has_not_begun() {
+async fn stopping_worker_releases_events_it_has_not_started() {
     let world = World::new().await;
     let (ledger, gate) = world.gated(RetryPolicy::default());
     world.store(event("msg_0", "slow")).await;
@@ -78,7 +78,7 @@ async fn a_worker_that_stops_gives_back_what_it_has_not_begun() {
 
 /// A process need not live for long to purge, and it purges in batches until nothing is left.
 #[tokio::test]
-async fn who_starts_purges_what_is_old() {
+async fn starting_worker_purges_old_events() {
     let world = World::new().await;
     let ledger = world.ledger(RetryPolicy::default());
     for id in ["msg_old", "msg_new"] {

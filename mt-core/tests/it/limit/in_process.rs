@@ -1,9 +1,9 @@
-//! The limiter of one process, against the clock and against floods.
+//! The in-process limiter: clocks, and floods of keys.
 
 use super::*;
 
 #[test]
-fn a_window_begins_with_its_first_request_and_ends_on_time() {
+fn window_starts_with_its_first_request_and_ends_on_time() {
     let clock = clock();
     let limiter = InProcessLimiter::with_capacity(128, clock.clone());
     let hit = || seconds(limiter.count("ada", a_minute(2)));
@@ -18,7 +18,7 @@ fn a_window_begins_with_its_first_request_and_ends_on_time() {
 }
 
 #[test]
-fn keys_and_window_lengths_count_apart_and_limits_together() {
+fn keys_and_window_lengths_are_counted_separately_and_limits_together() {
     let limiter = InProcessLimiter::with_capacity(128, clock());
     assert!(limiter.count("ada", a_minute(1)).allowed);
     assert!(!limiter.count("ada", a_minute(1)).allowed);
@@ -29,7 +29,7 @@ fn keys_and_window_lengths_count_apart_and_limits_together() {
 }
 
 #[test]
-fn a_clock_set_back_begins_the_window_again() {
+fn clock_set_back_restarts_the_window() {
     let clock = clock();
     let limiter = InProcessLimiter::with_capacity(128, clock.clone());
     assert!(limiter.count("ada", a_minute(1)).allowed);
@@ -38,7 +38,7 @@ fn a_clock_set_back_begins_the_window_again() {
 }
 
 #[test]
-fn a_flood_of_keys_costs_bounded_memory_and_spares_the_young() {
+fn flood_of_keys_uses_bounded_memory_and_keeps_recent_keys() {
     let clock = clock();
     let limiter = InProcessLimiter::with_capacity(1024, clock.clone());
     for i in 0..100_000 {
@@ -52,7 +52,7 @@ fn a_flood_of_keys_costs_bounded_memory_and_spares_the_young() {
 }
 
 #[test]
-fn ended_windows_make_room_before_running_ones() {
+fn ended_windows_are_evicted_before_running_ones() {
     let clock = clock();
     let limiter = InProcessLimiter::with_capacity(128, clock.clone());
     let hour = Quota::per_hour(NonZeroU32::MIN);
@@ -68,7 +68,7 @@ fn ended_windows_make_room_before_running_ones() {
 }
 
 #[test]
-fn counts_from_before_a_clock_was_set_back_make_room_first() {
+fn counts_from_before_a_clock_change_are_evicted_first() {
     let clock = clock();
     let limiter = InProcessLimiter::with_capacity(128, clock.clone());
     let hour = Quota::per_hour(NonZeroU32::MIN);
@@ -93,8 +93,8 @@ fn threads_share_one_count() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..1000 {
-                    let verdict = limiter.count("ada", a_minute(500));
-                    allowed.fetch_add(u64::from(verdict.allowed), SeqCst);
+                    let decision = limiter.count("ada", a_minute(500));
+                    allowed.fetch_add(u64::from(decision.allowed), SeqCst);
                 }
             });
         }
@@ -113,9 +113,9 @@ impl Clock for EachReadingIsLater {
     }
 }
 
-/// Whoever came by a moment later, and counted first, is not taken for a clock that was set back.
+/// A thread with a slightly later time that counts first is not treated as a clock that was set back.
 #[test]
-fn threads_do_not_lose_counts_to_each_others_time() {
+fn threads_with_different_clocks_lose_no_counts() {
     let limiter =
         InProcessLimiter::with_capacity(8192, EachReadingIsLater(AtomicI64::new(1_795_000_000)));
     for policy in POLICIES {

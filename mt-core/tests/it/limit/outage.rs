@@ -1,8 +1,10 @@
-//! A Redis of its own that is stopped and killed, and what requests notice of it.
+//! A Redis that is paused and killed, and the delay of requests meanwhile.
 
 mod cluster;
 
-use super::servers::{Redis, free_port};
+use test_support::process::free_port;
+use test_support::redis::RedisServer;
+
 use super::*;
 
 /// Waits until the store counts, as those who come now and then would.
@@ -10,8 +12,8 @@ async fn counts_again(limiter: &StoreLimiter<impl LimitStore>, key: &str, within
     let counted = async {
         loop {
             let before = limiter.decided_without_store();
-            let verdict = limiter.check(key, plenty()).await;
-            if verdict.is_ok() && limiter.decided_without_store() == before {
+            let decision = limiter.check(key, plenty()).await;
+            if decision.is_ok() && limiter.decided_without_store() == before {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -36,33 +38,33 @@ async fn waits(limiter: &StoreLimiter<impl LimitStore>, key: &str) -> (Duration,
 /// The bounds are those that the limiter promises: a millisecond for most, and for the worst one in a
 /// hundred little more than two budgets. Five seconds after it is back, Redis counts again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_is_stopped_or_killed_is_hardly_noticed() {
-    let Some(mut redis) = Redis::start(free_port()) else {
+async fn paused_or_killed_redis_delays_requests_by_milliseconds() {
+    let Some(mut redis) = RedisServer::spawn() else {
         eprintln!("SKIPPED: no `redis-server` to start and stop");
         return;
     };
     let store = RedisStore::lazy(&redis.url()).unwrap();
     let limiter = StoreLimiter::new(store);
     counts_again(&limiter, "probe", Duration::from_secs(20)).await;
-    for how in ["-STOP", "-KILL"] {
-        redis.signal(how);
+    for how in ["paused", "killed"] {
+        match how {
+            "paused" => redis.pause(),
+            _ => redis.kill(),
+        }
         let (median, late) = waits(&limiter, "ada").await;
         assert!(median <= Duration::from_millis(1), "{how}: {median:?}");
         assert!(late <= Duration::from_millis(60), "{how}: {late:?}");
         assert!(limiter.decided_without_store() > 100, "{how}: nobody noticed");
-        if how == "-STOP" {
-            redis.signal("-CONT");
-        } else {
-            let port = redis.port;
-            drop(redis);
-            redis = Redis::start(port).unwrap();
+        match how {
+            "paused" => redis.resume(),
+            _ => redis.restart(),
         }
         counts_again(&limiter, "probe", Duration::from_secs(5)).await;
     }
 }
 
 #[tokio::test]
-async fn while_the_store_is_away_it_goes_as_was_declared() {
+async fn unavailable_store_follows_the_declared_fallback() {
     let away = || RedisStore::lazy(&format!("redis://127.0.0.1:{}", free_port())).unwrap();
     let once = a_minute(1);
     let here = StoreLimiter::new(away());

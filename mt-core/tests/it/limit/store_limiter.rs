@@ -1,4 +1,4 @@
-//! A limiter against a store that is there, away or hung.
+//! A limiter with a store that works, fails or hangs.
 
 use super::*;
 
@@ -10,25 +10,29 @@ struct Switch {
 }
 
 impl LimitStore for Switch {
-    async fn count(&self, _: &str, quota: Quota) -> Result<Verdict, StoreError> {
+    async fn count(&self, _: &str, quota: Quota) -> Result<Decision, StoreError> {
         let count = self.asked.fetch_add(1, SeqCst) + 1;
         if self.away.load(SeqCst) {
             return Err(StoreError::new("switched off"));
         }
-        Ok(Verdict::on(count, quota.limit, quota.window))
+        Ok(Decision::of_hits(count, quota.limit, quota.window))
     }
 }
 
 struct Hung;
 
 impl LimitStore for Hung {
-    fn count(&self, _: &str, _: Quota) -> impl Future<Output = Result<Verdict, StoreError>> + Send {
+    fn count(
+        &self,
+        _: &str,
+        _: Quota,
+    ) -> impl Future<Output = Result<Decision, StoreError>> + Send {
         pending()
     }
 }
 
 #[tokio::test]
-async fn breaker_opens_after_three_failures_and_closes_after_a_good_probe() {
+async fn breaker_opens_after_three_failures_and_closes_after_a_successful_probe() {
     let (store, clock) = (Arc::new(Switch::default()), clock());
     let limiter = StoreLimiter::with_clock(store.clone(), clock.clone());
     let check = || limiter.check("ada", a_minute(100));
@@ -55,7 +59,7 @@ async fn breaker_opens_after_three_failures_and_closes_after_a_good_probe() {
 }
 
 #[tokio::test]
-async fn the_floor_bites_while_the_store_is_away() {
+async fn local_limit_applies_while_the_store_is_unavailable() {
     let limiter = StoreLimiter::with_clock(
         Arc::new(Switch { away: true.into(), ..Switch::default() }),
         clock(),
@@ -69,7 +73,7 @@ async fn the_floor_bites_while_the_store_is_away() {
 }
 
 #[tokio::test]
-async fn a_hung_store_costs_three_budgets_and_no_more() {
+async fn hung_store_costs_at_most_three_time_budgets() {
     let limiter = StoreLimiter::with_clock(Hung, clock()).with_budget(Duration::from_millis(20));
     let start = Instant::now();
     for _ in 0..100 {
@@ -89,9 +93,9 @@ struct Halves {
 }
 
 impl LimitStore for Halves {
-    async fn count(&self, key: &str, quota: Quota) -> Result<Verdict, StoreError> {
+    async fn count(&self, key: &str, quota: Quota) -> Result<Decision, StoreError> {
         if key.starts_with('a') {
-            return Ok(Verdict::on(1, quota.limit, quota.window));
+            return Ok(Decision::of_hits(1, quota.limit, quota.window));
         }
         self.asked_for_b.fetch_add(1, SeqCst);
         Err(StoreError::new("this half is away"))
@@ -116,7 +120,7 @@ async fn asked_of_halves(told: bool, requests: &str) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn a_part_that_is_away_costs_the_others_nothing_and_its_own_keys_three_waits() {
+async fn unavailable_part_of_a_store_delays_only_its_own_keys() {
     let (in_turn, in_runs) = ("ab".repeat(100), "bbba".repeat(100));
     assert_eq!(asked_of_halves(true, &in_turn).await, (100, 3));
     assert_eq!(asked_of_halves(true, &in_runs).await, (100, 3));
@@ -126,11 +130,11 @@ async fn a_part_that_is_away_costs_the_others_nothing_and_its_own_keys_three_wai
 }
 
 #[tokio::test]
-async fn there_may_be_more_parts_than_breakers() {
+async fn store_may_have_more_parts_than_breakers() {
     struct Many;
     impl LimitStore for Many {
-        async fn count(&self, _: &str, quota: Quota) -> Result<Verdict, StoreError> {
-            Ok(Verdict::on(1, quota.limit, quota.window))
+        async fn count(&self, _: &str, quota: Quota) -> Result<Decision, StoreError> {
+            Ok(Decision::of_hits(1, quota.limit, quota.window))
         }
         fn shard(&self, key: &str, _: Quota) -> usize {
             key.parse().unwrap()

@@ -68,6 +68,9 @@ fn builds_from_its_own_files(dockerfile: &File, toolchain: &str) -> Vec<String> 
         if line.contains("type=cache") {
             complain("a cache that outlives a build may hold another clone's code".to_owned());
         }
+        if line.contains("cargo build") && !line.contains("--no-default-features") {
+            complain("SECURITY.md says that the embedded Postgres is not in the image".to_owned());
+        }
         if let Some(image) = line.strip_prefix("FROM ").and_then(|of| of.split(' ').next()) {
             let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
             if tag.is_empty() || tag == "latest" {
@@ -84,6 +87,16 @@ fn builds_from_its_own_files(dockerfile: &File, toolchain: &str) -> Vec<String> 
         }
     }
     complaints
+}
+
+/// Members of the workspace that `.dockerignore` keeps from the image, where cargo reads all of them.
+fn reaches_the_image(ignored: &File, manifest: &str) -> Vec<String> {
+    let manifest: toml::Table = manifest.parse().expect("cargo has read it before");
+    let members = manifest["workspace"]["members"].as_array().expect("the workspace has members");
+    let folders = members.iter().filter_map(|member| member.as_str()?.split('/').next());
+    let missing =
+        folders.filter(|folder| !ignored.text.lines().any(|line| line == format!("!{folder}")));
+    missing.map(|folder| ignored.complaint(None, format!("add the line `!{folder}`"))).collect()
 }
 
 /// What `git ls-files --eol` says of a file: lines end with LF in the repository and in every checkout.
@@ -114,7 +127,7 @@ fn scripts_of_users_run_on_bash_3() {
 }
 
 #[test]
-fn the_image_is_made_of_its_own_clone() {
+fn image_is_built_from_its_own_clone() {
     let files = files();
     let text = |path| &files.iter().find(|file| file.path == path).expect(path).text;
     let toolchain = text("rust-toolchain.toml");
@@ -124,7 +137,8 @@ fn the_image_is_made_of_its_own_clone() {
     let pinned = "[toolchain]\nchannel = \"1.95.0\"\n";
     for bad in [
         "# syntax=docker/dockerfile:1",
-        "RUN --mount=type=cache,target=/src/target cargo build",
+        "RUN --mount=type=cache,target=/src/target cargo fetch",
+        "RUN cargo build --profile release --locked --package reference-server",
         "FROM docker.io/library/rust:1.94.0-bookworm AS build",
         "FROM docker.io/library/rust:1.95-bookworm AS build",
         "FROM docker.io/library/debian",
@@ -139,7 +153,20 @@ fn the_image_is_made_of_its_own_clone() {
 }
 
 #[test]
-fn every_checkout_ends_lines_with_lf() {
+fn every_workspace_member_reaches_the_image() {
+    let files = files();
+    let text = |path| &files.iter().find(|file| file.path == path).expect(path).text;
+    let ignored = File::fake(".dockerignore", text(".dockerignore"));
+    assert_none(&reaches_the_image(&ignored, text("Cargo.toml")));
+    let manifest = "[workspace]\nmembers = [\"a\", \"b/c\", \"d/*\"]\n";
+    for (ignored, complaints) in [("*\n!a\n!b\n!d\n", 0), ("*\n!a\n!b/c\n", 2)] {
+        let found = reaches_the_image(&File::fake(".dockerignore", ignored), manifest);
+        assert_eq!(found.len(), complaints, "{found:?}");
+    }
+}
+
+#[test]
+fn every_checkout_uses_lf_line_endings() {
     let listed = Command::new("git")
         .args(["-c", "safe.directory=*", "ls-files", "--eol", "--cached", "--others"])
         .arg("--exclude-standard")

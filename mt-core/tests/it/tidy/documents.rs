@@ -11,7 +11,7 @@ const ENDINGS: [&str; 15] = [
     "yaml", "yml",
 ];
 
-/// Names that are no files of this repository.
+/// Names that look like files and are not part of this repository.
 const ELSEWHERE: [&str; 2] = [
     // A path of the server.
     "/openapi.json",
@@ -19,7 +19,7 @@ const ELSEWHERE: [&str; 2] = [
     "doc/statuscodes.md",
 ];
 
-/// What there is to be named.
+/// Files and make targets that a text may name.
 struct Named<'f> {
     paths: BTreeSet<&'f str>,
     targets: BTreeSet<&'f str>,
@@ -56,7 +56,7 @@ impl<'f> Named<'f> {
     }
 }
 
-fn is_document(file: &File) -> bool {
+pub(super) fn is_document(file: &File) -> bool {
     Path::new(&file.path).extension().is_some_and(|ending| ending == "md")
 }
 
@@ -79,7 +79,7 @@ fn names_what_exists(file: &File, named: &Named<'_>) -> Vec<String> {
             if let Some(target) = make_target(code)
                 && !named.targets.contains(target)
             {
-                complaints.push(file.complaint(number, format!("`make {target}` is no target")));
+                complaints.push(file.complaint(number, format!("`make {target}` is not a target")));
             }
             if is_file_name(code)
                 && !ELSEWHERE.contains(&code)
@@ -105,7 +105,7 @@ fn make_target(code: &str) -> Option<&str> {
     word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-').then_some(word)
 }
 
-/// A name or a path in lower case with an ending that files have, such as `tidy.rs` and `docs/storm.md`.
+/// A name or a path in lower case with an ending that files have, such as `tidy.rs` and `bench/results/storm.md`.
 fn is_file_name(code: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-./".contains(&b);
     let ending =
@@ -120,8 +120,15 @@ fn links(line: &str) -> impl Iterator<Item = &str> {
     targets.filter(|target| !target.is_empty() && !target.contains(':'))
 }
 
+/// Links of a line that name a heading of a document in the repository: path and heading.
+pub(super) fn links_with_anchors(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    let targets = line.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let targets = targets.map(|(target, _)| target).filter(|target| !target.contains(':'));
+    targets.filter_map(|target| target.split_once('#'))
+}
+
 /// The path from the root of what a link in this file names.
-fn resolved(from: &str, link: &str) -> Option<String> {
+pub(super) fn resolved(from: &str, link: &str) -> Option<String> {
     let mut path: Vec<&str> = from.split('/').collect();
     path.pop();
     for part in Path::new(link).components() {
@@ -136,7 +143,7 @@ fn resolved(from: &str, link: &str) -> Option<String> {
 }
 
 #[test]
-fn documents_and_comments_name_what_exists() {
+fn documents_and_comments_name_existing_files_and_targets() {
     let files = files();
     let named = Named::of(&files);
     assert!(named.targets.contains("storm"), "{:?}", named.targets);
@@ -146,7 +153,7 @@ fn documents_and_comments_name_what_exists() {
 }
 
 #[test]
-fn what_does_not_exist_is_complained_of() {
+fn missing_files_and_targets_are_reported() {
     let there = [
         File::fake("Makefile", "all: ## x\nk6: a\n\techo: x\n"),
         File::fake("docs/here.md", ""),

@@ -25,7 +25,7 @@ const BANNED: [(&str, &[&str]); 3] = [
     ("mt-stripe", &["axum", "hyper", "mt-tower", "redis", "salvo", "tower"]),
 ];
 
-/// What mt-core has behind a feature that is off unless asked for.
+/// The optional dependencies of mt-core.
 const OPTIONAL: [&str; 3] = ["jsonwebtoken", "redis", "sqlx"];
 
 fn parse(file: &File) -> Option<(String, Table)> {
@@ -94,7 +94,7 @@ fn holds(rule: fn(&File) -> Vec<String>) {
 }
 
 #[test]
-fn crates_depend_on_what_the_import_law_lets_them() {
+fn crates_depend_only_on_what_the_import_rules_allow() {
     holds(depends_lawfully);
     let fake = |name: &str, tables: &str| {
         depends_lawfully(&File::fake("a/Cargo.toml", &format!("package.name = '{name}'\n{tables}")))

@@ -1,4 +1,4 @@
-//! A migration that somebody has run is never edited: its digest is committed beside it.
+//! A released migration is never edited: its digest is committed beside it.
 //!
 //! `migrations/CHECKSUMS` is what `sha256sum *.sql` prints. A new migration adds a line; an edited one
 //! no longer fits its line, and changing that line is what a reviewer looks for.
@@ -74,7 +74,7 @@ fn migrations_are_what_they_were() {
 }
 
 #[test]
-fn an_edited_an_unlisted_and_a_deleted_migration_are_noticed() {
+fn edited_unlisted_and_deleted_migrations_are_reported() {
     let first = File::fake("migrations/0001_a.sql", "create table a ();\n");
     let edited = File::fake("migrations/0001_a.sql", "create table a (b int);\n");
     let second = File::fake("migrations/0002_b.sql", "drop table a;\n");

@@ -113,7 +113,7 @@ fn names_no_machine(file: &File) -> Vec<String> {
     complaints
 }
 
-/// What begins with `#!` can be run, and nothing else pretends to.
+/// A file that begins with `#!` is executable, and no other file is.
 fn runs_if_it_says_so(file: &File) -> Vec<String> {
     match (file.text.starts_with("#!") && !file.text.starts_with("#!["), file.executable) {
         (true, false) => vec![file.complaint(None, "begins with `#!`: chmod +x")],
@@ -221,7 +221,7 @@ fn scripts_can_be_run() {
 }
 
 #[test]
-fn crates_name_only_what_the_import_law_lets_them() {
+fn crates_name_only_what_the_import_rules_allow() {
     holds(keeps_the_law);
     for (path, line) in [
         ("mt-core/src/access/mod.rs", "use sqlx::PgPool;"),

@@ -2,51 +2,25 @@
 
 use mt_core::access::{AccessModel, Billing, Effect, Implies, Permission};
 use mt_core::pg::Resource;
-use mt_core::roster::Roster;
-use mt_core::word::Word;
+use mt_core::member_policy::MemberPolicy;
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Role {
-    Owner,
-}
-
-impl Word for Role {
-    const ALL: &'static [Self] = &[Self::Owner];
-
-    fn as_str(self) -> &'static str {
-        "owner"
+mt_core::text_enum! {
+    pub enum Role {
+        Owner = "owner",
     }
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Plan {
-    Free,
-}
-
-impl Word for Plan {
-    const ALL: &'static [Self] = &[Self::Free];
-
-    fn as_str(self) -> &'static str {
-        "free"
+mt_core::text_enum! {
+    pub enum Plan {
+        Free = "free",
     }
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Perm {
-    InvoicesRead,
-    ProjectsRead,
-    ProjectsWrite,
-}
-
-impl Word for Perm {
-    const ALL: &'static [Self] = &[Self::InvoicesRead, Self::ProjectsRead, Self::ProjectsWrite];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::InvoicesRead => "invoices.read",
-            Self::ProjectsRead => "projects.read",
-            Self::ProjectsWrite => "projects.write",
-        }
+mt_core::text_enum! {
+    pub enum Perm {
+        InvoicesRead = "invoices.read",
+        ProjectsRead = "projects.read",
+        ProjectsWrite = "projects.write",
     }
 }
 
@@ -66,7 +40,7 @@ impl AccessModel for Acme {
     }
 }
 
-impl Roster for Acme {
+impl MemberPolicy for Acme {
     const OWNER: Role = Role::Owner;
 
     fn may_invite(_: Role, _: Role) -> bool {

@@ -11,7 +11,7 @@ use mt_tower::layer::GuardLayer;
 use mt_tower::resolve_tenant::PathParams;
 use tower::ServiceBuilder;
 
-use super::strict::StrictLayer;
+use super::readiness::StrictLayer;
 use super::{Framework, Server, told};
 use crate::support::Counter;
 

@@ -1,4 +1,4 @@
-//! A client on a connection of its own.
+//! An HTTP client with a connection of its own.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use super::Server;
 
 type Body = Channel<Bytes, Infallible>;
 
-/// Hangs up when dropped.
+/// A client with one connection, which is closed when dropped.
 pub(super) struct Client {
     sender: SendRequest<Body>,
     connection: JoinHandle<()>,
@@ -43,7 +43,7 @@ impl Client {
         Self { sender, connection }
     }
 
-    /// Posts to `path`, and leaves the body to be written.
+    /// Sends the head of a POST request. The caller sends the body.
     pub(super) fn post(
         &mut self,
         path: &str,
@@ -54,7 +54,7 @@ impl Client {
     }
 }
 
-/// Posts `hello` on a connection of its own.
+/// Sends a POST request with the body `hello` on a new connection.
 pub(super) async fn post(server: &Server, path: &str) -> hyper::Result<Response<Bytes>> {
     let mut client = Client::connect(server).await;
     let (mut sending, answer) = client.post(path);

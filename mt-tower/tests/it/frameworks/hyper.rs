@@ -14,7 +14,7 @@ use mt_tower::layer::GuardLayer;
 use mt_tower::problem::Problem;
 use tower::{ServiceBuilder, service_fn};
 
-use super::strict::StrictLayer;
+use super::readiness::StrictLayer;
 use super::{Framework, Server, told};
 use crate::support::Counter;
 
@@ -22,7 +22,7 @@ pub(super) struct Hyper;
 
 type Body = Either<Full<Bytes>, Incoming>;
 
-/// hyper's bodies are made of nothing, so the refusal says what it is made of.
+/// hyper has no default body type, so the refusal names one.
 fn reject(problem: &Problem, _: &Extensions) -> Response<Body> {
     problem.clone().into_response::<Full<Bytes>>(None).map(Either::Left)
 }

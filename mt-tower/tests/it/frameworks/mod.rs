@@ -1,13 +1,14 @@
-//! One layer, unchanged, in axum, in hyper and in salvo's `.compat()`, each on a socket and under the same
-//! rough treatment. `layer.rs` does the same in plain tower, without a socket.
+//! The layer in axum, in hyper and in salvo's `.compat()`, each on a socket, under the same tests.
+//! `layer/contract.rs` tests it in plain tower, without a socket.
 
-mod adversities;
 mod axum;
 mod client;
+mod client_faults;
+mod full_stack;
 mod hyper;
 mod paths;
+mod readiness;
 mod salvo;
-mod strict;
 
 use std::net::SocketAddr;
 
@@ -17,16 +18,16 @@ use tokio::task::JoinHandle;
 
 use crate::support::Counter;
 
-/// A way to serve `POST /orgs/{org}/echo` behind a guard.
+/// A framework that serves `POST /orgs/{org}/echo` behind a guard.
 ///
-/// The handler counts that it was reached, says in `x-tenant` which tenant was resolved and in `x-param`
-/// what the router has captured, and sends the request's body back while it comes in. Between guard and
-/// handler lies a service that has to be made ready before each call.
+/// The handler counts its calls, returns the resolved tenant in `x-tenant` and the parameter that the router
+/// captured in `x-param`, and streams the request's body back. Between guard and
+/// handler is a service that must be ready before each call.
 pub(crate) trait Framework {
     async fn serve<G: Guard>(guard: G, reached: Counter) -> Server;
 }
 
-/// A server on a port of its own, stopped when dropped.
+/// A server on a free port. It is stopped when dropped.
 pub(crate) struct Server {
     address: SocketAddr,
     task: JoinHandle<()>,
@@ -38,7 +39,7 @@ impl Drop for Server {
     }
 }
 
-/// What the handler says of the request in its answer.
+/// Returns the resolved tenant, as the handler reports it.
 fn told(extensions: &http::Extensions) -> String {
     extensions.get().map_or(String::new(), |RequestedTenant(tenant)| tenant.to_string())
 }

@@ -1,4 +1,4 @@
-//! What routers read in crooked paths, and what the resolvers do.
+//! Paths with unusual spellings, as routers and as the resolvers read them.
 //!
 //! The law: a handler is reached for the tenant that its router has read, or not at all.
 
@@ -14,7 +14,7 @@ use crate::support::{Counter, Open};
 const A: &str = "01931b66-7d50-7c2e-8f3a-5d1c9a7e4b20";
 const B: &str = "01931b66-7d50-7c2e-8f3a-5d1c9a7e4b21";
 
-/// Ways to write `/orgs/{A}/echo`, some of which are ways to write another path.
+/// Spellings of `/orgs/{A}/echo`, and paths that resemble it.
 fn crooked() -> Vec<String> {
     let encoded = A.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
     let upper = A.to_uppercase();
@@ -54,7 +54,7 @@ fn crooked() -> Vec<String> {
     ]
 }
 
-/// Sends every crooked path, and returns what the handler was told of those that reached it: the
+/// Sends every path, and returns for those that reached the handler: the
 /// path, the tenant and the router's parameter.
 async fn reached<F: Framework, G: Guard>(guard: G) -> Vec<(String, String, String)> {
     let server = F::serve(guard, Counter::default()).await;
@@ -110,7 +110,7 @@ async fn in_salvo() {
 /// The control: without a resolver, salvo's router takes many of these paths for the same route, and
 /// reads the tenant in some of them that a comparison of the path as it came does not.
 #[tokio::test]
-async fn routers_by_themselves_are_generous() {
+async fn routers_alone_accept_several_spellings() {
     let by_salvo = reached::<Salvo, _>(Open).await;
     let decoded = by_salvo.iter().filter(|(path, _, param)| !path.contains(A) && param == A);
     assert!(decoded.count() > 0, "{by_salvo:?}");

@@ -11,7 +11,7 @@ use salvo::prelude::{
     TowerLayerCompat as _, async_trait, handler,
 };
 
-use super::strict::StrictLayer;
+use super::readiness::StrictLayer;
 use super::{Framework, Server, told};
 use crate::support::Counter;
 

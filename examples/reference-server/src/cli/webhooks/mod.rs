@@ -1,4 +1,4 @@
-//! `mt-server webhooks`: what Stripe has told us, and what became of it.
+//! `mt-server webhooks`: the history of Stripe's events.
 //!
 //! Works on the database, whether or not a server runs on it. Tables are for people; `--json` prints what
 //! the routes of `/admin/webhook-events` answer. Exit codes: 0 fine; 1 no such event, or not every replayed
@@ -7,10 +7,9 @@
 mod table;
 
 use clap::{Args, Subcommand};
-use mt_core::pg::SystemPool;
-use mt_core::pg::ledger::{EventStatus, Filter, LedgerEvent};
-use mt_core::word::Word as _;
-use mt_stripe::processor::{ReplayError, ReplayRequest};
+use mt_core::pg::System;
+use mt_core::pg::ledger::{EventStatus, Filter, LedgerEvent, ReplayError, ReplayRequest};
+use mt_core::text_enum::TextEnum as _;
 use serde::Serialize;
 
 use super::CommandError;
@@ -118,7 +117,7 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
 }
 
 async fn list(
-    system: &SystemPool,
+    system: &System,
     cursors: &Cursors,
     arguments: ListArguments,
 ) -> Result<(), CommandError> {
@@ -137,7 +136,7 @@ async fn list(
     Ok(())
 }
 
-async fn show(system: &SystemPool, arguments: &ShowArguments) -> Result<(), CommandError> {
+async fn show(system: &System, arguments: &ShowArguments) -> Result<(), CommandError> {
     #[derive(Serialize)]
     struct Shown {
         #[serde(flatten)]
@@ -185,7 +184,7 @@ async fn replay(
     let mut replayed = Vec::with_capacity(ids.len());
     let mut left = 0;
     for event_id in ids {
-        let outcome = billing.processor().replay(&event_id, &request).await;
+        let outcome = billing.ledger().replay(&event_id, &request).await;
         left += usize::from(!outcome.as_ref().is_ok_and(is_done_with));
         let (event, error) = match outcome {
             Ok(event) => (Some(event.into()), None),
@@ -220,7 +219,7 @@ async fn all_of(
     loop {
         let page = Page::at(MAX_LIMIT, cursor.as_deref(), cursors.clone())
             .ok_or("the list was cut short")?;
-        let system = billing.processor().ledger().system();
+        let system = billing.ledger().system();
         let listing = operations::page_of_events(system, filter, &page).await?;
         ids.extend(listing.items.into_iter().map(|event| event.event_id));
         cursor = listing.next_cursor;

@@ -1,15 +1,18 @@
 //! The directories of an engine, and the locks on them.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+mod owned;
+
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use self::owned::{LockError, Owner, create_lock, existing_lock};
 use super::super::EmbeddedError;
 
-/// The directory of data that last, locked while this value lives.
+/// The permanent data directory, locked while this value lives.
 #[derive(Debug)]
 pub(super) struct Home {
     path: PathBuf,
@@ -17,14 +20,24 @@ pub(super) struct Home {
 }
 
 impl Home {
-    pub(super) fn open(path: PathBuf) -> Result<Self, EmbeddedError> {
-        let failed = |source| EmbeddedError::Directory { path: path.clone(), source };
-        create_private(&path).map_err(failed)?;
-        match lock(&path) {
+    /// Opens the directory, which must belong to `owner`, and creates it if needed.
+    pub(super) fn open(path: PathBuf, owner: Owner) -> Result<Self, EmbeddedError> {
+        match Self::prepare(&path, owner) {
             Ok(lock) => Ok(Self { path, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(EmbeddedError::InUse { path }),
-            Err(TryLockError::Error(source)) => Err(EmbeddedError::Directory { path, source }),
+            Err(LockError::Held) => Err(EmbeddedError::InUse { path }),
+            Err(LockError::Io(source)) => Err(EmbeddedError::Directory { path, source }),
         }
+    }
+
+    fn prepare(path: &Path, owner: Owner) -> Result<File, LockError> {
+        create_directory(path)?;
+        // Checked before the mode is changed, for a link itself and for its target.
+        if !owner.owns(&fs::symlink_metadata(path)?) || !owner.owns(&fs::metadata(path)?) {
+            let problem = "it belongs to another user";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem).into());
+        }
+        close_to_others(path)?;
+        create_lock(&path.join("lock"), owner, "")
     }
 
     pub(super) fn data(&self) -> PathBuf {
@@ -32,49 +45,67 @@ impl Home {
     }
 }
 
-/// A directory for sockets, and for data that need not last. Removed when dropped.
+/// A directory for sockets and temporary data. Removed when dropped.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    // Before the lock, so that nobody finds the directory unlocked while it is taken away.
+    // Declared before the lock, so that the directory stays locked until it is removed.
     dir: TempDir,
     _lock: File,
+    owner: Owner,
 }
 
 impl Scratch {
     const PREFIX: &str = "mt-server-";
 
-    /// A directory younger than this may be between its making and its locking.
+    /// The name of the file that is locked while the directory is in use.
+    const LOCK: &str = "scratch.lock";
+
+    /// The content of that file. Only a directory with this mark is removed.
+    const MARK: &str =
+        "A directory of mt-server. It may be deleted while this file is not locked.\n";
+
+    /// A younger directory may be created but not yet locked.
     const SETTLED: Duration = Duration::from_mins(1);
 
     pub(super) fn create() -> Result<Self, EmbeddedError> {
         let parent = std::env::temp_dir();
-        Self::sweep(&parent, Self::SETTLED);
-        Self::create_in(&parent).map_err(|source| EmbeddedError::Directory { path: parent, source })
+        let scratch = Self::create_in(&parent)
+            .map_err(|source| EmbeddedError::Directory { path: parent.clone(), source })?;
+        Self::sweep(&parent, Self::SETTLED, scratch.owner);
+        Ok(scratch)
     }
 
     fn create_in(parent: &Path) -> io::Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(Self::PREFIX);
-        // Left to itself it makes the directory as open as the user's umask lets it.
+        // By default its mode would depend on the user's umask.
         #[cfg(unix)]
         builder.permissions(private());
         let dir = builder.tempdir_in(parent)?;
-        let lock = lock(dir.path())?;
-        Ok(Self { dir, _lock: lock })
+        let owner = Owner::of(&fs::symlink_metadata(dir.path())?);
+        let lock = create_lock(&dir.path().join(Self::LOCK), owner, Self::MARK)?;
+        Ok(Self { dir, _lock: lock, owner })
     }
 
-    /// Takes away what crashed processes left behind: those directories that nobody has locked.
-    /// Nothing depends on it, so what cannot be taken away is left alone.
-    fn sweep(parent: &Path, settled: Duration) {
+    /// Removes the directories of crashed processes: they belong to `owner`, and their lock file is marked and not
+    /// locked. A directory that cannot be removed is left alone.
+    fn sweep(parent: &Path, settled: Duration, owner: Owner) {
         let Ok(entries) = fs::read_dir(parent) else { return };
         for entry in entries.flatten() {
-            let ours =
+            let is_named =
                 entry.file_name().to_str().is_some_and(|name| name.starts_with(Self::PREFIX));
-            let old = entry.metadata().is_ok_and(|found| {
-                found.is_dir() && found.modified().is_ok_and(|at| age(at) >= settled)
+            // The metadata of an entry are those of a link itself.
+            let is_ours = entry.metadata().is_ok_and(|found| {
+                found.is_dir()
+                    && owner.owns(&found)
+                    && found.modified().is_ok_and(|at| age(at) >= settled)
             });
-            if ours && old && lock(&entry.path()).is_ok() {
-                let _ = fs::remove_dir_all(entry.path());
+            if is_named && is_ours {
+                let lock = existing_lock(&entry.path().join(Self::LOCK), owner, Self::MARK);
+                if lock.is_ok() {
+                    // Deletes links and does not follow them.
+                    let _ = fs::remove_dir_all(entry.path());
+                }
             }
         }
     }
@@ -86,23 +117,16 @@ impl Scratch {
     pub(super) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
+
+    /// The user that runs this process.
+    pub(super) const fn owner(&self) -> Owner {
+        self.owner
+    }
 }
 
-/// A time in the future, by a clock that was set back, counts as now.
+/// Returns the age of a file. A time in the future (after the clock was set back) counts as now.
 fn age(at: std::time::SystemTime) -> Duration {
     at.elapsed().unwrap_or_default()
-}
-
-/// The operating system lets go of the lock when the process ends, however it ends.
-fn lock(dir: &Path) -> Result<File, TryLockError> {
-    let file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(dir.join("lock"))
-        .map_err(TryLockError::Error)?;
-    file.try_lock()?;
-    Ok(file)
 }
 
 #[cfg(unix)]
@@ -111,73 +135,26 @@ fn private() -> fs::Permissions {
 }
 
 #[cfg(unix)]
-fn create_private(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
+fn create_directory(path: &Path) -> io::Result<()> {
+    std::os::unix::fs::DirBuilderExt::mode(DirBuilder::new().recursive(true), 0o700).create(path)
+}
 
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    // It may have been there already, and open to others.
+#[cfg(unix)]
+fn close_to_others(path: &Path) -> io::Result<()> {
+    // It may exist already, open to others.
     fs::set_permissions(path, private())
 }
 
 #[cfg(not(unix))]
-fn create_private(path: &Path) -> io::Result<()> {
-    // Below the user's profile, whose permissions keep others out.
+fn create_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).create(path)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_has_one_user() {
-        let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("a").join("b");
-        let first = Home::open(path.clone()).unwrap();
-        let refused = Home::open(path.clone()).unwrap_err();
-        assert!(matches!(refused, EmbeddedError::InUse { .. }), "{refused}");
-        drop(first);
-        Home::open(path).unwrap();
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_directory_is_closed_to_others() {
-        use std::os::unix::fs::PermissionsExt as _;
-
-        let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("postgres");
-        fs::create_dir(&path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        let _home = Home::open(path.clone()).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
-    }
-
-    #[test]
-    fn a_file_in_the_way_is_named() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let refused = Home::open(file.path().into()).unwrap_err().to_string();
-        assert!(refused.contains(&*file.path().to_string_lossy()), "{refused}");
-        assert!(refused.contains("DATABASE_URL=postgres://"), "{refused}");
-    }
-
-    #[test]
-    fn what_a_crash_left_is_swept_and_nothing_else() {
-        let parent = tempfile::tempdir().unwrap();
-        let alive = Scratch::create_in(parent.path()).unwrap();
-        let dead = parent.path().join("mt-server-dead");
-        let other = parent.path().join("other");
-        for dir in [&dead, &other] {
-            fs::create_dir(dir).unwrap();
-            fs::write(dir.join("file"), "").unwrap();
-        }
-
-        Scratch::sweep(parent.path(), Duration::from_mins(1));
-        assert!(dead.exists(), "it may be about to be locked");
-
-        Scratch::sweep(parent.path(), Duration::ZERO);
-        assert!(!dead.exists());
-        assert!(other.exists());
-        assert!(alive.path().exists());
-    }
+#[cfg(not(unix))]
+fn close_to_others(_: &Path) -> io::Result<()> {
+    // It is below the user's profile, whose permissions keep others out.
+    Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! The engine, the files it works on and the socket it is reached by.
+//! The engine, its files and its socket.
 
 mod files;
 mod relay;
@@ -11,8 +11,7 @@ use self::files::{Home, Scratch};
 use self::relay::Relay;
 use super::{DataDir, EmbeddedError};
 
-/// A running engine. Fields are dropped in this order, which is the order of a clean stop: the
-/// clients, the engine, its files, their locks.
+/// A running engine. Fields are dropped in this order, that of a clean stop: clients, engine, files, locks.
 #[derive(Debug)]
 pub(super) struct Engine {
     relay: Relay,
@@ -26,14 +25,14 @@ impl Engine {
         let scratch = Scratch::create()?;
         let (home, root) = match data {
             DataDir::Persistent(path) => {
-                let home = Home::open(path)?;
+                let home = Home::open(path, scratch.owner())?;
                 let root = home.data();
                 (Some(home), root)
             }
             DataDir::Temporary => (None, scratch.data()),
         };
-        // The engine runs with `fsync` off, and has to: turned on, it panics at its first recovery,
-        // on a directory that the WebAssembly host cannot flush.
+        // The engine needs `fsync` off: with it on, it panics at its first recovery, on a directory that the
+        // WebAssembly host cannot flush.
         let builder = PgliteServer::builder().path(root).database(socket::DATABASE);
         let server = socket::listen_privately(builder, scratch.path())
             .start()
@@ -48,7 +47,7 @@ impl Engine {
     }
 
     pub(super) fn stop(self) -> Result<(), EmbeddedError> {
-        // First the clients: the engine serves the one it has until that one leaves.
+        // Clients first: the engine serves its client until the client disconnects.
         drop(self.relay);
         self.server.shutdown().map_err(|error| EmbeddedError::Stop { cause: format!("{error:#}") })
     }

@@ -1,13 +1,11 @@
-//! Stands between the clients and the engine, and keeps rudeness away from it.
+//! A proxy between clients and the engine, which shields the engine from aborted connections.
 //!
-//! The engine ends for good at the first client that hangs up with an answer unread, because the
-//! operating system then reports a reset connection. That is what a cancelled request does. Here
-//! such a client is seen off politely: the engine reads an end of file, its answer is read to the
-//! end and thrown away, and it rolls back and goes on to the next client.
+//! The engine exits when a client disconnects with a response unread, because the operating system then reports a
+//! reset connection. A cancelled request does that. The relay hides it: the engine reads an end of file, the relay
+//! reads and discards the response, and the engine rolls back and serves the next client.
 //!
-//! Clients are served one at a time, in the order in which they came, as the engine does; the others
-//! wait in the listener's queue. Plain threads and blocking reads, so that dropping the relay needs
-//! no runtime.
+//! Clients are served one at a time, in order of arrival, as by the engine; others wait in the listener's queue. It
+//! uses plain threads and blocking reads, so that dropping the relay needs no runtime.
 
 use std::io;
 use std::net::Shutdown;
@@ -17,7 +15,7 @@ use std::thread::{self, JoinHandle};
 
 use super::socket::{Address, Listener, Stream};
 
-/// A listener for clients. Dropping it disconnects them and waits until the engine is rid of them.
+/// The listener for clients. Dropping it disconnects them and waits until the engine has finished with them.
 #[derive(Debug)]
 pub(super) struct Relay {
     address: Address,
@@ -25,18 +23,18 @@ pub(super) struct Relay {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Who is being served.
+/// The client that is being served.
 #[derive(Debug)]
 enum Present {
     Client(Stream),
-    Nobody,
+    None,
     Stopping,
 }
 
 impl Relay {
     pub(super) fn start(dir: &Path, engine: Address) -> io::Result<Self> {
         let (listener, address) = Address::bind(dir)?;
-        let present = Arc::new(Mutex::new(Present::Nobody));
+        let present = Arc::new(Mutex::new(Present::None));
         let thread = thread::Builder::new().name("embedded-postgres".into()).spawn({
             let present = Arc::clone(&present);
             move || serve(&listener, &engine, &present)
@@ -55,7 +53,7 @@ impl Drop for Relay {
         if let Present::Client(client) = before {
             let _ = client.shutdown(Shutdown::Both);
         }
-        // The thread may be waiting for the next client: be that client.
+        // The thread may be waiting in `accept`: connect to wake it.
         let _ = self.address.connect();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -76,17 +74,17 @@ fn serve(listener: &Listener, engine: &Address, present: &Mutex<Present>) {
             Err(_) => continue,
         }
         if let Err(error) = session(&client, engine) {
-            tracing::warn!(%error, "the embedded Postgres is out of reach");
+            tracing::warn!(%error, "the embedded Postgres cannot be reached");
         }
         let mut present = present.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*present, Present::Stopping) {
             return;
         }
-        *present = Present::Nobody;
+        *present = Present::None;
     }
 }
 
-/// Notes who is being served, unless the relay is to stop.
+/// Registers the client that is being served, unless the relay is stopping.
 fn enter(present: &Mutex<Present>, client: &Stream) -> io::Result<bool> {
     let client = client.try_clone()?;
     let mut present = present.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,17 +95,17 @@ fn enter(present: &Mutex<Present>, client: &Stream) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Serves one client until both sides have let go.
+/// Serves one client until both sides have closed.
 fn session(client: &Stream, engine: &Address) -> io::Result<()> {
     let engine = engine.connect()?;
     thread::scope(|scope| {
         scope.spawn(|| {
-            // Ends when the client leaves, in whatever way, or is sent away.
+            // Ends when the client disconnects or is disconnected.
             let _ = io::copy(&mut &*client, &mut &engine);
             let _ = engine.shutdown(Shutdown::Write);
         });
         if io::copy(&mut &engine, &mut &*client).is_err() {
-            // The client is gone; what the engine still has to say is heard all the same.
+            // The client is gone; the rest of the engine's response is read and discarded.
             let _ = io::copy(&mut &engine, &mut io::sink());
         }
         let _ = client.shutdown(Shutdown::Both);

@@ -1,5 +1,5 @@
-//! Where the engine listens, and where its clients do: Unix sockets in a private directory, or
-//! loopback ports where there are none.
+//! The addresses of the engine and of its clients: Unix sockets in a private directory, or loopback ports on
+//! platforms without them.
 
 use std::io;
 use std::path::Path;
@@ -12,10 +12,10 @@ pub(super) use std::net::{TcpListener as Listener, TcpStream as Stream};
 #[cfg(unix)]
 pub(super) use std::os::unix::net::{UnixListener as Listener, UnixStream as Stream};
 
-/// The database that a fresh cluster has for general use.
+/// The default database of a new cluster.
 pub(super) const DATABASE: &str = "postgres";
 
-/// The engine's one login, a superuser.
+/// The only login of the engine, a superuser.
 const SUPERUSER: &str = "postgres";
 
 /// An address to connect to.
@@ -33,7 +33,7 @@ mod imp {
         Address, Listener, Path, PgConnectOptions, PgliteServer, PgliteServerBuilder, Stream, io,
     };
 
-    /// Clients of Postgres name the directory and the port; this is the file they then open.
+    /// Postgres clients take a directory and a port, and open this file.
     const PORT: u16 = 5432;
     const CLIENTS: &str = ".s.PGSQL.5432";
     const ENGINE: &str = "engine.sock";
@@ -103,7 +103,7 @@ mod imp {
 pub(super) use self::imp::listen_privately;
 
 impl Address {
-    /// How a client connects here.
+    /// Returns how a client connects.
     pub(super) fn options(&self) -> PgConnectOptions {
         self.place(PgConnectOptions::new_without_pgpass())
             .username(SUPERUSER)

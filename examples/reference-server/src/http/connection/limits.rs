@@ -21,7 +21,8 @@ const OTHER_FILES: usize = 64;
 pub struct ConnectionLimits {
     /// In all.
     pub total: NonZeroUsize,
-    /// From one address; of IPv6, from one /64. `None`: any number.
+    /// From one address; of IPv6, from one /64, and twice as many from one /48, within half of those in all. `None`:
+    /// any number.
     pub per_address: Option<NonZeroUsize>,
     /// Networks of reverse proxies, for which there is no limit per address.
     pub proxies: Vec<IpNet>,

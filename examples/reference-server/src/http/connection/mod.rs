@@ -35,7 +35,7 @@ use tokio::sync::watch;
 use self::exchange::Exchanges;
 use self::slots::Slot;
 use self::stream::Stream;
-use super::service::Patience;
+use super::service::Timeouts;
 
 /// The widest head that reaches the shell, which answers 431 with a problem from 64 fields and
 /// 16 KiB on. Beyond these hyper answers, with an empty body.
@@ -46,7 +46,7 @@ const HYPER_MAX_BYTES: usize = 256 * 1024;
 pub(super) struct Connections {
     pub(super) service: Service,
     pub(super) local: SocketAddr,
-    pub(super) patience: Patience,
+    pub(super) timeouts: Timeouts,
     /// True once the server stops.
     pub(super) stopping: watch::Receiver<bool>,
 }
@@ -55,7 +55,7 @@ impl Connections {
     /// Serves the connection until the client or the server ends it.
     pub(super) async fn serve(&self, tcp: TcpStream, peer: std::net::SocketAddr, slot: Slot) {
         let slot = Arc::new(slot);
-        let body = FuseConfig::disabled().with_request_body_timeout(self.patience.body);
+        let body = FuseConfig::disabled().with_request_body_timeout(self.timeouts.body);
         // salvo hides this function from its documentation and has no other way to a `Service` without its
         // own accept loop, which cannot bound connections by address or linger.
         let handler = self.service.hyper_handler(
@@ -66,13 +66,13 @@ impl Connections {
             ConnCtrl::new(),
             None,
         );
-        let exchanges = Exchanges::new(handler, Arc::clone(&slot), self.patience.age);
-        let stream = Stream::new(tcp, Arc::clone(&slot), self.patience);
+        let exchanges = Exchanges::new(handler, Arc::clone(&slot), self.timeouts.age);
+        let stream = Stream::new(tcp, Arc::clone(&slot), self.timeouts);
         let serving = http1::Builder::new()
             // `Stream` tells an idle connection from a slow head, and closes either before this. hyper has to
             // have a timeout, or it does not poll the stream of a connection that becomes idle.
             .timer(TokioTimer::new())
-            .header_read_timeout(self.patience.idle + self.patience.head)
+            .header_read_timeout(self.timeouts.idle + self.timeouts.head)
             .max_headers(HYPER_MAX_FIELDS)
             .max_buf_size(HYPER_MAX_BYTES)
             .serve_connection(TokioIo::new(stream), exchanges);

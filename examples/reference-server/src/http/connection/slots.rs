@@ -1,12 +1,15 @@
 //! The connections that are open, and which of them has to go when there are too many.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ipnet::IpNet;
+use mt_tower::rate_limit::ClientAddress;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -32,16 +35,19 @@ struct Shared {
 struct Table {
     last: u64,
     open: HashMap<u64, Entry>,
-    by_client: HashMap<IpAddr, usize>,
+    by_client: HashMap<IpNet, usize>,
     refused: u64,
     evicted: u64,
     warned: Option<Instant>,
 }
 
 struct Entry {
-    client: Option<IpAddr>,
+    clients: Clients,
     connection: Arc<Connection>,
 }
+
+/// What a connection is counted by, each with the most connections of it. Empty for a proxy.
+type Clients = [Option<(IpNet, usize)>; 2];
 
 /// A connection's place among those that may be open. It is free again once this is dropped.
 pub(in crate::http) struct Slot {
@@ -79,21 +85,23 @@ impl Slots {
         let limits = &self.0.limits;
         let peer = peer.to_canonical();
         let is_proxy = limits.proxies.iter().any(|network| network.contains(&peer));
-        let client = limits.per_address.filter(|_| !is_proxy).map(|most| (network_of(peer), most));
+        let clients = match limits.per_address {
+            Some(most) if !is_proxy => clients_of(peer, most, limits.total),
+            _ => [None; 2],
+        };
         let mut table = self.0.table();
-        if let Some((client, most)) = client
-            && !table.has_room_for(client, most.get())
-        {
-            return None;
+        for (client, most) in clients.into_iter().flatten() {
+            if !table.has_room_for(client, most) {
+                return None;
+            }
         }
-        let client = client.map(|(client, _)| client);
-        if let Some(client) = client {
+        for (client, _) in clients.into_iter().flatten() {
             *table.by_client.entry(client).or_default() += 1;
         }
         table.last += 1;
         let number = table.last;
         let connection = Arc::new(Connection::open());
-        let entry = Entry { client, connection: Arc::clone(&connection) };
+        let entry = Entry { clients, connection: Arc::clone(&connection) };
         table.open.insert(number, entry);
         Some(Slot { shared: Arc::clone(&self.0), number, connection })
     }
@@ -153,8 +161,8 @@ impl Table {
 
     /// Whether `client`, which may have `most` connections, may have another one. Closes one for it where
     /// it has to.
-    fn has_room_for(&mut self, client: IpAddr, most: usize) -> bool {
-        let of_client = |entry: &Entry| entry.client == Some(client);
+    fn has_room_for(&mut self, client: IpNet, most: usize) -> bool {
+        let of_client = |entry: &Entry| entry.clients.contains(&Some((client, most)));
         let open = self.by_client.get(&client).copied().unwrap_or(0);
         if open < most || open - self.closing(of_client) < most {
             return true;
@@ -200,12 +208,13 @@ impl Deref for Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut table = self.shared.table();
-        if let Some(Entry { client: Some(client), .. }) = table.open.remove(&self.number)
-            && let Some(open) = table.by_client.get_mut(&client)
-        {
-            *open -= 1;
-            if *open == 0 {
-                table.by_client.remove(&client);
+        let clients = table.open.remove(&self.number).map(|entry| entry.clients);
+        for (client, _) in clients.into_iter().flatten().flatten() {
+            if let Some(open) = table.by_client.get_mut(&client) {
+                *open -= 1;
+                if *open == 0 {
+                    table.by_client.remove(&client);
+                }
             }
         }
         drop(table);
@@ -213,12 +222,17 @@ impl Drop for Slot {
     }
 }
 
-/// The address that a client is counted by: of IPv6 its /64, since a client usually has all of one.
-fn network_of(address: IpAddr) -> IpAddr {
+/// What a client is counted by: its address, of IPv6 the /64, since a client usually has all of one. A site has up to
+/// a /48 of them, so that is counted as well: it has twice as many, but no more than half of those in all where one
+/// address has no more than that either.
+fn clients_of(address: IpAddr, most: NonZeroUsize, total: NonZeroUsize) -> Clients {
+    let most = most.get();
+    let site = most.saturating_mul(2).min(most.max(total.get() / 2));
+    let network = |length| IpNet::new(address, length).map(|network| network.trunc()).ok();
     match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
+        IpAddr::V4(_) => [network(32).map(|network| (network, most)), None],
+        IpAddr::V6(_) => {
+            [network(64).map(|network| (network, most)), Some((ClientAddress::site(address), site))]
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::http::service::Patience;
+use crate::http::service::Timeouts;
 
 /// A connection, as its stream, its exchanges and the table of connections share it.
 pub(in crate::http) struct Connection {
@@ -68,11 +68,11 @@ impl Connection {
     }
 
     /// When the connection is closed unless its phase ends before.
-    pub(super) fn deadline(&self, patience: &Patience) -> Instant {
+    pub(super) fn deadline(&self, timeouts: &Timeouts) -> Instant {
         match *self.phase() {
-            Phase::Idle { since } => since + patience.idle,
-            Phase::Head { since, .. } => since + patience.head,
-            Phase::Exchange { since } => since + patience.exchange,
+            Phase::Idle { since } => since + timeouts.idle,
+            Phase::Head { since, .. } => since + timeouts.head,
+            Phase::Exchange { since } => since + timeouts.exchange,
         }
     }
 

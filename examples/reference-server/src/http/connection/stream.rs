@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::slots::Slot;
-use crate::http::service::Patience;
+use crate::http::service::Timeouts;
 
 /// How long a closing connection is read from after the answer. Closed with bytes unread, the kernel would
 /// reset it, and the client or the proxy could lose the answer (RFC 9112 §9.6).
@@ -27,7 +27,7 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 pub(super) struct Stream {
     tcp: TcpStream,
     slot: Arc<Slot>,
-    patience: Patience,
+    timeouts: Timeouts,
     /// Since when the client has taken nothing of what is to be written.
     stalled: Option<Instant>,
     timer: Pin<Box<Sleep>>,
@@ -41,15 +41,15 @@ struct Lingering {
 }
 
 impl Stream {
-    pub(super) fn new(tcp: TcpStream, slot: Arc<Slot>, patience: Patience) -> Self {
-        let timer = Box::pin(tokio::time::sleep_until(slot.deadline(&patience)));
-        Self { tcp, slot, patience, stalled: None, timer, lingering: None }
+    pub(super) fn new(tcp: TcpStream, slot: Arc<Slot>, timeouts: Timeouts) -> Self {
+        let timer = Box::pin(tokio::time::sleep_until(slot.deadline(&timeouts)));
+        Self { tcp, slot, timeouts, stalled: None, timer, lingering: None }
     }
 
     /// Ready once a deadline has passed; otherwise the task is woken at the next one.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let phase = self.slot.deadline(&self.patience);
-        let write = self.stalled.map(|since| since + self.patience.write);
+        let phase = self.slot.deadline(&self.timeouts);
+        let write = self.stalled.map(|since| since + self.timeouts.write);
         ready!(self.poll_until(write.map_or(phase, |write| write.min(phase)), cx));
         Poll::Ready(Error::new(ErrorKind::TimedOut, "the client is too slow"))
     }

@@ -6,10 +6,11 @@
 
 use std::fmt;
 
+use mt_tower::problem::FieldError;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::http::problem::{ApiError, FieldError};
+use crate::http::problem::ApiError;
 
 /// The deepest nesting of arrays and objects.
 const MAX_DEPTH: usize = 128;
@@ -166,8 +167,8 @@ mod tests {
 
     fn refusal(body: &[u8]) -> (u16, Vec<String>) {
         let problem = parse(body).unwrap_err();
-        let json = problem.kind().status.as_u16();
-        (json, problem.field_errors().iter().map(|error| error.pointer.clone()).collect())
+        let json = problem.problem().status().as_u16();
+        (json, problem.problem().errors().iter().map(|error| error.pointer.clone()).collect())
     }
 
     #[test]

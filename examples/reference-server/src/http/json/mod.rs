@@ -28,14 +28,13 @@
 mod document;
 mod shape;
 
-use bytes::Bytes;
 use salvo::extract::{Extractible, Metadata};
 use salvo::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use salvo::{Depot, Request};
 use salvo_oapi::{Components, EndpointArgRegister, Operation, ToSchema};
 use serde::de::DeserializeOwned;
 
-use super::body::{self, DEFAULT_LIMIT};
+use super::body::{self, DEFAULT_LIMIT, Received};
 use super::openapi::describe::{may, takes_json};
 use super::problem::ApiError;
 use super::problems;
@@ -83,7 +82,7 @@ impl<T: ToSchema> EndpointArgRegister for Body<T> {
 /// # Errors
 ///
 /// The first two of the [module docs](self).
-pub async fn bytes(req: &mut Request) -> Result<Bytes, ApiError> {
+pub async fn bytes(req: &mut Request) -> Result<Received, ApiError> {
     if !is_plain_json(req.headers()) {
         return Err(ApiError::new(&problems::UNSUPPORTED_MEDIA_TYPE));
     }

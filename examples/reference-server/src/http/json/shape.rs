@@ -1,12 +1,13 @@
 //! A JSON object to a value of the type that a handler asked for, or what is wrong with which
 //! member.
 
+use mt_tower::problem::FieldError;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::{Path, Segment};
 
 use super::document::{finding, push_token};
-use crate::http::problem::{ApiError, FieldError};
+use crate::http::problem::ApiError;
 
 /// The most members that are reported at once.
 const MAX_FINDINGS: usize = 16;
@@ -132,8 +133,8 @@ mod tests {
 
     fn errors(body: &str) -> Vec<(String, String)> {
         let problem = from_slice::<Form>(body.as_bytes()).unwrap_err();
-        assert_eq!(problem.kind().code, "invalid-fields", "{body}");
-        let errors = problem.field_errors().iter();
+        assert_eq!(problem.problem().code(), "invalid-fields", "{body}");
+        let errors = problem.problem().errors().iter();
         errors.map(|error| (error.pointer.clone(), error.detail.clone())).collect()
     }
 

@@ -1,6 +1,6 @@
-//! What arguments and answers of handlers say about an operation.
+//! Descriptions of operations, by the arguments and answers of handlers.
 
-use mt_core::word::Word;
+use mt_core::text_enum::TextEnum;
 use salvo_oapi::schema::{BasicType, KnownFormat, Object, SchemaFormat};
 use salvo_oapi::security::SecurityRequirement;
 use salvo_oapi::{
@@ -10,27 +10,27 @@ use salvo_oapi::{
 
 use crate::http::problems::Kind;
 
-/// Says that the operation may be answered with each of `kinds`.
+/// Adds `kinds` to the problems that the operation may answer with.
 ///
-/// Several arguments may bring problems of one status. They are noted one by one, and made into one
-/// response a status when the document is put together.
+/// Several arguments may add problems of one status. They are noted one by one, and become one response for
+/// each status when the document is put together.
 pub fn may(operation: &mut Operation, kinds: &[&'static Kind]) {
     operation.responses.append(&mut noted(kinds));
 }
 
-/// The note of `kinds`, for `responses(…)` of a handler.
+/// Returns the notes of `kinds`, for `responses(…)` of a handler.
 #[must_use]
 pub fn noted(kinds: &[&'static Kind]) -> Responses {
     kinds.iter().map(|kind| (super::problems::note(kind), Response::new(kind.title))).collect()
 }
 
-/// Says that the operation needs a credential of `scheme`.
+/// Adds a security scheme that the operation needs.
 pub fn needs(operation: &mut Operation, scheme: &str) {
     let needed = SecurityRequirement::new(scheme, Vec::<String>::new());
     operation.securities.get_or_insert_default().push(needed);
 }
 
-/// Says that the operation takes a parameter, which may be left out unless it is in the path.
+/// Adds a parameter, which is optional unless it is in the path.
 pub fn takes(
     operation: &mut Operation,
     location: ParameterIn,
@@ -51,14 +51,14 @@ pub fn takes(
     );
 }
 
-/// Says that the operation takes a body of JSON, a `T`.
+/// Sets the request body, a `T` as JSON.
 pub fn takes_json<T: ToSchema>(components: &mut Components, operation: &mut Operation) {
     let content = Content::new(T::to_schema(components));
     let body = RequestBody::new().add_content("application/json", content);
     operation.request_body = Some(body.required(Required::True));
 }
 
-/// Says that the operation answers with a `T`.
+/// Adds a response with a `T` as JSON.
 pub fn gives_json<T: ToSchema>(
     components: &mut Components,
     operation: &mut Operation,
@@ -71,7 +71,7 @@ pub fn gives_json<T: ToSchema>(
     gives(operation, status, response, headers);
 }
 
-/// Says that the operation may answer with `response`, which has these headers.
+/// Adds a response with these headers.
 pub fn gives(
     operation: &mut Operation,
     status: &str,
@@ -84,33 +84,33 @@ pub fn gives(
     operation.responses.insert(status, with_headers);
 }
 
-/// A header that says what `description` says, in text.
+/// Returns a header of text.
 #[must_use]
 pub fn header(description: &str) -> Header {
     Header::new(text()).required(true).description(description)
 }
 
-/// Any text.
+/// Returns the schema of any text.
 #[must_use]
 pub fn text() -> Object {
     Object::with_type(BasicType::String)
 }
 
-/// An id of something.
+/// Returns the schema of an id.
 #[must_use]
 pub fn id() -> Object {
     text().format(SchemaFormat::KnownFormat(KnownFormat::Uuid))
 }
 
-/// A text of a pattern.
+/// Returns the schema of a text that matches a pattern.
 #[must_use]
 pub fn pattern(pattern: &str) -> Object {
     text().pattern(pattern)
 }
 
-/// One of the words of `W`.
+/// Returns the schema of one of the words of `W`.
 #[must_use]
-pub fn words<W: Word>() -> Object {
+pub fn words<W: TextEnum>() -> Object {
     text().enum_values(W::ALL.iter().map(|word| word.as_str()))
 }
 

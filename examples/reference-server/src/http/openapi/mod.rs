@@ -1,13 +1,13 @@
-//! The OpenAPI document, made from the router and from what handlers take and give.
+//! The OpenAPI document, made from the router and from the types of handlers.
 //!
-//! A handler says `#[endpoint(…)]`, and its arguments and its answer say the rest: an `Authorized<P>`
-//! brings the security scheme and 401, 402, 403, 404, 429 with it, a `Body<T>` the schema of `T` and 400,
-//! 413, 415, 422. What only this handler answers it names: `responses(LastOwner)`, the types of
+//! A handler has `#[endpoint(…)]`, and its arguments and its answer describe the rest: an `Authorized<P>`
+//! adds the security scheme and 401, 402, 403, 404, 429, a `Body<T>` the schema of `T` and 400, 413, 415,
+//! 422. The handler names its other answers: `responses(LastOwner)`, the types of
 //! [`problems`](super::problems).
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`describe`] | what arguments and answers say with |
+//! | [`describe`] | functions with which arguments and answers describe themselves |
 //! | `problems` | problems as responses and as schemas |
 //! | `naming` | names of schemas and operations |
 //! | `examples` | an example of each body, from `examples.json` |
@@ -26,7 +26,7 @@ pub const BEARER: &str = "bearer";
 /// The security scheme of operators.
 pub const OPERATOR: &str = "operator";
 
-/// The document of what `router` offers.
+/// Returns the document of the operations of `router`.
 #[must_use]
 pub fn document(title: &str, router: &Router) -> OpenApi {
     naming::install();
@@ -48,10 +48,10 @@ pub fn document(title: &str, router: &Router) -> OpenApi {
 }
 
 const DESCRIPTION: &str = "Teams manage projects and tasks.\n\n\
-    Refusals are problem documents (RFC 9457); `GET /problems/{code}` explains each. Ids of what the caller \
-    may not know of are answered like ids of nothing. Lists are newest first and have pages. Creates may be \
-    sent again under an `Idempotency-Key`; projects and tasks are changed under `If-Match` if the client wants \
-    to be told of changes in between.";
+    Refusals are problem documents (RFC 9457); `GET /problems/{code}` explains each. An id that the caller may \
+    not know of is answered like an id that does not exist. Lists are newest first and have pages. A create may \
+    be repeated with an `Idempotency-Key`; with `If-Match`, projects and tasks are changed only if they have not \
+    changed since they were read.";
 
 fn bearer(what: &str, format: &str) -> SecurityScheme {
     SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer).bearer_format(format).description(what))

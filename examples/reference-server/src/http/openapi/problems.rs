@@ -48,7 +48,9 @@ pub(super) fn settle(operation: &mut Operation, components: &mut Components) {
 }
 
 fn request_id() -> salvo_oapi::Header {
-    header("Ties the answer to the server's log. A client's own is kept, if it is plain.")
+    header(
+        "The id of the request in the server's log. A client's own id is kept if it has 1 to 128 characters of `[A-Za-z0-9._-]`.",
+    )
 }
 
 fn response(kinds: &[&Kind]) -> Response {
@@ -69,21 +71,20 @@ fn response(kinds: &[&Kind]) -> Response {
         .add_content("application/problem+json", content)
         .add_header("x-request-id", request_id());
     let headers: &[(&str, &str)] = match kinds[0].status.as_u16() {
-        401 => {
-            &[("www-authenticate", "`Bearer`, with `error=\"invalid_token\"` where there was one.")]
-        }
+        401 => &[(
+            "www-authenticate",
+            "`Bearer`, with `error=\"invalid_token\"` if the request had a token.",
+        )],
         429 => &[
             ("retry-after", "Seconds to wait."),
-            ("ratelimit", "What is left of the quota (draft-ietf-httpapi-ratelimit-headers-10)."),
+            ("ratelimit", "The rest of the quota (draft-ietf-httpapi-ratelimit-headers-10)."),
             ("ratelimit-policy", "The quota."),
         ],
         503 => &[("retry-after", "Seconds to wait.")],
         _ => &[],
     };
     headers.iter().fold(response, |response, (name, description)| {
-        // A limit that a handler asks for itself tells no more than how long to wait.
-        let is_sure = !name.starts_with("ratelimit");
-        response.add_header(*name, header(description).required(is_sure))
+        response.add_header(*name, header(description).required(true))
     })
 }
 
@@ -99,7 +100,7 @@ fn schema(kind: &Kind) -> Object {
         .property("status", status)
         .property("code", constant_text(kind.code))
         .property("request_id", text().description("The `x-request-id` of the answer."))
-        .property("detail", text().description("What is wrong with this request."))
+        .property("detail", text().description("An explanation of this occurrence."))
         .additional_properties(AdditionalProperties::FreeForm(false));
     for name in ["type", "title", "status", "code", "request_id"] {
         schema = schema.required(name);
@@ -108,7 +109,7 @@ fn schema(kind: &Kind) -> Object {
         "invalid-fields" => schema.property("errors", errors()).required("errors"),
         "invalid-request" => schema.property("errors", errors()),
         "cap-reached" => schema
-            .property("resource", text().description("What there are so many of."))
+            .property("resource", text().description("The name of the capped resource."))
             .property("cap", Object::with_type(BasicType::Integer).minimum(0))
             .required("resource")
             .required("cap"),
@@ -124,7 +125,10 @@ fn errors() -> Array {
     let error = Object::new()
         .property("pointer", text().description(pointer))
         .required("pointer")
-        .property("detail", text().description("What is wrong there."))
+        .property(
+            "detail",
+            text().description("The values that the field takes, or what is wrong with this one."),
+        )
         .required("detail")
         .additional_properties(AdditionalProperties::FreeForm(false));
     Array::new().items(error).min_items(1)

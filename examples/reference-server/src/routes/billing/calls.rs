@@ -2,21 +2,20 @@
 //!
 //! No lock waits for Stripe: it is called between two transactions. The first one commits the call's idempotency
 //! key and the second one keeps what was made, so that neither a failure sticks nor anything is made twice
-//! ([`mt_stripe::call`]).
+//! ([`mt_core::pg::billing::call`]).
 
 use std::time::Duration;
 
 use mt_core::access::Grant;
 use mt_core::id::TenantId;
-use mt_core::pg::{PgError, SystemReason, TenantTx};
-use mt_stripe::call::{self, Call};
-use mt_stripe::link;
+use mt_core::pg::billing::call::{self, Call};
+use mt_core::pg::billing::{customer_of, link, wake};
+use mt_core::pg::{PgError, SystemReason, TenantTx, billing};
+use mt_stripe::client::{Refusal, StripeClient, StripeError, StripeRequest};
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
-use crate::billing::{
-    Billing, MadeCustomer, Refusal, ShownCustomer, StripeApi, StripeApiError, StripeRequest,
-};
+use crate::billing::{Billing, MadeCustomer, NoStripe, PROVIDER, ShownCustomer};
 use crate::http::problem::ApiError;
 use crate::http::problems;
 use crate::model::{BillingManage, BillingRead, Plan};
@@ -28,20 +27,20 @@ const FORGET: SystemReason = SystemReason::new("forget a customer that Stripe kn
 const UNDER_WAY: Duration = Duration::from_millis(250);
 const TRIES: u32 = 4;
 
-/// Whoever may manage the org's billing.
+/// Proof that the caller may manage the org's billing.
 type Manager = Grant<BillingManage>;
 
-/// Who pays for an org.
+/// The customer that pays for an org.
 pub(super) struct Payer {
     /// The customer that is linked to it.
     pub(super) customer: String,
-    /// The plan that it is on.
+    /// The org's plan.
     pub(super) plan: Plan,
-    /// For what is next.
+    /// The grant for the next transaction.
     pub(super) grant: Manager,
 }
 
-/// What the customer of an org is needed for.
+/// The purpose of a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Purpose {
     /// To buy a plan, which an org that has bought one may not do again.
@@ -52,21 +51,22 @@ pub(super) enum Purpose {
 
 /// The customer who pays for the org: the one that is linked, or one that is made and linked now.
 pub(super) async fn payer(app: &App, grant: Manager, purpose: Purpose) -> Result<Payer, ApiError> {
+    let stripe = app.billing.stripe()?;
     let mut tx = app.tenants.begin(grant).await?;
     if purpose == Purpose::Buying && tx.access().plan() != Plan::Free {
         let portal = format!("/orgs/{}/billing/portal", tx.tenant());
         tx.rollback().await?;
-        return Err(ApiError::new(&problems::ALREADY_SUBSCRIBED).member("portal", portal));
+        return Err(problems::ALREADY_SUBSCRIBED.problem().with_member("portal", portal).into());
     }
-    let mut known = link::customer_of::<BillingRead, _, _>(&mut tx).await?;
+    let mut known = customer_of::<BillingRead, _, _>(&mut tx, PROVIDER).await?;
     let (org, plan) = (tx.tenant(), tx.access().plan());
     let mut to_make = None;
-    if let (None, Some(stripe)) = (&known, app.billing.stripe()) {
+    if let (None, Some(stripe)) = (&known, stripe) {
         let request = Billing::customer_request(org);
         let call = begin(&mut tx, &request).await?;
         // Another process may have linked one, and ended its call, since the first look. If it has not ended
         // its call, this one has the same key.
-        known = link::customer_of::<BillingRead, _, _>(&mut tx).await?;
+        known = customer_of::<BillingRead, _, _>(&mut tx, PROVIDER).await?;
         match known {
             Some(_) => call::end(&mut tx, &call).await?,
             None => to_make = Some((stripe, request, call)),
@@ -83,11 +83,11 @@ pub(super) async fn payer(app: &App, grant: Manager, purpose: Purpose) -> Result
             link_to(app, grant, &made.id, Some(&call)).await?
         }
     };
-    // Also for a link that was there: whoever made it may have been stopped before this.
+    // Also for a link that was there: the process that made it may have been killed before this.
     let mut tx = app.system.begin(WAKE).await?;
-    link::wake(&mut tx, &customer).await?;
+    wake(&mut tx, PROVIDER, &customer).await?;
     tx.commit().await?;
-    app.billing.processor().ledger().nudge();
+    app.billing.ledger().wake_workers();
     Ok(Payer { customer, plan, grant })
 }
 
@@ -97,8 +97,8 @@ async fn link_to(
     made: &str,
     call: Option<&Call>,
 ) -> Result<(String, Manager), ApiError> {
-    let mut tx = app.tenants.begin_exclusive(grant).await?;
-    let linked = link::link(&mut tx, made).await?;
+    let mut tx = app.tenants.begin(grant).exclusive().await?;
+    let linked = link(&mut tx, PROVIDER, made).await?;
     if let Some(call) = call {
         call::end(&mut tx, call).await?;
     }
@@ -111,9 +111,11 @@ async fn link_to(
 pub(super) struct Opened<T> {
     /// The page.
     pub(super) page: T,
+    /// The customer that it was made for.
+    pub(super) customer: String,
     /// To be ended in the transaction that keeps the page.
     pub(super) call: Call,
-    /// For what is next.
+    /// The grant for the next transaction.
     pub(super) grant: Manager,
 }
 
@@ -121,7 +123,7 @@ pub(super) struct Opened<T> {
 /// is made for a new one.
 pub(super) async fn open<T: DeserializeOwned>(
     app: &App,
-    stripe: &StripeApi,
+    stripe: &StripeClient,
     payer: Payer,
     request: impl Fn(TenantId, &str) -> StripeRequest,
 ) -> Result<Opened<T>, ApiError> {
@@ -135,7 +137,7 @@ pub(super) async fn open<T: DeserializeOwned>(
         tx.commit().await?;
         let (answer, grant) = send(app, stripe, grant, &request, &call).await?;
         match answer {
-            Ok(page) => return Ok(Opened { page, call, grant }),
+            Ok(page) => return Ok(Opened { page, customer, call, grant }),
             Err(error) if is_first && error.is_missing(Some("customer")) => {
                 is_first = false;
                 forget(app, stripe, &customer, plan).await?;
@@ -147,26 +149,26 @@ pub(super) async fn open<T: DeserializeOwned>(
 }
 
 async fn begin(tx: &mut TenantTx<BillingManage>, request: &StripeRequest) -> Result<Call, PgError> {
-    call::begin(tx, request.operation, &request.text()).await
+    call::begin(tx, PROVIDER, request.operation(), &request.text()).await
 }
 
 /// Makes a call whose key is committed. An answer that is no success ends it.
 async fn send<T: DeserializeOwned>(
     app: &App,
-    stripe: &StripeApi,
+    stripe: &StripeClient,
     mut grant: Manager,
     request: &StripeRequest,
     call: &Call,
-) -> Result<(Result<T, StripeApiError>, Manager), ApiError> {
+) -> Result<(Result<T, StripeError>, Manager), ApiError> {
     let mut answer = stripe.post(request, call.key()).await;
     for tried in 1..TRIES {
-        if !answer.as_ref().is_err_and(StripeApiError::is_under_way) {
+        if !answer.as_ref().is_err_and(StripeError::is_under_way) {
             break;
         }
         tokio::time::sleep(UNDER_WAY * 2_u32.pow(tried - 1)).await;
         answer = stripe.post(request, call.key()).await;
     }
-    if answer.as_ref().is_err_and(StripeApiError::is_answer) {
+    if answer.as_ref().is_err_and(StripeError::is_answer) {
         let mut tx = app.tenants.begin(grant).await?;
         call::end(&mut tx, call).await?;
         grant = tx.access().authorize::<BillingManage>()?;
@@ -177,7 +179,12 @@ async fn send<T: DeserializeOwned>(
 
 /// Unlinks a customer that Stripe does not know. An org with a plan that costs something loses it by that, so then
 /// Stripe has to say that the customer was deleted: a key of another account knows no customer at all.
-async fn forget(app: &App, stripe: &StripeApi, customer: &str, plan: Plan) -> Result<(), ApiError> {
+async fn forget(
+    app: &App,
+    stripe: &StripeClient,
+    customer: &str,
+    plan: Plan,
+) -> Result<(), ApiError> {
     if plan != Plan::Free {
         let shown: ShownCustomer =
             stripe.get(&["customers", customer]).await.map_err(|error| refusal(&error))?;
@@ -188,12 +195,19 @@ async fn forget(app: &App, stripe: &StripeApi, customer: &str, plan: Plan) -> Re
     }
     tracing::warn!(customer, "stripe knows the customer of an org no more: it is unlinked");
     let mut tx = app.system.begin(FORGET).await?;
-    link::forget(&mut tx, customer, app.billing.prices()).await?;
+    billing::forget(&mut tx, PROVIDER, customer, app.billing.prices()).await?;
     Ok(tx.commit().await?)
 }
 
+impl From<NoStripe> for ApiError {
+    fn from(error: NoStripe) -> Self {
+        tracing::warn!("{error}");
+        Self::new(&problems::BILLING_MISCONFIGURED)
+    }
+}
+
 /// What a client is told of a call that came to nothing; the log is told why, once.
-fn refusal(error: &StripeApiError) -> ApiError {
+fn refusal(error: &StripeError) -> ApiError {
     if let Some(Refusal { status, kind, code, param, request_id, .. }) = error.lasting() {
         tracing::error!(
             status,

@@ -1,4 +1,4 @@
-//! A client of the server: the four kinds of requests that the load is mixed of.
+//! A client that sends the kinds of requests of the load.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use crate::support::SECRET;
 
 /// Longer than any request may take: the server gives up before.
-const GIVE_UP: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How a request ended that was not carried out.
+/// The failure of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Failure {
-    /// 503: the server says that it cannot at this moment.
+    /// 503: the server is temporarily unable to answer.
     Unavailable,
-    /// The server is not there any more, or did not answer.
+    /// The connection failed, or the server did not answer.
     Broken(String),
-    /// Any other answer that is not the one that was wanted.
+    /// Any other unexpected answer.
     Refused(u16, String),
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(base_url: &str) -> Self {
-        let http = reqwest::Client::builder().timeout(GIVE_UP).build().unwrap();
+        let http = reqwest::Client::builder().timeout(TIMEOUT).build().unwrap();
         Self { http, base_url: base_url.to_owned() }
     }
 

@@ -1,14 +1,16 @@
-//! What happens to the world around the server.
+//! Faults of the dependencies.
 
 use std::time::Instant;
 
-use super::world::World;
+use test_support::postgres::Shutdown;
+
+use super::dependencies::Dependencies;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Fault {
     /// `pg_ctl restart -m fast`.
     PostgresRestarted,
-    /// `pg_ctl restart -m immediate`: no good-bye, and recovery from the log.
+    /// `pg_ctl restart -m immediate`: connections are cut, and Postgres recovers from its log.
     PostgresCrashed,
     /// `pg_terminate_backend` on every connection of the server.
     BackendsTerminated,
@@ -20,17 +22,17 @@ pub(super) enum Fault {
     RedisDemoted,
 }
 
-/// When a dependency was not there.
+/// The time in which a dependency was unavailable.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outage {
     pub(super) began: Instant,
-    /// When the dependency answered the storm's own question again.
+    /// When the dependency answered the test again.
     pub(super) ended: Instant,
 }
 
 impl Fault {
-    /// Those of a server that talks to Postgres itself. Of this list and the next a short run that cannot
-    /// afford all takes the first ones.
+    /// The faults of a server that connects to Postgres directly. A short run uses the first ones
+    /// of this list and of the next.
     pub(super) const DIRECT: [Self; 7] = [
         Self::PostgresCrashed,
         Self::PostgresFrozen,
@@ -41,7 +43,7 @@ impl Fault {
         Self::RedisDemoted,
     ];
 
-    /// Those of a server behind a pooler.
+    /// The faults of a server behind PgBouncer.
     pub(super) const POOLED: [Self; 5] = [
         Self::PgBouncerRestarted,
         Self::PostgresCrashed,
@@ -63,52 +65,60 @@ impl Fault {
         }
     }
 
-    /// Whether requests need what is away.
+    /// Whether requests need the dependency.
     pub(super) const fn is_of_the_database(self) -> bool {
         !matches!(self, Self::RedisKilled | Self::RedisFrozen | Self::RedisDemoted)
     }
 
-    /// Takes the dependency away, keeps it away until `hold` is over where it can be kept away, and gives it back.
-    pub(super) async fn strike(self, world: &mut World, hold: impl Future<Output = ()>) -> Outage {
+    /// Makes the dependency unavailable, where possible until `hold` is over, and restores it.
+    pub(super) async fn inject(
+        self,
+        dependencies: &mut Dependencies,
+        hold: impl Future<Output = ()>,
+    ) -> Outage {
         let began = Instant::now();
         match self {
             Self::PostgresRestarted | Self::PostgresCrashed => {
-                let is_fast = self == Self::PostgresRestarted;
-                world.postgres.server.stop(if is_fast { "INT" } else { "QUIT" }).await;
+                let shutdown = match self {
+                    Self::PostgresRestarted => Shutdown::Fast,
+                    _ => Shutdown::Immediate,
+                };
+                dependencies.postgres.stop(shutdown).await;
                 hold.await;
-                world.postgres.server.start_again().await;
+                dependencies.postgres.restart().await;
             }
-            Self::BackendsTerminated => world.terminate_backends().await,
+            Self::BackendsTerminated => dependencies.terminate_backends().await,
             Self::PostgresFrozen => {
-                world.postgres.freeze();
+                dependencies.postgres.pause();
                 hold.await;
-                world.postgres.thaw();
+                dependencies.postgres.resume();
             }
             Self::PgBouncerRestarted => {
-                let pooler = world.pgbouncer.as_mut().expect("a world with a pooler");
-                pooler.stop().await;
+                let pgbouncer = dependencies.pgbouncer.as_mut().expect("the route is pooled");
+                pgbouncer.stop().await;
                 hold.await;
-                pooler.start_again().await;
+                pgbouncer.restart(&dependencies.postgres).await;
             }
             Self::RedisKilled => {
-                world.redis.kill();
+                dependencies.redis.kill();
                 hold.await;
-                world.redis.start_again().await;
+                dependencies.redis.restart();
+                dependencies.redis.ready().await;
             }
             Self::RedisFrozen => {
-                world.redis.freeze();
+                dependencies.redis.pause();
                 hold.await;
-                world.redis.thaw();
+                dependencies.redis.resume();
             }
             Self::RedisDemoted => {
-                world.redis.demote().await;
+                dependencies.redis.refuse_writes().await;
                 hold.await;
-                world.redis.promote().await;
+                dependencies.redis.accept_writes().await;
             }
         }
-        if let Some(pooler) = &world.pgbouncer {
-            // It waits a second after a login that failed, and is a dependency too.
-            pooler.is_up().await;
+        if let Some(pgbouncer) = &dependencies.pgbouncer {
+            // PgBouncer waits a second after a failed login, and is a dependency too.
+            pgbouncer.ready().await;
         }
         Outage { began, ended: Instant::now() }
     }

@@ -1,4 +1,4 @@
-//! The mixed load: clients that each send one kind of request after the other, and note how it went.
+//! The load: clients that each send requests of one kind and record the results.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::books::Books;
 use super::client::{Client, Failure, Org};
 use super::request::{Kind, Request};
+use super::writes::Writes;
 
-/// What a client does between two requests: nothing, for as long as this.
+/// The pause of a client between two requests.
 const PACE: Duration = Duration::from_millis(15);
-/// How many customers Stripe has events about.
+/// The number of customers with events.
 pub(super) const CUSTOMERS: usize = 20;
 
 pub(super) struct Load {
@@ -24,19 +24,24 @@ pub(super) struct Load {
 struct Shared {
     client: Client,
     orgs: Vec<Org>,
-    books: Arc<Books>,
+    writes: Arc<Writes>,
     log: Mutex<Vec<Request>>,
     under_way: AtomicUsize,
     is_over: AtomicBool,
 }
 
 impl Load {
-    /// Starts so many clients.
-    pub(super) fn start(base_url: &str, orgs: &[Org], books: &Arc<Books>, clients: usize) -> Self {
+    /// Starts `clients` clients.
+    pub(super) fn start(
+        base_url: &str,
+        orgs: &[Org],
+        writes: &Arc<Writes>,
+        clients: usize,
+    ) -> Self {
         let shared = Arc::new(Shared {
             client: Client::new(base_url),
             orgs: orgs.to_vec(),
-            books: Arc::clone(books),
+            writes: Arc::clone(writes),
             log: Mutex::default(),
             under_way: AtomicUsize::new(0),
             is_over: AtomicBool::new(false),
@@ -48,7 +53,7 @@ impl Load {
         Self { shared, clients: running }
     }
 
-    /// As many clients as there are kinds and places in the mix.
+    /// One client for each entry of the mix.
     pub(super) const FULL: usize = Kind::MIX.len();
 
     /// How many requests are under way at this moment.
@@ -67,7 +72,7 @@ impl Load {
         }
     }
 
-    /// Lets every client finish what it is at, and returns all requests.
+    /// Lets every client finish its request, and returns all requests.
     pub(super) async fn stop(mut self) -> Vec<Request> {
         self.shared.is_over.store(true, Relaxed);
         while let Some(done) = self.clients.join_next().await {
@@ -95,7 +100,7 @@ impl Shared {
         }
     }
 
-    /// Carries out a request and notes how it went.
+    /// Sends a request and records the result.
     async fn noted<T>(
         &self,
         kind: Kind,
@@ -110,8 +115,8 @@ impl Shared {
         result
     }
 
-    /// Carries out a request until it succeeds, as long as the server says that it may yet do so. `None`:
-    /// it is gone, or does not want this request.
+    /// Repeats a request while the server answers 503. Returns `None` if
+    /// the server does not answer, or refuses the request.
     async fn until_it_succeeds<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         kind: Kind,
@@ -136,65 +141,65 @@ impl Shared {
         is_there(&self.noted(Kind::Read, self.client.get(&path, &org.token)).await)
     }
 
-    /// Every other client gives its requests names, sends them until they succeed, and now and then once more.
+    /// Creates a task. Every other client repeats the request under an idempotency key until it succeeds.
     async fn create(&self, round: usize, number: usize) -> bool {
         let org = &self.orgs[round % self.orgs.len()];
-        let title = format!("write {}", self.books.next());
+        let title = format!("write {}", self.writes.next());
         let key = (number % 4 == 1).then(|| title.replace(' ', "-"));
         let send = || {
             let body = json!({"title": title});
             self.client.create(&org.tasks, &org.token, body, key.as_deref())
         };
-        self.books.creates().send(&title);
+        self.writes.creates().send(&title);
         if key.is_none() {
             let made = self.noted(Kind::Create, send()).await;
             if let Ok(id) = &made {
-                self.books.creates().acknowledge(&title, id);
+                self.writes.creates().acknowledge(&title, id);
             }
             return is_there(&made);
         }
         for _ in 0..=usize::from(round.is_multiple_of(4)) {
             let Some(id) = self.until_it_succeeds(Kind::Create, &send).await else { return false };
-            self.books.creates().acknowledge(&title, &id);
+            self.writes.creates().acknowledge(&title, &id);
         }
         true
     }
 
-    /// Sends an event until it is taken, as Stripe does, and some of them twice.
+    /// Sends an event until it is accepted, as Stripe does, and some events twice.
     async fn deliver(&self, round: usize) -> bool {
-        let number = self.books.next();
+        let number = self.writes.next();
         let event = event(number);
         let name = format!("evt_{number}");
-        self.books.events().send(&name);
+        self.writes.events().send(&name);
         for _ in 0..=usize::from(round.is_multiple_of(4)) {
             let deliver = || self.client.deliver(&event);
             if self.until_it_succeeds(Kind::Webhook, deliver).await.is_none() {
                 return false;
             }
-            self.books.events().acknowledge(&name, "");
+            self.writes.events().acknowledge(&name, "");
         }
         true
     }
 
-    /// A new user asks for a link, and redeems it until the server says that it is used.
+    /// Requests a link for a new user, and redeems it until the server reports it as used.
     async fn sign_in(&self) -> bool {
-        let email = format!("guest-{}@example.org", self.books.next());
+        let email = format!("guest-{}@example.org", self.writes.next());
         let ask = || self.client.request_link(&email);
         let Some(link) = self.until_it_succeeds(Kind::Link, ask).await else { return false };
-        self.books.sign_ins().send(&email);
+        self.writes.sign_ins().send(&email);
         let mut is_unanswered = false;
         loop {
             let redeemed = self.client.redeem(&link);
             let redeemed = async {
                 match redeemed.await {
-                    // The answer to an earlier attempt has not come through.
+                    // The answer to an earlier attempt was lost.
                     Err(Failure::Refused(400, text)) if is_unanswered && is_used(&text) => Ok(()),
                     answer => answer.map(drop),
                 }
             };
             match self.noted(Kind::SignIn, redeemed).await {
                 Ok(()) => {
-                    self.books.sign_ins().acknowledge(&email, "");
+                    self.writes.sign_ins().acknowledge(&email, "");
                     return true;
                 }
                 Err(Failure::Unavailable) => is_unanswered = true,

@@ -1,4 +1,4 @@
-//! What the load is mixed of, and what is noted of each request.
+//! The kinds of requests, and the record of one request.
 
 use std::time::Instant;
 
@@ -9,16 +9,16 @@ pub(super) enum Kind {
     Read,
     Create,
     Webhook,
-    /// A link that is asked for.
+    /// A request for a magic link.
     Link,
-    /// A link that is redeemed. The same client asks for it before.
+    /// The redemption of a magic link, which the same client has requested.
     SignIn,
 }
 
 impl Kind {
     pub(super) const ALL: [Self; 5] =
         [Self::Read, Self::Create, Self::Webhook, Self::Link, Self::SignIn];
-    /// A client of each, and more of those that there are more of.
+    /// The kind of each client, with more clients for more frequent kinds.
     pub(super) const MIX: [Self; 14] = {
         use Kind::{Create, Read, SignIn, Webhook};
         [
@@ -28,7 +28,7 @@ impl Kind {
     };
 }
 
-/// A request that is over.
+/// A finished request.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) kind: Kind,

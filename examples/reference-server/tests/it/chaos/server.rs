@@ -1,32 +1,33 @@
-//! The server under the storm: a process of its own, what it uses at rest, and how it stops.
+//! The server process under test: its resources at rest, and how it stops.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
+use test_support::process::signal;
 
-use super::postgres::send;
-use super::world::{Way, World};
-use crate::process_log::Logged;
+use super::dependencies::{Dependencies, Route};
+
 use crate::support::SECRET;
+use crate::support::process::ServerProcess;
 
-/// The most sessions that the server may have: those of the pool, and one that `/ready` asks on.
+/// The most sessions that the server may have: those of the pool, and one for `/ready`.
 const CONNECTIONS: i64 = 16 + 1;
-/// What the server has unless it is told otherwise: `SHUTDOWN_GRACE_SECONDS`.
+/// The default of `SHUTDOWN_GRACE_SECONDS`.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
-/// How soon after the last request nothing of it is left.
+/// The time after the last request within which the server is at rest.
 const AT_REST_WITHIN: Duration = Duration::from_secs(5);
 /// The most processor time that a server without requests takes in a second.
 const IDLE_CPU: Duration = Duration::from_millis(100);
 const IN_TRANSACTION: &str = "and state like 'idle in transaction%'";
-/// Limits that are counted, in Redis, and never reached.
+/// A limit that is counted in Redis and never reached.
 const PLENTY: &str = "1000000";
 
 pub(super) struct Server {
-    process: Logged,
+    process: ServerProcess,
 }
 
-/// How a server ended that was told to.
+/// The end of a server after SIGTERM.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stop {
     pub(super) took: Duration,
@@ -35,10 +36,10 @@ pub(super) struct Stop {
 
 impl Server {
     /// The server of `MT_CHAOS_SERVER`, or the one that was built for the tests.
-    pub(super) async fn start(world: &World, settings: &[(&str, &str)]) -> Self {
+    pub(super) async fn start(dependencies: &Dependencies, settings: &[(&str, &str)]) -> Self {
         let program = std::env::var("MT_CHAOS_SERVER");
         let program = program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_mt-server"));
-        let redis = world.redis.url();
+        let redis = dependencies.redis.url();
         let mut all = vec![
             ("REDIS_URL", redis.as_str()),
             ("STRIPE_WEBHOOK_SECRET", SECRET),
@@ -51,14 +52,22 @@ impl Server {
         ];
         all.extend(settings);
         let (program, folder) = (Path::new(program), std::env::temp_dir());
-        Self { process: Logged::start_program(program, &folder, &world.database_url(), &all).await }
+        Self {
+            process: ServerProcess::start_program(
+                program,
+                &folder,
+                &dependencies.database_url(),
+                &all,
+            )
+            .await,
+        }
     }
 
     pub(super) fn base_url(&self) -> &str {
         &self.process.base_url
     }
 
-    /// The end of its log, which a failure shows.
+    /// The last lines of its log, for failure messages.
     pub(super) fn log(&self) -> String {
         let lines = self.process.lines();
         lines[lines.len().saturating_sub(20)..].join("\n")
@@ -69,8 +78,8 @@ impl Server {
         line.unwrap_or_else(|| panic!("no {series} in {page}")).parse().unwrap()
     }
 
-    /// Whether no connection is lent out and no request waits for one.
-    async fn pool_rests(&self) -> bool {
+    /// Whether no connection is in use and no request waits for one.
+    async fn pool_is_idle(&self) -> bool {
         let page = self.process.send(Method::GET, "/metrics", &[], None).await.text;
         let used = Self::metric(&page, r#"mt_db_pool_connections{state="used"}"#);
         let waiting = Self::metric(&page, "mt_db_pool_waiting");
@@ -81,25 +90,29 @@ impl Server {
         self.process.send(Method::GET, "/ready", &[], None).await.status == 200
     }
 
-    /// What is wrong with a server that has no requests: it is ready, holds nothing and does next to nothing.
-    pub(super) async fn unrest(&self, world: &World, way: Way) -> Vec<String> {
+    /// The violations of a server without requests: it must be ready, hold no transaction and be idle.
+    pub(super) async fn violations_at_rest(
+        &self,
+        dependencies: &Dependencies,
+        route: Route,
+    ) -> Vec<String> {
         let mut all = Vec::new();
-        // A worker that looks for something to do has a transaction too, for a moment.
+        // A polling worker has a transaction too, for a moment.
         let resting = async {
-            while !self.pool_rests().await
+            while !self.pool_is_idle().await
                 || !self.is_ready().await
-                || world.sessions(IN_TRANSACTION).await > 0
+                || dependencies.sessions(IN_TRANSACTION).await > 0
             {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         if tokio::time::timeout(AT_REST_WITHIN, resting).await.is_err() {
-            let open = world.sessions(IN_TRANSACTION).await;
-            let (rests, ready) = (self.pool_rests().await, self.is_ready().await);
+            let open = dependencies.sessions(IN_TRANSACTION).await;
+            let (rests, ready) = (self.pool_is_idle().await, self.is_ready().await);
             all.push(format!("pool at rest: {rests}, ready: {ready}, transactions open: {open}"));
         }
-        let sessions = world.sessions("").await;
-        if way == Way::Direct && sessions > CONNECTIONS {
+        let sessions = dependencies.sessions("").await;
+        if route == Route::Direct && sessions > CONNECTIONS {
             all.push(format!("{sessions} sessions of {CONNECTIONS}"));
         }
         let before = self.cpu();
@@ -122,7 +135,7 @@ impl Server {
     /// Sends SIGTERM and waits until the process has ended, a little longer than it may take.
     pub(super) async fn terminate(mut self) -> Stop {
         let began = Instant::now();
-        assert!(send("TERM", &[self.process.id()]));
+        assert!(signal("TERM", &[self.process.id()]));
         loop {
             if let Some(status) = self.process.ended() {
                 return Stop { took: began.elapsed(), succeeded: status.success() };

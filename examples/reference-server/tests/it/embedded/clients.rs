@@ -1,4 +1,4 @@
-//! Clients that come, go and hang up.
+//! Connections to the embedded database.
 
 use std::path::PathBuf;
 
@@ -7,14 +7,14 @@ use reference_server::embedded::{EmbeddedPostgres, LOGIN};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection as _, PgConnection};
 
-use super::{PATIENCE, connect, run, temporary, text};
+use super::{TIMEOUT, connect, run, temporary, text};
 
 fn socket_dir(postgres: &EmbeddedPostgres) -> PathBuf {
     postgres.admin_options().get_socket().expect("a Unix socket").clone()
 }
 
 #[tokio::test]
-async fn it_is_closed_to_other_users_and_goes_without_a_trace() {
+async fn embedded_database_is_private_and_removed_afterwards() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let postgres = temporary().await;
@@ -25,7 +25,7 @@ async fn it_is_closed_to_other_users_and_goes_without_a_trace() {
 }
 
 #[tokio::test]
-async fn dropping_it_is_enough() {
+async fn dropping_the_embedded_server_stops_it() {
     let postgres = temporary().await;
     let mut client = connect(&postgres).await;
     run(&mut client, "select 1").await.unwrap();
@@ -38,7 +38,7 @@ async fn dropping_it_is_enough() {
 
 /// Without the relay the engine is gone after the first of these.
 #[tokio::test]
-async fn a_client_that_hangs_up_on_an_answer_harms_nobody() {
+async fn client_that_disconnects_during_an_answer_affects_no_others() {
     let postgres = temporary().await;
     for _ in 0..3 {
         let mut rude = connect(&postgres).await;
@@ -74,11 +74,11 @@ async fn a_second_client_waits_for_the_first() {
     assert_eq!(text(&mut first, "select pg_sleep(0.2)::text").await.unwrap(), "");
     assert!(!second.is_finished());
     first.close().await.unwrap();
-    let mut second = tokio::time::timeout(PATIENCE, second).await.unwrap().unwrap().unwrap();
+    let mut second = tokio::time::timeout(TIMEOUT, second).await.unwrap().unwrap().unwrap();
     run(&mut second, "select 1").await.unwrap();
 }
 
-/// What the server's pool does: one connection, and the login role taken on at its start.
+/// A pool as the server has it: one connection, which takes the login role when it is opened.
 #[tokio::test]
 async fn a_pool_works_as_the_login_role() {
     let postgres = temporary().await;
@@ -108,5 +108,5 @@ async fn a_pool_works_as_the_login_role() {
         assert_eq!(task.await.unwrap().unwrap(), format!("{LOGIN} {LOGIN}"));
     }
     // It need not be closed first.
-    tokio::time::timeout(PATIENCE, postgres.stop()).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, postgres.stop()).await.unwrap().unwrap();
 }

@@ -1,4 +1,4 @@
-//! Data that last.
+//! Durability of the embedded database.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ const DIR: &str = "MT_TEST_EMBEDDED_DIR";
 const COMMITTED: &str = "committed";
 
 #[tokio::test]
-async fn data_survive_a_clean_stop() {
+async fn data_survives_a_clean_stop() {
     let dir = tempfile::tempdir().unwrap();
     let data = DataDir::Persistent(dir.path().join("postgres"));
     let postgres = EmbeddedPostgres::start(data.clone()).await.unwrap();
@@ -40,10 +40,10 @@ async fn two_servers_do_not_share_data() {
 }
 
 #[tokio::test]
-async fn what_was_committed_survives_kill_nine() {
+async fn committed_data_survives_kill_9() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "embedded::durability::the_process_that_is_killed"])
+        .args(["--exact", "embedded::durability::child_process_that_is_killed"])
         .args(["--ignored", "--nocapture"])
         .env(DIR, dir.path())
         .stdout(Stdio::piped())
@@ -65,7 +65,7 @@ async fn what_was_committed_survives_kill_nine() {
 /// Commits two rows, leaves a third uncommitted and waits for its end.
 #[tokio::test]
 #[ignore = "started by the test above, as a process of its own"]
-async fn the_process_that_is_killed() {
+async fn child_process_that_is_killed() {
     let dir = std::env::var_os(DIR).expect("started by the test above");
     let postgres = EmbeddedPostgres::start(DataDir::Persistent(dir.into())).await.unwrap();
     let mut client = connect(&postgres).await;

@@ -1,4 +1,4 @@
-//! The embedded Postgres: that it carries the product, and what it cannot do.
+//! The embedded Postgres: what it supports, and where it differs from a server.
 
 mod clients;
 mod durability;
@@ -10,14 +10,14 @@ use reference_server::embedded::{DataDir, EmbeddedPostgres};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 /// More than anything here takes, and less than for ever.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn temporary() -> EmbeddedPostgres {
     EmbeddedPostgres::start(DataDir::Temporary).await.expect("the engine starts")
 }
 
 async fn connect(postgres: &EmbeddedPostgres) -> PgConnection {
-    tokio::time::timeout(PATIENCE, PgConnection::connect_with(&postgres.admin_options()))
+    tokio::time::timeout(TIMEOUT, PgConnection::connect_with(&postgres.admin_options()))
         .await
         .expect("the engine answers")
         .expect("the engine takes a client")

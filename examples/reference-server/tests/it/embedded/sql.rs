@@ -1,11 +1,11 @@
-//! What the product asks of its database, and where the engine differs from a server.
+//! SQL features of the embedded database that the server uses, and differences from a Postgres server.
 
 use mt_core::pg::{ConnectError, Database, DatabaseOptions, Migration, ProductSchema, ServerLogin};
 use reference_server::embedded::{EmbeddedPostgres, LOGIN};
 use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, PgConnection};
 
-use super::{PATIENCE, connect, run, sqlstate, temporary, text};
+use super::{TIMEOUT, connect, run, sqlstate, temporary, text};
 
 const TENANT_A: &str = "00000000-0000-7000-8000-00000000000a";
 
@@ -79,7 +79,7 @@ async fn tenants_are_kept_apart() {
 /// are its own, and a query that forgot `set local role` would see every tenant. Not a trait of the
 /// embedded engine: so it is in every Postgres.
 #[tokio::test]
-async fn a_login_that_inherits_would_see_everything() {
+async fn login_with_inherit_would_see_all_tenants() {
     let postgres = temporary().await;
     let mut client = connect(&postgres).await;
     run(&mut client, SCHEMA).await.unwrap();
@@ -175,7 +175,7 @@ async fn migrations_run() {
 /// The list in the documentation of `embedded`. When one of these fails, the engine has learnt
 /// something: shorten the list.
 #[tokio::test]
-async fn where_it_differs_from_a_server() {
+async fn documented_differences_from_a_postgres_server_hold() {
     let postgres = temporary().await;
     let mut client = connect(&postgres).await;
     let slow = "set statement_timeout = '10ms'; select pg_sleep(0.1)";
@@ -201,7 +201,7 @@ async fn where_it_differs_from_a_server() {
 /// The library's schema and the product's, by the migrator that the server uses, and then the pool
 /// that the server uses.
 #[tokio::test]
-async fn the_product_moves_in() {
+async fn product_schema_and_server_work_on_the_embedded_database() {
     let product: Migrator = sqlx::migrate!("./migrations");
     let postgres = temporary().await;
     let migration = Migration::library()
@@ -214,7 +214,7 @@ async fn the_product_moves_in() {
 
     let options = DatabaseOptions::new(postgres.admin_options())
         .max_connections(EmbeddedPostgres::MAX_CONNECTIONS)
-        .acquire_timeout(PATIENCE);
+        .acquire_timeout(TIMEOUT);
     let privileged = Database::connect(options.clone()).await;
     assert!(matches!(privileged, Err(ConnectError::PrivilegedLogin { .. })), "{privileged:?}");
     let database = Database::connect(options.session_authorization(LOGIN)).await.unwrap();

@@ -8,57 +8,42 @@ use uuid::Uuid;
 
 use super::Message;
 use crate::id::TenantId;
-use crate::pg::decode::word;
+use crate::pg::transaction::decode::variant;
 use crate::pg::{PgError, SystemTx};
-use crate::word::Word;
+use crate::text_enum::TextEnum as _;
 
-/// How far a message has come.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum MessageStatus {
-    /// It waits for its next attempt.
-    Pending,
-    /// A dispatcher is delivering it.
-    Sending,
-    /// It has gone out.
-    Sent,
-    /// It was of no use any more.
-    Skipped,
-    /// It could not be delivered, and is not tried again unless an operator asks.
-    Dead,
-}
-
-impl Word for MessageStatus {
-    const ALL: &'static [Self] =
-        &[Self::Pending, Self::Sending, Self::Sent, Self::Skipped, Self::Dead];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Sending => "sending",
-            Self::Sent => "sent",
-            Self::Skipped => "skipped",
-            Self::Dead => "dead",
-        }
+crate::text_enum! {
+    /// The status of a message.
+    pub enum MessageStatus {
+        /// It waits for its next attempt.
+        Pending = "pending",
+        /// It is leased to an attempt.
+        Sending = "sending",
+        /// It was sent.
+        Sent = "sent",
+        /// It expired, or has no recipient.
+        Skipped = "skipped",
+        /// It was not sent, and is tried again only if an operator asks.
+        Dead = "dead",
     }
 }
 
-/// One message, as an operator sees it.
+/// A message as operators see it.
 #[derive(Clone, Debug)]
 pub struct OutboxEntry {
     /// The message. Its payload is `null` once it was sent or skipped.
     pub message: Message,
-    /// How far it has come.
+    /// The status.
     pub status: MessageStatus,
-    /// Why, in a line that begins with a word.
+    /// Why it was not sent, in a line that begins with a word.
     pub last_error: Option<String>,
-    /// When it was put in.
+    /// When it was enqueued.
     pub created_at: DateTime<Utc>,
-    /// When it is tried next: of one under way, when its lease is over. `None` if nothing more happens by
-    /// itself.
+    /// When it is tried next; for one that is being sent, the end of its lease. `None` in a final status.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// When it is of no use any more, if it says so.
+    /// When it expires, if it does.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it was done with.
+    /// When it reached a final status.
     pub done_at: Option<DateTime<Utc>>,
 }
 
@@ -82,7 +67,7 @@ impl TryFrom<Row> for OutboxEntry {
     type Error = sqlx::Error;
 
     fn try_from(row: Row) -> Result<Self, sqlx::Error> {
-        let status = word("status", &row.status)?;
+        let status = variant("status", &row.status)?;
         let waits = matches!(status, MessageStatus::Pending | MessageStatus::Sending);
         let message = Message {
             id: row.id,
@@ -104,16 +89,16 @@ impl TryFrom<Row> for OutboxEntry {
     }
 }
 
-/// Which messages to list.
+/// A filter for [`list`].
 #[derive(Clone, Debug, Default)]
 pub struct OutboxFilter {
-    /// Only of this status.
+    /// Only messages of this status.
     pub status: Option<MessageStatus>,
-    /// Only of these topics; of all, if none is named.
+    /// Only messages of these topics; of all topics if it is empty.
     pub topics: Vec<&'static str>,
 }
 
-/// Messages, newest first, after the row `before`.
+/// Lists messages, newest first, that come after the row `before`.
 ///
 /// # Errors
 ///

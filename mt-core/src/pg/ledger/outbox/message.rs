@@ -1,4 +1,4 @@
-//! Messages, and how they are put in.
+//! Messages, and how a transaction enqueues them.
 
 use std::time::Duration;
 
@@ -9,48 +9,61 @@ use uuid::Uuid;
 use crate::id::TenantId;
 use crate::pg::{PgError, TxConn};
 
-/// A message to be sent.
+/// The queue that a message goes through, with dispatchers of its own.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Lane {
+    /// For most messages.
+    #[default]
+    Main,
+    /// For messages that a person waits for.
+    Urgent,
+}
+
+/// A message to enqueue.
 #[derive(Clone, Debug)]
 pub struct NewMessage<'m> {
-    /// Whom it concerns; `None` where that is nobody yet, as with a link to sign in.
+    /// The tenant that it concerns; `None` for one that concerns no tenant, such as a link to sign in.
     pub tenant: Option<TenantId>,
-    /// What it is about, in a word: tells the courier what to make of it.
+    /// The topic, in a word: it tells the handler what to do.
     pub topic: &'m str,
-    /// The fact that it tells of, by its natural name: `dunning:<invoice>:<attempt>`.
+    /// The lane.
+    pub lane: Lane,
+    /// The natural key of the fact that it reports: `dunning:<invoice>:<attempt>`.
     pub dedupe_key: &'m str,
-    /// What the courier needs to know.
+    /// The data that the handler needs.
     pub payload: Value,
 }
 
-/// A message on its way.
+/// A message in the outbox.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// The row.
+    /// The row's identifier.
     pub id: Uuid,
-    /// Whom it concerns, if anybody yet.
+    /// The tenant that it concerns, if any.
     pub tenant: Option<TenantId>,
-    /// What it is about, in a word.
+    /// The topic.
     pub topic: String,
-    /// The fact that it tells of.
+    /// The natural key of the fact that it reports.
     pub dedupe_key: String,
-    /// What the courier needs to know.
+    /// The data that the handler needs.
     pub payload: Value,
-    /// How often it was taken up, this time included.
+    /// The number of attempts, this one included.
     pub attempts: u32,
 }
 
-/// Puts a message in, to be sent once the transaction of `conn` is committed. `false`: the fact is known.
+/// Enqueues a message, to be sent once the transaction of `conn` is committed. Returns `false` if there is a message of
+/// that dedupe key already.
 ///
-/// A tenant's transaction may put messages of its tenant in, and cannot read what is there.
+/// A tenant's transaction may enqueue messages of its tenant, and cannot read the outbox.
 ///
 /// # Errors
 ///
 /// [`PgError`].
 pub async fn enqueue(conn: TxConn<'_>, message: &NewMessage<'_>) -> Result<bool, PgError> {
-    put(conn, message, None).await
+    insert(conn, message, None).await
 }
 
-/// Puts a message in that is of use for so long. It is tried until then, and skipped after.
+/// Enqueues a message that expires: it is tried until then, and skipped afterwards.
 ///
 /// # Errors
 ///
@@ -60,17 +73,18 @@ pub async fn enqueue_expiring(
     message: &NewMessage<'_>,
     expires_in: Duration,
 ) -> Result<bool, PgError> {
-    put(conn, message, Some(expires_in)).await
+    insert(conn, message, Some(expires_in)).await
 }
 
-async fn put(
+async fn insert(
     conn: TxConn<'_>,
     message: &NewMessage<'_>,
     expires_in: Option<Duration>,
 ) -> Result<bool, PgError> {
-    let put = sqlx::query(
-        "insert into mt.outbox (tenant_id, id, topic, dedupe_key, payload, expires_at) \
-         values ($1, $2, $3, $4, $5, now() + make_interval(secs => $6)) on conflict do nothing",
+    let inserted = sqlx::query(
+        "insert into mt.outbox (tenant_id, id, topic, dedupe_key, payload, expires_at, is_urgent) \
+         values ($1, $2, $3, $4, $5, now() + make_interval(secs => $6), $7) \
+         on conflict do nothing",
     )
     .bind(message.tenant.map(TenantId::as_uuid))
     .bind(Uuid::now_v7())
@@ -78,7 +92,8 @@ async fn put(
     .bind(message.dedupe_key)
     .bind(Json(&message.payload))
     .bind(expires_in.map(|time| time.as_secs_f64()))
+    .bind(message.lane == Lane::Urgent)
     .execute(conn)
     .await?;
-    Ok(put.rows_affected() == 1)
+    Ok(inserted.rows_affected() == 1)
 }

@@ -1,33 +1,40 @@
-//! What an event asks the world outside to be told: written down with the effect, carried out after.
+//! The outbox: messages that a transaction writes and a dispatcher handles after its commit.
 //!
-//! A mail cannot be taken back, so no transaction sends one. The effect [`enqueue`]s a message in its own
-//! transaction instead, under the natural name of the fact that it tells of, and a [`Dispatcher`] carries
-//! it out once that has been committed.
+//! An e-mail cannot be rolled back, so no transaction sends one. The transaction [`enqueue`]s a message instead, under
+//! a dedupe key that names the fact, and a [`Dispatcher`] passes it to a [`Handler`] once the transaction is committed.
 //!
-//! * **No fact, no message**: an effect that is rolled back takes its message along.
-//! * **One fact, one message**, however many events tell of it and however often they are replayed: the
-//!   name is unique in its tenant, and is kept when the message has been sent.
-//! * **At least once on the wire.** A process that is killed after it has sent and before it has written
-//!   that down leaves a message that is sent again. No protocol without the recipient's help does better.
+//! * **No message without its fact**: a transaction that is rolled back takes its message along.
+//! * **One message per fact**, however many events report the fact and however often they are replayed: the dedupe
+//!   key is unique in its tenant, and is kept when the message has been sent.
+//! * **At least once.** A process that is killed after it has sent a message and before it has marked it leaves a
+//!   message that is sent again. Without the recipient's help no protocol does better.
 //!
-//! What cannot be delivered now waits and is tried again until it is of no use any more
-//! ([`Delivered::Deferred`], [`enqueue_expiring`]): an outage of the world outside loses no message that still
-//! says something. [`OutboxStats`] counts what comes of attempts, [`backlog`] says what waits, and operators
-//! [`list`] messages and have them tried again ([`retry`]).
+//! A message that cannot be sent now is deferred and tried again until it expires ([`HandlerOutcome::Deferred`],
+//! [`enqueue_expiring`]), so an outage of the recipient loses no message that is still of use. [`OutboxStats`] counts
+//! attempts by outcome, [`backlog`] counts what waits, and operators [`list`] messages and have them tried again
+//! ([`retry`]).
 //!
-//! Messages belong to a tenant and go with it; those that belong to none go a day after they are done with.
-//! What a message says is kept until it has gone out, so a secret in it should be sealed.
+//! A message goes in one of two [`Lane`]s, each with dispatchers of its own: an urgent message waits behind no other,
+//! however many those are and however slow their recipients.
+//!
+//! Messages belong to a tenant and are deleted with it. Some process has to [`purge`] old ones: messages without a
+//! tenant after a day, tenants' messages after the time it gives. The payload is kept until the message has been sent,
+//! so a secret in it should be encrypted.
 
-mod claim;
 mod dispatcher;
 mod entry;
+mod handler;
+mod lease;
 mod mark;
 mod message;
+mod retention;
 mod retry;
 mod stats;
 
-pub use self::dispatcher::{Bell, Courier, Delivered, Dispatcher};
+pub use self::dispatcher::{Dispatcher, WakeUp};
 pub use self::entry::{MessageStatus, OutboxEntry, OutboxFilter, list};
-pub use self::message::{Message, NewMessage, enqueue, enqueue_expiring};
+pub use self::handler::{Handler, HandlerOutcome};
+pub use self::message::{Lane, Message, NewMessage, enqueue, enqueue_expiring};
+pub use self::retention::{OutboxPurge, purge};
 pub use self::retry::{Retried, retry, retry_all};
 pub use self::stats::{OutboxBacklog, OutboxStats, backlog};

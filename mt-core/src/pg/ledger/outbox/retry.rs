@@ -1,24 +1,24 @@
-//! Trying messages again because an operator asks.
+//! Trying messages again at an operator's request.
 
 use uuid::Uuid;
 
 use super::MessageStatus;
-use crate::pg::decode::word;
+use crate::pg::transaction::decode::variant;
 use crate::pg::{PgError, SystemTx};
-use crate::word::Word as _;
+use crate::text_enum::TextEnum as _;
 
-/// What asking for another attempt did.
+/// The answer to a request for another attempt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Retried {
-    /// It is due now, with all of its attempts before it.
+    /// It is due now, with a fresh count of attempts.
     Due,
-    /// There is no such message.
+    /// There is no message of that identifier and these topics.
     NotFound,
-    /// It was sent or skipped, or is being sent.
+    /// It was sent or skipped, or is being sent; its status.
     NotWaiting(MessageStatus),
 }
 
-/// Makes a message that waits or is dead due at once. A dispatcher delivers it.
+/// Makes a pending or dead message due at once. A dispatcher sends it.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ pub async fn retry(
     .fetch_optional(tx.conn())
     .await?;
     let Some(status) = status else { return Ok(Retried::NotFound) };
-    match word("status", &status)? {
+    match variant("status", &status)? {
         MessageStatus::Pending | MessageStatus::Dead => {}
         other => return Ok(Retried::NotWaiting(other)),
     }
@@ -50,7 +50,7 @@ pub async fn retry(
     Ok(Retried::Due)
 }
 
-/// Makes all messages of a status that waits or is dead due at once, and says which.
+/// Makes all messages of `status`, which is pending or dead, due at once, and returns their identifiers.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What dispatchers do, and what waits for them.
+//! Metrics of the outbox.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use sqlx::Row as _;
 
-use crate::pg::{PgError, SystemPool, SystemReason};
+use crate::pg::{PgError, System, SystemReason};
 
-const LOOK: SystemReason = SystemReason::new("measure the outbox");
+const MEASURE: SystemReason = SystemReason::new("measure the outbox");
 
-/// No more are counted, so that the count stays cheap.
-const MOST: i64 = 10_000;
+/// The highest count, so that counting stays cheap.
+const MAX_COUNT: i64 = 10_000;
 
-/// Counts of attempts, by what came of them. Cheap to clone: clones count together.
+/// Counts of attempts by outcome. Cheap to clone: clones count together.
 ///
 /// ```
 /// use mt_core::pg::ledger::outbox::OutboxStats;
@@ -28,38 +28,37 @@ impl OutboxStats {
         *self.counts().entry((outcome, reason)).or_default() += 1;
     }
 
-    /// How many attempts ended so, by outcome (`sent`, `skipped`, `deferred`, `failed`, `dead`, `lost`) and
-    /// reason.
+    /// Returns the number of attempts by outcome (`sent`, `skipped`, `deferred`, `failed`, `dead`, `lost`) and reason.
     #[must_use]
     pub fn attempts(&self) -> BTreeMap<(&'static str, &'static str), u64> {
         self.counts().clone()
     }
 
     fn counts(&self) -> std::sync::MutexGuard<'_, BTreeMap<(&'static str, &'static str), u64>> {
-        // Nothing is done under it that may panic.
+        // No code that may panic runs under the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What waits in the database, and what is dead there.
+/// The messages in the database that wait or are dead, of all processes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct OutboxBacklog {
-    /// How many messages wait, up to ten thousand.
+    /// The number of messages that wait, at most ten thousand.
     pub waiting: u64,
-    /// How long ago the oldest of them was put in.
+    /// The time since the oldest of them was enqueued.
     pub oldest: Duration,
-    /// How many are dead, up to ten thousand, by the reason that begins their `last_error`.
+    /// The number of dead messages, at most ten thousand, by the reason that begins their `last_error`.
     pub dead: BTreeMap<String, u64>,
 }
 
-/// What waits and what is dead. By indexes, and bounded: for every few seconds.
+/// Counts what waits and what is dead. Bounded and served by indexes, so it may be called every few seconds.
 ///
 /// # Errors
 ///
 /// [`PgError`].
-pub async fn backlog(system: &SystemPool) -> Result<OutboxBacklog, PgError> {
-    let mut tx = system.begin(LOOK).await?;
+pub async fn backlog(system: &System) -> Result<OutboxBacklog, PgError> {
+    let mut tx = system.begin(MEASURE).await?;
     let row = sqlx::query(
         "with waiting as materialized ( \
              select created_at from mt.outbox where status in ('pending', 'sending') \
@@ -67,14 +66,14 @@ pub async fn backlog(system: &SystemPool) -> Result<OutboxBacklog, PgError> {
          ) select count(*) as waiting, \
              extract(epoch from now() - min(created_at))::double precision as oldest from waiting",
     )
-    .bind(MOST)
+    .bind(MAX_COUNT)
     .fetch_one(tx.conn())
     .await?;
     let dead: Vec<(String, i64)> = sqlx::query_as(
         "select split_part(coalesce(last_error, 'unknown'), ':', 1) as reason, count(*) \
          from (select last_error from mt.outbox where status = 'dead' limit $1) d group by 1",
     )
-    .bind(MOST)
+    .bind(MAX_COUNT)
     .fetch_all(tx.conn())
     .await?;
     tx.commit().await?;

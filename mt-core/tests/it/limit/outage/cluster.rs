@@ -1,10 +1,11 @@
-//! A Redis Cluster that loses one of its nodes, or all of them for a while.
+//! A Redis Cluster that loses one node, or all nodes for a while.
 
 use std::net::TcpListener;
 
+use test_support::redis::{RedisCluster, RedisServer};
+
 use super::*;
-use crate::limit::cluster::{a_key_each, store_of, warmed};
-use crate::limit::servers::Cluster;
+use crate::limit::redis_cluster::{a_key_each, store_of, warmed};
 
 /// Counts `key` every other millisecond for as long as it should go on, on a limiter that refuses what it cannot
 /// count. How many were counted, and how many not.
@@ -31,20 +32,20 @@ fn assert_all_counted(what: &str, (counted, not): (u32, u32)) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_is_lost_costs_its_own_keys_a_millisecond_and_the_others_nothing() {
-    let Some(mut cluster) = Cluster::start().await else {
+async fn lost_node_delays_its_own_keys_by_a_millisecond_and_no_others() {
+    let Some(mut cluster) = RedisCluster::start().await else {
         return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
     };
     let store = warmed(store_of(&cluster)).await;
     let keys = a_key_each(&cluster, &store).await;
     let limiter = StoreLimiter::new(store).when_away(WhenAway::Refuse);
-    for how in ["-STOP", "-KILL", "out of reach"] {
+    for how in ["paused", "killed", "out of reach"] {
         let lost = keys[1].as_str();
         counts_again(&limiter, lost, Duration::from_secs(20)).await;
-        let port = cluster.nodes[1].port;
+        let port = cluster.nodes[1].port();
         match how {
-            "-STOP" => cluster.nodes[1].signal("-STOP"),
-            _ => cluster.kill(1),
+            "paused" => cluster.nodes[1].pause(),
+            _ => cluster.nodes[1].kill(),
         }
         // Connections are accepted and nothing is ever said: what a host that is gone looks like.
         let mute = (how == "out of reach").then(|| TcpListener::bind(("127.0.0.1", port)).unwrap());
@@ -66,32 +67,32 @@ async fn a_node_that_is_lost_costs_its_own_keys_a_millisecond_and_the_others_not
         assert!(limiter.decided_without_store() > 100, "{how}: nobody noticed");
         drop(mute);
         match how {
-            "-STOP" => cluster.nodes[1].signal("-CONT"),
-            _ => cluster.restart(1),
+            "paused" => cluster.nodes[1].resume(),
+            _ => cluster.nodes[1].restart(),
         }
-        cluster.takes_part(1).await;
+        cluster.wait_until_serving(1).await;
         counts_again(&limiter, lost, Duration::from_secs(5)).await;
     }
 }
 
-/// The same store, which does not say that it has parts.
+/// A store that does not report its parts.
 struct Undivided(RedisClusterStore);
 
 impl LimitStore for Undivided {
-    async fn count(&self, key: &str, quota: Quota) -> Result<Verdict, StoreError> {
+    async fn count(&self, key: &str, quota: Quota) -> Result<Decision, StoreError> {
         self.0.count(key, quota).await
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_one_breaker_for_all_nodes_each_request_for_a_lost_one_waits() {
-    let Some(cluster) = Cluster::start().await else {
+async fn with_one_breaker_for_all_nodes_requests_to_a_lost_node_wait() {
+    let Some(cluster) = RedisCluster::start().await else {
         return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
     };
     let store = warmed(store_of(&cluster)).await;
     let keys = a_key_each(&cluster, &store).await;
     let limiter = StoreLimiter::new(Undivided(store)).when_away(WhenAway::Refuse);
-    cluster.nodes[1].signal("-STOP");
+    cluster.nodes[1].pause();
     let stop = AtomicBool::new(false);
     let ((median, _), _) = tokio::join!(
         async {
@@ -105,21 +106,21 @@ async fn with_one_breaker_for_all_nodes_each_request_for_a_lost_one_waits() {
 }
 
 #[tokio::test]
-async fn keys_of_a_lost_node_are_decided_as_was_declared() {
-    let Some(mut cluster) = Cluster::start().await else {
+async fn keys_of_a_lost_node_follow_the_declared_fallback() {
+    let Some(mut cluster) = RedisCluster::start().await else {
         return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
     };
     let store = warmed(store_of(&cluster)).await;
     let keys = a_key_each(&cluster, &store).await;
-    cluster.kill(1);
+    cluster.nodes[1].kill();
     let limiters = [WhenAway::CountHere, WhenAway::LetThrough, WhenAway::Refuse]
         .map(|when_away| StoreLimiter::new(store.clone()).when_away(when_away));
     // The store has counted this one already, and more than once after the first of these.
     let twice = Quota { limit: NonZeroU32::new(2).unwrap(), ..plenty() };
     for (limiter, lost) in limiters.iter().zip([[true, true, false], [true; 3], [false; 3]]) {
         for lost in lost {
-            let verdict = limiter.check(&keys[1], twice).await;
-            assert_eq!(verdict.is_ok_and(|verdict| verdict.allowed), lost, "{limiter:?}");
+            let decision = limiter.check(&keys[1], twice).await;
+            assert_eq!(decision.is_ok_and(|decision| decision.allowed), lost, "{limiter:?}");
         }
         let before = limiter.decided_without_store();
         for key in [&keys[0], &keys[2]] {
@@ -130,20 +131,20 @@ async fn keys_of_a_lost_node_are_decided_as_was_declared() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_starts_while_the_cluster_is_away() {
-    let Some(mut cluster) = Cluster::start().await else {
+async fn service_starts_while_the_cluster_is_down() {
+    let Some(mut cluster) = RedisCluster::start().await else {
         return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
     };
-    (0..3).for_each(|number| cluster.kill(number));
+    cluster.nodes.iter_mut().for_each(RedisServer::kill);
     let store = store_of(&cluster);
     assert!(store.ping().await.is_err());
     let limiter = StoreLimiter::new(store);
     let (median, late) = waits(&limiter, "ada").await;
     assert!(median <= Duration::from_millis(1), "{median:?}");
     assert!(late <= Duration::from_millis(60), "{late:?}");
-    (0..3).for_each(|number| cluster.restart(number));
+    cluster.nodes.iter_mut().for_each(RedisServer::restart);
     for number in 0..3 {
-        cluster.takes_part(number).await;
+        cluster.wait_until_serving(number).await;
     }
     for key in 0..10 {
         counts_again(&limiter, &key.to_string(), Duration::from_secs(5)).await;
@@ -153,7 +154,7 @@ async fn a_service_starts_while_the_cluster_is_away() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_takes_over() {
-    let Some(mut cluster) = Cluster::start().await else {
+    let Some(mut cluster) = RedisCluster::start().await else {
         return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
     };
     let replica = cluster.add_node().await;
@@ -164,12 +165,12 @@ async fn a_replica_takes_over() {
     for _ in 0..20 {
         limiter.check(&keys[0], plenty()).await.unwrap();
     }
-    cluster.has_all_of(0, replica).await;
-    cluster.kill(0);
+    cluster.wait_until_copied(0, replica).await;
+    cluster.nodes[0].kill();
     let stop = AtomicBool::new(false);
     let ((), others) = tokio::join!(
         async {
-            cluster.is_master(replica).await;
+            cluster.wait_until_master(replica).await;
             counts_again(&limiter, &keys[0], Duration::from_secs(5)).await;
             stop.store(true, SeqCst);
         },
@@ -179,8 +180,8 @@ async fn a_replica_takes_over() {
     let left = limiter.check(&keys[0], plenty()).await.unwrap().remaining;
     assert!(left < 1_000_000 - 20, "what was counted before goes on: {left}");
     // The old master comes back as a replica of the new one, and the keys stay where they are.
-    cluster.restart(0);
-    cluster.takes_part(0).await;
+    cluster.nodes[0].restart();
+    cluster.wait_until_serving(0).await;
     cluster.replicate(replica, 0).await;
     let mut times = 0..300;
     let counted = counted_while(&limiter, &keys[0], || times.next().is_some()).await;

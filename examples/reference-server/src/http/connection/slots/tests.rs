@@ -28,6 +28,26 @@ fn ipv6_is_counted_by_its_network_and_mapped_ipv4_as_itself() {
     assert!(slots.take(address("10.0.0.1")).is_some() && two.is_some());
 }
 
+/// The control is a site of its own, which has room.
+#[test]
+fn a_site_with_many_ipv6_networks_has_a_share_of_its_own() {
+    for (total, per_address, of_site) in [(100, 3, 6), (8, 4, 4)] {
+        let slots = slots(total, per_address);
+        let busy: Vec<_> = (0..100)
+            .map_while(|network| slots.take(address(&format!("2001:db8:0:{network}::1"))))
+            .inspect(|slot| slot.begin_exchange())
+            .collect();
+        assert_eq!(busy.len(), of_site);
+        assert!(slots.take(address("2001:db8:1::1")).is_some());
+        // A connection that waits makes room for the next of its site.
+        busy[0].end_exchange();
+        assert!(slots.take(address("2001:db8:0:ffff::1")).is_some());
+        assert!(busy[0].is_closing());
+        drop(busy);
+        assert!(slots.0.table().by_client.is_empty());
+    }
+}
+
 #[test]
 fn each_connection_over_the_share_closes_one_that_waits() {
     let slots = slots(100, 2);

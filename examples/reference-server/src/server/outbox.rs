@@ -1,0 +1,47 @@
+//! The handlers of outbox messages, by topic.
+
+use mt_core::pg::billing::DUNNING;
+use mt_core::pg::billing::departed::DEPARTED;
+use mt_core::pg::ledger::outbox::{Handler, HandlerOutcome, Message};
+
+use crate::app::App;
+use crate::billing::{Departures, OWNER_MAIL, OwnerMailHandler};
+use crate::mail::{MAIL, MailHandler, Mailer};
+
+/// Passes each outbox message to the handler of its topic.
+#[derive(Debug)]
+pub(super) struct OutboxHandlers {
+    departures: Departures,
+    mailer: Mailer,
+    mail: MailHandler,
+    owner_mail: OwnerMailHandler,
+}
+
+impl OutboxHandlers {
+    pub(super) fn new(app: &App) -> Self {
+        let owner_mail = OwnerMailHandler::new(
+            app.system.clone(),
+            app.mailer.clone(),
+            app.mail_limits.clone(),
+            app.base_url.clone(),
+        );
+        Self {
+            departures: app.billing.departures().clone(),
+            mailer: app.mailer.clone(),
+            mail: MailHandler::new(app.mailer.clone()),
+            owner_mail,
+        }
+    }
+}
+
+impl Handler for OutboxHandlers {
+    async fn handle(&self, message: &Message) -> HandlerOutcome {
+        match message.topic.as_str() {
+            DEPARTED => self.departures.handle(message).await,
+            _ if !self.mailer.is_configured() => HandlerOutcome::Skipped("no_mailer"),
+            MAIL => self.mail.handle(message).await,
+            DUNNING | OWNER_MAIL => self.owner_mail.handle(message).await,
+            topic => HandlerOutcome::Dead(format!("no handler for the topic `{topic}`")),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Roles and permissions: what each caller may do, see and learn.
+
+mod cache;
+mod isolation;
+pub(crate) mod matrix;
+mod policy;
+mod refusals;
+mod signed_out;

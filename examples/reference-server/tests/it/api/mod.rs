@@ -1,0 +1,7 @@
+//! Conventions of every route: problems, pagination, idempotency keys, entity tags.
+
+mod concurrency;
+mod conditional_requests;
+mod idempotency;
+mod pagination;
+mod problems;

@@ -1,8 +1,0 @@
-//! An org is stopped, let go on, read out, made again elsewhere and deleted.
-
-mod archive;
-mod crowd;
-mod deletion;
-mod scene;
-mod suspension;
-mod tampering;

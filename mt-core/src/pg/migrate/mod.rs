@@ -1,0 +1,4 @@
+//! Roles, schemas and migrations.
+
+pub(super) mod migration;
+pub(super) mod restrict;

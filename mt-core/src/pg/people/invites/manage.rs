@@ -1,0 +1,264 @@
+//! What members do with invites: make, list, take back.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+
+use super::{Invite, InviteStatus};
+use crate::access::{AccessModel, Permission};
+use crate::email::EmailAddress;
+use crate::id::InviteId;
+use crate::member_policy::MemberPolicy;
+use crate::pg::audit_log::{INVITE_CREATED, INVITE_RENEWED, INVITE_REVOKED};
+use crate::pg::transaction::decode::variant;
+use crate::pg::{Cap, CapPermit, CapReached, Exclusive, PgError, Resource, TenantTx};
+use crate::text_enum::TextEnum;
+use crate::token::{SecretToken, TokenHasher};
+
+/// An invite that was just made.
+#[derive(Debug)]
+pub struct NewInvite<R> {
+    /// The invite.
+    pub invite: Invite<R>,
+    /// The only copy of its token.
+    pub token: SecretToken,
+    /// Whether the token is to be mailed. `false`: a letter is on its way, and the token in it stays good.
+    pub is_letter_due: bool,
+}
+
+/// How long an invite lives, and how often it is mailed.
+#[derive(Clone, Copy, Debug)]
+pub struct InviteTerms {
+    /// How long it may be accepted.
+    pub ttl: Duration,
+    /// How long a letter is on its way, during which a repeated invite sends no other. `None`: invites are not
+    /// mailed, and a repeated one always voids the token before it.
+    pub letter_interval: Option<Duration>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: uuid::Uuid,
+    email: String,
+    role: String,
+    status: String,
+    expires_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn into_invite<R: TextEnum>(self) -> Result<Invite<R>, PgError> {
+        Ok(Invite {
+            id: InviteId::from_uuid(self.id),
+            email: self.email,
+            role: variant("role", &self.role)?,
+            status: variant::<InviteStatus>("status", &self.status)?,
+            expires_at: self.expires_at,
+        })
+    }
+}
+
+/// The role type of `P`'s model.
+type RoleOf<P> = <<P as Permission>::Model as AccessModel>::Role;
+
+/// Invites `email` as `role`. Asking again for the same address keeps the invite and turns its token: the ones
+/// before are dead, with one exception. While a letter is on its way ([`InviteTerms::letter_interval`]), no other
+/// is sent, so the token in that letter stays good beside the new one until a later letter replaces it or the
+/// invite ends. Either token gives the role that the invite has when it is accepted.
+///
+/// `cap` comes with a transaction that was begun [`exclusive`](crate::pg::Begin::exclusive) and
+/// [`capped`](crate::pg::Begin::capped); an invite that holds a seat already needs no permit.
+///
+/// # Errors
+///
+/// [`InviteError`], in the order: not allowed, already a member, cap reached.
+pub async fn invite<P, S>(
+    tx: &mut TenantTx<P, Exclusive>,
+    cap: Cap<S>,
+    hasher: &TokenHasher,
+    email: &EmailAddress,
+    role: RoleOf<P>,
+    terms: InviteTerms,
+) -> Result<NewInvite<RoleOf<P>>, InviteError>
+where
+    P: Permission,
+    P::Model: MemberPolicy,
+    S: Resource<Model = P::Model>,
+{
+    if !<P::Model as MemberPolicy>::may_invite(tx.access().role(), role) {
+        return Err(InviteError::Forbidden);
+    }
+    let (tenant, inviter) = (tx.tenant().as_uuid(), tx.principal().id().as_uuid());
+    let (member, pending, is_mailed): (bool, bool, bool) = sqlx::query_as(
+        "select exists (select 1 from mt.memberships m join mt.users u on u.id = m.principal_id \
+                 where m.tenant_id = $1 and u.email = $2), \
+             exists (select 1 from mt.invites where tenant_id = $1 and email = $2 \
+                 and accepted_at is null and revoked_at is null and expires_at > now()), \
+             exists (select 1 from mt.invites where tenant_id = $1 and email = $2 \
+                 and accepted_at is null and revoked_at is null \
+                 and mailed_at > now() - make_interval(secs => $3))",
+    )
+    .bind(tenant)
+    .bind(email.as_str())
+    .bind(terms.letter_interval.unwrap_or_default().as_secs_f64())
+    .fetch_one(tx.conn())
+    .await
+    .map_err(PgError::from)?;
+    if member {
+        return Err(InviteError::AlreadyMember);
+    }
+    if !pending {
+        let CapPermit { .. } = cap.permit()?;
+    }
+    let token = SecretToken::generate();
+    let hash = hasher.hash(token.reveal());
+    let is_letter_due = !is_mailed;
+    // The hash of the letter's token, or none where invites are not mailed. It stays as it is while a letter is on
+    // its way.
+    let mailed = terms.letter_interval.map(|_interval| hash.as_bytes());
+    // Two statements, because `on conflict` would need the right to read stored tokens. The tenant row
+    // is locked, so no other change comes in between.
+    let turned: Option<Row> = sqlx::query_as(if is_letter_due {
+        "update mt.invites set role = $3, token_hash = $4, invited_by = $5, \
+             expires_at = now() + make_interval(secs => $6), \
+             mailed_token_hash = $7, mailed_at = case when $7 is not null then now() end \
+         where tenant_id = $1 and email = $2 and accepted_at is null and revoked_at is null \
+         returning id, email, role, 'pending' as status, expires_at"
+    } else {
+        "update mt.invites set role = $3, token_hash = $4, invited_by = $5, \
+             expires_at = now() + make_interval(secs => $6) \
+         where tenant_id = $1 and email = $2 and accepted_at is null and revoked_at is null \
+             and $7::bytea is not null \
+         returning id, email, role, 'pending' as status, expires_at"
+    })
+    .bind(tenant)
+    .bind(email.as_str())
+    .bind(role.as_str())
+    .bind(hash.as_bytes())
+    .bind(inviter)
+    .bind(terms.ttl.as_secs_f64())
+    .bind(mailed)
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(PgError::from)?;
+    if let Some(row) = turned {
+        tx.record(INVITE_RENEWED.on(row.id).with("role", role));
+        return Ok(NewInvite { invite: row.into_invite()?, token, is_letter_due });
+    }
+    let id = InviteId::generate().as_uuid();
+    let row: Row = sqlx::query_as(
+        "insert into mt.invites (tenant_id, id, email, role, token_hash, invited_by, expires_at, \
+             mailed_token_hash, mailed_at) \
+         values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7), \
+             $8, case when $8 is not null then now() end) \
+         returning id, email, role, 'pending' as status, expires_at",
+    )
+    .bind(tenant)
+    .bind(id)
+    .bind(email.as_str())
+    .bind(role.as_str())
+    .bind(hash.as_bytes())
+    .bind(inviter)
+    .bind(terms.ttl.as_secs_f64())
+    .bind(mailed)
+    .fetch_one(tx.changing(INVITE_CREATED.on(id).with("role", role)))
+    .await
+    .map_err(PgError::from)?;
+    Ok(NewInvite { invite: row.into_invite()?, token, is_letter_due })
+}
+
+/// The tenant's invites, newest first, after the one named by `before`.
+///
+/// # Errors
+///
+/// [`PgError`].
+pub async fn list<P: Permission, L>(
+    tx: &mut TenantTx<P, L>,
+    before: Option<InviteId>,
+    limit: i64,
+) -> Result<Vec<Invite<RoleOf<P>>>, PgError> {
+    let tenant = tx.tenant().as_uuid();
+    let rows: Vec<Row> = sqlx::query_as(
+        "select id, email, role, expires_at, \
+             case when accepted_at is not null then 'accepted' \
+                 when revoked_at is not null then 'revoked' \
+                 when expires_at <= now() then 'expired' \
+                 else 'pending' end as status \
+         from mt.invites where tenant_id = $1 and ($2::uuid is null or id < $2) \
+         order by id desc limit $3",
+    )
+    .bind(tenant)
+    .bind(before.map(InviteId::as_uuid))
+    .bind(limit)
+    .fetch_all(tx.conn())
+    .await?;
+    rows.into_iter().map(Row::into_invite).collect()
+}
+
+/// Takes an invite back. Doing it again, or to one that has expired, changes nothing and succeeds.
+///
+/// # Errors
+///
+/// [`RevokeError`].
+pub async fn revoke<P: Permission>(
+    tx: &mut TenantTx<P, Exclusive>,
+    invite: InviteId,
+) -> Result<(), RevokeError> {
+    let tenant = tx.tenant().as_uuid();
+    let accepted: Option<bool> = sqlx::query_scalar(
+        "select accepted_at is not null from mt.invites where tenant_id = $1 and id = $2",
+    )
+    .bind(tenant)
+    .bind(invite.as_uuid())
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(PgError::from)?;
+    match accepted {
+        None => return Err(RevokeError::NotFound),
+        Some(true) => return Err(RevokeError::Accepted),
+        Some(false) => {}
+    }
+    sqlx::query(
+        "update mt.invites set revoked_at = now() \
+         where tenant_id = $1 and id = $2 and revoked_at is null",
+    )
+    .bind(tenant)
+    .bind(invite.as_uuid())
+    .execute(tx.changing(INVITE_REVOKED.on(invite.as_uuid())))
+    .await
+    .map_err(PgError::from)?;
+    Ok(())
+}
+
+/// Why an invite was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InviteError {
+    /// The address belongs to a member.
+    #[error("already a member")]
+    AlreadyMember,
+    /// No seat is free.
+    #[error(transparent)]
+    CapReached(#[from] CapReached),
+    /// The caller's role may not give that role.
+    #[error("role may not invite as that role")]
+    Forbidden,
+    /// A database error.
+    #[error(transparent)]
+    Pg(#[from] PgError),
+}
+
+/// Why an invite was not taken back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevokeError {
+    /// It was accepted; remove the member instead.
+    #[error("invite was accepted")]
+    Accepted,
+    /// No such invite here.
+    #[error("no such invite")]
+    NotFound,
+    /// A database error.
+    #[error(transparent)]
+    Pg(#[from] PgError),
+}

@@ -1,0 +1,218 @@
+//! Members of a tenant, and the owner that always stays.
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+
+use crate::access::{AccessModel, Permission};
+use crate::id::PrincipalId;
+use crate::member_policy::MemberPolicy;
+use crate::pg::audit_log::{MEMBER_LEFT, MEMBER_REMOVED, MEMBER_ROLE_CHANGED};
+use crate::pg::transaction::decode::variant;
+use crate::pg::transaction::gate;
+use crate::pg::{Exclusive, PgError, TenantTx};
+use crate::text_enum::TextEnum as _;
+
+/// A member of the transaction's tenant.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Member<R> {
+    /// Who.
+    pub principal: PrincipalId,
+    /// Their address.
+    pub email: String,
+    /// Their role.
+    pub role: R,
+    /// Since when.
+    pub joined_at: DateTime<Utc>,
+}
+
+/// The role type of `P`'s model.
+type RoleOf<P> = <<P as Permission>::Model as AccessModel>::Role;
+
+#[derive(FromRow)]
+struct Row {
+    principal_id: uuid::Uuid,
+    email: String,
+    role: String,
+    created_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn into_member<R: crate::text_enum::TextEnum>(self) -> Result<Member<R>, PgError> {
+        let role = variant("role", &self.role)?;
+        Ok(Member {
+            principal: PrincipalId::from_uuid(self.principal_id),
+            email: self.email,
+            role,
+            joined_at: self.created_at,
+        })
+    }
+}
+
+impl<R: crate::text_enum::TextEnum> Member<R> {
+    /// The tenant's members, newest first, after the one who joined at `before` and is named
+    /// there. Two may have joined at once; and it need not be there any more.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn list<P, L>(
+        tx: &mut TenantTx<P, L>,
+        before: Option<(DateTime<Utc>, PrincipalId)>,
+        limit: i64,
+    ) -> Result<Vec<Self>, PgError>
+    where
+        P: Permission,
+        P::Model: AccessModel<Role = R>,
+    {
+        let tenant = tx.tenant().as_uuid();
+        let rows: Vec<Row> = sqlx::query_as(
+            "select m.principal_id, u.email, m.role, m.created_at \
+             from mt.memberships m join mt.users u on u.id = m.principal_id \
+             where m.tenant_id = $1 \
+                 and ($2::timestamptz is null or (m.created_at, m.principal_id) < ($2, $3)) \
+             order by m.created_at desc, m.principal_id desc limit $4",
+        )
+        .bind(tenant)
+        .bind(before.map(|(joined_at, _)| joined_at))
+        .bind(before.map(|(_, principal)| principal.as_uuid()))
+        .bind(limit)
+        .fetch_all(tx.conn())
+        .await?;
+        rows.into_iter().map(Row::into_member).collect()
+    }
+
+    /// One member, if `principal` is one.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn find<P, L>(
+        tx: &mut TenantTx<P, L>,
+        principal: PrincipalId,
+    ) -> Result<Option<Self>, PgError>
+    where
+        P: Permission,
+        P::Model: AccessModel<Role = R>,
+    {
+        let tenant = tx.tenant().as_uuid();
+        let row: Option<Row> = sqlx::query_as(
+            "select m.principal_id, u.email, m.role, m.created_at \
+             from mt.memberships m join mt.users u on u.id = m.principal_id \
+             where m.tenant_id = $1 and m.principal_id = $2",
+        )
+        .bind(tenant)
+        .bind(principal.as_uuid())
+        .fetch_optional(tx.conn())
+        .await?;
+        row.map(Row::into_member).transpose()
+    }
+}
+
+impl<P: Permission> TenantTx<P, Exclusive>
+where
+    P::Model: MemberPolicy,
+{
+    /// Gives `member` another role, under the rules of [`MemberPolicy`].
+    ///
+    /// # Errors
+    ///
+    /// [`MemberError`], in the order: not found, not allowed, last owner.
+    pub async fn assign_role(
+        &mut self,
+        member: PrincipalId,
+        role: RoleOf<P>,
+    ) -> Result<Member<RoleOf<P>>, MemberError> {
+        let mut found =
+            Member::<RoleOf<P>>::find(self, member).await?.ok_or(MemberError::NotFound)?;
+        if !<P::Model as MemberPolicy>::may_assign(self.access().role(), found.role, role) {
+            return Err(MemberError::Forbidden);
+        }
+        if found.role == role {
+            return Ok(found);
+        }
+        self.keep_an_owner(found.role, Some(role)).await?;
+        let tenant = self.tenant();
+        gate::close_membership(self.conn(), tenant, member).await?;
+        sqlx::query(
+            "update mt.memberships set role = $3, is_owner = $4 \
+             where tenant_id = $1 and principal_id = $2",
+        )
+        .bind(tenant.as_uuid())
+        .bind(member.as_uuid())
+        .bind(role.as_str())
+        .bind(role == <P::Model as MemberPolicy>::OWNER)
+        .execute(self.changing(
+            MEMBER_ROLE_CHANGED.on(member.as_uuid()).with("from", found.role).with("to", role),
+        ))
+        .await
+        .map_err(PgError::from)?;
+        found.role = role;
+        Ok(found)
+    }
+
+    /// Removes `member`, or lets the caller leave, under the rules of [`MemberPolicy`]. What was assigned to
+    /// them becomes unassigned where the application's foreign keys do so.
+    ///
+    /// # Errors
+    ///
+    /// [`MemberError`], in the order: not found, not allowed, last owner.
+    pub async fn remove_member(&mut self, member: PrincipalId) -> Result<(), MemberError> {
+        let found = Member::<RoleOf<P>>::find(self, member).await?.ok_or(MemberError::NotFound)?;
+        let leaving = member == self.principal().id();
+        if !leaving && !<P::Model as MemberPolicy>::may_remove(self.access().role(), found.role) {
+            return Err(MemberError::Forbidden);
+        }
+        self.keep_an_owner(found.role, None).await?;
+        let tenant = self.tenant();
+        gate::close_membership(self.conn(), tenant, member).await?;
+        let action = if leaving { MEMBER_LEFT } else { MEMBER_REMOVED };
+        sqlx::query("delete from mt.memberships where tenant_id = $1 and principal_id = $2")
+            .bind(tenant.as_uuid())
+            .bind(member.as_uuid())
+            .execute(self.changing(action.on(member.as_uuid()).with("role", found.role)))
+            .await
+            .map_err(PgError::from)?;
+        Ok(())
+    }
+
+    /// Refuses to take the last owner away. The tenant row is held, so the count stands until the
+    /// transaction ends.
+    async fn keep_an_owner(
+        &mut self,
+        from: RoleOf<P>,
+        to: Option<RoleOf<P>>,
+    ) -> Result<(), MemberError> {
+        let owner = <P::Model as MemberPolicy>::OWNER;
+        if from != owner || to == Some(owner) {
+            return Ok(());
+        }
+        let tenant = self.tenant().as_uuid();
+        let owners: i64 = sqlx::query_scalar(
+            "select count(*) from ( \
+                 select 1 from mt.memberships where tenant_id = $1 and is_owner limit 2) owners",
+        )
+        .bind(tenant)
+        .fetch_one(self.conn())
+        .await
+        .map_err(PgError::from)?;
+        if owners > 1 { Ok(()) } else { Err(MemberError::LastOwner) }
+    }
+}
+
+/// Why a change to the members was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MemberError {
+    /// The caller's role may not do this to that member.
+    #[error("role may not change this member")]
+    Forbidden,
+    /// The tenant would have no owner left.
+    #[error("the last owner stays")]
+    LastOwner,
+    /// No such member here.
+    #[error("no such member")]
+    NotFound,
+    /// A database error.
+    #[error(transparent)]
+    Pg(#[from] PgError),
+}

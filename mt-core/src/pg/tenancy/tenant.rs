@@ -1,0 +1,240 @@
+//! The tenants themselves.
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+
+use crate::access::{Permission, Suspension};
+use crate::billing::SubscriptionStatus;
+use crate::id::{PrincipalId, TenantId};
+use crate::member_policy::MemberPolicy;
+use crate::pg::audit_log::{TENANT_CREATED, TENANT_DELETED, TENANT_RENAMED};
+use crate::pg::transaction::decode::variant;
+use crate::pg::transaction::gate;
+use crate::pg::{Exclusive, PgError, PrincipalTx, SystemTx, TenantTx};
+use crate::text_enum::TextEnum as _;
+
+/// A tenant and the state of its billing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tenant {
+    /// The tenant's id.
+    pub id: TenantId,
+    /// What its members call it.
+    pub name: String,
+    /// The plan, as stored.
+    pub plan: String,
+    /// The subscription's state.
+    pub subscription_status: SubscriptionStatus,
+    /// When the present run of failed payments began.
+    pub past_due_since: Option<DateTime<Utc>>,
+    /// When the paid period ends.
+    pub current_period_end: Option<DateTime<Utc>>,
+    /// Whether the subscription ends then.
+    pub cancel_at_period_end: bool,
+    /// Whether an operator has stopped it.
+    pub suspension: Suspension,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// The database's clock when this was read, for deciding on grace.
+    pub read_at: DateTime<Utc>,
+}
+
+/// A tenant as it stands in its member's list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TenantSummary {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The role that the principal has in it, as stored.
+    pub role: String,
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: uuid::Uuid,
+    name: String,
+    plan: String,
+    subscription_status: String,
+    past_due_since: Option<DateTime<Utc>>,
+    current_period_end: Option<DateTime<Utc>>,
+    cancel_at_period_end: bool,
+    suspension: String,
+    created_at: DateTime<Utc>,
+    read_at: DateTime<Utc>,
+}
+
+#[derive(FromRow)]
+struct SummaryRow {
+    #[sqlx(flatten)]
+    tenant: Row,
+    role: String,
+}
+
+impl TryFrom<Row> for Tenant {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: TenantId::from_uuid(row.id),
+            name: row.name,
+            plan: row.plan,
+            subscription_status: SubscriptionStatus::from_word(&row.subscription_status),
+            past_due_since: row.past_due_since,
+            current_period_end: row.current_period_end,
+            cancel_at_period_end: row.cancel_at_period_end,
+            suspension: variant("suspension", &row.suspension)?,
+            created_at: row.created_at,
+            read_at: row.read_at,
+        })
+    }
+}
+
+impl Tenant {
+    /// Makes a tenant and its first member, the owner.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn create<M: MemberPolicy>(
+        tx: &mut SystemTx,
+        name: &str,
+        owner: PrincipalId,
+    ) -> Result<Self, PgError> {
+        let id = TenantId::generate();
+        let row: Row = sqlx::query_as(
+            "insert into mt.tenants (id, name) values ($1, $2) \
+             returning id, name, plan, subscription_status, past_due_since, current_period_end, \
+                 cancel_at_period_end, suspension, created_at, now() as read_at",
+        )
+        .bind(id.as_uuid())
+        .bind(name)
+        .fetch_one(tx.conn())
+        .await?;
+        sqlx::query(
+            "insert into mt.memberships (tenant_id, principal_id, role, is_owner) \
+             values ($1, $2, $3, true)",
+        )
+        .bind(id.as_uuid())
+        .bind(owner.as_uuid())
+        .bind(M::OWNER.as_str())
+        .execute(tx.conn())
+        .await?;
+        tx.record(id, TENANT_CREATED.on(id.as_uuid()).with("owner", owner.as_uuid()));
+        Ok(row.try_into()?)
+    }
+
+    /// The transaction's tenant.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn load<P: Permission, L>(tx: &mut TenantTx<P, L>) -> Result<Self, PgError> {
+        let id = tx.tenant().as_uuid();
+        let row: Row = sqlx::query_as(
+            "select id, name, plan, subscription_status, past_due_since, current_period_end, \
+                 cancel_at_period_end, suspension, created_at, now() as read_at \
+             from mt.tenants where id = $1",
+        )
+        .bind(id)
+        .fetch_one(tx.conn())
+        .await?;
+        Ok(row.try_into()?)
+    }
+
+    /// Gives the transaction's tenant another name. It takes the lock of the tenant row first, as all changes to
+    /// that row do: a deletion that waits for this write would otherwise be waited for by it.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn rename<P: Permission>(
+        tx: &mut TenantTx<P, Exclusive>,
+        name: &str,
+    ) -> Result<Self, PgError> {
+        let id = tx.tenant().as_uuid();
+        let row: Row = sqlx::query_as(
+            "update mt.tenants set name = $2, updated_at = now() where id = $1 \
+             returning id, name, plan, subscription_status, past_due_since, current_period_end, \
+                 cancel_at_period_end, suspension, created_at, now() as read_at",
+        )
+        .bind(id)
+        .bind(name)
+        .fetch_one(tx.changing(TENANT_RENAMED.on(id)))
+        .await?;
+        Ok(row.try_into()?)
+    }
+
+    /// Deletes the transaction's tenant and, by its foreign keys, everything in it. Waits for its
+    /// members' writes that are under way; those to come find no membership.
+    ///
+    /// Its audit log goes too. The log of the process has the actor.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn delete<P: Permission>(tx: &mut TenantTx<P, Exclusive>) -> Result<(), PgError> {
+        let id = tx.tenant().as_uuid();
+        let tenant = tx.tenant();
+        gate::close_tenant(tx.conn(), tenant).await?;
+        sqlx::query("delete from mt.tenants where id = $1").bind(id).execute(tx.conn()).await?;
+        tx.log(TENANT_DELETED.on(id));
+        Ok(())
+    }
+
+    /// Counts the tenants that `owner` owns, up to `up_to`. The row of the owner is locked
+    /// first, so that of two transactions that count and then make one more, the second counts what the first made.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn count_owned(
+        tx: &mut SystemTx,
+        owner: PrincipalId,
+        up_to: u32,
+    ) -> Result<u32, PgError> {
+        sqlx::query("select 1 from mt.users where id = $1 for no key update")
+            .bind(owner.as_uuid())
+            .execute(tx.conn())
+            .await?;
+        let owned: i64 = sqlx::query_scalar(
+            "select count(*) from ( \
+                 select 1 from mt.memberships where principal_id = $1 and is_owner limit $2) owned",
+        )
+        .bind(owner.as_uuid())
+        .bind(i64::from(up_to))
+        .fetch_one(tx.conn())
+        .await?;
+        Ok(u32::try_from(owned).unwrap_or(u32::MAX))
+    }
+
+    /// The tenants of the transaction's principal, newest first, after the one named by `before`: at most
+    /// the one, for a credential that is bound to one.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn of_principal(
+        tx: &mut PrincipalTx,
+        before: Option<TenantId>,
+        limit: i64,
+    ) -> Result<Vec<TenantSummary>, PgError> {
+        let principal = tx.principal().id().as_uuid();
+        let bound_to = tx.principal().tenant().map(TenantId::as_uuid);
+        let rows: Vec<SummaryRow> = sqlx::query_as(
+            "select t.id, t.name, t.plan, t.subscription_status, t.past_due_since, \
+                 t.current_period_end, t.cancel_at_period_end, t.suspension, t.created_at, \
+                 now() as read_at, m.role \
+             from mt.memberships m join mt.tenants t on t.id = m.tenant_id \
+             where m.principal_id = $1 and ($2::uuid is null or m.tenant_id < $2) \
+                 and ($4::uuid is null or m.tenant_id = $4) \
+             order by m.tenant_id desc limit $3",
+        )
+        .bind(principal)
+        .bind(before.map(TenantId::as_uuid))
+        .bind(limit)
+        .bind(bound_to)
+        .fetch_all(tx.conn())
+        .await?;
+        let summary =
+            |row: SummaryRow| Ok(TenantSummary { tenant: row.tenant.try_into()?, role: row.role });
+        rows.into_iter().map(summary).collect()
+    }
+}

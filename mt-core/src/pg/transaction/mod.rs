@@ -1,0 +1,29 @@
+//! Transactions: how they are opened, what runs in them and how they end.
+
+pub(super) mod authority;
+pub(super) mod batch;
+pub(super) mod begin;
+pub(super) mod cap;
+pub(super) mod decode;
+pub(super) mod error;
+pub(super) mod exchange;
+pub(super) mod gate;
+pub(super) mod known_results;
+pub(super) mod last_statement;
+pub(super) mod literal;
+pub(super) mod open_tx;
+pub(super) mod opening;
+pub(super) mod principal_tx;
+pub(super) mod query;
+pub(super) mod query_executor;
+pub(super) mod read_each;
+pub(super) mod seal;
+pub(super) mod shown_error;
+pub(super) mod statement;
+pub(super) mod system_tx;
+pub(super) mod tenant_read;
+pub(super) mod tenant_tx;
+pub(super) mod tenants;
+pub(super) mod tx_conn;
+pub(super) mod tx_settings;
+pub(super) mod value;

@@ -1,0 +1,361 @@
+//! The one message that opens a transaction: mode, role, limits, tenant, locks and facts.
+//!
+//! All of it fits in one round trip of the simple protocol. What reads or locks is planned once a connection
+//! (see [`Batch`]): planning the facts under row-level security takes ten times as long as reading them. What
+//! is written into other texts is limited to UUIDs, which print as hex digits and hyphens, and to words that
+//! are `&'static str` in this crate or in the embedder's.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use super::batch::Batch;
+use super::decode::variant;
+use super::exchange::Mode;
+use super::gate;
+use super::seal::{self, Entrant};
+use super::tx_settings::Isolation;
+use super::value::Value;
+use crate::access::{Access, AccessModel, Effect, Facts, Suspension};
+use crate::auth::Principal;
+use crate::billing::{StandingPolicy, SubscriptionStatus};
+use crate::id::TenantId;
+use crate::pg::connection::logins::Login;
+use crate::pg::idempotency::IdempotentRequest;
+use crate::shares::Requester;
+
+/// The message that opens a transaction, and how the transaction goes on.
+pub(in crate::pg) struct Opening {
+    pub(in crate::pg) batch: Batch,
+    pub(in crate::pg) mode: Mode,
+    /// How long Postgres may be silent, if not as long as the settings allow.
+    pub(in crate::pg) within: Option<Duration>,
+    /// The requester that a seat is taken for; `None` for a transaction of the system, which takes none.
+    pub(in crate::pg) requester: Option<Requester>,
+    /// The login whose connection it is sent on.
+    pub(in crate::pg) login: Login,
+}
+
+impl Opening {
+    /// A transaction with the isolation level of the settings.
+    fn new(mode: Mode) -> Self {
+        Self::with(mode, Batch::default().begin(mode, None))
+    }
+
+    /// A transaction that relies on seeing, in each statement, what was committed before it.
+    fn read_committed(mode: Mode) -> Self {
+        Self::with(mode, Batch::default().begin(mode, Some(Isolation::ReadCommitted)))
+    }
+
+    const fn with(mode: Mode, batch: Batch) -> Self {
+        Self { batch, mode, within: None, requester: None, login: Login::App }
+    }
+
+    /// Uses the share of `requester`.
+    pub(in crate::pg) fn by(mut self, requester: Requester) -> Self {
+        self.requester = Some(requester);
+        self
+    }
+
+    /// One statement in a transaction of its own.
+    pub(in crate::pg) fn alone(mode: Mode, sql: impl Into<Cow<'static, str>>) -> Self {
+        Self::with(mode, Batch::default().text(sql))
+    }
+
+    /// A transaction that only reads, as the login and in no tenant.
+    pub(in crate::pg) fn of_looking(login: Login) -> Self {
+        Self::alone(Mode::Read, "begin read only").on(login)
+    }
+
+    /// On a connection of `login`.
+    const fn on(mut self, login: Login) -> Self {
+        self.login = login;
+        self
+    }
+
+    /// Goes on as `entrant`, with the limits of a transaction.
+    fn enter(mut self, entrant: Entrant) -> Self {
+        self.batch = self.batch.enter(entrant).limits();
+        self
+    }
+
+    /// Goes on with `sql`. See [`Batch::text`].
+    pub(in crate::pg) fn text(mut self, sql: impl Into<Cow<'static, str>>) -> Self {
+        self.batch = self.batch.text(sql);
+        self
+    }
+
+    /// Goes on with a statement that is prepared once. See [`Batch::statement`].
+    pub(in crate::pg) fn statement(
+        mut self,
+        sql: impl Into<Cow<'static, str>>,
+        values: Vec<Value>,
+    ) -> Self {
+        self.batch = self.batch.statement(sql, values);
+        self
+    }
+
+    /// Goes on with all of `message`.
+    pub(in crate::pg) fn then(mut self, batch: Batch) -> Self {
+        self.batch = self.batch.then(batch);
+        self
+    }
+
+    fn limits(mut self) -> Self {
+        self.batch = self.batch.limits();
+        self
+    }
+
+    const fn within(mut self, within: Duration) -> Self {
+        self.within = Some(within);
+        self
+    }
+}
+
+/// How long Postgres may be silent in statements that may take ten minutes.
+const LONG_ANSWERED_WITHIN: Duration = Duration::from_secs(605);
+
+/// The role that reads what a decision is made on.
+const AS_AUTHORITY: &str = "set local role mt_authority";
+/// The role of a member or a principal, which every transaction of theirs goes on as.
+const AS_APP: &str = "set local role mt_app";
+/// The role that sees all tenants, in none of them. Limits are set as in other transactions.
+const AS_SYSTEM: &str = "set local role mt_system; set local mt.tenant_id = ''; set local mt.principal_id = ''; \
+     set local mt.seal = ''";
+
+/// The facts about `$2` in `$1`, read by the role that sees these three rows and no other.
+const FACTS: &str = "select u.generation as mt_generation, m.role, t.plan, t.subscription_status, t.past_due_since, \
+     t.suspension, now() as now \
+     from (select 1) one \
+     left join mt.users u on u.id = $2 \
+     left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
+     left join mt.tenants t on t.id = m.tenant_id";
+
+/// How many rows come before those of a query, where nothing is locked: the facts.
+pub(in crate::pg) const ROWS_OF_A_READ: usize = 1;
+
+/// One plan for all values. Left to itself, Postgres plans a list anew each time where it thinks that values
+/// make a difference, and they make none to a query that walks an index of its tenant.
+pub(in crate::pg) const PLANNED_ONCE: &str = "set local plan_cache_mode = force_generic_plan";
+
+/// The mutex of the tenant `$1`.
+const LOCK_TENANT: &str = "select 1 from mt.tenants where id = $1 for no key update";
+/// Fails if the tenant was changed after the first statement of a transaction that goes on seeing what was there before it.
+const HOLD_TENANT: &str = "select 1 from mt.tenants where id = $1 for share";
+/// The caller's membership cannot change before this commits.
+const HOLD_MEMBERSHIP: &str =
+    "select 1 from mt.memberships where tenant_id = $1 and principal_id = $2 for share";
+
+/// Which rows are locked before the facts are read. Always in this order: tenant, membership.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::pg) enum Locks {
+    /// None: for reading.
+    None,
+    /// The caller's membership, shared: their role cannot change before this commits.
+    Membership,
+    /// The tenant row, exclusively among its kind, and then the membership.
+    TenantAndMembership,
+}
+
+/// A transaction of `principal` in `tenant`.
+pub(in crate::pg) struct InTenant<'r> {
+    pub(in crate::pg) tenant: TenantId,
+    pub(in crate::pg) principal: Principal,
+    pub(in crate::pg) effect: Effect,
+    pub(in crate::pg) locks: Locks,
+    pub(in crate::pg) count: Option<Count>,
+    /// The request that this transaction carries out, if its sender may repeat it.
+    pub(in crate::pg) request: Option<&'r IdempotentRequest>,
+    pub(in crate::pg) isolation: Isolation,
+}
+
+impl InTenant<'_> {
+    /// The message that opens it. See [`read`] for what it returns.
+    pub(in crate::pg) fn opening(&self) -> Opening {
+        let &Self { tenant, principal, effect, locks, count, request, isolation } = self;
+        let ids = || ids(tenant, principal);
+        let entrant = Entrant::member(tenant, principal);
+        let mut opening = match (effect, locks) {
+            (Effect::Read, _) => Opening::new(Mode::Read),
+            (Effect::Write, Locks::TenantAndMembership) => Opening::read_committed(Mode::Write),
+            (Effect::Write, _) => Opening::new(Mode::Write),
+        };
+        if locks == Locks::None {
+            opening = opening.text(AS_AUTHORITY).enter(entrant);
+        } else {
+            opening = opening.text(AS_APP).enter(entrant);
+            if locks == Locks::TenantAndMembership {
+                opening = opening.statement(LOCK_TENANT, vec![tenant.as_uuid().into()]);
+            }
+            opening = opening.statement(gate::pass(), ids());
+            if locks == Locks::Membership && isolation != Isolation::ReadCommitted {
+                opening = opening.statement(HOLD_TENANT, vec![tenant.as_uuid().into()]);
+            }
+            opening = opening.statement(HOLD_MEMBERSHIP, ids()).text(AS_AUTHORITY);
+        }
+        opening = opening.statement(FACTS, ids()).text(AS_APP);
+        if let Some(Count { rows, up_to }) = count {
+            opening = opening.statement(
+                format!(
+                    "select count(*) as used from (select 1 from ({rows}) r limit {up_to}) counted"
+                ),
+                vec![],
+            );
+        }
+        match request {
+            None => opening,
+            Some(request) => opening.text(request.find_in(tenant, principal.id())),
+        }
+    }
+}
+
+/// What most statements here are about: `$1` and `$2`.
+fn ids(tenant: TenantId, principal: Principal) -> Vec<Value> {
+    vec![tenant.as_uuid().into(), principal.id().as_uuid().into()]
+}
+
+/// How a transaction begins that reads a whole tenant out, as it is at one moment.
+const SNAPSHOT: &str = "begin isolation level repeatable read read only";
+
+/// Its limits. The client that it is read for may be slow.
+const SNAPSHOT_LIMITS: &str = "set local statement_timeout = '10min'; \
+     set local idle_in_transaction_session_timeout = '1min'; set local timezone = 'UTC'";
+
+/// The opening of a snapshot of `tenant`, for `principal`. Its last row holds the facts.
+pub(in crate::pg) fn of_snapshot(tenant: TenantId, principal: Principal) -> Opening {
+    Opening::alone(Mode::Read, SNAPSHOT)
+        .within(LONG_ANSWERED_WITHIN)
+        .text(AS_AUTHORITY)
+        .enter(Entrant::member(tenant, principal))
+        .text(SNAPSHOT_LIMITS)
+        .statement(FACTS, ids(tenant, principal))
+        .text(AS_APP)
+}
+
+/// The opening of a snapshot of `tenant` for no member of it. Its last row shows whether the tenant exists.
+pub(in crate::pg) fn of_system_snapshot(tenant: TenantId) -> Opening {
+    Opening::alone(Mode::Read, SNAPSHOT)
+        .on(Login::System)
+        .within(LONG_ANSWERED_WITHIN)
+        .then(going_on_in(None).then(going_on_in(Some(tenant))))
+        .limits()
+        .text(SNAPSHOT_LIMITS)
+        .text(format!("select exists (select 1 from mt.tenants where id = '{tenant}') as found"))
+}
+
+/// A transaction of `principal` that only reads, in one tenant after the other, and uses the principal's own share. See
+/// [`into_tenant`].
+pub(in crate::pg) fn of_reading(principal: Principal) -> Opening {
+    Opening::new(Mode::Read).by(Requester::Principal(principal.id())).limits()
+}
+
+/// Reads the facts of `principal` in `tenant`, and goes on there as a member.
+pub(in crate::pg) fn into_tenant(tenant: TenantId, principal: Principal) -> Batch {
+    Batch::default()
+        .text(AS_AUTHORITY)
+        .enter(Entrant::member(tenant, principal))
+        .statement(FACTS, ids(tenant, principal))
+        .text(AS_APP)
+}
+
+/// A transaction that reads the facts of a membership, and that is all.
+pub(in crate::pg) fn of_access(tenant: TenantId, principal: Principal) -> Opening {
+    Opening::new(Mode::Read)
+        .text(AS_AUTHORITY)
+        .enter(Entrant::member(tenant, principal))
+        .statement(FACTS, ids(tenant, principal))
+        .text("commit")
+}
+
+/// The opening of a transaction of `principal` in no tenant. Its last row holds the generation.
+pub(in crate::pg) fn of_principal(principal: Principal) -> Opening {
+    Opening::new(Mode::Read).text(AS_APP).enter(Entrant::principal(principal)).text(format!(
+        "select (select generation from mt.users where id = '{}') as generation",
+        principal.id()
+    ))
+}
+
+/// The opening of a transaction across tenants.
+pub(in crate::pg) fn of_system() -> Opening {
+    Opening::read_committed(Mode::Write).on(Login::System).text(AS_SYSTEM).limits()
+}
+
+/// Goes on with a transaction across tenants as a member of `tenant` would, or across tenants again.
+pub(in crate::pg) fn going_on_in(tenant: Option<TenantId>) -> Batch {
+    let message = Batch::default();
+    match tenant {
+        None => message.text(AS_SYSTEM),
+        Some(tenant) => message.text(format!("call mt.enter_as_system('{tenant}')")).text(AS_APP),
+    }
+}
+
+/// Reads the key of the seal, in a transaction of its own.
+pub(in crate::pg) fn of_seal_key() -> Opening {
+    Opening::new(Mode::Read).on(Login::System).text(AS_SYSTEM).text(seal::READ_KEY).text("commit")
+}
+
+/// The opening of a transaction that deletes a whole tenant: others wait for none of its rows.
+pub(in crate::pg) fn of_erasure() -> Opening {
+    of_system().text("set local statement_timeout = '10min'").within(LONG_ANSWERED_WITHIN)
+}
+
+/// A count of rows up to a bound, taken in the statement after the lock: an earlier snapshot would
+/// not see what the holder before us committed.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::pg) struct Count {
+    pub(in crate::pg) rows: &'static str,
+    pub(in crate::pg) up_to: u32,
+}
+
+/// The decision's facts, as read.
+pub(in crate::pg) enum Found<M: AccessModel> {
+    Member { access: Access<M>, used: Option<u32> },
+    NotAMember,
+    SignedOut,
+}
+
+/// Whether a row holds facts, and is not of a query that was sent along.
+pub(in crate::pg) fn is_facts(row: &PgRow) -> bool {
+    row.try_column("mt_generation").is_ok()
+}
+
+/// Reads the rows of an opening: the last row of facts counts, and a count comes after it.
+pub(in crate::pg) fn read<M: AccessModel>(
+    rows: &[PgRow],
+    principal: Principal,
+    tenant: TenantId,
+    policy: &StandingPolicy,
+) -> Result<Found<M>, sqlx::Error> {
+    let place = rows.iter().rposition(is_facts).ok_or(sqlx::Error::RowNotFound)?;
+    let row = &rows[place];
+    if signed_out(row.try_get("mt_generation")?, principal) {
+        return Ok(Found::SignedOut);
+    }
+    let Some(role) = row.try_get::<Option<&str>, _>("role")? else {
+        return Ok(Found::NotAMember);
+    };
+    let status = SubscriptionStatus::from_word(row.try_get("subscription_status")?);
+    let past_due_since: Option<DateTime<Utc>> = row.try_get("past_due_since")?;
+    let facts = Facts {
+        role: variant("role", role)?,
+        plan: variant("plan", row.try_get("plan")?)?,
+        standing: policy.standing(&status, past_due_since, row.try_get("now")?),
+        suspension: variant::<Suspension>("suspension", row.try_get("suspension")?)?,
+    };
+    let count = rows[place..].iter().find(|row| row.try_column("used").is_ok());
+    let used: Option<i64> = count.map(|row| row.try_get("used")).transpose()?;
+    let access = Access::assertion(tenant, principal, facts);
+    Ok(Found::Member { access, used: used.map(|n| u32::try_from(n).unwrap_or(u32::MAX)) })
+}
+
+/// Whether the user is gone or the credential is of an earlier generation than theirs.
+pub(in crate::pg) fn signed_out(stored: Option<i32>, principal: Principal) -> bool {
+    match (stored, principal.generation()) {
+        (None, _) => true,
+        (Some(stored), Some(issued)) => stored != issued,
+        (Some(_), None) => false,
+    }
+}

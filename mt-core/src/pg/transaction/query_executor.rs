@@ -1,0 +1,37 @@
+//! Where a query can be run.
+
+use std::future::Future;
+
+use super::query::Query;
+use super::tx_conn::TxConn;
+use crate::pg::PgError;
+
+/// What runs a [`Query`]: a place in an open transaction, or [`Tenants::read`](crate::pg::Tenants::read), which opens one.
+///
+/// Only types of this crate are executors.
+pub trait QueryExecutor: private::Sealed + Send {
+    /// Why no rows are returned.
+    type Error: From<PgError> + Send;
+
+    #[doc(hidden)]
+    fn fetch<R: Send>(
+        self,
+        query: Query<R>,
+    ) -> impl Future<Output = Result<Vec<R>, Self::Error>> + Send;
+}
+
+pub(in crate::pg) mod private {
+    pub trait Sealed {}
+}
+
+impl private::Sealed for TxConn<'_> {}
+
+impl QueryExecutor for TxConn<'_> {
+    type Error = PgError;
+
+    async fn fetch<R: Send>(self, query: Query<R>) -> Result<Vec<R>, PgError> {
+        let (query, read) = query.into_sqlx()?;
+        let rows = query.fetch_all(self).await?;
+        Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+    }
+}

@@ -1,0 +1,130 @@
+//! The entry point of the isolation tests.
+
+use std::fmt;
+
+use super::findings::Findings;
+use super::fixture::TenantFixture;
+use super::matrix::{self, Matrix};
+use super::normalizer::Normalizer;
+use super::operations;
+use super::policies::PoliciesOff;
+use super::request::{TestRequest, TestResponse};
+use super::route::Route;
+use super::run::Run;
+use crate::testing::TestDatabase;
+
+/// An application under test: its database, a function that creates a tenant and one that sends a request.
+///
+/// See the [module docs](super) for what it checks and an example.
+#[must_use]
+pub struct Harness<'d, S, C> {
+    pub(super) db: &'d TestDatabase,
+    pub(super) seed: S,
+    pub(super) send: C,
+    pub(super) normalizer: Normalizer,
+    pub(super) operations: Option<Vec<(String, String)>>,
+    is_without_policies: bool,
+}
+
+impl<'d, S, C> Harness<'d, S, C>
+where
+    S: AsyncFn(String) -> TenantFixture,
+    C: AsyncFn(TestRequest) -> TestResponse,
+{
+    /// Creates a harness for the application on `db`.
+    ///
+    /// `seed` creates a tenant with one member of each role and rows for every route. Its argument is the tenant's
+    /// canary, which belongs in the name of the tenant, the address of each member and every text. It is called many
+    /// times, so it should be fast, and must create the same data each time.
+    ///
+    /// `send` sends a request to the application.
+    pub fn new(db: &'d TestDatabase, seed: S, send: C) -> Self {
+        let (normalizer, operations) = (Normalizer::default(), None);
+        Self { db, seed, send, normalizer, operations, is_without_policies: false }
+    }
+
+    /// Excludes a name from comparisons, because its value differs between requests: a header (`x-request-id`), a
+    /// member of JSON responses (`request_id`) or a table with other writers (`mt.outbox`). The search for canaries
+    /// still covers it. The header `date` is always excluded.
+    pub fn ignoring(mut self, name: impl Into<String>) -> Self {
+        self.normalizer.add(name.into());
+        self
+    }
+
+    /// Sets the operations of the application, each a method and a path, for instance from its router or from its
+    /// [OpenAPI document](super::operations). Then [`check`](Self::check) reports operations that it is not given a
+    /// route for, and routes that do not exist.
+    pub fn serving<M: Into<String>, P: Into<String>>(
+        mut self,
+        operations: impl IntoIterator<Item = (M, P)>,
+    ) -> Self {
+        let pair = |(method, path): (M, P)| (method.into(), path.into());
+        self.operations = Some(operations.into_iter().map(pair).collect());
+        self
+    }
+
+    /// Returns a harness that switches row-level security off during [`check`](Self::check), to find queries that
+    /// rely on policies alone.
+    ///
+    /// Row-level security is on again afterwards, but stays off if the application panics, so use a database of the
+    /// test alone.
+    pub fn without_policies(&self) -> Harness<'d, &S, &C> {
+        Harness {
+            db: self.db,
+            seed: &self.seed,
+            send: &self.send,
+            normalizer: self.normalizer.clone(),
+            operations: self.operations.clone(),
+            is_without_policies: true,
+        }
+    }
+
+    /// Sends requests to all `routes` and returns the violations of tenant isolation. The [module docs](super) list
+    /// what it checks.
+    ///
+    /// # Panics
+    ///
+    /// When a query of the harness fails.
+    pub async fn check(&self, routes: impl IntoIterator<Item = Route>) -> Findings {
+        let routes: Vec<Route> = routes.into_iter().collect();
+        let mut findings = Findings::default();
+        if let Some(served) = &self.operations {
+            operations::compare(served, &routes, &mut findings);
+        }
+        let (a, b) = (self.new_tenant().await, self.new_tenant().await);
+        let off = if self.is_without_policies {
+            Some(PoliciesOff::begin(self.db, &mut findings).await)
+        } else {
+            None
+        };
+        let findings = Run::new(self, &routes, &a, &b, findings).await.all().await;
+        if let Some(off) = off {
+            off.end().await;
+        }
+        findings
+    }
+
+    /// Returns the status and the tables written for each route and role: a member of each role, a member of another
+    /// tenant and an anonymous caller, each in a new tenant. [Exempt](Route::exempt) routes are left out.
+    ///
+    /// # Panics
+    ///
+    /// When a query of the harness fails.
+    pub async fn matrix(&self, routes: impl IntoIterator<Item = Route>) -> Matrix {
+        matrix::of(self, routes).await
+    }
+
+    /// Creates a tenant.
+    pub(super) async fn new_tenant(&self) -> TenantFixture {
+        let canary = TenantFixture::new_canary();
+        let mut tenant = (self.seed)(canary.clone()).await;
+        tenant.canary = canary;
+        tenant
+    }
+}
+
+impl<S, C> fmt::Debug for Harness<'_, S, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Harness").field("normalizer", &self.normalizer).finish_non_exhaustive()
+    }
+}

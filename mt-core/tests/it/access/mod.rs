@@ -1,0 +1,4 @@
+//! Access decisions: the policy table and the access cache.
+
+mod cache;
+mod policy;

@@ -1,0 +1,5 @@
+//! The schema: migrations, extensions, and the deletion of old rows.
+
+mod extensions;
+mod migrations;
+mod retention;

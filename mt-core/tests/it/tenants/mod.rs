@@ -1,0 +1,6 @@
+//! Tenants: caps, suspension, deletion of large tenants, and export.
+
+mod caps;
+mod export;
+mod large_tenant;
+mod suspension;

@@ -1,0 +1,3 @@
+//! Users: magic links, signing in and signing out.
+
+mod sign_in;

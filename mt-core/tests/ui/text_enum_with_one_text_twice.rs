@@ -1,0 +1,10 @@
+//! Two variants with the same text.
+
+mt_core::text_enum! {
+    enum Plan {
+        Free = "free",
+        Team = "free",
+    }
+}
+
+fn main() {}

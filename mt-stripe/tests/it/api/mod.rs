@@ -1,0 +1,3 @@
+//! The client of the Stripe API.
+
+mod http_client;

@@ -1,0 +1,4 @@
+//! Decisions as observers receive them, and the fields of spans.
+
+mod decisions;
+mod spans;
