@@ -1,6 +1,7 @@
 # The image of the server: its binary and the certificates of public authorities, on a plain Debian. It runs
-# as a user without a name and writes nowhere, so its file system may be read-only. It is for production
-# unless its environment says otherwise.
+# as a user without a name and writes only to /tmp, where exports are kept until they are sent, so the rest of its
+# file system may be read-only. Mount a volume there, not a tmpfs that is larger than the memory to spare. It is for
+# production unless its environment says otherwise.
 #
 # No layer here depends on anything but the files it copies: a cache that outlives a build could hand the code
 # of another clone to this one, since cargo trusts the times of files.

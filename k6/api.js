@@ -1,11 +1,11 @@
-// What people do: ask for a link, make a task, list tasks. One after the other, each with USERS × FACTOR
-// virtual users for SECONDS.
+// API requests: request a sign-in link, create a task, list tasks. One kind after the other, each with
+// USERS × FACTOR virtual users for SECONDS.
 
 import { check } from 'k6';
 import { FACTOR, SECONDS, STATS, USERS, must, proOrg, send, signIn, summary, unique } from './lib/api.js';
 
 const NAMES = ['request_link', 'create_task', 'list_tasks'];
-// What one page of the list is taken from.
+// The number of tasks from which pages are read.
 const TASKS = 1000;
 
 function scenario(exec, place) {
@@ -22,7 +22,7 @@ function scenario(exec, place) {
 const thresholds = { checks: ['rate==1'] };
 for (const name of NAMES) {
   thresholds[`http_req_failed{scenario:${name}}`] = ['rate==0'];
-  // Generous: whether it is fast is said by ratios (`make bench`), this finds what is broken.
+  // Generous: this finds errors. `make bench` measures speed.
   thresholds[`http_req_duration{scenario:${name}}`] = ['p(99)<2000'];
   thresholds[`http_reqs{scenario:${name}}`] = ['count>0'];
 }

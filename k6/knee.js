@@ -1,5 +1,5 @@
-// Requests that arrive at a constant rate, whether the server keeps up or not: lists of tasks at RATE a
-// second. `scripts/k6` raises the rate until it does not, which is the knee.
+// Requests at a constant arrival rate, whether or not the server keeps up: lists of tasks at RATE per second.
+// `scripts/k6` raises the rate until it does not, which is the knee.
 
 import { check } from 'k6';
 import { SECONDS, STATS, must, proOrg, send, signIn, summary, unique } from './lib/api.js';
@@ -18,7 +18,7 @@ export const options = {
       gracefulStop: '5s',
     },
   },
-  // No threshold on what is dropped or slow: to find that is what this is for.
+  // No threshold on dropped or slow requests, because this run is to find them.
   thresholds: {
     'http_req_failed{scenario:arrive}': ['rate<0.5'],
     'http_req_duration{scenario:arrive}': ['max>=0'],

@@ -1,5 +1,5 @@
-// Stripe's deliveries: new ones, the same again, and events that come before their customer is linked,
-// which fail, are replayed once it is, and are applied once.
+// Deliveries of Stripe: new ones, repeated ones, and events that arrive before their customer is linked, which fail,
+// are replayed after the link and are applied once.
 
 import crypto from 'k6/crypto';
 import http from 'k6/http';
@@ -14,7 +14,7 @@ const succeeded = new Rate('webhook_success');
 const recognised = new Rate('webhook_duplicate');
 const retried = new Rate('webhook_retry');
 
-// 409 is a replay of what a worker is at: the link made it due.
+// 409 is a replay while a worker processes the event, which the link made due.
 http.setResponseCallback(http.expectedStatuses({ min: 200, max: 299 }, 409));
 
 export const options = {
@@ -75,7 +75,7 @@ function deliver(body, name) {
 
 export function setup() {
   const token = signIn(`${unique('payer')}@example.org`);
-  // One each: events of one customer are applied one after the other, and so much happens to nobody in a second.
+  // One customer for each event: events of one customer are applied one after the other, and no real customer has so many.
   const customers = Array.from({ length: USERS * FACTOR }, () => {
     const org = must(201, 'POST', '/orgs', token, { name: 'Pays' }).id;
     return must(200, 'POST', `/orgs/${org}/billing/customer`, token).customer_id;
@@ -100,7 +100,7 @@ export function tooEarly({ token }) {
   const body = event(unique('evt'), customer, 'active');
   const early = deliver(body, 'deliver early');
   const stored = `/admin/webhook-events/${body.id}`;
-  // Where many come at once, a worker applies it, after those that came before.
+  // Under load a worker applies it, after earlier events.
   let failed = early.status === 200 && early.json('status') === 'failed';
   for (let attempt = 0; early.status === 200 && !failed && attempt < 400; attempt += 1) {
     sleep(0.1);
@@ -109,12 +109,12 @@ export function tooEarly({ token }) {
 
   must(200, 'POST', `/orgs/${org}/billing/customer`, token);
   let replay = send('POST', `${stored}/replay`, ADMIN, null, { name: 'replay' });
-  // A worker may be at it already: the link made it due.
+  // A worker may be processing it already, because the link made it due.
   for (let attempt = 0; replay.status === 409 && attempt < 50; attempt += 1) {
     sleep(0.1);
     replay = send('POST', `${stored}/replay`, ADMIN, null, { name: 'replay' });
   }
-  // Where many come at once, what was asked for is done a moment later as well.
+  // Under load the replay is applied a moment later as well.
   let before = must(200, 'GET', stored, ADMIN);
   for (let attempt = 0; before.status !== 'processed' && attempt < 400; attempt += 1) {
     sleep(0.1);
@@ -122,7 +122,7 @@ export function tooEarly({ token }) {
   }
   const applied = replay.status === 200 && before.status === 'processed';
   const billing = must(200, 'GET', `/orgs/${org}/billing`, token);
-  // Asked for again and delivered again, nothing more comes of it.
+  // Replayed and delivered again, it changes nothing more.
   const second = send('POST', `${stored}/replay`, ADMIN, null, { name: 'replay' });
   const repeated = deliver(body, 'deliver again');
   const after = must(200, 'GET', stored, ADMIN);

@@ -9,7 +9,7 @@
 #   PROJECT_NAME           its Compose project, which has to be up: then the schema is looked at from within
 #   DATABASE_URL           or its database: then by $MT_SERVER doctor (mt-server)
 #   STRIPE_WEBHOOK_SECRET  what its webhooks are signed with, if they are
-#   ACCESS_TOKEN           of somebody who is signed in, for a server that does not answer with links
+#   ACCESS_TOKEN           of a signed-in user, for a server that does not answer with links
 #   MAIL_URL, MAIL_DIR     the mail catcher's API or Maildir: then the link must have been mailed
 
 set -euo pipefail
@@ -32,7 +32,7 @@ done
 
 fail() {
     echo "smoke: FAILED: $*" >&2
-    # Tokens are nobody's business, not even a log's.
+    # Tokens do not belong in a log.
     if [[ -s $answer ]]; then
         jq -c 'walk(if type == "object" then with_entries(if .key | endswith("token") then .value = "…" else . end) else . end)' \
             "$answer" 2>/dev/null >&2 || head -c 500 "$answer" >&2
@@ -165,7 +165,7 @@ if [[ ${STRIPE_WEBHOOK_SECRET-} ]]; then
 fi
 sign_in
 call GET /me 200
-holds '.id and (.memberships | type == "array")' "who has signed in is somebody"
+holds '.id and (.memberships | type == "array")' "the signed-in user has an id and memberships"
 
 call POST /orgs 201 "{\"name\":\"Smoke $run\"}"
 org=$(answered .id)

@@ -1,11 +1,11 @@
-// A client of the server, for all scenarios.
+// A client of the server for all scenarios.
 
 import http from 'k6/http';
 import { fail } from 'k6';
 
 export const BASE = (__ENV.BASE_URL || 'http://localhost:8000').replace(/\/$/, '');
 export const FACTOR = Number(__ENV.FACTOR || 1);
-// Virtual users at 1×.
+// Virtual users at factor 1.
 export const USERS = Number(__ENV.USERS || 4);
 export const SECONDS = Number(__ENV.SECONDS || 10);
 
@@ -20,7 +20,7 @@ export function send(method, path, token, body, tags) {
   return http.request(method, `${BASE}${path}`, text, { headers: headers(token), tags });
 }
 
-// For setting up: anything else than what is wanted ends the run.
+// For setup: any other status ends the run.
 export function must(status, method, path, token, body) {
   const answer = send(method, path, token, body, { name: 'setup' });
   if (answer.status !== status) {
@@ -37,7 +37,7 @@ export function signIn(email) {
   return must(200, 'POST', '/auth/redeem', null, { token }).access_token;
 }
 
-// An org that has bought `pro`, so that no cap stands in the way.
+// Creates an org on `pro`, which has no caps.
 export function proOrg(token, name) {
   const org = must(201, 'POST', '/orgs', token, { name });
   const page = must(201, 'POST', `/orgs/${org.id}/billing/checkout`, token);
@@ -49,13 +49,13 @@ export function proOrg(token, name) {
   return org.id;
 }
 
-// Names that no other run has used.
+// Returns names that no other run has used.
 export function unique(word) {
   return `${word}-${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}`;
 }
 
-// Writes the figures to `OUT`, for `scripts/k6` to make its report of. They say where they come from: `RUN`
-// describes the run, of which each result is a part; a script that is run by itself is a run of its own.
+// Writes the figures to `OUT`, from which `scripts/k6` makes its report. `RUN` describes the run that they belong to;
+// a script that runs alone is a run of its own.
 export function summary(kind, data) {
   const at = new Date().toISOString();
   const run = __ENV.RUN ? JSON.parse(__ENV.RUN) : { id: at.replace(/[-:]|\.\d+/g, '') };

@@ -10,8 +10,8 @@ debian_can_install() {
     ((EUID == 0)) && [[ -e /etc/debian_version ]] && command -v apt-get >/dev/null && command -v flock >/dev/null
 }
 
-# Installs the missing and upgrades an outdated Postgres. A failure to upgrade is no failure: the
-# caller looks again at what there is.
+# Installs the missing and upgrades an outdated Postgres. A failed upgrade is not an error: the
+# caller checks the installed versions again.
 debian_install() {
     local packages=() wished=() outdated version log
     # Another run may be at it.
@@ -59,7 +59,7 @@ debian_apt() {
 }
 
 # Debian asks this program whether a package may start its service. The one written here says no to
-# this run's apt-get alone, so a copy that outlives a killed run binds nobody.
+# this run's apt-get alone, so a copy that outlives a killed run affects no later run.
 debian_hold_back() {
     [[ ! -e $debian_policy ]] || return 0
     debian_policy_ours=yes

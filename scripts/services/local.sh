@@ -150,7 +150,7 @@ postgres_up() {
         port=$(random_port)
         "${as[@]}" "${bound[@]}" "$bin/postgres" -D "$data" -p "$port" -k "$state" \
             -c listen_addresses=127.0.0.1 -c max_connections=300 \
-            -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
+            -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c wal_level=logical \
             </dev/null >"$log" 2>&1 &
         postgres_process=$!
         if started "$postgres_process" postgres_ready "$data"; then
