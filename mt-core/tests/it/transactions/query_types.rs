@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use mt_core::access::AccessRequest;
 use mt_core::pg::audit_log::Action;
 use mt_core::pg::{Database, DatabaseOptions, Query, Tenants, query_as, query_scalar};
 use mt_core::testing::Relay;
 use sqlx::postgres::types::PgInterval;
 use sqlx::types::Json;
-use sqlx::{Executor as _, FromRow, Row as _};
+use sqlx::{Executor as _, FromRow};
 use uuid::Uuid;
 
 use crate::support::{Acme, NotesRead, NotesWrite, World};
@@ -248,20 +249,27 @@ async fn other_types_take_round_trips_of_their_own() {
     assert_eq!((mood.await.unwrap(), counted.trips()), (Mood::Ok, 1));
 }
 
-/// What `sqlx::query!` and `sqlx::query_as!` expand to.
+/// The macros check their SQL when this is compiled, against what `.sqlx` recorded of a database (`CONTRIBUTING.md`).
 #[tokio::test]
-async fn queries_of_sqlx_run_in_a_transaction() {
+async fn checked_queries_of_sqlx_run_in_a_transaction() {
+    struct Note {
+        text: String,
+    }
     let world = World::new(1).await;
-    world.db.admin().execute(SAMPLES).await.unwrap();
     let owner = world.user("owner").await;
     let tenant = world.tenant(owner).await;
-    let mut tx = world.tenants.begin(world.grant::<NotesRead>(owner, tenant).await).await.unwrap();
-    let mut arguments = sqlx::postgres::PgArguments::default();
-    sqlx::Arguments::add(&mut arguments, Json("it's")).unwrap();
-    let query = sqlx::query_with::<sqlx::Postgres, _>("select $1::jsonb as document", arguments);
-    let mapped =
-        query.try_map(|row: sqlx::postgres::PgRow| row.try_get::<Json<String>, _>("document"));
-    assert_eq!(mapped.fetch_one(tx.query::<NotesRead>()).await.unwrap().0, "it's");
+    let id = tenant.as_uuid();
+    let mut tx =
+        world.tenants.begin(AccessRequest::<NotesWrite>::new(owner, tenant)).await.unwrap();
+    let inserted =
+        sqlx::query!("insert into public.notes (tenant_id, text) values ($1, $2)", id, "x");
+    let inserted = inserted.execute(tx.execute_unaudited::<NotesWrite>()).await.unwrap();
+    assert_eq!(inserted.rows_affected(), 1);
+    let notes = sqlx::query_as!(Note, "select text from public.notes where tenant_id = $1", id);
+    let notes = notes.fetch_all(tx.query::<NotesRead>()).await.unwrap();
+    assert_eq!(notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>(), ["x"]);
+    let count = sqlx::query_scalar!("select count(*) from public.notes where tenant_id = $1", id);
+    assert_eq!(count.fetch_one(tx.query::<NotesRead>()).await.unwrap(), Some(1));
     tx.commit().await.unwrap();
 }
 
