@@ -109,8 +109,8 @@ impl Fixture {
         .await;
         let explain =
             format!("explain (analyze, buffers, timing off, format json) {}", statement.execute);
-        // The first execution reads the catalogue too, and so does one after autovacuum has changed it: those pages
-        // are no part of the plan, so the least of a few executions counts.
+        // The first execution reads the catalogue too, and so does one after autovacuum has changed it. Those pages do
+        // not belong to the plan, so the least of a few executions counts.
         let mut least: Option<Plan> = None;
         for _ in 0..5 {
             let said: Value = sqlx::query_scalar(AssertSqlSafe(explain.clone()))
