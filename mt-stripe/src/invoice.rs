@@ -24,7 +24,7 @@ pub enum InvoiceStatus {
     Uncollectible,
     /// Taken back.
     Void,
-    /// Paid.
+    /// The invoice is paid.
     Paid,
 }
 
@@ -75,7 +75,7 @@ impl TryFrom<u8> for InvoiceStatus {
 
     fn try_from(number: u8) -> Result<Self, Self::Error> {
         let found = Self::ALL.get(usize::from(number)).copied();
-        found.ok_or_else(|| format!("`{number}` is no status of an invoice"))
+        found.ok_or_else(|| format!("`{number}` is not an invoice status"))
     }
 }
 

@@ -102,7 +102,7 @@ pub struct Answer {
 /// The answer that counts, as stored.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Fetched {
-    ticket: i64,
+    fetch_number: i64,
     asked: DateTime<Utc>,
     basis: Basis,
     answered: Second,
@@ -180,7 +180,7 @@ impl KnownSubscription {
     /// Adds Stripe's answer to the fetch that `start` began. It changes nothing if the answer to a later fetch is known.
     #[must_use]
     pub fn answered(mut self, start: &FetchStart, answer: Answer) -> Self {
-        if self.fetched.as_ref().is_some_and(|fetched| fetched.ticket >= start.number) {
+        if self.fetched.as_ref().is_some_and(|fetched| fetched.fetch_number >= start.number) {
             return self;
         }
         let in_run = self.current().and_then(|current| current.past_due_since).map(Second::of);
@@ -189,14 +189,22 @@ impl KnownSubscription {
         let settled_before = previous.as_ref().and_then(|previous| previous.settled);
         self.fetched = Some(match (answer.subscription, previous) {
             // The row is kept, and the next answer may find it.
-            (None, Some(previous)) => {
-                Fetched { ticket: start.number, asked: start.asked, missing: true, ..previous }
-            }
+            (None, Some(previous)) => Fetched {
+                fetch_number: start.number,
+                asked: start.asked,
+                missing: true,
+                ..previous
+            },
             // The end is the end, also for an answer from a replica that has not heard of it.
             (Some(new), Some(previous))
                 if previous.ended() && Phase::of(&new.status) != Phase::Ended =>
             {
-                Fetched { ticket: start.number, asked: start.asked, missing: false, ..previous }
+                Fetched {
+                    fetch_number: start.number,
+                    asked: start.asked,
+                    missing: false,
+                    ..previous
+                }
             }
             (new, _) => {
                 let status = new.as_ref().map(|new| &new.status);
@@ -205,7 +213,7 @@ impl KnownSubscription {
                     !past_due && status.is_some_and(|status| Phase::of(status) == Phase::Live);
                 let group = start.basis.group;
                 Fetched {
-                    ticket: start.number,
+                    fetch_number: start.number,
                     asked: start.asked,
                     basis: start.basis.clone(),
                     answered,

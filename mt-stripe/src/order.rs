@@ -99,7 +99,7 @@ impl TryFrom<u8> for Phase {
             0 => Ok(Self::Incomplete),
             1 => Ok(Self::Live),
             2 => Ok(Self::Ended),
-            other => Err(format!("`{other}` is no phase")),
+            other => Err(format!("`{other}` is not a phase")),
         }
     }
 }

@@ -105,7 +105,7 @@ async fn every_missing_library_policy_is_reported() {
              insert into mt.former_customers (provider, account, customer_id, tenant_deleted) \
                  values ('p', '', 'f', false); \
              insert into mt.subscriptions values ('p', '', false, 's', 'c', 'active', false, '{{}}'); \
-             insert into mt.invoices values ('p', '', false, 'i', 'c', 'paid', '{{}}'); \
+             insert into mt.invoices values ('p', '', false, 'i', 'c', '{{}}'); \
              insert into mt.webhook_events (id, provider, event_id, type, body) \
                  values ('{owner}', 'p', 'e', 'k', ''); \
              insert into mt.webhook_attempts (event, attempt, outcome) \

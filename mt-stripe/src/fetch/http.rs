@@ -116,7 +116,7 @@ impl SubscriptionFetcher for StripeClient {
                 Some(Value::Array(found)) => found,
                 // Stripe knows no such customer.
                 None if page.object.is_null() => Vec::new(),
-                _ => return Err(unavailable("the answer is no list")),
+                _ => return Err(unavailable("the answer is not a list")),
             };
             for object in found {
                 let listed = self.listed(customer, Page { object, at: page.at }).await?;

@@ -127,7 +127,7 @@ proptest! {
 
 /// The same generator finds a rule that asks the clock instead.
 #[test]
-fn the_latest_event_is_no_semilattice() {
+fn latest_event_is_not_a_semilattice() {
     let invoice = |kind: &str, second: i64| {
         let object = json!({"id": "in_1", "customer": "cus_1"});
         let at = DateTime::from_timestamp(second, 0).unwrap();

@@ -90,7 +90,7 @@ fn the_end_stays_the_end() {
     // An answer from a replica that lags, and an event that was made before.
     assert_eq!(now(&ended.clone().answered(&ask(2), answer("active", 9))), "canceled");
     assert_eq!(now(&ended.join(event("evt_c", "active", 99))), "canceled");
-    // An end that an event told of is no question for an older answer.
+    // An older answer does not change an end that an event told of.
     let told = known.clone().join(event("evt_end", "canceled", 3));
     assert_eq!(now(&told.answered(&ask(3), answer("active", 9))), "canceled");
 }

@@ -318,7 +318,7 @@ fn one_second_by_hand() {
         (&[(UPDATED, "active", None), (SOON, "trialing", None)], guess("active")),
         // Came after what the other replaced, as far as anybody can tell.
         (&[(UPDATED, "paused", Some("active")), (RESUMED, "active", None)], guess("paused")),
-        // The same thing twice is no question.
+        // The same status twice is not ambiguous.
         (&[(UPDATED, "paused", Some("active")), (RESUMED, "paused", None)], told("paused")),
     ] {
         assert_eq!(second(steps), expected, "{steps:?}");

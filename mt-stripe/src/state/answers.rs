@@ -16,7 +16,7 @@ use crate::order::SubscriptionState;
 ///
 /// Read what is known *after* this, in a statement of its own: so a fetch with a greater number knows at least as much.
 pub(crate) async fn next_number(tx: &mut SystemTx) -> Result<(i64, DateTime<Utc>), PgError> {
-    Ok(sqlx::query_as("select nextval('mt.fetch_tickets'), clock_timestamp()")
+    Ok(sqlx::query_as("select nextval('mt.fetch_numbers'), clock_timestamp()")
         .fetch_one(tx.conn())
         .await?)
 }
@@ -99,8 +99,8 @@ pub(crate) async fn write_answer(
              customer_id, status, needs_refetch, state) \
          values ($1, $2, $3, $4, $5, '', false, $6) \
          on conflict (provider, account, livemode, subscription_id) \
-             do update set ticket = s.ticket \
-             where s.customer_id = excluded.customer_id and s.ticket < $7 \
+             do update set fetch_number = s.fetch_number \
+             where s.customer_id = excluded.customer_id and s.fetch_number < $7 \
          returning state, fetched",
     )
     .bind(customer.provider)
@@ -116,7 +116,7 @@ pub(crate) async fn write_answer(
     let known = KnownSubscription::stored(events, fetched.map(|Json(fetched)| fetched));
     let known = known.answered(start, answer);
     sqlx::query(
-        "update mt.subscriptions set fetched = $5, ticket = $6, updated_at = now() \
+        "update mt.subscriptions set fetched = $5, fetch_number = $6, updated_at = now() \
          where provider = $1 and account = $2 and livemode = $3 and subscription_id = $4",
     )
     .bind(customer.provider)

@@ -130,7 +130,7 @@ async fn each_event_is_applied_exactly_once_despite_kills() {
         let figures = blow(force(), Protocol::Fenced, round as u64).await;
         say(round, "effect and mark in one transaction", &figures);
         assert_eq!(figures.counter, figures.events, "round {round}: {figures}");
-        assert!(figures.exits.killed > 0, "nobody was killed: {figures}");
+        assert!(figures.exits.killed > 0, "no child was killed: {figures}");
         let all: usize = figures.exits.aborted.values().sum();
         assert!(all > figures.exits.aborted.len(), "too few died at their step: {figures}");
     }

@@ -5,7 +5,6 @@ mod crash_recovery;
 mod customers;
 mod dunning;
 mod events;
-mod migrations;
 mod projection;
 mod sdk;
 mod subscriptions;

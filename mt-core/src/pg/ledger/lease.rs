@@ -44,7 +44,7 @@ impl LeasedEvent {
             );
             return Ok(None);
         }
-        let failures: i32 = row.try_get("strikes")?;
+        let failures: i32 = row.try_get("failures")?;
         let age: f64 = row.try_get("age")?;
         Ok(Some(Self {
             event,
@@ -59,7 +59,7 @@ impl LeasedEvent {
 /// The columns that leasing returns beside those of the event.
 macro_rules! leased_columns {
     () => {
-        "e.body, e.lease_token, e.strikes, \
+        "e.body, e.lease_token, e.failures, \
          extract(epoch from clock_timestamp() - e.received_at)::double precision as age"
     };
 }
@@ -81,7 +81,7 @@ pub(super) async fn lease(
         let mut tx = system.begin(LEASE).await?;
         let rows = sqlx::query(concat!(
             "with due as materialized ( \
-                 select id, status, attempts, strikes, claimed_at, claimed_alone, next_attempt_at \
+                 select id, status, attempts, failures, leased_at, leased_alone, next_attempt_at \
                  from mt.webhook_events \
                  where provider = $1 and status in ('received', 'failed', 'processing') \
                      and next_attempt_at <= now() and (lease_until is null or lease_until < now()) \
@@ -89,26 +89,26 @@ pub(super) async fn lease(
              ), first as ( \
                  select id, status from due order by next_attempt_at, id limit 1 \
              ), taken as ( \
-                 select due.id, due.attempts, due.claimed_at, due.status = 'processing' as left_behind, \
-                     due.strikes + (due.status = 'processing' and due.claimed_alone)::integer as strikes \
+                 select due.id, due.attempts, due.leased_at, due.status = 'processing' as left_behind, \
+                     due.failures + (due.status = 'processing' and due.leased_alone)::integer as failures \
                  from due, first \
                  where case first.status when 'processing' then due.id = first.id \
                      else due.status <> 'processing' end \
              ), noted as ( \
                  insert into mt.webhook_attempts (event, attempt, outcome, began_at) \
-                 select id, attempts, 'abandoned', claimed_at from taken where left_behind \
+                 select id, attempts, 'abandoned', leased_at from taken where left_behind \
              ) \
              update mt.webhook_events e set \
-                 status = case when t.strikes < $3 then 'processing' else 'dead' end, \
-                 strikes = t.strikes, attempts = t.attempts + (t.strikes < $3)::integer, \
-                 claimed_at = clock_timestamp(), \
-                 claimed_alone = (select count(*) = 1 from taken), \
-                 lease_token = case when t.strikes < $3 then gen_random_uuid() end, \
-                 lease_until = case when t.strikes < $3 \
+                 status = case when t.failures < $3 then 'processing' else 'dead' end, \
+                 failures = t.failures, attempts = t.attempts + (t.failures < $3)::integer, \
+                 leased_at = clock_timestamp(), \
+                 leased_alone = (select count(*) = 1 from taken), \
+                 lease_token = case when t.failures < $3 then gen_random_uuid() end, \
+                 lease_until = case when t.failures < $3 \
                      then clock_timestamp() + make_interval(secs => $4) end, \
                  next_attempt_at = clock_timestamp() + make_interval(secs => $4), \
-                 reason = case when t.strikes < $3 then e.reason else 'attempts_exhausted' end, \
-                 last_error = case when t.strikes < $3 then e.last_error \
+                 reason = case when t.failures < $3 then e.reason else 'attempts_exhausted' end, \
+                 last_error = case when t.failures < $3 then e.last_error \
                      else 'attempts_exhausted: the last attempt never ended' end \
              from taken t where e.id = t.id \
              returning ",

@@ -147,8 +147,8 @@ impl Found {
         policy: RetryPolicy,
     ) -> Result<Option<LeasedEvent>, PgError> {
         let row = sqlx::query(concat!(
-            "update mt.webhook_events e set status = 'processing', attempts = 1, strikes = 0, \
-                 processed_at = null, claimed_at = clock_timestamp(), claimed_alone = true, \
+            "update mt.webhook_events e set status = 'processing', attempts = 1, failures = 0, \
+                 processed_at = null, leased_at = clock_timestamp(), leased_alone = true, \
                  lease_token = gen_random_uuid(), \
                  lease_until = clock_timestamp() + make_interval(secs => $2), \
                  next_attempt_at = clock_timestamp() + make_interval(secs => $2) \

@@ -105,14 +105,14 @@ pub(super) async fn mark(
     let marked = sqlx::query(
         "with settled as ( \
              update mt.webhook_events set status = $3, reason = $4, last_error = $5, \
-                 strikes = strikes + $6, lease_token = null, lease_until = null, \
+                 failures = failures + $6, lease_token = null, lease_until = null, \
                  processed_at = case when $3 = 'processed' then clock_timestamp() end, \
                  next_attempt_at = clock_timestamp() + make_interval(secs => $7) \
              where id = $1 and status = 'processing' and lease_token = $2 \
-             returning id, attempts, claimed_at \
+             returning id, attempts, leased_at \
          ) \
          insert into mt.webhook_attempts (event, attempt, outcome, detail, began_at) \
-         select id, attempts, $3, $5, claimed_at from settled",
+         select id, attempts, $3, $5, leased_at from settled",
     )
     .bind(leased.event.id)
     .bind(leased.token)

@@ -54,7 +54,7 @@ impl Store {
         let rows = sqlx::query(concat!(
             "insert into mt.webhook_events as e \
                  (id, provider, event_id, type, account, livemode, api_version, event_created, object_id, \
-                  customer_id, body, status, attempts, claimed_at, lease_token, lease_until, \
+                  customer_id, body, status, attempts, leased_at, lease_token, lease_until, \
                   next_attempt_at) \
              select n.id, $1, n.event_id, n.type, n.account, n.livemode, n.api_version, n.created, \
                  n.object_id, n.customer_id, n.body, \

@@ -156,7 +156,7 @@ async fn migrator_that_does_not_own_the_database_leaves_the_statements_to_the_ow
 
 /// The owner of the database that migrates it keeps its own way in, and the server's login gets one.
 #[tokio::test]
-async fn owner_that_is_no_superuser_closes_the_database_as_well() {
+async fn owner_without_superuser_closes_the_database_as_well() {
     let cluster = Cluster::new("alter database {name} owner to {name}_migrator").await;
     let migrator = cluster.login(&format!("{}_migrator", cluster.name));
     cluster.migrate(migrator.clone()).await;

@@ -26,7 +26,7 @@ async fn repeated_migration_changes_nothing_and_pending_lists_the_rest() {
     let (db, superuser) = empty().await;
     let migration = Migration::library();
     let pending = migration.pending(&superuser).await.unwrap();
-    assert_eq!(pending.first().map(String::as_str), Some("mt/0001 tenancy"));
+    assert_eq!(pending.first().map(String::as_str), Some("mt/0001 seal"));
     migration.run(&superuser).await.unwrap();
     let applied = recorded(&db).await;
     assert_eq!(applied.len(), pending.len());
@@ -35,7 +35,7 @@ async fn repeated_migration_changes_nothing_and_pending_lists_the_rest() {
     assert_eq!(recorded(&db).await, applied);
 }
 
-/// The server and a migrator that is no superuser ask as different roles and hear the same.
+/// The server and a migrator without superuser ask as different roles and get the same answer.
 #[tokio::test]
 async fn pending_migrations_do_not_depend_on_the_login() {
     let (db, superuser) = empty().await;
@@ -80,8 +80,8 @@ async fn four_concurrent_migrators_migrate_an_empty_database_once() {
     }
 }
 
-/// The same, as `mt-server migrate` does it for a login that is no superuser and serves as well: what is
-/// pending is looked up while another process is in the middle of the first migration.
+/// As `mt-server migrate` does it for a login without superuser that also serves: it looks up the pending migrations
+/// while another process is in the middle of the first one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifteen_concurrent_plain_migrators_migrate_an_empty_database_once() {
     for round in 0..3 {

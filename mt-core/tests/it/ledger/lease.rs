@@ -71,7 +71,7 @@ async fn slow_effect_is_not_overtaken() {
     gate.entered.notified().await;
     let over = "select count(*) from mt.webhook_events where lease_until < clock_timestamp()";
     eventually("the lease runs out", async || world.number(over).await == 1).await;
-    assert!(!world.ledger(short()).apply_next_due().await.unwrap(), "somebody is at it");
+    assert!(!world.ledger(short()).apply_next_due().await.unwrap(), "a slow worker applies it");
     gate.opened.notify_one();
     assert!(stalled.await.unwrap().unwrap());
     assert_eq!((world.counter().await, world.event("msg_1").await.attempts), (1, 1));

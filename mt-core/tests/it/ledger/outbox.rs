@@ -129,7 +129,7 @@ async fn undelivered_message_is_retried_until_dead() {
         not_yet(),
         HandlerOutcome::Sent,
         HandlerOutcome::Dead("no such address".to_owned()),
-        HandlerOutcome::Skipped("nobody"),
+        HandlerOutcome::Skipped("no_owner"),
         not_yet(),
         not_yet(),
     ];
@@ -144,7 +144,7 @@ async fn undelivered_message_is_retried_until_dead() {
         [
             ("sent".to_owned(), None, 2),
             ("dead".to_owned(), error, 2),
-            ("skipped".to_owned(), Some("nobody".to_owned()), 1),
+            ("skipped".to_owned(), Some("no_owner".to_owned()), 1),
             ("dead".to_owned(), Some("undelivered: no such address".to_owned()), 1),
         ]
     );

@@ -185,6 +185,6 @@ async fn event_that_kills_its_worker_is_retried_alone_and_then_dead() {
     assert_eq!(event.reason.as_deref(), Some("attempts_exhausted"));
     assert_eq!(world.outcomes("msg_bad").await, ["abandoned"; 4]);
     let blamed =
-        "select count(*) from mt.webhook_events where strikes > 0 and event_id <> 'msg_bad'";
+        "select count(*) from mt.webhook_events where failures > 0 and event_id <> 'msg_bad'";
     assert_eq!(world.number(blamed).await, 0);
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{World, deliver, invoice, subscription};
 
-/// Another's subscription under a customer of one's own, and the other way round.
+/// Events of one customer name the subscription and the invoice of another.
 #[tokio::test]
 async fn an_event_of_one_customer_does_not_touch_anothers_subscription() {
     let world = World::new().await;

@@ -92,7 +92,7 @@ async fn dry_run_reports_the_same_and_writes_nothing() {
     assert_eq!(night.world.paid_for(tenant).await.1, "none");
 }
 
-/// The ticket was taken before the question, so that the answer does not speak for what came meanwhile.
+/// A fetch takes its number before the request, so that the answer does not overwrite an event that came meanwhile.
 #[tokio::test]
 async fn event_received_during_a_fetch_is_not_overwritten() {
     let mut night = Night::begin().await;
@@ -162,7 +162,7 @@ async fn rate_limited_run_reports_where_and_when_to_resume() {
     outcome.unwrap();
     assert_eq!(rest, [second]);
 
-    // A wrong key is no matter of time.
+    // Waiting does not help against a wrong key.
     let (_, outcome) =
         night.run(async |stripe| stripe.question().await.refuse(401, "", "invalid_key")).await;
     let error = outcome.unwrap_err();

@@ -36,7 +36,7 @@ fn sdk(name: &'static str) -> Result<Sdk, String> {
     let (program, script, packages) = match name {
         "stripe-node" => ("node", "verify.mjs", npm("stripe@23.1.0")),
         "stripe-python" => ("python3", "verify.py", pypi("stripe==16.1.0")),
-        other => panic!("`{other}` is no library of theirs"),
+        other => panic!("`{other}` is not a library of Stripe's"),
     };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(script);
     Ok(Sdk { name, program, script, packages: packages? })
@@ -142,7 +142,7 @@ fn judge_alike(sdk: &Sdk, meant: &[&str]) {
     assert!(accepted * 10 > cases.len() && accepted * 10 < cases.len() * 9, "{accepted} accepted");
     assert!(agreed * 2 > cases.len(), "{agreed} agree");
     let found: BTreeSet<&str> = found.into_keys().collect();
-    assert_eq!(found, meant.iter().copied().collect(), "a difference that nobody saw");
+    assert_eq!(found, meant.iter().copied().collect(), "an unknown difference");
 }
 
 /// The difference in the vocabulary of both lists.

@@ -133,7 +133,7 @@ fn made(twists: &[Twist]) -> Case {
                     signed_body.clone_from(&body);
                 }
             }
-            Twist::OtherSecret => secret = "whsec_of_somebody_else",
+            Twist::OtherSecret => secret = "whsec_of_another_sender",
             _ => {}
         }
     }

@@ -15,10 +15,10 @@ enum Rule {
     /// A local time that was taken when the answer came.
     StampAfterFetch,
     /// A number that was taken before the question was asked: ours.
-    TicketBeforeFetch,
+    NumberBeforeFetch,
 }
 
-/// The steps of one handler, in this order. A rule that needs no ticket or no stamp takes one all the
+/// The steps of one handler, in this order. A rule that needs no number or no stamp takes one all the
 /// same, so that all rules are tried on the same histories.
 #[derive(Clone, Copy)]
 enum Step {
@@ -35,7 +35,7 @@ const STEPS: [Step; 5] = [Step::Change, Step::Start, Step::Read, Step::Stamp, St
 #[derive(Clone, Copy, Default)]
 struct Handler {
     done: usize,
-    ticket: u32,
+    number: u32,
     read: usize,
     stamp: u32,
 }
@@ -69,7 +69,7 @@ impl<const N: usize> World<N> {
         handler.done += 1;
         match step {
             Step::Change => self.changes += 1,
-            Step::Start => handler.ticket = self.clock,
+            Step::Start => handler.number = self.clock,
             Step::Read => handler.read = self.changes,
             Step::Stamp => handler.stamp = self.clock,
             Step::Write => {
@@ -77,7 +77,7 @@ impl<const N: usize> World<N> {
                     Rule::Blind => u32::MAX,
                     Rule::EventSecond => 1,
                     Rule::StampAfterFetch => handler.stamp,
-                    Rule::TicketBeforeFetch => handler.ticket,
+                    Rule::NumberBeforeFetch => handler.number,
                 };
                 if number > self.row.1 || self.rule == Rule::Blind {
                     self.row = (handler.read, number);
@@ -108,7 +108,7 @@ fn two_handlers() {
         (Rule::Blind, 6),
         (Rule::StampAfterFetch, 3),
         (Rule::EventSecond, 15),
-        (Rule::TicketBeforeFetch, 0),
+        (Rule::NumberBeforeFetch, 0),
     ] {
         assert_eq!(World::<2>::new(rule).count(), (126, stale), "{rule:?}");
     }
@@ -120,7 +120,7 @@ fn three_handlers() {
         (Rule::Blind, 10_626),
         (Rule::StampAfterFetch, 5_253),
         (Rule::EventSecond, 28_476),
-        (Rule::TicketBeforeFetch, 0),
+        (Rule::NumberBeforeFetch, 0),
     ] {
         assert_eq!(World::<3>::new(rule).count(), (126_126, stale), "{rule:?}");
     }

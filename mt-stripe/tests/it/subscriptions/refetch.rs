@@ -206,7 +206,7 @@ async fn long_outage_keeps_events_and_a_wrong_key_makes_them_dead() {
     });
     story
         .world
-        .sql("update mt.webhook_events set attempts = 999, strikes = 9, next_attempt_at = now()")
+        .sql("update mt.webhook_events set attempts = 999, failures = 9, next_attempt_at = now()")
         .await;
     let (_, ()) = tokio::join!(story.processor.apply_next_due(), async {
         story.stripe.question().await.refuse(500, "", "api_error");
@@ -328,7 +328,7 @@ async fn slow_old_response_does_not_overwrite_a_newer_one() {
         deliver(&processor, &event).await;
     }
     let refetcher = refetcher(&story);
-    // The first has its ticket, for it has asked. The second asks after it, and is answered first.
+    // The first fetch took its number before its request. The second takes a later one, and is answered first.
     let slow = tokio::spawn({
         let refetcher = refetcher.clone();
         async move { refetcher.refetch(&SUB).await.unwrap() }

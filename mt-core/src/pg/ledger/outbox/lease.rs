@@ -42,16 +42,16 @@ macro_rules! lease_where {
     ($lane:literal) => {
         concat!(
             "with due as ( \
-                 select id, strikes + (status = 'sending')::integer as strikes, \
+                 select id, failures + (status = 'sending')::integer as failures, \
                      case when expires_at <= clock_timestamp() then 'skipped' \
-                         when strikes + (status = 'sending')::integer >= $2 then 'dead' \
+                         when failures + (status = 'sending')::integer >= $2 then 'dead' \
                          else 'sending' end as next \
                  from mt.outbox \
                  where status in ('pending', 'sending') and next_attempt_at <= now() and ",
             $lane,
             " order by next_attempt_at, id for update skip locked limit 1 \
              ) \
-             update mt.outbox o set status = due.next, strikes = due.strikes, \
+             update mt.outbox o set status = due.next, failures = due.failures, \
                  attempts = o.attempts + (due.next = 'sending')::integer, \
                  last_error = case due.next when 'sending' then o.last_error \
                      when 'dead' then 'attempts_exhausted' \
@@ -63,7 +63,7 @@ macro_rules! lease_where {
                      then clock_timestamp() + make_interval(secs => $1) end, \
                  next_attempt_at = clock_timestamp() + make_interval(secs => $1) \
              from due where o.id = due.id \
-             returning o.id, o.tenant_id, o.topic, o.dedupe_key, o.payload, o.attempts, o.strikes, \
+             returning o.id, o.tenant_id, o.topic, o.dedupe_key, o.payload, o.attempts, o.failures, \
                  o.status, o.lease_token, \
                  extract(epoch from clock_timestamp() - o.created_at)::double precision as age, \
                  extract(epoch from o.expires_at - clock_timestamp())::double precision as remaining"
@@ -116,7 +116,7 @@ fn read(row: &PgRow) -> Result<LeasedMessage, sqlx::Error> {
     Ok(LeasedMessage {
         message,
         state,
-        failures: count("strikes")?,
+        failures: count("failures")?,
         age: seconds(row.try_get("age")?),
         left: row.try_get::<Option<f64>, _>("remaining")?.map(seconds),
     })

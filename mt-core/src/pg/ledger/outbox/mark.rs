@@ -63,7 +63,7 @@ impl Mark {
         let mut tx = system.begin(MARK).await?;
         let marked = sqlx::query(
             // The payload is deleted once the message is sent or skipped.
-            "update mt.outbox set status = $3, last_error = $4, strikes = $5, lease_token = null, \
+            "update mt.outbox set status = $3, last_error = $4, failures = $5, lease_token = null, \
                  lease_until = null, \
                  next_attempt_at = clock_timestamp() + make_interval(secs => $6), \
                  done_at = case when $3 <> 'pending' then clock_timestamp() end, \

@@ -31,9 +31,9 @@ const KEPT_LONG_ENOUGH: &str = "delete from mt.outbox where id in ( \
 /// Counts of what a purge has deleted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct OutboxPurge {
-    /// Messages.
+    /// Deleted messages.
     pub messages: u64,
-    /// Payloads of messages that stay.
+    /// Deleted payloads of messages that stay.
     pub payloads: u64,
 }
 

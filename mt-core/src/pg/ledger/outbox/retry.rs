@@ -41,7 +41,7 @@ pub async fn retry(
         other => return Ok(Retried::NotWaiting(other)),
     }
     sqlx::query(
-        "update mt.outbox set status = 'pending', attempts = 0, strikes = 0, done_at = null, \
+        "update mt.outbox set status = 'pending', attempts = 0, failures = 0, done_at = null, \
              next_attempt_at = clock_timestamp() where id = $1",
     )
     .bind(message)
@@ -61,7 +61,7 @@ pub async fn retry_all(
     status: MessageStatus,
 ) -> Result<Vec<Uuid>, PgError> {
     let ids = sqlx::query_scalar(
-        "update mt.outbox set status = 'pending', attempts = 0, strikes = 0, done_at = null, \
+        "update mt.outbox set status = 'pending', attempts = 0, failures = 0, done_at = null, \
              next_attempt_at = clock_timestamp() \
          where status = $1 and status in ('pending', 'dead') and topic = any($2) returning id",
     )

@@ -31,7 +31,7 @@ const TAMPERINGS: [Tampering; 15] = [
         "mt.tenants",
         Damage::Succeeds("update mt.tenants set plan = 'team'"),
     ),
-    // What stands in for a letter that was sent.
+    // The hash of an invite's token.
     (
         "",
         "grant select (token_hash) on mt.invites to mt_app",
@@ -41,10 +41,10 @@ const TAMPERINGS: [Tampering; 15] = [
     ),
     (
         "",
-        "grant usage on sequence mt.fetch_tickets to mt_app with grant option",
+        "grant usage on sequence mt.fetch_numbers to mt_app with grant option",
         Rule::PrivilegeUnexpected,
-        "mt.fetch_tickets",
-        Damage::Succeeds("select nextval('mt.fetch_tickets')"),
+        "mt.fetch_numbers",
+        Damage::Succeeds("select nextval('mt.fetch_numbers')"),
     ),
     (
         "",

@@ -123,7 +123,7 @@ impl Version {
             "id": "sub_1", "object": "subscription", "customer": self.customer("cus_1"),
             "status": fact.status, "created": START, "start_date": START, "livemode": false,
             "cancel_at_period_end": fact.ends, "canceled_at": fact.ends.then_some(START + 5),
-            "ended_at": null, "metadata": {"org_id": "somebody else's"}, "items": self.items(fact.price),
+            "ended_at": null, "metadata": {"org_id": "another org's"}, "items": self.items(fact.price),
             "trial_start": null, "trial_end": null, "latest_invoice": "in_1", "quantity": 1,
         });
         let fields = object.as_object_mut().unwrap();

@@ -1,7 +1,14 @@
--- `mt.isolate` also refuses unique indexes that only include the tenant, and exclusion constraints
--- without it: both tell one tenant what another has stored.
+-- mt.isolate: isolates a table of the application with one line of its migration.
+--
+--     select mt.isolate('app.projects');
+--
+-- The table needs `tenant_id uuid not null`, a primary key that begins with tenant_id, and tenant_id in the key of each
+-- unique index, in each exclusion constraint, and in each foreign key to or from another tenant's table. The function
+-- refuses a table that it cannot make safe, and says why. It gives tenant_id the transaction's tenant as default,
+-- references mt.tenants, enables and forces row-level security with one policy for all commands, and grants mt_app
+-- `select`, `insert`, `update` and `delete` and nothing else. Running it again changes nothing.
 
-create or replace function mt.isolate(target regclass) returns void language plpgsql
+create function mt.isolate(target regclass) returns void language plpgsql
     set search_path = pg_catalog, pg_temp
 as $$
 declare
@@ -10,8 +17,7 @@ declare
     found_name name;
     column_number smallint;
     offender text;
-    guard constant text :=
-        $guard$tenant_id = (select nullif(current_setting('mt.tenant_id', true), '')::uuid)$guard$;
+    guard constant text := 'tenant_id = (select mt.sealed_tenant_id())';
 begin
     select c.relkind, n.nspname, c.relname into found_kind, found_schema, found_name
         from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = target;
@@ -35,7 +41,7 @@ begin
     end if;
 
     -- A unique index without the tenant tells one tenant that another has the value. So does a
-    -- constraint that excludes. What an index only includes (`include`) is no part of its key.
+    -- constraint that excludes. A column that an index only includes (`include`) is not in its key.
     select c.relname into offender from pg_index i join pg_class c on c.oid = i.indexrelid
         where i.indrelid = target and (i.indisunique or i.indisexclusion)
             and column_number <> all ((i.indkey::smallint[])[0:i.indnkeyatts - 1]) limit 1;
@@ -88,3 +94,4 @@ begin
     execute format('grant select, insert, update, delete on %s to mt_app', target);
     execute format('grant usage on schema %I to mt_app', found_schema);
 end $$;
+revoke execute on function mt.isolate(regclass) from public;
