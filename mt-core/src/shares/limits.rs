@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::queue::Party;
+use super::party::Party;
 use super::requester::Priority;
 
 /// The length of a principal's queue.

@@ -41,6 +41,7 @@
 //! ```
 
 mod limits;
+mod party;
 mod queue;
 mod requester;
 mod seat;

@@ -3,16 +3,9 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::limits::Limits;
+use super::party::Party;
 use super::requester::{Priority, Requester};
-use crate::id::{PrincipalId, TenantId};
-
-/// A holder of a share: a tenant, a principal outside of tenants, or all anonymous requests.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(super) enum Party {
-    Anonymous,
-    Principal(PrincipalId),
-    Tenant(TenantId),
-}
+use crate::id::PrincipalId;
 
 /// One request that waits.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -81,18 +74,6 @@ struct Place {
     party: Party,
     member: Option<PrincipalId>,
     index: usize,
-}
-
-impl Requester {
-    fn parts(&self) -> (Party, Option<PrincipalId>, Priority) {
-        match *self {
-            Self::Anonymous => (Party::Anonymous, None, Priority::Normal),
-            Self::Principal(id) => (Party::Principal(id), Some(id), Priority::Normal),
-            Self::Member { tenant, principal, priority } => {
-                (Party::Tenant(tenant), Some(principal), priority)
-            }
-        }
-    }
 }
 
 impl Queue {

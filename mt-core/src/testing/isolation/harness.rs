@@ -2,15 +2,9 @@
 
 use std::fmt;
 
-use super::findings::Findings;
 use super::fixture::TenantFixture;
-use super::matrix::{self, Matrix};
 use super::normalizer::Normalizer;
-use super::operations;
-use super::policies::PoliciesOff;
 use super::request::{TestRequest, TestResponse};
-use super::route::Route;
-use super::run::Run;
 use crate::testing::TestDatabase;
 
 /// An application under test: its database, a function that creates a tenant and one that sends a request.
@@ -23,7 +17,7 @@ pub struct Harness<'d, S, C> {
     pub(super) send: C,
     pub(super) normalizer: Normalizer,
     pub(super) operations: Option<Vec<(String, String)>>,
-    is_without_policies: bool,
+    pub(super) is_without_policies: bool,
 }
 
 impl<'d, S, C> Harness<'d, S, C>
@@ -77,41 +71,6 @@ where
             operations: self.operations.clone(),
             is_without_policies: true,
         }
-    }
-
-    /// Sends requests to all `routes` and returns the violations of tenant isolation. The [module docs](super) list
-    /// what it checks.
-    ///
-    /// # Panics
-    ///
-    /// When a query of the harness fails.
-    pub async fn check(&self, routes: impl IntoIterator<Item = Route>) -> Findings {
-        let routes: Vec<Route> = routes.into_iter().collect();
-        let mut findings = Findings::default();
-        if let Some(served) = &self.operations {
-            operations::compare(served, &routes, &mut findings);
-        }
-        let (a, b) = (self.new_tenant().await, self.new_tenant().await);
-        let off = if self.is_without_policies {
-            Some(PoliciesOff::begin(self.db, &mut findings).await)
-        } else {
-            None
-        };
-        let findings = Run::new(self, &routes, &a, &b, findings).await.all().await;
-        if let Some(off) = off {
-            off.end().await;
-        }
-        findings
-    }
-
-    /// Returns the status and the tables written for each route and role: a member of each role, a member of another
-    /// tenant and an anonymous caller, each in a new tenant. [Exempt](Route::exempt) routes are left out.
-    ///
-    /// # Panics
-    ///
-    /// When a query of the harness fails.
-    pub async fn matrix(&self, routes: impl IntoIterator<Item = Route>) -> Matrix {
-        matrix::of(self, routes).await
     }
 
     /// Creates a tenant.

@@ -98,43 +98,49 @@ impl fmt::Display for Matrix {
     }
 }
 
-pub(super) async fn of<S, C>(
-    harness: &Harness<'_, S, C>,
-    routes: impl IntoIterator<Item = Route>,
-) -> Matrix
+impl<S, C> Harness<'_, S, C>
 where
     S: AsyncFn(String) -> TenantFixture,
     C: AsyncFn(TestRequest) -> TestResponse,
 {
-    let write_log = WriteLog::new(harness.db).await;
-    let stranger = harness.new_tenant().await;
-    let mut matrix = Matrix { routes: Vec::new() };
-    let roles: Vec<&'static str> = stranger.members.iter().map(|(role, _)| *role).collect();
-    let callers = [&roles[..], &["outsider", "anonymous"]].concat();
-    let width = callers.iter().map(|role| role.len()).max().unwrap_or_default();
-    for route in routes.into_iter().filter(|route| !route.is_exempt) {
-        let mut lines = Vec::new();
-        for role in &callers {
-            let tenant = harness.new_tenant().await;
-            let members =
-                if *role == "outsider" { &stranger.members[..1] } else { &tenant.members };
-            let person = members.iter().find(|(of, _)| of == role || *role == "outsider");
-            let request = own_request(&route, &tenant, person.map(|(_, bearer)| bearer.as_str()));
-            write_log.clear().await;
-            let status = (harness.send)(request).await.status;
-            let tables: Vec<String> = write_log
-                .all()
-                .await
-                .into_iter()
-                .filter(|(_, table)| !harness.normalizer.ignores(table))
-                .map(|(command, table)| format!("{command} {table}"))
-                .collect();
-            let line = format!("    {role:<width$}  {status}  {}", tables.join(", "));
-            lines.push(line.trim_end().to_owned());
+    /// Returns the status and the tables written for each route and role: a member of each role, a member of another
+    /// tenant and an anonymous caller, each in a new tenant. [Exempt](Route::exempt) routes are left out.
+    ///
+    /// # Panics
+    ///
+    /// When a query of the harness fails.
+    pub async fn matrix(&self, routes: impl IntoIterator<Item = Route>) -> Matrix {
+        let write_log = WriteLog::new(self.db).await;
+        let stranger = self.new_tenant().await;
+        let mut matrix = Matrix { routes: Vec::new() };
+        let roles: Vec<&'static str> = stranger.members.iter().map(|(role, _)| *role).collect();
+        let callers = [&roles[..], &["outsider", "anonymous"]].concat();
+        let width = callers.iter().map(|role| role.len()).max().unwrap_or_default();
+        for route in routes.into_iter().filter(|route| !route.is_exempt) {
+            let mut lines = Vec::new();
+            for role in &callers {
+                let tenant = self.new_tenant().await;
+                let members =
+                    if *role == "outsider" { &stranger.members[..1] } else { &tenant.members };
+                let person = members.iter().find(|(of, _)| of == role || *role == "outsider");
+                let request =
+                    own_request(&route, &tenant, person.map(|(_, bearer)| bearer.as_str()));
+                write_log.clear().await;
+                let status = (self.send)(request).await.status;
+                let tables: Vec<String> = write_log
+                    .all()
+                    .await
+                    .into_iter()
+                    .filter(|(_, table)| !self.normalizer.ignores(table))
+                    .map(|(command, table)| format!("{command} {table}"))
+                    .collect();
+                let line = format!("    {role:<width$}  {status}  {}", tables.join(", "));
+                lines.push(line.trim_end().to_owned());
+            }
+            matrix.routes.push((route.name(), lines));
         }
-        matrix.routes.push((route.name(), lines));
+        matrix
     }
-    matrix
 }
 
 #[cfg(test)]

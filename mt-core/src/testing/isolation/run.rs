@@ -8,12 +8,45 @@ use super::findings::Findings;
 use super::fingerprint::StoredRows;
 use super::fixture::TenantFixture;
 use super::harness::Harness;
+use super::operations;
+use super::policies::PoliciesOff;
 use super::request::{TestRequest, TestResponse};
 use super::route::Route;
 use crate::id::TenantId;
 
 /// The length of a response in a finding, in characters.
 const SHOWN: usize = 600;
+
+impl<S, C> Harness<'_, S, C>
+where
+    S: AsyncFn(String) -> TenantFixture,
+    C: AsyncFn(TestRequest) -> TestResponse,
+{
+    /// Sends requests to all `routes` and returns the violations of tenant isolation. The [module docs](super) list
+    /// what it checks.
+    ///
+    /// # Panics
+    ///
+    /// When a query of the harness fails.
+    pub async fn check(&self, routes: impl IntoIterator<Item = Route>) -> Findings {
+        let routes: Vec<Route> = routes.into_iter().collect();
+        let mut findings = Findings::default();
+        if let Some(served) = &self.operations {
+            operations::compare(served, &routes, &mut findings);
+        }
+        let (a, b) = (self.new_tenant().await, self.new_tenant().await);
+        let off = if self.is_without_policies {
+            Some(PoliciesOff::begin(self.db, &mut findings).await)
+        } else {
+            None
+        };
+        let findings = Run::new(self, &routes, &a, &b, findings).await.all().await;
+        if let Some(off) = off {
+            off.end().await;
+        }
+        findings
+    }
+}
 
 /// The state of one run of the isolation check.
 pub(super) struct Run<'r, S, C> {
