@@ -3,10 +3,9 @@
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::task::{Context, Waker};
-use std::time::Duration;
 
 use divan::{AllocProfiler, Bencher, black_box};
-use mt_core::access::{Access, AccessCache, Facts, Permission};
+use mt_core::access::{Access, Facts, Permission};
 use mt_core::auth::Principal;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::Standing;
@@ -51,21 +50,6 @@ fn authorize_refused_by_role(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn authorize_refused_by_billing(bencher: Bencher<'_, '_>) {
     authorize::<TasksCreate>(bencher, Role::Owner, Standing::Lapsed);
-}
-
-/// A hit among as many memberships as are remembered.
-#[divan::bench(args = [100, 10_000, 100_000])]
-fn access_cache_hit(bencher: Bencher<'_, '_>, memberships: usize) {
-    let cache = AccessCache::new(memberships * 2, Duration::from_mins(10));
-    let all: Vec<_> = (0..memberships).map(|_| access(Role::Member, Standing::Good)).collect();
-    for access in &all {
-        cache.learn(cache.ticket(), access);
-    }
-    let mut next = all.iter().cycle();
-    bencher.bench_local(|| {
-        let access = next.next().expect("it goes round");
-        cache.get(black_box(access.principal()), black_box(access.tenant())).is_some()
-    });
 }
 
 #[divan::bench]

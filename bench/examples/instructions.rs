@@ -6,13 +6,12 @@ use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use mt_bench::stack;
-use mt_core::access::{Access, AccessCache, Facts};
+use mt_core::access::{Access, Facts};
 use mt_core::auth::Principal;
 use mt_core::billing::Standing;
 use mt_core::id::{PrincipalId, TenantId};
@@ -29,8 +28,6 @@ fn main() {
     let principal = Principal::in_generation(PrincipalId::generate(), 1);
     let facts = Facts::new(Role::Member, Plan::Pro, Standing::Good);
     let access: Access<Product> = Access::assertion(TenantId::generate(), principal, facts);
-    let cache = AccessCache::new(1000, Duration::from_mins(10));
-    cache.learn(cache.ticket(), &access);
     match operation.as_str() {
         "request_bare" => return requests(&mut inner(), times),
         "request_1_guard" => return guarded(stack::authenticate(), times),
@@ -57,7 +54,6 @@ fn main() {
         match operation.as_str() {
             "authorize_read" => drop(black_box(access.authorize::<TasksRead>())),
             "authorize_write" => drop(black_box(access.authorize::<TasksCreate>())),
-            "access_cache_hit" => drop(black_box(cache.get(access.principal(), access.tenant()))),
             "count_in_fixed_window" => count(Policy::FixedWindow),
             "count_by_gcra" => count(Policy::Gcra),
             "nothing" => {}

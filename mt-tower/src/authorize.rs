@@ -1,16 +1,13 @@
-//! Checks a permission against the access that was loaded for a request.
+//! The caller's access, for handlers and extractors.
 //!
-//! Handlers and extractors call [`authorize`] for the [`Grant`] that opens a transaction.
-//! [`Require`](crate::require::Require) makes the same check as a guard, without a grant.
+//! [`access_request`] returns the [`AccessRequest`] that opens a transaction, which decides on it. [`authorize`] decides
+//! on the access that [`LoadAccess`](crate::load_access::LoadAccess) has loaded, for data that is not behind a
+//! transaction.
 //!
 //! # When it refuses
 //!
-//! * 403 `forbidden`, 403 `tenant-suspended`, 402 `billing-required`: see [`Access::authorize`];
-//! * 500 `internal`: no access was loaded before.
-//!
-//! A refusal never rests on something remembered: where the access
-//! [is cached](Access::is_cached), it is read anew first, and the answer may become any of
-//! [`LoadAccess`](crate::load_access::LoadAccess)'s.
+//! * 403 `forbidden`, 403 `tenant-suspended`, 402 `billing-required`: [`authorize`] only, see [`Access::authorize`];
+//! * 500 `internal`: the guard whose result is needed did not run.
 //!
 //! # Example
 //!
@@ -20,17 +17,17 @@
 //! use axum::extract::FromRequestParts;
 //! use axum::response::{IntoResponse as _, Response};
 //! use http::request::Parts;
-//! use mt_core::access::{Grant, Permission};
-//! use mt_tower::authorize::authorize;
+//! use mt_core::access::{AccessRequest, Permission};
+//! use mt_tower::authorize::access_request;
 //!
-//! struct Authorized<P: Permission>(Grant<P>);
+//! struct InTenant<P: Permission>(AccessRequest<P>);
 //!
-//! impl<P: Permission, S: Sync> FromRequestParts<S> for Authorized<P> {
+//! impl<P: Permission, S: Sync> FromRequestParts<S> for InTenant<P> {
 //!     type Rejection = Response;
 //!
 //!     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
-//!         match authorize(&mut parts.extensions).await {
-//!             Ok(grant) => Ok(Self(grant)),
+//!         match access_request(&parts.extensions) {
+//!             Ok(request) => Ok(Self(request)),
 //!             Err(problem) => Err(problem.into_response::<axum::body::Body>(None).into_response()),
 //!         }
 //!     }
@@ -38,36 +35,34 @@
 //! ```
 
 use http::Extensions;
-use mt_core::access::{Access, AccessModel, Grant, Permission};
+use mt_core::access::{Access, AccessRequest, Grant, Permission};
+use mt_core::auth::Principal;
 
 use crate::guard;
-use crate::load_access::Reload;
 use crate::problem::Problem;
+use crate::resolve_tenant::RequestedTenant;
 
-/// A grant of `P` in the tenant of the request.
+/// Returns the caller's request for permission `P` in the tenant that the request names. Nothing is decided yet.
+///
+/// It needs [`Authenticate`](crate::authenticate::Authenticate) and
+/// [`ResolveTenant`](crate::resolve_tenant::ResolveTenant) before it.
 ///
 /// # Errors
 ///
 /// The [`Problem`] to answer with; see the [module docs](self).
-pub async fn authorize<P: Permission>(extensions: &mut Extensions) -> Result<Grant<P>, Problem> {
-    decide(extensions, |access: &Access<P::Model>| Ok(access.authorize::<P>()?)).await
+pub fn access_request<P: Permission>(extensions: &Extensions) -> Result<AccessRequest<P>, Problem> {
+    let principal = *guard::require::<Principal>(extensions)?;
+    let RequestedTenant(tenant) = *guard::require(extensions)?;
+    Ok(AccessRequest::new(principal, tenant))
 }
 
-/// Decides on the request's access, and once more on a fresh one before refusing on a cached one.
-pub(crate) async fn decide<M, T, F>(extensions: &mut Extensions, decision: F) -> Result<T, Problem>
-where
-    M: AccessModel,
-    F: Fn(&Access<M>) -> Result<T, Problem>,
-{
-    let access = guard::require::<Access<M>>(extensions)?;
-    let (principal, tenant) = (access.principal(), access.tenant());
-    let problem = match decision(access) {
-        Err(problem) if access.is_cached() => problem,
-        decided => return decided,
-    };
-    let Some(reload) = extensions.get::<Reload<M>>().cloned() else { return Err(problem) };
-    let fresh = reload.access(principal, tenant).await?;
-    let decided = decision(&fresh);
-    extensions.insert(fresh);
-    decided
+/// Returns a grant of `P` in the tenant of the request.
+///
+/// It needs [`LoadAccess`](crate::load_access::LoadAccess) before it.
+///
+/// # Errors
+///
+/// The [`Problem`] to answer with; see the [module docs](self).
+pub fn authorize<P: Permission>(extensions: &Extensions) -> Result<Grant<P>, Problem> {
+    Ok(guard::require::<Access<P::Model>>(extensions)?.authorize::<P>()?)
 }

@@ -4,9 +4,9 @@
 //! guard takes no seat, so a request that reads a slow body or sends a long answer holds nothing that others need.
 //! The transaction would refuse such a request too, but only after its body was read.
 //!
-//! With an [`Access`] in the request's extensions the share is that of the member in the tenant, without one that
-//! of the principal outside of tenants. So the guard works behind
-//! [`LoadAccess`](crate::load_access::LoadAccess) and behind [`Authenticate`](crate::authenticate::Authenticate).
+//! In a tenant the share is that of the member, if the last decision in this process found one
+//! ([`AccessSource::recent`]). Otherwise it is that of the principal outside of tenants, so a stranger uses nothing of a
+//! tenant's.
 //!
 //! # When it refuses
 //!
@@ -16,58 +16,41 @@
 //! # Example
 //!
 //! ```
-//! use bytes::Bytes;
-//! use http::{Request, Response, StatusCode};
-//! use http_body_util::Full;
-//! use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
-//! use mt_core::id::PrincipalId;
+//! use mt_core::access::{AccessModel, AccessSource};
+//! use mt_core::auth::Authenticator;
 //! use mt_core::shares::Shares;
-//! # use mt_core::access::AccessModel;
 //! use mt_tower::authenticate::Authenticate;
 //! use mt_tower::bulkhead::Bulkhead;
 //! use mt_tower::layer::GuardLayer;
-//! use tower::{BoxError, ServiceBuilder, ServiceExt};
+//! use mt_tower::resolve_tenant::{PathParam, ResolveTenant};
 //!
-//! # async fn run<Acme: AccessModel>() -> Result<(), BoxError> {
-//! let key = JwtKey::hs256("the secret of this month, 32 bytes")?;
-//! let tokens = JwtAuthenticator::new(JwtConfig::new("acme", "acme", key))?;
-//! let token = tokens.issue(PrincipalId::generate(), 0)?.token;
-//! // With Postgres, those of the database: `database.shares().clone()`.
-//! let shares = Shares::of(16);
-//!
-//! let service = ServiceBuilder::new()
-//!     .layer(GuardLayer::new((Authenticate::new(tokens), Bulkhead::<Acme>::new(shares))))
-//!     .service_fn(|_: Request<Full<Bytes>>| async {
-//!         Ok::<_, BoxError>(Response::new(Full::<Bytes>::default()))
-//!     });
-//! let request = Request::get("/me").header("authorization", format!("Bearer {token}"));
-//! let answer = service.oneshot(request.body(Full::default())?).await?;
-//! assert_eq!(answer.status(), StatusCode::OK);
-//! # Ok(())
-//! # }
-//! # mt_core::text_enum! { enum One { One = "one" } }
-//! # struct Model;
-//! # impl AccessModel for Model {
-//! #     type Role = One;
-//! #     type Plan = One;
-//! #     type Permission = One;
-//! #     fn role_grants(_: One, _: One) -> bool { true }
-//! #     fn plan_includes(_: One, _: One) -> bool { true }
-//! # }
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), BoxError> { run::<Model>().await }
+//! // With Postgres: `database.shares().clone()` and `database.tenants(…)`.
+//! fn guards<M, S, A>(tokens: A, shares: Shares, tenants: S) -> impl Clone
+//! where
+//!     M: AccessModel,
+//!     S: AccessSource<M>,
+//!     A: Authenticator,
+//! {
+//!     GuardLayer::new((
+//!         Authenticate::new(tokens),
+//!         ResolveTenant::new(PathParam("shop_id")),
+//!         Bulkhead::new(shares, tenants),
+//!     ))
+//! }
 //! ```
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
-use mt_core::access::{Access, AccessModel};
+use mt_core::access::{AccessModel, AccessSource};
 use mt_core::auth::Principal;
 use mt_core::shares::{Requester, Shares};
 
 use crate::guard::{Guard, RequestContext};
 use crate::problem::Problem;
+use crate::resolve_tenant::RequestedTenant;
 
 /// The `Retry-After` of a refusal: about as long as a request waits for its seat.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -76,23 +59,29 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 ///
 /// See the [module docs](self) for when it refuses.
 #[must_use]
-pub struct Bulkhead<M> {
+pub struct Bulkhead<M, S> {
     shares: Shares,
+    members: Arc<S>,
     model: PhantomData<fn() -> M>,
 }
 
-impl<M: AccessModel> Bulkhead<M> {
-    /// Creates the guard of `shares`.
-    pub const fn new(shares: Shares) -> Self {
-        Self { shares, model: PhantomData }
+impl<M: AccessModel, S: AccessSource<M>> Bulkhead<M, S> {
+    /// Creates the guard of `shares`, with `members` to tell members from strangers.
+    pub fn new(shares: Shares, members: S) -> Self {
+        Self { shares, members: Arc::new(members), model: PhantomData }
     }
 }
 
-impl<M: AccessModel> Guard for Bulkhead<M> {
+impl<M: AccessModel, S: AccessSource<M>> Guard for Bulkhead<M, S> {
     async fn check<'a>(&'a self, request: RequestContext<'a>) -> Result<(), Problem> {
-        let requester = match request.extensions.get::<Access<M>>() {
+        let principal = *request.require::<Principal>()?;
+        let member = match request.extensions.get::<RequestedTenant>() {
+            Some(RequestedTenant(tenant)) => self.members.recent(principal, *tenant),
+            None => None,
+        };
+        let requester = match &member {
             Some(access) => Requester::member(access),
-            None => Requester::Principal(request.require::<Principal>()?.id()),
+            None => Requester::Principal(principal.id()),
         };
         self.shares.check(requester).map_err(|error| {
             tracing::warn!("{error}");
@@ -101,14 +90,14 @@ impl<M: AccessModel> Guard for Bulkhead<M> {
     }
 }
 
-impl<M> Clone for Bulkhead<M> {
+impl<M, S> Clone for Bulkhead<M, S> {
     fn clone(&self) -> Self {
-        Self { shares: self.shares.clone(), model: PhantomData }
+        Self { shares: self.shares.clone(), members: Arc::clone(&self.members), model: PhantomData }
     }
 }
 
-impl<M> fmt::Debug for Bulkhead<M> {
+impl<M, S> fmt::Debug for Bulkhead<M, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bulkhead").field("shares", &self.shares).finish()
+        f.debug_struct("Bulkhead").field("shares", &self.shares).finish_non_exhaustive()
     }
 }

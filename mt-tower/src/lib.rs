@@ -12,7 +12,7 @@
 //! | [`Authenticate`](authenticate::Authenticate) | – | `Principal` | 401, 503 |
 //! | [`ResolveTenant`](resolve_tenant::ResolveTenant) | what its resolver needs | `RequestedTenant` or `TenantFree` | 404, 503 |
 //! | [`LoadAccess`](load_access::LoadAccess) | `Principal`, `RequestedTenant` | `Access<M>` | 401, 404, 503 |
-//! | [`Bulkhead`](bulkhead::Bulkhead) | `Principal`, and `Access<M>` in a tenant | – | 503 |
+//! | [`Bulkhead`](bulkhead::Bulkhead) | `Principal`, and `RequestedTenant` in a tenant | – | 503 |
 //! | [`Require`](require::Require) | `Access<M>` | – | 403, 402 |
 //! | [`ObservedGuard`](observe::ObservedGuard) | what its guard needs | what its guard leaves | as its guard does |
 //!

@@ -1,7 +1,7 @@
 //! Loads the caller's access to the requested tenant.
 //!
 //! [`LoadAccess`] asks an [`AccessSource`] and leaves an [`Access`] in the request's extensions, for
-//! [`Require`](crate::require::Require) and the handler.
+//! [`Require`](crate::require::Require), rate limits and the handler.
 //!
 //! # When it refuses
 //!
@@ -16,9 +16,11 @@
 //!
 //! # Deployment
 //!
-//! Access is a snapshot that can become out of date while the request runs. It serves to refuse early; the
-//! transaction reads the facts again. A source that caches makes this cheaper and not less safe: before a
-//! cached access leads to a refusal, it is [loaded again](crate::authorize).
+//! For routes whose data is not behind `Tenants`, and for guards that go by the plan or the role. It costs a query to
+//! the source. Routes behind `Tenants` need no access beforehand: the transaction decides in its first message
+//! ([`access_request`](crate::authorize::access_request)).
+//!
+//! [`or_recent`](LoadAccess::or_recent) saves the query for guards that need no decision, such as a rate limit by plan.
 //!
 //! # Example
 //!
@@ -33,17 +35,39 @@
 //! ```
 
 use std::fmt;
-use std::pin::Pin;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use mt_core::access::{Access, AccessError, AccessModel, AccessSource};
 use mt_core::auth::Principal;
-use mt_core::id::TenantId;
 
 use crate::guard::{Guard, RequestContext};
 use crate::problem::Problem;
 use crate::resolve_tenant::{RequestedTenant, TenantFree};
 use crate::trace;
+
+/// The access that the last decision on the caller's membership in this process found. It may be out of date, so it
+/// chooses a rate limit and decides nothing else.
+#[derive(Debug)]
+pub struct RecentAccess<M: AccessModel>(pub Access<M>);
+
+impl<M: AccessModel> Clone for RecentAccess<M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M: AccessModel> Copy for RecentAccess<M> {}
+
+/// Returns the access that was loaded, or the recent one.
+pub(crate) fn loaded_or_recent<'e, M: AccessModel>(
+    request: &'e RequestContext<'_>,
+) -> Result<&'e Access<M>, Problem> {
+    match request.extensions.get::<RecentAccess<M>>() {
+        Some(RecentAccess(access)) => Ok(access),
+        None => request.require(),
+    }
+}
 
 /// Guard that loads the caller's access.
 ///
@@ -51,15 +75,20 @@ use crate::trace;
 #[must_use]
 pub struct LoadAccess<M: AccessModel, S> {
     source: Arc<S>,
-    reload: Reload<M>,
+    recent: bool,
+    model: PhantomData<fn() -> M>,
 }
 
 impl<M: AccessModel, S: AccessSource<M>> LoadAccess<M, S> {
     /// Loads from `source`.
     pub fn new(source: S) -> Self {
-        let source = Arc::new(source);
-        let reload = Reload::past_caches_of(Arc::clone(&source));
-        Self { source, reload }
+        Self { source: Arc::new(source), recent: false, model: PhantomData }
+    }
+
+    /// Loads access only if the source has none that is [recent](AccessSource::recent). Otherwise the request gets a
+    /// [`RecentAccess`] and no [`Access`], and a transaction behind it decides.
+    pub fn or_recent(self) -> Self {
+        Self { recent: true, ..self }
     }
 }
 
@@ -74,42 +103,16 @@ impl<M: AccessModel, S: AccessSource<M>> Guard for LoadAccess<M, S> {
         if !principal.may_act_in(tenant) {
             return Err(AccessError::NotAMember.into());
         }
+        if self.recent
+            && let Some(access) = self.source.recent(principal, tenant)
+        {
+            request.extensions.insert(RecentAccess(access));
+            return Ok(());
+        }
         let access = self.source.access(principal, tenant).await?;
         trace::record_tenant(request.extensions, tenant);
-        if access.is_cached() {
-            request.extensions.insert(self.reload.clone());
-        }
         request.extensions.insert(access);
         Ok(())
-    }
-}
-
-/// Loads access past any cache. It is left beside a cached one, to be used before a refusal.
-pub(crate) struct Reload<M: AccessModel>(Arc<LoadFresh<M>>);
-
-type LoadFresh<M> = dyn Fn(Principal, TenantId) -> Loading<M> + Send + Sync;
-type Loading<M> = Pin<Box<dyn Future<Output = Result<Access<M>, AccessError>> + Send>>;
-
-impl<M: AccessModel> Reload<M> {
-    fn past_caches_of<S: AccessSource<M>>(source: Arc<S>) -> Self {
-        Self(Arc::new(move |principal, tenant| {
-            let source = Arc::clone(&source);
-            Box::pin(async move { source.fresh(principal, tenant).await })
-        }))
-    }
-
-    pub(crate) async fn access(
-        &self,
-        principal: Principal,
-        tenant: TenantId,
-    ) -> Result<Access<M>, Problem> {
-        Ok(self.0(principal, tenant).await?)
-    }
-}
-
-impl<M: AccessModel> Clone for Reload<M> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
     }
 }
 
@@ -121,6 +124,6 @@ impl<M: AccessModel, S: fmt::Debug> fmt::Debug for LoadAccess<M, S> {
 
 impl<M: AccessModel, S> Clone for LoadAccess<M, S> {
     fn clone(&self) -> Self {
-        Self { source: Arc::clone(&self.source), reload: self.reload.clone() }
+        Self { source: Arc::clone(&self.source), recent: self.recent, model: PhantomData }
     }
 }

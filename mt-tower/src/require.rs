@@ -12,9 +12,8 @@
 //!
 //! # Deployment
 //!
-//! For routes whose data is not behind `Tenants`, such as a call to another service or a file. For other routes
-//! the grant that opens the transaction makes the same check on newer facts, and this guard only saves the
-//! transaction.
+//! For routes whose data is not behind `Tenants`, such as a call to another service or a file. On other routes the
+//! transaction makes the same check.
 //!
 //! # Example
 //!
@@ -33,7 +32,6 @@ use std::marker::PhantomData;
 
 use mt_core::access::{Access, Permission};
 
-use crate::authorize;
 use crate::guard::{Guard, RequestContext};
 use crate::problem::Problem;
 
@@ -54,11 +52,8 @@ impl<P: Permission> Require<P> {
 
 impl<P: Permission> Guard for Require<P> {
     async fn check<'a>(&'a self, request: RequestContext<'a>) -> Result<(), Problem> {
-        authorize::decide(request.extensions, |access: &Access<P::Model>| {
-            access.check::<P>()?;
-            Ok(())
-        })
-        .await
+        request.require::<Access<P::Model>>()?.check::<P>()?;
+        Ok(())
     }
 }
 

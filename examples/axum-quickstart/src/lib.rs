@@ -8,14 +8,13 @@ use axum::http::request::Parts;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, routing::get};
-use mt_core::access::{Grant, Permission};
+use mt_core::access::{AccessRequest, Permission};
 use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::pg::{Tenants, query_scalar};
 use mt_tower::authenticate::Authenticate;
-use mt_tower::authorize::authorize;
+use mt_tower::authorize::access_request;
 use mt_tower::bulkhead::Bulkhead;
 use mt_tower::layer::GuardLayer;
-use mt_tower::load_access::LoadAccess;
 use mt_tower::problem::Problem;
 use mt_tower::resolve_tenant::{PathParam, PathParams, ResolveTenant};
 
@@ -26,8 +25,7 @@ pub fn router(tenants: Tenants<Notebook>, tokens: JwtAuthenticator) -> Router {
     let guards = GuardLayer::new((
         Authenticate::new(tokens),
         ResolveTenant::new(PathParam("workspace_id")),
-        LoadAccess::<Notebook, _>::new(tenants.clone()),
-        Bulkhead::<Notebook>::new(tenants.shares().clone()),
+        Bulkhead::<Notebook, _>::new(tenants.shares().clone(), tenants.clone()),
     ));
     Router::new()
         .route("/workspaces/{workspace_id}/notes", get(notes))
@@ -39,23 +37,23 @@ pub fn router(tenants: Tenants<Notebook>, tokens: JwtAuthenticator) -> Router {
 /// The notes of the workspace. Were the `where` forgotten, row-level security would stand in for it.
 async fn notes(
     State(tenants): State<Tenants<Notebook>>,
-    Authorized(grant): Authorized<NotesRead>,
+    InTenant(request): InTenant<NotesRead>,
 ) -> Result<Json<Vec<String>>, Refusal> {
     let notes = query_scalar("select text from public.notes where tenant_id = $1 order by id")
-        .bind(grant.tenant().as_uuid())
-        .fetch_all(tenants.read(grant))
+        .bind(request.tenant().as_uuid())
+        .fetch_all(tenants.read(request))
         .await?;
     Ok(Json(notes))
 }
 
-/// Permission `P`, as an argument of a handler.
-struct Authorized<P: Permission>(Grant<P>);
+/// The caller's request for permission `P`, as an argument of a handler. The transaction decides on it.
+struct InTenant<P: Permission>(AccessRequest<P>);
 
-impl<P: Permission, S: Sync> FromRequestParts<S> for Authorized<P> {
+impl<P: Permission, S: Sync> FromRequestParts<S> for InTenant<P> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        Ok(Self(authorize(&mut parts.extensions).await?))
+        Ok(Self(access_request(&parts.extensions)?))
     }
 }
 

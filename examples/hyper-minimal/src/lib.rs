@@ -60,22 +60,22 @@ pub fn service<B: Send + 'static>(
         .service_fn(move |request: Request<B>| {
             let shops = Arc::clone(&shops);
             async move {
-                let (mut parts, _) = request.into_parts();
-                let answer = visitors(&shops, &mut parts).await;
+                let (parts, _) = request.into_parts();
+                let answer = visitors(&shops, &parts);
                 Ok(answer.unwrap_or_else(|problem| page(&problem, &parts.extensions)))
             }
         })
 }
 
 /// Looks or counts. Both ask for a grant, so neither is reached past its check.
-async fn visitors(shops: &Shops, request: &mut Parts) -> Result<Response<Full<Bytes>>, Problem> {
+fn visitors(shops: &Shops, request: &Parts) -> Result<Response<Full<Bytes>>, Problem> {
     // A template looks at how a path begins.
     if request.uri.path().split('/').count() != 3 {
         return Err(Problem::NOT_FOUND);
     }
     let visitors = match request.method {
-        Method::GET | Method::HEAD => shops.look(&authorize(&mut request.extensions).await?),
-        Method::POST => shops.count(&authorize(&mut request.extensions).await?),
+        Method::GET | Method::HEAD => shops.look(&authorize(&request.extensions)?),
+        Method::POST => shops.count(&authorize(&request.extensions)?),
         _ => return Err(method_not_allowed()),
     };
     let visitors = visitors.ok_or(Problem::NOT_FOUND)?;

@@ -22,7 +22,7 @@ impl<P: Permission, S: Sync> FromRequestParts<S> for Authorized<P> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        let grant = authorize(&mut parts.extensions).await;
+        let grant = authorize(&parts.extensions);
         grant.map(Self).map_err(|problem| Refusal(Box::new(problem.into_response::<Body>(None))))
     }
 }
@@ -41,7 +41,7 @@ pub(crate) async fn export_params(
 #[derive(Clone, Debug)]
 pub struct Failure(pub String);
 
-/// An answer that is no success.
+/// An answer with an error status.
 pub(crate) struct Refusal(Box<Response>);
 
 impl Refusal {

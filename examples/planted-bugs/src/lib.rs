@@ -5,7 +5,7 @@
 //! and ask the tool that has to find it: [`Bug::tool`]. Without a bug every tool is content.
 //! `docs/planted-bugs.md` lists all.
 //!
-//! This is no example to copy: `App::past_the_library` and the branches on bugs are what it is about.
+//! Do not copy this example: `App::past_the_library` and the branches on bugs exist to plant bugs.
 
 mod app;
 mod bug;

@@ -106,7 +106,7 @@ pub(crate) async fn invite(
         .execute(tx.execute::<MembersInvite>(INVITE_FORGED.on(id)))
         .await?;
     } else {
-        let terms = InviteTerms { ttl: Duration::from_hours(24), letter_interval: None };
+        let terms = InviteTerms { ttl: Duration::from_hours(24), mail_interval: None };
         invites::invite(&mut tx, room, &hasher, &email, *role, terms).await?;
     }
     tx.commit().await?;

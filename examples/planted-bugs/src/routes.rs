@@ -25,7 +25,7 @@ enum Guarded {
     Members,
     /// A caller who has signed in.
     SignedIn,
-    /// Everyone.
+    /// Every caller, signed in or not.
     Open,
 }
 

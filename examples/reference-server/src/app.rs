@@ -37,7 +37,7 @@ pub struct App {
     pub tokens: Arc<JwtAuthenticator>,
     /// Mail, where it is set up.
     pub mailer: Mailer,
-    /// Stripe.
+    /// Billing through Stripe.
     pub billing: Billing,
     /// How many orgs are read out at once, and what of each.
     pub exports: Exports,

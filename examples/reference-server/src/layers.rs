@@ -1,15 +1,16 @@
 //! The guards of `mt-tower` before the routes, made once from the settings.
 //!
 //! ```text
-//! authenticate → resolve org → load access (404) → rate limit (by caller and org) → bulkhead (503)
+//! authenticate → resolve org → rate limit (by caller and org) → bulkhead (503)
 //! authenticate → rate limit (by caller) → bulkhead (503)           outside of orgs
 //! rate limit (by address)                                          without a token
 //! ```
 //!
-//! Each row is one guard, a tuple. Requests for orgs that the caller is not a member of count as requests
-//! outside of orgs.
+//! Each row is one guard, a tuple. Membership, role and billing are checked by the handler's transaction.
 //!
-//! Role and billing are checked where the handler gets its grant, and again in the transaction.
+//! With a rate limit in orgs, the plan and the membership have to be known before the transaction. They are those of the
+//! caller's last transaction; access is loaded for a caller who had none in this process. Requests for orgs that the
+//! caller is not a member of count as requests outside of orgs.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use mt_tower::resolve_tenant::{PathParam, ResolveTenant};
 
 use crate::app::App;
 use crate::config::RateLimitConfig;
-use crate::http::authorized::ORG_ID;
+use crate::http::caller::ORG_ID;
 use crate::http::guard::SalvoGuard;
 use crate::limits::Limiter;
 use crate::metrics::{GuardMetrics, LimitMetrics, Metrics};
@@ -80,8 +81,7 @@ impl Layers {
             (
                 parts.authenticate(),
                 ResolveTenant::new(PathParam(ORG_ID)),
-                parts.load_access(),
-                parts.limit_in_org(),
+                parts.limits.api_per_minute.map(|_| (parts.load_access(), parts.limit_in_org())),
                 parts.bulkhead(),
             )
         })
@@ -135,13 +135,14 @@ impl Parts {
     }
 
     fn load_access(&self) -> impl Guard + use<> {
-        let guard = LoadAccess::<Product, _>::new(self.tenants.clone());
+        let guard = LoadAccess::<Product, _>::new(self.tenants.clone()).or_recent();
         LimitStrangers::new(self.count("load_access", guard), self.limit_outside_orgs())
     }
 
     /// Refuses if the share of the org is used up, or outside of orgs that of the caller.
     fn bulkhead(&self) -> impl Guard + use<> {
-        self.count("bulkhead", Bulkhead::<Product>::new(self.tenants.shares().clone()))
+        let shares = self.tenants.shares().clone();
+        self.count("bulkhead", Bulkhead::<Product, _>::new(shares, self.tenants.clone()))
     }
 
     /// Limits each caller in each org, by the org's plan.

@@ -26,7 +26,6 @@ macro_rules! from_library {
 
 from_library!(
     AcceptError,
-    BeginError,
     CapReached,
     Denied,
     IdempotencyError,
@@ -37,6 +36,12 @@ from_library!(
     RedeemError,
     RevokeError,
 );
+
+impl From<BeginError> for ApiError {
+    fn from(error: BeginError) -> Self {
+        Self::from(Problem::from(error)).by_decision()
+    }
+}
 
 impl From<UnsupportedAddress> for ApiError {
     fn from(refused: UnsupportedAddress) -> Self {

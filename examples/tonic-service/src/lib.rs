@@ -12,7 +12,8 @@
 //! The workspace is named by the metadata `x-tenant-id`, the caller by a bearer token. What the guards
 //! find out rides in the request's extensions, which tonic hands on to the method: [`NoteService`] takes
 //! its grant from there. By then tonic has decoded the message. So a member who may not call learns first
-//! that it is malformed, if it is; a stranger learns nothing, for guards come before.
+//! that it is malformed, if it is; a stranger learns nothing, for [`LoadAccess`] refuses before any message is read. That
+//! costs a query for each call, which the transaction alone would not need.
 //!
 //! # Deployment
 //!
@@ -84,7 +85,7 @@ pub fn guards(
     tokens: JwtAuthenticator,
     quota: Quota,
 ) -> GuardLayer<impl Guard, GrpcStatus> {
-    let bulkhead = Bulkhead::<Notebook>::new(tenants.shares().clone());
+    let bulkhead = Bulkhead::<Notebook, _>::new(tenants.shares().clone(), tenants.clone());
     let guards = (
         Peer,
         RateLimit::new("calls", InProcessLimiter::new(), ClientAddress::direct(), quota),

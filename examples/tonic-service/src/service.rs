@@ -28,9 +28,9 @@ impl NoteService {
 impl pb::notes_server::Notes for NoteService {
     async fn add_note(
         &self,
-        mut request: Request<pb::AddNoteRequest>,
+        request: Request<pb::AddNoteRequest>,
     ) -> Result<Response<pb::Note>, Status> {
-        let grant = authorize::<NotesAdd>(request.extensions_mut()).await.map_err(refused)?;
+        let grant = authorize::<NotesAdd>(request.extensions()).map_err(refused)?;
         let mut tx = self.tenants.begin(grant).await.map_err(refused)?;
         let note = Note::insert(&mut tx, request.into_inner().text).await.map_err(refused)?;
         tx.commit().await.map_err(refused)?;
@@ -41,9 +41,9 @@ impl pb::notes_server::Notes for NoteService {
 
     async fn list_notes(
         &self,
-        mut request: Request<pb::ListNotesRequest>,
+        request: Request<pb::ListNotesRequest>,
     ) -> Result<Response<Self::ListNotesStream>, Status> {
-        let grant = authorize::<NotesRead>(request.extensions_mut()).await.map_err(refused)?;
+        let grant = authorize::<NotesRead>(request.extensions()).map_err(refused)?;
         let tenants = self.tenants.clone();
         let pages = stream::try_unfold(Some(Next::first(grant)), move |next| {
             let tenants = tenants.clone();

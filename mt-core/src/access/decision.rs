@@ -49,7 +49,6 @@ pub struct Access<M: AccessModel> {
     tenant: TenantId,
     principal: Principal,
     facts: Facts<M>,
-    cached: bool,
 }
 
 impl<M: AccessModel> Access<M> {
@@ -59,21 +58,7 @@ impl<M: AccessModel> Access<M> {
     /// Only the membership loader and tests should call it.
     #[must_use]
     pub const fn assertion(tenant: TenantId, principal: Principal, facts: Facts<M>) -> Self {
-        Self { tenant, principal, facts, cached: false }
-    }
-
-    /// Marks it as taken from a cache.
-    #[must_use]
-    pub const fn into_cached(mut self) -> Self {
-        self.cached = true;
-        self
-    }
-
-    /// Whether it was remembered from an earlier request. A refusal that rests on it alone is worth
-    /// a second look: the caller may have been promoted, or the tenant may have paid.
-    #[must_use]
-    pub const fn is_cached(&self) -> bool {
-        self.cached
+        Self { tenant, principal, facts }
     }
 
     /// Checks suspension, permission and billing together, and keeps the answer as a value.
@@ -196,7 +181,6 @@ impl<M: AccessModel> fmt::Debug for Access<M> {
             .field("tenant", &self.tenant)
             .field("principal", &self.principal)
             .field("facts", &self.facts)
-            .field("cached", &self.cached)
             .finish()
     }
 }

@@ -10,9 +10,9 @@ use crate::id::TenantId;
 /// Proof that permission `P` was checked, for one principal in one tenant.
 ///
 /// It has no public constructor: it comes from [`Access::authorize`]. It says that the check succeeded on facts of that
-/// moment, and each transaction that it opens checks the permission again on the facts that it finds. So it may be used
-/// several times, and an old one opens nothing that a new one would not.
-#[must_use = "a grant is proof of a check; open a transaction with it"]
+/// moment. Functions whose data is not behind a transaction ask for one in their signature. A transaction takes it as
+/// the [`AccessRequest`](super::AccessRequest) that it was, and checks the permission again.
+#[must_use = "a grant is proof of a check"]
 pub struct Grant<P: Permission> {
     access: Access<P::Model>,
     permission: PhantomData<fn() -> P>,

@@ -8,11 +8,13 @@
 //! The decision is remembered in the type system:
 //!
 //! ```text
-//! Access<M> --authorize::<P>()--> Grant<P> --Tenants::begin--> TenantTx<P> --under::<Q>()--> query
+//! AccessRequest<P> --pg::Tenants::begin--> TenantTx<P> --query::<Q>()--> rows
+//! Access<M> --authorize::<P>()--> Grant<P>               for data outside of the database
 //! ```
 //!
-//! `Grant` has no public constructor, so a query that takes `&mut TenantTx<ProjectsRead>` cannot
-//! be reached on a path that skipped the check: that path does not compile.
+//! A transaction opens only if the check succeeds, and `Grant` has no public constructor. So a function that takes
+//! `&mut TenantTx<ProjectsRead>` or `Grant<ProjectsRead>` cannot be reached on a path that skipped the check: that path
+//! does not compile.
 //!
 //! # Example
 //!
@@ -57,18 +59,16 @@
 //! assert_eq!(viewer.authorize::<ProjectsWrite>().unwrap_err(), Denied::Forbidden);
 //! ```
 
-#[cfg(feature = "access-cache")]
-mod cache;
 mod decision;
 mod grant;
 mod model;
+mod request;
 mod source;
 
-#[cfg(feature = "access-cache")]
-pub use self::cache::{AccessCache, Ticket};
 pub use self::decision::{Access, Denied, Facts, Suspension};
 pub use self::grant::Grant;
 pub use self::model::{AccessModel, Billing, Effect, Implies, Permission};
+pub use self::request::AccessRequest;
 pub use self::source::{AccessError, AccessSource};
 #[cfg(doc)]
 use crate::billing::Standing;

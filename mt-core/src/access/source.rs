@@ -13,7 +13,7 @@ use crate::id::TenantId;
 /// that [may not act in](Principal::may_act_in) the tenant it answers [`AccessError::NotAMember`], whatever
 /// memberships there are.
 pub trait AccessSource<M: AccessModel>: Send + Sync + 'static {
-    /// Loads the facts of a membership, as they stand now or stood a little while ago.
+    /// Loads the facts of a membership as they stand now.
     ///
     /// # Errors
     ///
@@ -24,18 +24,13 @@ pub trait AccessSource<M: AccessModel>: Send + Sync + 'static {
         tenant: TenantId,
     ) -> impl Future<Output = Result<Access<M>, AccessError>> + Send;
 
-    /// Loads the facts past any cache, for a refusal that would rest on an [`Access`] that
-    /// [`is_cached`](Access::is_cached).
+    /// Returns what the last decision on this membership in this process found, without I/O. It may be out of date by
+    /// any length of time, so it chooses a rate limit or a share of the connections and decides nothing else.
     ///
-    /// # Errors
-    ///
-    /// See [`AccessError`].
-    fn fresh(
-        &self,
-        principal: Principal,
-        tenant: TenantId,
-    ) -> impl Future<Output = Result<Access<M>, AccessError>> + Send {
-        self.access(principal, tenant)
+    /// By default nothing is remembered.
+    fn recent(&self, principal: Principal, tenant: TenantId) -> Option<Access<M>> {
+        let _ = (principal, tenant);
+        None
     }
 }
 
@@ -67,11 +62,7 @@ impl<M: AccessModel, S: AccessSource<M>> AccessSource<M> for std::sync::Arc<S> {
         S::access(self, principal, tenant).await
     }
 
-    async fn fresh(
-        &self,
-        principal: Principal,
-        tenant: TenantId,
-    ) -> Result<Access<M>, AccessError> {
-        S::fresh(self, principal, tenant).await
+    fn recent(&self, principal: Principal, tenant: TenantId) -> Option<Access<M>> {
+        S::recent(self, principal, tenant)
     }
 }

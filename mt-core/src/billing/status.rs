@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub enum SubscriptionStatus {
     /// Paid for.
     Active,
-    /// Ended.
+    /// The subscription has ended.
     Canceled,
     /// The first payment is outstanding.
     Incomplete,

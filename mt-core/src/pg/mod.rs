@@ -1,23 +1,22 @@
-//! Postgres: the only way from a [`Grant`](crate::access::Grant) to rows.
+//! Postgres: the only way from an [`AccessRequest`](crate::access::AccessRequest) to rows.
 //!
 //! ```text
-//! Database ─┬─ tenants::<M>() → Tenants<M> ── begin(Grant<P>) ──→ TenantTx<P>   role mt_app, one tenant
-//!           ├─ principals()   → Principals ── begin(Principal) ─→ PrincipalTx   role mt_app, one principal
-//!           └─ system()       → System ───── begin(reason) ────→ SystemTx      role mt_system, all tenants
+//! Database ─┬─ tenants::<M>() → Tenants<M> ─ begin(AccessRequest<P>) → TenantTx<P>   role mt_app, one tenant
+//!           ├─ principals()   → Principals ─ begin(Principal) ───────→ PrincipalTx   role mt_app, one principal
+//!           └─ system()       → System ───── begin(reason) ──────────→ SystemTx      role mt_system, all tenants
 //! ```
 //!
 //! There is no way to a connection outside of these. Row-level security goes by the tenant that the
 //! transaction was opened for, and was sealed with; with none there are no rows. See
-//! `migrations/0001_tenancy.sql` for the policies, its `mt.isolate` for making a table of your own
-//! safe in one line, and `migrations/0019_seal.sql` for the seal.
+//! `migrations/0002_tenancy.sql` for the policies, `migrations/0003_isolate.sql` for `mt.isolate`, which
+//! makes a table of your own safe in one line, and `migrations/0001_seal.sql` for the seal.
 //!
 //! # Deployment
 //!
 //! * Logins are plain roles and own nothing; [`Database::connect`] refuses any other. That of tenants is a member of
 //!   `mt_app` and `mt_authority`, that of the system ([`DatabaseOptions::system_login`]) of `mt_app` and `mt_system`. One
 //!   login that is a member of all three may do for both: SQL that is injected into a query can then take on `mt_system`.
-//! * A pooler in transaction mode may stand between: statements then have no names ([`Statements`]),
-//!   and access that is remembered goes by its age ([`AccessChanges`]).
+//! * A pooler in transaction mode may stand between: statements then have no names ([`Statements`]).
 //! * The driver logs no statements, whatever options are passed in: users' values are part of the text of
 //!   some. An exchange of more than a second is logged by its duration. Errors are shown without the values that Postgres
 //!   repeats in them; `DatabaseError::try_downcast_ref` gives the driver's error in full, which is not for logs.
@@ -47,7 +46,6 @@ pub use self::people::invites;
 pub use self::people::magic_links::RedeemError;
 pub use self::people::members::{Member, MemberError};
 pub use self::people::users::User;
-pub use self::tenancy::access_changes::AccessChanges;
 pub use self::tenancy::tenant::{Tenant, TenantSummary};
 pub use self::transaction::authority::BeginError;
 pub use self::transaction::begin::Begin;

@@ -69,7 +69,7 @@ async fn library_changes_record_actor_action_and_target() {
     for role in [Role::Viewer, Role::Editor] {
         let (mut tx, cap) =
             world.tenants.begin(grant().await).exclusive().capped::<Seats>().await.unwrap();
-        let terms = InviteTerms { ttl: Duration::from_mins(1), letter_interval: None };
+        let terms = InviteTerms { ttl: Duration::from_mins(1), mail_interval: None };
         let made =
             invites::invite(&mut tx, cap, &hasher, &email("guest"), role, terms).await.unwrap();
         tx.commit().await.unwrap();
@@ -97,7 +97,7 @@ async fn library_changes_record_actor_action_and_target() {
     tx.commit().await.unwrap();
     for suspension in [Suspension::Full, Suspension::Full, Suspension::None] {
         let mut tx = system.begin(SETUP).await.unwrap();
-        tx.act_as(Actor::operator("somebody on duty"));
+        tx.act_as(Actor::operator("operator on duty"));
         Tenant::suspend(&mut tx, tenant, suspension).await.unwrap();
         tx.commit().await.unwrap();
     }
@@ -129,13 +129,13 @@ async fn library_changes_record_actor_action_and_target() {
         (owned, "member.removed", editor_id, r#"{"role":"editor"}"#.to_owned()),
         (gone, "member.left", guest_id, r#"{"role":"editor"}"#.to_owned()),
         (
-            "somebody on duty",
+            "operator on duty",
             "tenant.suspension_changed",
             tenant_id,
             r#"{"from":"none","to":"full"}"#.to_owned(),
         ),
         (
-            "somebody on duty",
+            "operator on duty",
             "tenant.suspension_changed",
             tenant_id,
             r#"{"from":"full","to":"none"}"#.to_owned(),

@@ -23,8 +23,8 @@ pub struct PeerAddr(pub SocketAddr);
 /// `Forwarded` (RFC 7239) and `X-Forwarded-For` are believed only as far as they were written by proxies
 /// that are listed. Each proxy appends the address it was called from, so the list is read from the
 /// right: past the trusted hops, the first address that is not trusted is the client. Entries that the
-/// client wrote itself stand further left and are never reached. An entry that is no address ends the
-/// walk at the proxy that passed it on.
+/// client wrote itself stand further left and are never reached. An entry that is not an address ends
+/// the walk at the proxy that passed it on.
 ///
 /// A request that has both headers has to have one client by both. A proxy writes one of them and
 /// passes the other on as it came, so where they differ neither is believed, and the proxy is counted.
@@ -106,7 +106,7 @@ impl ClientAddress {
         }
     }
 
-    /// The first hop that is not trusted, or the last before one that is no address.
+    /// The first hop that is not trusted, or the last before one that is not an address.
     fn walk(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
         let mut nearest = peer;
         for hop in hops.map_while(|hop| hop) {

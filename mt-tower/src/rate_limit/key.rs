@@ -4,11 +4,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU32;
 
-use mt_core::access::{Access, AccessModel};
+use mt_core::access::AccessModel;
 use mt_core::auth::Principal;
 
 use super::KeyWriter;
 use crate::guard::RequestContext;
+use crate::load_access::loaded_or_recent;
 use crate::problem::Problem;
 use crate::resolve_tenant::TenantFree;
 
@@ -115,7 +116,7 @@ impl RateKey for ByPrincipal {
 
 /// Key that counts each tenant. It does not apply to requests [without a tenant](TenantFree).
 ///
-/// It needs the [`Access`] of a [`LoadAccess`](crate::load_access::LoadAccess) before it. The requested
+/// It needs a [`LoadAccess`](crate::load_access::LoadAccess) before it. The requested
 /// tenant alone is not enough: callers who are not members could use up the tenant's quota.
 pub struct ByTenant<M> {
     model: PhantomData<fn() -> M>,
@@ -134,7 +135,7 @@ impl<M: AccessModel> RateKey for ByTenant<M> {
         if request.extensions.get::<TenantFree>().is_some() {
             return Err(NoKey::DoesNotApply);
         }
-        key.id("t", request.require::<Access<M>>()?.tenant().as_uuid());
+        key.id("t", loaded_or_recent::<M>(request)?.tenant().as_uuid());
         Ok(())
     }
 }

@@ -12,7 +12,7 @@
 //! | a tuple of keys | combination of their values |
 //! | a closure `Fn(&RequestContext<'_>) -> Result<String, Problem>` | text that it returns |
 //!
-//! The quota is a [`Quota`], an `Option<Quota>` (none is no limit), a closure, or
+//! The quota is a [`Quota`], an `Option<Quota>` (`None` means no limit), a closure, or
 //! [`QuotaByAccess`] to go by the tenant's plan.
 //!
 //! # Answers

@@ -7,6 +7,7 @@ use mt_core::access::{Access, AccessModel};
 use mt_core::limit::Quota;
 
 use crate::guard::RequestContext;
+use crate::load_access::loaded_or_recent;
 use crate::problem::Problem;
 use crate::resolve_tenant::TenantFree;
 
@@ -43,8 +44,9 @@ where
 
 /// Quota by the caller's access, such as the tenant's plan.
 ///
-/// It needs the [`Access`] of a [`LoadAccess`](crate::load_access::LoadAccess) before it. Requests
-/// [without a tenant](TenantFree) have no limit.
+/// It needs a [`LoadAccess`](crate::load_access::LoadAccess) before it. Requests
+/// [without a tenant](TenantFree) have no limit. After a change of plan the old quota counts until the next decision on
+/// the caller's membership.
 ///
 /// ```
 /// use std::num::NonZeroU32;
@@ -86,7 +88,7 @@ where
         if request.extensions.get::<TenantFree>().is_some() {
             return Ok(None);
         }
-        request.require().map(&self.decide)
+        Ok((self.decide)(loaded_or_recent::<M>(request)?))
     }
 }
 

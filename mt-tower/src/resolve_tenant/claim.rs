@@ -14,7 +14,7 @@ use crate::problem::Problem;
 /// no principal, or if its credential is not bound.
 ///
 /// A bound credential is good for its tenant only, whichever resolver finds the tenant:
-/// [`LoadAccess`](crate::load_access::LoadAccess) and the transaction check that.
+/// The transaction checks that, or [`LoadAccess`](crate::load_access::LoadAccess) where there is none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TenantClaim;
 

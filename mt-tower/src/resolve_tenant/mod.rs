@@ -1,8 +1,8 @@
 //! Finds the tenant that a request names.
 //!
 //! [`ResolveTenant`] asks a [`Resolver`] and leaves a [`RequestedTenant`] in the request's
-//! extensions. At this point nothing is known about the caller's membership:
-//! [`LoadAccess`](crate::load_access::LoadAccess) and the transaction check it.
+//! extensions. At this point nothing is known about the caller's membership: the transaction checks it, or
+//! [`LoadAccess`](crate::load_access::LoadAccess) where there is none.
 //!
 //! | resolver | reads |
 //! | --- | --- |

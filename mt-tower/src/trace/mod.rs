@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | `http.request.method` | the layer | at once |
 //! | `principal.id` | [`Authenticate`](crate::authenticate::Authenticate) | the credential is good |
-//! | `tenant.id` | [`LoadAccess`](crate::load_access::LoadAccess) | the caller is a member |
+//! | `tenant.id` | [`LoadAccess`](crate::load_access::LoadAccess), or [`record_tenant`] | the caller is a member |
 //! | `http.response.status_code` | the layer | with the answer |
 //! | `problem.code` | the layer | with a refusal |
 //!
@@ -59,7 +59,8 @@ pub(crate) fn record_principal(extensions: &Extensions, principal: PrincipalId) 
     record(extensions, "principal.id", principal);
 }
 
-pub(crate) fn record_tenant(extensions: &Extensions, tenant: TenantId) {
+/// Records `tenant.id`, for a handler whose transaction has found the caller to be a member.
+pub fn record_tenant(extensions: &Extensions, tenant: TenantId) {
     record(extensions, "tenant.id", tenant);
 }
 

@@ -34,7 +34,7 @@ const ROUTES: &[Entry] = &[
     ("POST /shops/{shop}/tickets", "", SUBJECT),
     ("POST /shops/{shop}/tickets", "", |route| {
         let body = json!({"subject": "x", "reference": "{reference}"});
-        route.json(body).exempt("the reference is taken in one's own shop")
+        route.json(body).exempt("the caller's own shop has taken the reference")
     }),
     ("GET /shops/{shop}/tickets/{ticket}", "", PLAIN),
     ("PATCH /shops/{shop}/tickets/{ticket}", "", SUBJECT),

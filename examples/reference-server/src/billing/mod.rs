@@ -2,10 +2,10 @@
 //! of events.
 
 mod checkout;
-mod courier;
 mod customers;
 mod departures;
 pub mod operations;
+mod owner_mail;
 mod simulation;
 mod worker;
 
@@ -27,9 +27,9 @@ use mt_stripe::{Stripe, StripeConfig, VerifiedEvent};
 
 use self::checkout::Checkout;
 pub(crate) use self::checkout::{CheckoutPage, PortalPage};
-pub(crate) use self::courier::{MAIL as OWNER_MAIL, OwnerMailHandler};
 pub(crate) use self::customers::{MadeCustomer, ShownCustomer};
 pub(crate) use self::departures::Departures;
+pub(crate) use self::owner_mail::{MAIL as OWNER_MAIL, OwnerMailHandler};
 pub use self::worker::Background;
 use crate::config::{Config, Secret};
 use crate::model::Plan;

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::PROVIDER;
 use crate::http::page::{Listing, Page};
-use crate::http::words::Said;
+use crate::http::text_enum::AsText;
 
 const LIST: SystemReason = SystemReason::new("list webhook events for an operator");
 const SHOW: SystemReason = SystemReason::new("show a webhook event to an operator");
@@ -26,7 +26,7 @@ pub struct EventView {
     /// The type of the event at Stripe.
     pub r#type: String,
     /// The status of the event.
-    pub status: Said<EventStatus>,
+    pub status: AsText<EventStatus>,
     /// The number of attempts since the last replay.
     pub attempts: i32,
     /// The number of deliveries.
@@ -77,7 +77,7 @@ impl From<LedgerEvent> for EventView {
         Self {
             event_id: event.event_id,
             r#type: event.kind,
-            status: Said(event.status),
+            status: AsText(event.status),
             attempts: event.attempts,
             deliveries: event.deliveries,
             last_error: event.last_error,

@@ -13,8 +13,8 @@ use super::follow_prices;
 use crate::app::App;
 use crate::config::Config;
 
-/// How often the ledger and the outbox are looked at when nobody says that there is something. Failed
-/// events are due after a second at the soonest, and a new link's events within five.
+/// How often the ledger and the outbox are polled without a wake-up. Failed events are due after a second at the
+/// soonest, and a new link's events within five.
 const POLL: Duration = Duration::from_secs(1);
 
 /// How many events a worker claims at once: of those that Postgres alone takes part in, and where Stripe may
@@ -67,7 +67,7 @@ impl Background {
         for lane in [Lane::Main, Lane::Urgent] {
             let dispatcher = Dispatcher::new(app.system.clone(), Arc::clone(&handlers), MAIL)
                 .in_lane(lane)
-                .woken_by(app.mailer.bell(lane).clone())
+                .woken_by(app.mailer.wake_up(lane).clone())
                 .with_stats(app.mailer.stats().clone());
             let dispatcher = Arc::new(dispatcher);
             for _ in 0..dispatchers.min(connections) {
@@ -82,12 +82,12 @@ impl Background {
         Self { stop, tasks }
     }
 
-    /// Lets them end what they are at, for as long as `patience`; what is cut short then is taken up when
-    /// its lease is over.
-    pub async fn stop(self, patience: Duration) {
-        // Nobody listens if they have ended by themselves.
+    /// Stops the tasks. Each may finish its current work within `timeout` and is aborted after it; what an aborted
+    /// task had claimed is retried when its lease ends.
+    pub async fn stop(self, timeout: Duration) {
+        // An error says that every task has already ended.
         let _ = self.stop.send(true);
-        let deadline = tokio::time::Instant::now() + patience;
+        let deadline = tokio::time::Instant::now() + timeout;
         for mut task in self.tasks {
             if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
                 task.abort();

@@ -32,8 +32,6 @@ pub struct DatabaseConfig {
     pub migrate_url: Option<Secret>,
     /// `DATABASE_MAX_CONNECTIONS`: the size of each login's pool.
     pub max_connections: NonZeroU32,
-    /// `ACCESS_CACHE_SECONDS`: how long access is cached; zero: not at all.
-    pub access_cache: Duration,
     /// `ORG_MAX_IN_FLIGHT`: how many connections the requests of one org may use at once; `None`: unlimited.
     pub org_max_in_flight: Option<NonZeroU32>,
 }
@@ -56,7 +54,6 @@ impl DatabaseConfig {
                 most_of_them,
                 0..=10_000,
             )),
-            access_cache: r.seconds("ACCESS_CACHE_SECONDS", 0, 0..=3600),
         }
     }
 }

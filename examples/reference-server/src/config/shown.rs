@@ -142,15 +142,14 @@ impl HttpConfig {
 }
 
 impl DatabaseConfig {
-    fn shown(&self) -> [Setting; 6] {
+    fn shown(&self) -> [Setting; 5] {
         let Self { url, system_url, migrate_url, .. } = self;
-        let Self { max_connections, access_cache, org_max_in_flight, .. } = self;
+        let Self { max_connections, org_max_in_flight, .. } = self;
         [
             Setting::address("DATABASE_URL", url.as_ref()),
             Setting::address("SYSTEM_DATABASE_URL", system_url.as_ref()),
             Setting::address("MIGRATE_DATABASE_URL", migrate_url.as_ref()),
             Setting::new("DATABASE_MAX_CONNECTIONS", max_connections),
-            Setting::seconds("ACCESS_CACHE_SECONDS", *access_cache),
             Setting::quota("ORG_MAX_IN_FLIGHT", *org_max_in_flight),
         ]
     }

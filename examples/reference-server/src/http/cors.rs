@@ -1,6 +1,6 @@
 //! Cross-origin requests from browsers (WHATWG Fetch, "CORS protocol").
 //!
-//! Off unless origins are configured. Origins match to the letter, are never reflected unless they
+//! Off unless origins are configured. Origins match byte by byte, are never reflected unless they
 //! match, and there is no wildcard. Credentials are not allowed: the API knows bearer tokens only,
 //! which a script has to add itself.
 

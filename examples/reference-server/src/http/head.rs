@@ -36,7 +36,7 @@ fn size(req: &Request) -> usize {
 }
 
 /// Refuses a request that does not name its host (RFC 9112 §3.2): in HTTP/1.1 without a `Host` header, and in
-/// any version with two or with one that is no host.
+/// any version with two or with one that is not a host.
 pub(super) fn check_host(req: &Request) -> Result<(), ApiError> {
     let mut hosts = req.headers().get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {

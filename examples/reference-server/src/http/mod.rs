@@ -9,22 +9,22 @@
 //! | [`problem`], [`problems`] | the error type of handlers, and the catalogue of problems |
 //! | [`json`], [`fields`], [`body`] | strict reading of bodies |
 //! | [`path`] | ids and names in paths |
-//! | [`words`] | words of closed sets, in answers |
+//! | [`text_enum`] | values of text enums, in answers |
 //! | [`answer`], [`etag`] | answers that tell where and in which state something is |
 //! | [`observe`], `span` | who is told of requests: metrics, log and traces |
 //! | [`openapi`] | the document of what a router offers |
 //! | [`operations`] | what a router offers, for tests |
 //! | [`guard`] | guards of `mt-tower` as salvo handlers |
-//! | [`authorized`] | a permission as an argument of a handler |
+//! | [`caller`] | the caller, and their request for access, as arguments of a handler |
 //! | [`page`], [`query`] | `limit` and `cursor`, and other query parameters |
 //! | [`headers`], `cors` | headers in and out |
 //!
 //! Nothing here knows the product or the database.
 
 pub mod answer;
-pub mod authorized;
 pub mod body;
 pub mod body_budget;
+pub mod caller;
 pub mod connection;
 mod cors;
 pub mod etag;
@@ -45,7 +45,7 @@ pub mod query;
 pub mod service;
 mod shell;
 pub(crate) mod span;
-pub mod words;
+pub mod text_enum;
 
 /// What `value` is as JSON.
 fn to_json<T: serde::Serialize>(value: &T) -> Vec<u8> {

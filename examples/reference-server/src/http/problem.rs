@@ -24,29 +24,37 @@ use super::problems::{self, Kind};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a refusal does nothing until it is returned"]
-pub struct ApiError(Problem);
+pub struct ApiError {
+    problem: Problem,
+    is_decision: bool,
+}
+
+/// Marks a refusal that the decision on the caller's access gave. [`ApiError::write_to`] leaves it in the response's
+/// extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Decided;
 
 impl ApiError {
     /// Creates a problem of `kind` with nothing more to say.
     pub fn new(kind: &'static Kind) -> Self {
-        Self(kind.problem())
+        Self::of(kind.problem())
     }
 
     /// A request that cannot be read, and why.
     pub fn invalid_request(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self(problems::INVALID_REQUEST.problem().with_detail(detail))
+        Self::of(problems::INVALID_REQUEST.problem().with_detail(detail))
     }
 
     /// A query parameter with a value that it does not take.
     pub fn invalid_parameter(name: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         let problem = problems::INVALID_REQUEST.problem().with_detail(format!("`{name}` {detail}"));
-        Self(problem.with_errors(vec![FieldError::new(format!("?{name}"), detail)]))
+        Self::of(problem.with_errors(vec![FieldError::new(format!("?{name}"), detail)]))
     }
 
     /// A body that is JSON and has fields that are not valid.
     pub fn invalid_fields(errors: Vec<FieldError>) -> Self {
-        Self(problems::INVALID_FIELDS.problem().with_errors(errors))
+        Self::of(problems::INVALID_FIELDS.problem().with_errors(errors))
     }
 
     /// It does not exist, or the caller may not know that it does. It never has a detail: absent and
@@ -57,14 +65,26 @@ impl ApiError {
 
     /// Returns the problem.
     pub const fn problem(&self) -> &Problem {
-        &self.0
+        &self.problem
+    }
+
+    /// Says that the decision on the caller's access gave this refusal.
+    pub(crate) fn by_decision(self) -> Self {
+        Self { is_decision: true, ..self }
+    }
+
+    const fn of(problem: Problem) -> Self {
+        Self { problem, is_decision: false }
     }
 
     /// Replaces the content of `res` with the problem. Headers that describe the old body are removed.
     pub fn write_to(self, res: &mut Response, request_id: Option<&RequestId>) {
-        let (parts, body) = self.0.into_response::<Bytes>(request_id).into_parts();
+        let (parts, body) = self.problem.into_response::<Bytes>(request_id).into_parts();
         res.status_code(parts.status);
         res.extensions.extend(parts.extensions);
+        if self.is_decision {
+            res.extensions.insert(Decided);
+        }
         let headers = res.headers_mut();
         headers.remove(CONTENT_ENCODING);
         headers.remove(CONTENT_LENGTH);
@@ -81,7 +101,7 @@ impl From<Problem> for ApiError {
             code => code,
         };
         match Kind::find(code) {
-            Some(kind) => Self(problem.with_type(kind.code, kind.title)),
+            Some(kind) => Self::of(problem.with_type(kind.code, kind.title)),
             None => {
                 tracing::error!(code, "a problem is not in the catalogue");
                 Self::new(&problems::INTERNAL)

@@ -141,7 +141,7 @@ catalogue! {
 mod tests {
     use super::*;
 
-    /// The table of codes that clients were promised, to the letter.
+    /// The codes that clients were promised.
     const PROMISED: &[(u16, &[&str])] = &[
         (
             400,

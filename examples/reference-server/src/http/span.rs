@@ -5,7 +5,7 @@
 //! | `request_id` | also in the answer |
 //! | `trace_id`, `span_id` | the request's place in a trace: the caller's by `traceparent` (W3C Trace Context), or its own |
 //! | `method`, `path` | without the query, which is where tokens end up by mistake |
-//! | `principal.id`, `tenant.id` | once they are known to exist, recorded by the guards |
+//! | `principal.id`, `tenant.id` | once they are known to exist |
 //! | `route`, `status`, `problem.code` | with the answer |
 //!
 //! With an exporter ([`logging`](crate::logging)) the ids are those of the exported span.

@@ -112,7 +112,7 @@ impl Mailer {
 
     /// Returns the wake-up of the dispatchers of `lane`.
     #[must_use]
-    pub const fn bell(&self, lane: Lane) -> &WakeUp {
+    pub const fn wake_up(&self, lane: Lane) -> &WakeUp {
         match lane {
             Lane::Main => &self.main,
             Lane::Urgent => &self.urgent,
@@ -140,9 +140,9 @@ impl Mailer {
         }
     }
 
-    /// Inserts `email` to the recipient `to` into the outbox, in the transaction of `conn`. After the commit, ring
-    /// the [`bell`](Self::bell) of the [email's lane](EmailMessage::lane). `org` is the org that the email is about,
-    /// if any.
+    /// Inserts `email` to the recipient `to` into the outbox, in the transaction of `conn`. After the commit, notify
+    /// the [`wake_up`](Self::wake_up) of the [email's lane](EmailMessage::lane). `org` is the org that the email is
+    /// about, if any.
     ///
     /// The result of the delivery goes to logs and metrics. A response must not depend on it, because it would reveal
     /// which addresses exist.

@@ -39,11 +39,11 @@ const NAMED_ORGS: usize = 50;
 pub struct Metrics {
     registry: Registry,
     backlogs: Arc<Backlogs>,
-    /// Requests.
+    /// The metrics of requests.
     pub requests: Arc<RequestMetrics>,
-    /// Guards.
+    /// The metrics of guards.
     pub guards: GuardMetrics,
-    /// Limiters.
+    /// The metrics of limiters.
     pub limits: LimitMetrics,
 }
 

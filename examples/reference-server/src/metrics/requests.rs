@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use mt_core::access::Access;
+use mt_tower::load_access::RecentAccess;
 use mt_tower::observe::TenantLabels;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -126,8 +126,10 @@ impl RequestObserver for RequestMetrics {
         if let Some(code) = answered.problem {
             self.problems.get_or_create(&ProblemLabels { code }).inc();
         }
-        // Only members have an access, so a client cannot add labels by making up ids.
-        let Some(access) = answered.extensions.get::<Access<Product>>() else { return };
+        // Only members have one, so a client cannot add labels by making up ids.
+        let Some(RecentAccess(access)) = answered.extensions.get::<RecentAccess<Product>>() else {
+            return;
+        };
         let org = self.orgs.label(access.tenant());
         self.by_org.get_or_create(&OrgLabels { org: org.clone(), status }).inc();
         if let Some(code) = answered.problem

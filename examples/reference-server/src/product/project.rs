@@ -73,7 +73,7 @@ impl Project {
             columns!(),
             " from app.projects where tenant_id = $1 and id < $2 order by id desc limit $3"
         ))
-        .bind(read.grant().tenant().as_uuid())
+        .bind(read.tenant().as_uuid())
         .bind(before.unwrap_or(Uuid::max()))
         .bind(limit)
         .fetch_all(read)
@@ -90,7 +90,7 @@ impl Project {
             columns!(),
             " from app.projects where tenant_id = $1 and id = $2"
         ))
-        .bind(read.grant().tenant().as_uuid())
+        .bind(read.tenant().as_uuid())
         .bind(id)
         .fetch_optional(read)
         .await
@@ -101,7 +101,7 @@ impl Project {
         read: TenantRead<'_, P>,
         id: Uuid,
     ) -> Result<bool, BeginError> {
-        let query = query_scalar::<i32>(EXISTS).bind(read.grant().tenant().as_uuid()).bind(id);
+        let query = query_scalar::<i32>(EXISTS).bind(read.tenant().as_uuid()).bind(id);
         Ok(query.fetch_optional(read).await?.is_some())
     }
 

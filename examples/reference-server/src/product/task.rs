@@ -227,7 +227,7 @@ impl Task {
             Some(_) => query_as(list!(" and status = $5")),
         };
         let query = query
-            .bind(read.grant().tenant().as_uuid())
+            .bind(read.tenant().as_uuid())
             .bind(project)
             .bind(before.unwrap_or(Uuid::max()))
             .bind(limit);
@@ -244,7 +244,7 @@ impl Task {
         id: Uuid,
     ) -> Result<Option<Self>, BeginError> {
         query_as(concat!("select ", columns!(), " from app.tasks where tenant_id = $1 and id = $2"))
-            .bind(read.grant().tenant().as_uuid())
+            .bind(read.tenant().as_uuid())
             .bind(id)
             .fetch_optional(read)
             .await

@@ -15,7 +15,7 @@ use crate::http::fields;
 use crate::http::json::Body;
 use crate::http::path::PathId;
 use crate::http::problem::ApiError;
-use crate::http::words::Said;
+use crate::http::text_enum::AsText;
 
 const SUSPEND: SystemReason = SystemReason::new("suspend an org for an operator");
 
@@ -28,14 +28,14 @@ pub(super) fn routes() -> Router {
 #[serde(deny_unknown_fields)]
 struct SuspensionChange {
     #[serde(deserialize_with = "fields::word")]
-    #[salvo(schema(value_type = Said<Suspension>))]
+    #[salvo(schema(value_type = AsText<Suspension>))]
     mode: Suspension,
 }
 
 #[derive(Serialize, ToSchema)]
 struct SuspensionView {
     org_id: Uuid,
-    mode: Said<Suspension>,
+    mode: AsText<Suspension>,
 }
 
 /// Suspends an org, or ends its suspension. It takes effect with the next transaction.
@@ -54,5 +54,5 @@ async fn suspend(
     let found = Tenant::suspend(&mut tx, TenantId::from_uuid(org_id), mode).await?;
     tx.commit().await?;
     found.ok_or_else(ApiError::not_found)?;
-    Ok(Json(SuspensionView { org_id, mode: Said(mode) }))
+    Ok(Json(SuspensionView { org_id, mode: AsText(mode) }))
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::http::authorized::Authorized;
+use crate::http::caller::InOrg;
 use crate::http::openapi::describe::{may, takes, text};
 use crate::http::page::{Listing, PageQuery};
 use crate::http::problem::ApiError;
@@ -88,14 +88,14 @@ fn shown(word: &str) -> String {
 /// Lists who did what in the org.
 #[endpoint(tags("audit"))]
 async fn list(
-    grant: Authorized<AuditRead>,
+    org: InOrg<AuditRead>,
     page: PageQuery,
     filter: Wanted,
     depot: &mut Depot,
 ) -> Result<Listing<EntryView>, ApiError> {
     let (app, filter) = (App::of(depot), filter.0);
-    let page = page.of(&app.cursors, &format!("audit:{}:{filter:?}", grant.0.tenant()))?;
-    let mut tx = app.tenants.begin(grant.0).await?;
+    let page = page.of(&app.cursors, &format!("audit:{}:{filter:?}", org.0.tenant()))?;
+    let mut tx = app.tenants.begin(org.0).await?;
     let recorded = audit_log::list(&mut tx, &filter, page.after(), page.fetch()).await?;
     tx.commit().await?;
     let entries = recorded.into_iter().map(EntryView::from).collect();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::http::answer::{Accepted, NoContent};
-use crate::http::authorized::Caller;
+use crate::http::caller::Caller;
 use crate::http::fields::{Email, Token};
 use crate::http::json::Body;
 use crate::http::problem::ApiError;
@@ -69,8 +69,8 @@ async fn request_link(
     app.mailer.accepts(&email)?;
     let network = app.mail_limits.network(req);
     let limits = app.mail_limits.sign_in(network, &email).await?;
-    // The steps are the same whether or not a letter goes: who asks cannot tell, by the time that it takes either,
-    // what others have asked for.
+    // The steps are the same whether or not a mail is sent, so that the caller cannot tell, by the duration either,
+    // what other callers have asked for.
     let mut tx = app.system.begin(REQUEST_LINK).await?;
     let made = User::make_magic_link(&mut tx, &app.hasher, &email, app.magic_link_ttl).await?;
     let is_known = app.mail_limits.needs_known_networks()
@@ -90,7 +90,7 @@ async fn request_link(
         return Ok(Accepted(Sent { sent: true, token: None }));
     }
     tx.commit().await?;
-    app.mailer.bell(lane).notify();
+    app.mailer.wake_up(lane).notify();
     Ok(Accepted(Sent { sent: true, token: app.reveal_tokens.then(|| token.reveal().to_owned()) }))
 }
 

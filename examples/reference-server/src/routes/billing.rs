@@ -9,14 +9,14 @@ use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
 use serde::Serialize;
 
-use self::calls::{Opened, Payer, Purpose};
+use self::calls::{Opened, Purpose};
 use crate::app::App;
 use crate::billing::{CheckoutPage, PROVIDER, PortalPage};
 use crate::http::answer::{Created, Made};
-use crate::http::authorized::Authorized;
+use crate::http::caller::InOrg;
 use crate::http::problem::ApiError;
 use crate::http::problems::{self, AlreadySubscribed, BillingMisconfigured, Conflict};
-use crate::http::words::Said;
+use crate::http::text_enum::AsText;
 use crate::layers::Layers;
 use crate::model::{BillingManage, BillingRead, Plan};
 use crate::product::Subscription;
@@ -32,9 +32,9 @@ pub(super) fn routes(layers: &Layers) -> Router {
 
 #[derive(Serialize, ToSchema)]
 struct BillingView {
-    plan: Said<Plan>,
+    plan: AsText<Plan>,
     subscription_status: String,
-    standing: Said<Standing>,
+    standing: AsText<Standing>,
     #[salvo(schema(required = true))]
     current_period_end: Option<DateTime<Utc>>,
     cancel_at_period_end: bool,
@@ -46,17 +46,14 @@ struct BillingView {
 
 /// Shows the org's subscription.
 #[endpoint(tags("billing"))]
-async fn show(
-    grant: Authorized<BillingRead>,
-    depot: &mut Depot,
-) -> Result<Json<BillingView>, ApiError> {
+async fn show(org: InOrg<BillingRead>, depot: &mut Depot) -> Result<Json<BillingView>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(grant.0).await?;
+    let mut tx = app.tenants.begin(org.0).await?;
     let subscription = Subscription::load(&mut tx).await?;
     let view = BillingView {
-        plan: Said(tx.access().plan()),
+        plan: AsText(tx.access().plan()),
         subscription_status: subscription.subscription_status,
-        standing: Said(tx.access().standing()),
+        standing: AsText(tx.access().standing()),
         current_period_end: subscription.current_period_end,
         cancel_at_period_end: subscription.cancel_at_period_end,
         past_due_since: subscription.past_due_since,
@@ -74,10 +71,10 @@ struct Customer {
 /// Creates the Stripe customer of the org, unless it has one.
 #[endpoint(tags("billing"), responses(Conflict, BillingMisconfigured))]
 async fn make_customer(
-    grant: Authorized<BillingManage>,
+    org: InOrg<BillingManage>,
     depot: &mut Depot,
 ) -> Result<Json<Customer>, ApiError> {
-    let payer = calls::payer(&App::of(depot), grant.0, Purpose::Managing).await?;
+    let payer = calls::payer(&App::of(depot), org.0, Purpose::Managing).await?;
     Ok(Json(Customer { customer_id: payer.customer }))
 }
 
@@ -95,16 +92,16 @@ impl Made for Session {}
 /// subscription that it has.
 #[endpoint(tags("billing"), responses(AlreadySubscribed, Conflict, BillingMisconfigured))]
 async fn open_checkout(
-    grant: Authorized<BillingManage>,
+    org: InOrg<BillingManage>,
     depot: &mut Depot,
 ) -> Result<Created<Session>, ApiError> {
     let app = App::of(depot);
-    let Payer { customer, plan, grant } = calls::payer(&app, grant.0, Purpose::Buying).await?;
-    let location = format!("/orgs/{}/billing", grant.tenant());
+    let payer = calls::payer(&app, org.0, Purpose::Buying).await?;
+    let location = format!("/orgs/{}/billing", org.0.tenant());
     // Exclusive, so that of several requests at once the first one makes the session for all.
-    let mut tx = app.tenants.begin(grant).exclusive().await?;
+    let mut tx = app.tenants.begin(org.0).exclusive().await?;
     let session = match (
-        checkout::recent::<BillingRead, _, _>(&mut tx, PROVIDER, &customer).await?,
+        checkout::recent::<BillingRead, _, _>(&mut tx, PROVIDER, &payer.customer).await?,
         app.billing.stripe()?,
     ) {
         (Some(session), _) => {
@@ -113,20 +110,18 @@ async fn open_checkout(
         }
         (None, None) => {
             let session = app.billing.simulated_checkout();
-            checkout::record(&mut tx, PROVIDER, &customer, &session).await?;
+            checkout::record(&mut tx, PROVIDER, &payer.customer, &session).await?;
             tx.commit().await?;
             session
         }
         (None, Some(stripe)) => {
-            let grant = tx.access().authorize::<BillingManage>()?;
             tx.rollback().await?;
-            let payer = Payer { customer, plan, grant };
             let request = |org, customer: &str| app.billing.checkout_request(org, customer);
-            let Opened { page: CheckoutPage { id, url }, customer, call, grant } =
-                calls::open(&app, stripe, payer, request).await?;
+            let Opened { page: CheckoutPage { id, url }, customer, call } =
+                calls::open(&app, stripe, org.0, payer, request).await?;
             let session = checkout::Session { id, url };
             // Recorded before a buyer is sent there.
-            let mut tx = app.tenants.begin(grant).await?;
+            let mut tx = app.tenants.begin(org.0).await?;
             checkout::record(&mut tx, PROVIDER, &customer, &session).await?;
             call::end::<BillingManage, _>(&mut tx, &call).await?;
             tx.commit().await?;
@@ -144,19 +139,19 @@ struct Portal {
 /// Opens the customer portal, where the subscription is changed, paid or ended.
 #[endpoint(tags("billing"), responses(Conflict, BillingMisconfigured))]
 async fn open_portal(
-    grant: Authorized<BillingManage>,
+    org: InOrg<BillingManage>,
     depot: &mut Depot,
 ) -> Result<Json<Portal>, ApiError> {
     let app = App::of(depot);
-    let payer = calls::payer(&app, grant.0, Purpose::Managing).await?;
+    let payer = calls::payer(&app, org.0, Purpose::Managing).await?;
     let Some(stripe) = app.billing.stripe()? else {
-        let PortalPage { url } = app.billing.simulated_portal(payer.grant.tenant());
+        let PortalPage { url } = app.billing.simulated_portal(org.0.tenant());
         return Ok(Json(Portal { url }));
     };
     let request = |org, customer: &str| app.billing.portal_request(org, customer);
-    let Opened { page: PortalPage { url }, call, grant, customer: _ } =
-        calls::open(&app, stripe, payer, request).await?;
-    let mut tx = app.tenants.begin(grant).await?;
+    let Opened { page: PortalPage { url }, call, customer: _ } =
+        calls::open(&app, stripe, org.0, payer, request).await?;
+    let mut tx = app.tenants.begin(org.0).await?;
     call::end::<BillingManage, _>(&mut tx, &call).await?;
     tx.commit().await?;
     Ok(Json(Portal { url }))

@@ -121,8 +121,8 @@ const PAGE: &str = r#"<!doctype html>
 </html>
 "#;
 
-/// Starts the viewer on the document. Nothing is sent anywhere: neither the document to a validator nor a
-/// token to whoever keeps the page open.
+/// Starts the viewer on the document. The page sends the document to no validator, and stores no token in the
+/// browser.
 const START: &str = r##"SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#viewer",

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use mt_core::access::Grant;
+use mt_core::access::AccessRequest;
 use mt_core::pg::SystemReason;
 use mt_core::pg::audit_log::TENANT_EXPORTED;
 use salvo::http::HeaderValue;
@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::archive::NoRoom;
 use crate::archive::spool::{Spool, SpoolError};
 use crate::archive::write::{Archive, WriteError};
-use crate::http::authorized::Authorized;
+use crate::http::caller::InOrg;
 use crate::http::problem::ApiError;
 use crate::http::problems::{self, Conflict};
 use crate::model::OrgExport;
@@ -44,12 +44,14 @@ pub(super) fn routes() -> Router {
     )
 )]
 async fn export(
-    grant: Authorized<OrgExport>,
+    org: InOrg<OrgExport>,
     depot: &mut Depot,
     res: &mut Response,
 ) -> Result<(), ApiError> {
     let app = App::of(depot);
-    let (org, principal) = (grant.0.tenant(), grant.0.principal().id());
+    // Before it takes a slot, of which the org has one.
+    app.tenants.begin(org.0).await?.commit().await?;
+    let (request, org, principal) = (org.0, org.0.tenant(), org.0.principal().id());
     let slot = app.exports.begin(org, principal).ok_or_else(|| {
         problems::CONFLICT
             .problem()
@@ -57,7 +59,7 @@ async fn export(
             .with_detail("another export of the org or of the caller is under way")
     })?;
     let deadline = slot.deadline();
-    let written = tokio::time::timeout_at(deadline, write(&app, grant.0)).await;
+    let written = tokio::time::timeout_at(deadline, write(&app, request)).await;
     let (spool, room) = written.unwrap_or_else(|_| {
         tracing::warn!("an export was not written within `EXPORT_MAX_SECONDS`");
         Err(busy("the org could not be read out in time"))
@@ -77,7 +79,7 @@ async fn export(
 /// to read it concerns the file alone.
 async fn write(
     app: &App,
-    grant: Grant<OrgExport>,
+    request: AccessRequest<OrgExport>,
 ) -> Result<(Spool, OwnedSemaphorePermit), ApiError> {
     let contents = app.exports.contents().await.map_err(|error| internal(&error))?;
     let _turn = app
@@ -85,16 +87,14 @@ async fn write(
         .turn()
         .await
         .ok_or_else(|| busy("as many exports are being written as may be at once"))?;
-    let (org, principal) = (grant.tenant(), grant.principal());
+    let (org, principal) = (request.tenant(), request.principal());
     // Decided on the facts of the moment, then said, then done. It is the system that says so: an org that is
     // stopped can still be taken along.
-    let tx = app.tenants.begin(grant).await?;
-    let grant = tx.access().authorize::<OrgExport>()?;
-    tx.commit().await?;
+    app.tenants.begin(request).await?.commit().await?;
     let mut tx = app.system.begin_for(principal, RECORD).await?;
     tx.record(org, TENANT_EXPORTED.on(org.as_uuid()));
     tx.commit().await?;
-    let archive = Archive::new(app.tenants.snapshot(grant).await?, contents).await?;
+    let archive = Archive::new(app.tenants.snapshot(request).await?, contents).await?;
     let room = app.exports.room(archive.length())?;
     Ok((Spool::write(archive).await?, room))
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::once::{Once, again, response_of};
 use crate::app::App;
 use crate::http::answer::{Created, Made, NoContent};
-use crate::http::authorized::{Authorized, Caller};
+use crate::http::caller::{Caller, InOrg};
 use crate::http::fields::{self, Email, Token};
 use crate::http::json::Body;
 use crate::http::page::{Listing, PageQuery};
@@ -27,14 +27,14 @@ use crate::http::problems::{
     AlreadyMember, BillingRequired, CapReached, Conflict, Forbidden, InviteInvalid, OrgSuspended,
     RateLimited,
 };
-use crate::http::words::Said;
+use crate::http::text_enum::AsText;
 use crate::mail::EmailMessage;
 use crate::model::{InvitesCreate, InvitesRead, InvitesRevoke, Product, Role, Seats};
 
 const ACCEPT: SystemReason = SystemReason::new("accept an invite");
 
-/// How long the letter of an invite is on its way: an invite that is repeated meanwhile is not mailed again.
-const LETTER_INTERVAL: Duration = Duration::from_mins(1);
+/// The minimum time between two mails of an invite: an invite that is repeated before is not mailed again.
+const MAIL_INTERVAL: Duration = Duration::from_mins(1);
 
 /// `/orgs/{org_id}/invites`.
 pub(super) fn of_org() -> Router {
@@ -53,8 +53,8 @@ pub(super) fn accept() -> Router {
 struct InviteView {
     id: Uuid,
     email: String,
-    role: Said<Role>,
-    status: Said<InviteStatus>,
+    role: AsText<Role>,
+    status: AsText<InviteStatus>,
     expires_at: DateTime<Utc>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[salvo(schema(value_type = String, required = false))]
@@ -68,8 +68,8 @@ impl From<Invite<Role>> for InviteView {
         Self {
             id: invite.id.as_uuid(),
             email: invite.email,
-            role: Said(invite.role),
-            status: Said(invite.status),
+            role: AsText(invite.role),
+            status: AsText(invite.status),
             expires_at: invite.expires_at,
             token: None,
         }
@@ -81,7 +81,7 @@ impl From<Invite<Role>> for InviteView {
 struct NewInvite {
     email: Email,
     #[serde(deserialize_with = "fields::word")]
-    #[salvo(schema(value_type = Said<Role>))]
+    #[salvo(schema(value_type = AsText<Role>))]
     role: Role,
 }
 
@@ -90,23 +90,23 @@ struct NewInvite {
 /// Within a minute of the first e-mail no second one is sent; its token then stays valid beside the new one.
 #[endpoint(tags("invites"), responses(AlreadyMember, CapReached))]
 async fn create(
-    grant: Authorized<InvitesCreate>,
+    org: InOrg<InvitesCreate>,
     once: Once<NewInvite>,
     depot: &mut Depot,
 ) -> Result<Created<InviteView>, ApiError> {
     let app = App::of(depot);
     app.mailer.accepts(once.body.email.as_address())?;
-    let begin = app.tenants.begin(grant.0).exclusive().capped::<Seats>();
+    let begin = app.tenants.begin(org.0).exclusive().capped::<Seats>();
     let (mut tx, cap) = begin.idempotent(once.request()).await?;
     if let Some(stored) = tx.stored_response()? {
         return again(stored);
     }
     let (email, role) = (once.body.email.as_address(), once.body.role);
-    let letter_interval = app.mailer.is_configured().then_some(LETTER_INTERVAL);
-    let terms = InviteTerms { ttl: app.invite_ttl, letter_interval };
+    let mail_interval = app.mailer.is_configured().then_some(MAIL_INTERVAL);
+    let terms = InviteTerms { ttl: app.invite_ttl, mail_interval };
     let made = invites::invite(&mut tx, cap, &app.hasher, email, role, terms).await?;
     let org = Tenant::load(&mut tx).await?;
-    if made.is_letter_due {
+    if made.is_mail_due {
         // Last, when nothing else refuses the invite any more; what is refused here leaves nothing behind.
         let (plan, sender) = (tx.access().plan(), tx.principal().id());
         if let Err(refused) = app.mail_limits.invite(email, (org.id, plan), sender).await {
@@ -125,20 +125,20 @@ async fn create(
     let created = Created::new(&path, &view);
     tx.store_response(&response_of(&created)?).await?;
     tx.commit().await?;
-    app.mailer.bell(Lane::Main).notify();
+    app.mailer.wake_up(Lane::Main).notify();
     Ok(created)
 }
 
 /// Lists the invites of the org.
 #[endpoint(tags("invites"))]
 async fn list(
-    grant: Authorized<InvitesRead>,
+    org: InOrg<InvitesRead>,
     page: PageQuery,
     depot: &mut Depot,
 ) -> Result<Listing<InviteView>, ApiError> {
     let app = App::of(depot);
-    let page = page.of(&app.cursors, &format!("invites:{}", grant.0.tenant()))?;
-    let mut tx = app.tenants.begin(grant.0).await?;
+    let page = page.of(&app.cursors, &format!("invites:{}", org.0.tenant()))?;
+    let mut tx = app.tenants.begin(org.0).await?;
     let before = page.after().map(InviteId::from_uuid);
     let invites = invites::list(&mut tx, before, page.fetch()).await?;
     tx.commit().await?;
@@ -149,12 +149,12 @@ async fn list(
 /// Revokes an invite.
 #[endpoint(tags("invites"), responses(Conflict))]
 async fn revoke(
-    grant: Authorized<InvitesRevoke>,
+    org: InOrg<InvitesRevoke>,
     invite_id: PathId,
     depot: &mut Depot,
 ) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(grant.0).exclusive().await?;
+    let mut tx = app.tenants.begin(org.0).exclusive().await?;
     invites::revoke(&mut tx, InviteId::from_uuid(invite_id.0)).await?;
     tx.commit().await?;
     Ok(NoContent)
@@ -169,7 +169,7 @@ struct Acceptance {
 #[derive(Serialize, ToSchema)]
 struct Joined {
     org_id: Uuid,
-    role: Said<Role>,
+    role: AsText<Role>,
 }
 
 /// Accepts an invite and joins the org.
@@ -196,5 +196,5 @@ async fn accept_invite(
         invites::accept::<Product, Seats>(&mut tx, &app.hasher, &app.standing, caller, &token)
             .await?;
     tx.commit().await?;
-    Ok(Json(Joined { org_id: accepted.tenant.as_uuid(), role: Said(accepted.role) }))
+    Ok(Json(Joined { org_id: accepted.tenant.as_uuid(), role: AsText(accepted.role) }))
 }

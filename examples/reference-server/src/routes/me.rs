@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::http::authorized::Caller;
+use crate::http::caller::Caller;
 use crate::http::problem::ApiError;
 
 pub(super) fn routes() -> Router {

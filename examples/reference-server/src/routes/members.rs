@@ -10,14 +10,14 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::http::answer::NoContent;
-use crate::http::authorized::Authorized;
+use crate::http::caller::InOrg;
 use crate::http::fields;
 use crate::http::json::Body;
 use crate::http::page::{Listing, PageQuery};
 use crate::http::path::PathId;
 use crate::http::problem::ApiError;
 use crate::http::problems::LastOwner;
-use crate::http::words::Said;
+use crate::http::text_enum::AsText;
 use crate::model::{MembersAssign, MembersRead, MembersRemove, Role};
 
 pub(super) fn routes() -> Router {
@@ -30,7 +30,7 @@ pub(super) fn routes() -> Router {
 struct MemberView {
     user_id: Uuid,
     email: String,
-    role: Said<Role>,
+    role: AsText<Role>,
     joined_at: DateTime<Utc>,
 }
 
@@ -39,7 +39,7 @@ impl From<Member<Role>> for MemberView {
         Self {
             user_id: member.principal.as_uuid(),
             email: member.email,
-            role: Said(member.role),
+            role: AsText(member.role),
             joined_at: member.joined_at,
         }
     }
@@ -48,13 +48,13 @@ impl From<Member<Role>> for MemberView {
 /// Lists the members of the org.
 #[endpoint(tags("members"))]
 async fn list(
-    grant: Authorized<MembersRead>,
+    org: InOrg<MembersRead>,
     page: PageQuery,
     depot: &mut Depot,
 ) -> Result<Listing<MemberView>, ApiError> {
     let app = App::of(depot);
-    let page = page.of(&app.cursors, &format!("members:{}", grant.0.tenant()))?;
-    let mut tx = app.tenants.begin(grant.0).await?;
+    let page = page.of(&app.cursors, &format!("members:{}", org.0.tenant()))?;
+    let mut tx = app.tenants.begin(org.0).await?;
     let before = page.after().map(|(joined_at, id)| (joined_at, PrincipalId::from_uuid(id)));
     let members = Member::list(&mut tx, before, page.fetch()).await?;
     tx.commit().await?;
@@ -66,7 +66,7 @@ async fn list(
 #[serde(deny_unknown_fields)]
 struct RoleChange {
     #[serde(default, deserialize_with = "present_role")]
-    #[salvo(schema(value_type = Said<Role>, required = false))]
+    #[salvo(schema(value_type = AsText<Role>, required = false))]
     role: Option<Role>,
 }
 
@@ -79,14 +79,14 @@ fn present_role<'de, D: serde::Deserializer<'de>>(
 /// Changes the role of a member.
 #[endpoint(tags("members"), responses(LastOwner))]
 async fn assign(
-    grant: Authorized<MembersAssign>,
+    org: InOrg<MembersAssign>,
     change: Body<RoleChange>,
     user_id: PathId,
     depot: &mut Depot,
 ) -> Result<Json<MemberView>, ApiError> {
     let app = App::of(depot);
     let user = PrincipalId::from_uuid(user_id.0);
-    let mut tx = app.tenants.begin(grant.0).exclusive().await?;
+    let mut tx = app.tenants.begin(org.0).exclusive().await?;
     let member = match change.0.role {
         Some(role) => tx.assign_role(user, role).await?,
         None => Member::find(&mut tx, user).await?.ok_or_else(ApiError::not_found)?,
@@ -98,12 +98,12 @@ async fn assign(
 /// Removes a member, or lets the caller leave.
 #[endpoint(tags("members"), responses(LastOwner))]
 async fn remove(
-    grant: Authorized<MembersRemove>,
+    org: InOrg<MembersRemove>,
     user_id: PathId,
     depot: &mut Depot,
 ) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(grant.0).exclusive().await?;
+    let mut tx = app.tenants.begin(org.0).exclusive().await?;
     tx.remove_member(PrincipalId::from_uuid(user_id.0)).await?;
     tx.commit().await?;
     Ok(NoContent)

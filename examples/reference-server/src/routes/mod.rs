@@ -1,11 +1,10 @@
 //! The paths, a module for each noun, and the order of checks on the way to them.
 //!
-//! A handler decides in this order: it is given a grant ([`Authorized`], its first argument), reads the
-//! body, opens the transaction, looks at what the body refers to, and acts. The layers before it have
-//! answered 429, 401, 404. A refusal of a caller whom nothing has looked up by then is 401 if the caller is
-//! unknown or signed out; see `known_caller`.
+//! A handler has the caller's request for access ([`InOrg`], its first argument), reads the body, opens the transaction,
+//! which decides, looks at what the body refers to, and acts. The layers before it have answered 429 and 401. What is
+//! refused before the transaction, such as the body, is answered after the decision; see `decide_first`.
 //!
-//! [`Authorized`]: crate::http::authorized::Authorized
+//! [`InOrg`]: crate::http::caller::InOrg
 
 mod admin;
 mod admin_orgs;
@@ -13,12 +12,12 @@ mod admin_webhooks;
 mod audit;
 mod auth;
 mod billing;
+mod decide_first;
 mod dev;
 mod docs;
 mod export;
 pub mod health;
 mod invites;
-mod known_caller;
 mod me;
 mod members;
 pub mod metrics;
@@ -81,7 +80,7 @@ fn routes(layers: &Layers, readiness: health::Readiness, optional: [Option<Route
         .push(audit::routes())
         .push(export::routes());
     let signed_in = Router::new()
-        .hoop(known_caller::known_caller)
+        .hoop(decide_first::decide_first)
         .push(auth::signed_in().hoop(layers.outside_orgs()))
         .push(me::routes().hoop(layers.outside_orgs()))
         .push(
@@ -92,7 +91,7 @@ fn routes(layers: &Layers, readiness: health::Readiness, optional: [Option<Route
     // The page needs no token; the POST of its button does.
     let accepting = Router::with_path("invites/accept").get(pages::accept::show).push(
         Router::new()
-            .hoop(known_caller::known_caller)
+            .hoop(decide_first::decide_first)
             .hoop(layers.accept_invite())
             .push(invites::accept()),
     );

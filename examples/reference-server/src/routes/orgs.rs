@@ -13,13 +13,13 @@ use uuid::Uuid;
 use super::once::Once;
 use crate::app::App;
 use crate::http::answer::{Created, Made, NoContent};
-use crate::http::authorized::{Authorized, Caller};
+use crate::http::caller::{Caller, InOrg};
 use crate::http::fields::{self, Name};
 use crate::http::json::Body;
 use crate::http::page::{Listing, PageQuery};
 use crate::http::problem::ApiError;
 use crate::http::problems;
-use crate::http::words::Said;
+use crate::http::text_enum::AsText;
 use crate::model::{OrgDelete, OrgRead, OrgUpdate, Plan, Product, Role};
 use crate::product::{Overview, OverviewRow, Usage};
 
@@ -39,11 +39,11 @@ pub(super) fn one() -> Router {
 struct Org {
     id: Uuid,
     name: String,
-    role: Said<Role>,
-    plan: Said<Plan>,
+    role: AsText<Role>,
+    plan: AsText<Plan>,
     subscription_status: String,
-    standing: Said<Standing>,
-    suspension: Said<Suspension>,
+    standing: AsText<Standing>,
+    suspension: AsText<Suspension>,
     /// The use of its capped resources; `null` if the org is fully suspended.
     #[salvo(schema(required = true))]
     usage: Option<Usage>,
@@ -65,11 +65,11 @@ impl Org {
         Self {
             id: access.tenant().as_uuid(),
             name,
-            role: Said(access.role()),
-            plan: Said(access.plan()),
+            role: AsText(access.role()),
+            plan: AsText(access.plan()),
             subscription_status,
-            standing: Said(access.standing()),
-            suspension: Said(access.suspension()),
+            standing: AsText(access.standing()),
+            suspension: AsText(access.suspension()),
             usage: Some(usage),
             created_at,
         }
@@ -81,11 +81,11 @@ impl Org {
         Self {
             id: tenant.id.as_uuid(),
             name: tenant.name,
-            role: Said(access.role()),
-            plan: Said(access.plan()),
+            role: AsText(access.role()),
+            plan: AsText(access.plan()),
             subscription_status: tenant.subscription_status.to_string(),
-            standing: Said(access.standing()),
-            suspension: Said(Suspension::Full),
+            standing: AsText(access.standing()),
+            suspension: AsText(Suspension::Full),
             usage: None,
             created_at: tenant.created_at,
         }
@@ -121,11 +121,11 @@ async fn create(
     let org = Org {
         id: tenant.id.as_uuid(),
         name: tenant.name,
-        role: Said(Role::Owner),
-        plan: Said(plan),
+        role: AsText(Role::Owner),
+        plan: AsText(plan),
         subscription_status: tenant.subscription_status.to_string(),
-        standing: Said(Standing::Good),
-        suspension: Said(tenant.suspension),
+        standing: AsText(Standing::Good),
+        suspension: AsText(tenant.suspension),
         usage: Some(Usage::of_new(plan)),
         created_at: tenant.created_at,
     };
@@ -176,9 +176,9 @@ async fn list(
 
 /// Shows an org.
 #[endpoint(tags("orgs"))]
-async fn show(grant: Authorized<OrgRead>, depot: &mut Depot) -> Result<Json<Org>, ApiError> {
+async fn show(org: InOrg<OrgRead>, depot: &mut Depot) -> Result<Json<Org>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(grant.0).await?;
+    let mut tx = app.tenants.begin(org.0).await?;
     let org = Org::of(&mut tx).await?;
     tx.commit().await?;
     Ok(Json(org))
@@ -195,12 +195,12 @@ struct OrgChange {
 /// Renames an org.
 #[endpoint(tags("orgs"))]
 async fn update(
-    grant: Authorized<OrgUpdate>,
+    org: InOrg<OrgUpdate>,
     change: Body<OrgChange>,
     depot: &mut Depot,
 ) -> Result<Json<Org>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(grant.0).exclusive().await?;
+    let mut tx = app.tenants.begin(org.0).exclusive().await?;
     if let Some(name) = change.0.name {
         Tenant::rename(&mut tx, name.as_str()).await?;
     }
@@ -211,9 +211,9 @@ async fn update(
 
 /// Deletes an org and everything in it. Its subscription is cancelled at Stripe soon after.
 #[endpoint(tags("orgs"))]
-async fn delete(grant: Authorized<OrgDelete>, depot: &mut Depot) -> Result<NoContent, ApiError> {
+async fn delete(org: InOrg<OrgDelete>, depot: &mut Depot) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(grant.0).exclusive().await?;
+    let mut tx = app.tenants.begin(org.0).exclusive().await?;
     Tenant::delete(&mut tx).await?;
     tx.commit().await?;
     Ok(NoContent)

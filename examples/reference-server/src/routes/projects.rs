@@ -8,7 +8,7 @@ use super::once::{Once, again};
 use super::tasks;
 use crate::app::App;
 use crate::http::answer::{Created, Made, NoContent};
-use crate::http::authorized::Authorized;
+use crate::http::caller::InOrg;
 use crate::http::etag::{ETag, IfMatch, IfNoneMatch, Tagged};
 use crate::http::fields::{self, Name};
 use crate::http::json::Body;
@@ -42,12 +42,12 @@ struct NewProject {
 /// Creates a project.
 #[endpoint(tags("projects"), responses(CapReached))]
 async fn create(
-    grant: Authorized<ProjectsCreate>,
+    org: InOrg<ProjectsCreate>,
     once: Once<NewProject>,
     depot: &mut Depot,
 ) -> Result<Created<Project>, ApiError> {
     let app = App::of(depot);
-    let begin = app.tenants.begin(grant.0).capped::<Projects>().idempotent(once.request());
+    let begin = app.tenants.begin(org.0).capped::<Projects>().idempotent(once.request());
     let (mut tx, cap) = begin.await?;
     if let Some(stored) = tx.stored_response()? {
         return again(stored);
@@ -60,27 +60,27 @@ async fn create(
 /// Lists the projects of the org.
 #[endpoint(tags("projects"))]
 async fn list(
-    grant: Authorized<ProjectsRead>,
+    org: InOrg<ProjectsRead>,
     page: PageQuery,
     depot: &mut Depot,
 ) -> Result<Listing<Project>, ApiError> {
     let app = App::of(depot);
-    let tenant = grant.0.tenant();
+    let tenant = org.0.tenant();
     let page = page.of(&app.cursors, &format!("projects:{tenant}"))?;
-    let projects = Project::list(app.tenants.read(grant.0), page.after(), page.fetch()).await?;
+    let projects = Project::list(app.tenants.read(org.0), page.after(), page.fetch()).await?;
     Ok(page.answer(projects, |project| project.id))
 }
 
 /// Shows a project.
 #[endpoint(tags("projects"))]
 async fn show(
-    grant: Authorized<ProjectsRead>,
+    org: InOrg<ProjectsRead>,
     project_id: PathId,
     known: IfNoneMatch,
     depot: &mut Depot,
 ) -> Result<Tagged<Project>, ApiError> {
     let app = App::of(depot);
-    let project = Project::find(app.tenants.read(grant.0), project_id.0).await?;
+    let project = Project::find(app.tenants.read(org.0), project_id.0).await?;
     let project = project.ok_or_else(ApiError::not_found)?;
     Ok(Tagged::unless(&known, &project))
 }
@@ -96,14 +96,14 @@ struct ProjectChange {
 /// Renames a project.
 #[endpoint(tags("projects"))]
 async fn update(
-    grant: Authorized<ProjectsUpdate>,
+    org: InOrg<ProjectsUpdate>,
     change: Body<ProjectChange>,
     project_id: PathId,
     seen: IfMatch,
     depot: &mut Depot,
 ) -> Result<Tagged<Project>, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(grant.0).await?;
+    let mut tx = app.tenants.begin(org.0).await?;
     let held = Project::hold(&mut tx, project_id.0).await?.ok_or_else(ApiError::not_found)?;
     seen.check(&ETag::of(&held))?;
     let project = match change.0.name {
@@ -117,13 +117,13 @@ async fn update(
 /// Deletes a project and its tasks.
 #[endpoint(tags("projects"))]
 async fn delete(
-    grant: Authorized<ProjectsDelete>,
+    org: InOrg<ProjectsDelete>,
     project_id: PathId,
     seen: IfMatch,
     depot: &mut Depot,
 ) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(grant.0).await?;
+    let mut tx = app.tenants.begin(org.0).await?;
     let gone = Project::delete(&mut tx, project_id.0).await?.ok_or_else(ApiError::not_found)?;
     // The row is held by then. Refused, it comes back: the transaction is not committed.
     seen.check(&ETag::of(&gone))?;

@@ -1,4 +1,4 @@
-//! Tasks.
+//! Tasks of a project.
 
 use mt_core::id::PrincipalId;
 use mt_core::pg::{Member, PgError, TenantTx};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::once::{Once, again};
 use crate::app::App;
 use crate::http::answer::{Created, Made, NoContent};
-use crate::http::authorized::Authorized;
+use crate::http::caller::InOrg;
 use crate::http::etag::{ETag, IfMatch, IfNoneMatch, Tagged};
 use crate::http::fields::{self, Description, Patch, Title};
 use crate::http::json::Body;
@@ -67,13 +67,13 @@ impl<'de> Deserialize<'de> for UserRef {
 /// Creates a task in a project.
 #[endpoint(tags("tasks"), responses(CapReached))]
 async fn create(
-    grant: Authorized<TasksCreate>,
+    org: InOrg<TasksCreate>,
     once: Once<NewTaskBody>,
     project_id: PathId,
     depot: &mut Depot,
 ) -> Result<Created<Task>, ApiError> {
     let app = App::of(depot);
-    let begin = app.tenants.begin(grant.0).capped::<Tasks>().idempotent(once.request());
+    let begin = app.tenants.begin(org.0).capped::<Tasks>().idempotent(once.request());
     let (mut tx, cap) = begin.await?;
     if let Some(stored) = tx.stored_response()? {
         return again(stored);
@@ -104,7 +104,7 @@ async fn create(
 /// Lists the tasks of a project.
 #[endpoint(tags("tasks"))]
 async fn list(
-    grant: Authorized<TasksRead>,
+    org: InOrg<TasksRead>,
     status: Choice<Status>,
     page: PageQuery,
     project_id: PathId,
@@ -114,10 +114,10 @@ async fn list(
     let (status, project) = (status.0, project_id.0);
     let scope = format!("tasks:{project}:{}", status.map_or("", Status::as_str));
     let page = page.of(&app.cursors, &scope)?;
-    let read = app.tenants.read(grant.0);
+    let read = app.tenants.read(org.0);
     let tasks = Task::list(read, project, status, page.after(), page.fetch()).await?;
     // None in the project, or no such project.
-    if tasks.is_empty() && !Project::exists(app.tenants.read(grant.0), project).await? {
+    if tasks.is_empty() && !Project::exists(app.tenants.read(org.0), project).await? {
         return Err(ApiError::not_found());
     }
     Ok(page.answer(tasks, |task| task.id))
@@ -126,13 +126,13 @@ async fn list(
 /// Shows a task.
 #[endpoint(tags("tasks"))]
 async fn show(
-    grant: Authorized<TasksRead>,
+    org: InOrg<TasksRead>,
     task_id: PathId,
     known: IfNoneMatch,
     depot: &mut Depot,
 ) -> Result<Tagged<Task>, ApiError> {
     let app = App::of(depot);
-    let task = Task::find(app.tenants.read(grant.0), task_id.0).await?;
+    let task = Task::find(app.tenants.read(org.0), task_id.0).await?;
     let task = task.ok_or_else(ApiError::not_found)?;
     Ok(Tagged::unless(&known, &task))
 }
@@ -162,7 +162,7 @@ where
 /// Changes a task. A member may change their own tasks only.
 #[endpoint(tags("tasks"))]
 async fn update(
-    grant: Authorized<TasksUpdate>,
+    org: InOrg<TasksUpdate>,
     change: Body<TaskChangeBody>,
     task_id: PathId,
     seen: IfMatch,
@@ -170,7 +170,7 @@ async fn update(
 ) -> Result<Tagged<Task>, ApiError> {
     let app = App::of(depot);
     let change = TaskChange::from(change.0);
-    let mut tx = app.tenants.begin(grant.0).await?;
+    let mut tx = app.tenants.begin(org.0).await?;
     let held = Task::hold(&mut tx, task_id.0).await?.ok_or_else(ApiError::not_found)?;
     let (role, caller) = (tx.access().role(), tx.principal().id());
     if !may_update(role, caller, held.created_by, held.assigned_to) {
@@ -190,13 +190,13 @@ async fn update(
 /// Deletes a task.
 #[endpoint(tags("tasks"))]
 async fn delete(
-    grant: Authorized<TasksDelete>,
+    org: InOrg<TasksDelete>,
     task_id: PathId,
     seen: IfMatch,
     depot: &mut Depot,
 ) -> Result<NoContent, ApiError> {
     let app = App::of(depot);
-    let mut tx = app.tenants.begin(grant.0).await?;
+    let mut tx = app.tenants.begin(org.0).await?;
     let gone = Task::delete(&mut tx, task_id.0).await?.ok_or_else(ApiError::not_found)?;
     // The row is held by then. Refused, it comes back: the transaction is not committed.
     seen.check(&ETag::of(&gone))?;

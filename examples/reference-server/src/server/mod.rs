@@ -6,7 +6,6 @@ mod outbox;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mt_core::access::AccessCache;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::pg::Database;
@@ -33,8 +32,6 @@ use crate::routes::{self, webhooks};
 
 /// The issuer and the audience of tokens.
 const ISSUER: &str = "mt";
-/// The size of the access cache: at most about 15 MB.
-const REMEMBERED_MEMBERSHIPS: usize = 100_000;
 /// How long a start waits for Redis before it continues without.
 const REDIS_BUDGET: Duration = Duration::from_secs(1);
 /// How long the shutdown waits for events and messages in progress.
@@ -61,7 +58,6 @@ pub struct Behind {
     database: Database,
     embedded: Option<EmbeddedPostgres>,
     background: Background,
-    access_changes: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Started {
@@ -86,9 +82,6 @@ impl Behind {
     pub async fn stop(self, within: Duration) -> Result<(), StartError> {
         let stopping = async {
             self.background.stop(WORKER_STOP_TIMEOUT.min(within)).await;
-            if let Some(task) = self.access_changes {
-                task.abort();
-            }
             self.database.close().await;
         };
         if tokio::time::timeout(within, stopping).await.is_err() {
@@ -128,17 +121,7 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     };
     let metrics = Arc::new(Metrics::new(sources, config.metrics_addr.is_some()));
     let mail_limits = MailLimits::new(limiter.clone(), &config.rate_limits, metrics.limits.clone());
-    let mut app = app(config, &database, mail_limits, mailer, billing)?;
-    let access_changes = match config.database.access_cache {
-        Duration::ZERO => None,
-        ttl => {
-            let cache = AccessCache::new(REMEMBERED_MEMBERSHIPS, ttl);
-            app.tenants = app.tenants.with_access_cache(cache.clone());
-            // The embedded engine has one connection and one process, so no other process changes data.
-            embedded.is_none().then(|| tokio::spawn(database.access_changes().tell(cache)))
-        }
-    };
-    let app = Arc::new(app);
+    let app = Arc::new(app(config, &database, mail_limits, mailer, billing)?);
     let checks = Dependencies { database: database.clone(), limiter: limiter.clone() };
     let readiness = Readiness::new(checks, config.redis.required_for_ready);
     let layers = Layers::new(&app, limiter, config.rate_limits.clone(), &metrics);
@@ -161,7 +144,7 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
         observers,
         trusted_proxies: config.rate_limits.trusted_proxies.clone(),
     };
-    let behind = Behind { database, embedded, background, access_changes };
+    let behind = Behind { database, embedded, background };
     Ok(Started { service: service(router, options), readiness, behind, metrics })
 }
 

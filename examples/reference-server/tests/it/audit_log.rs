@@ -84,7 +84,7 @@ async fn prepare(callers: &Callers, operation: &str) -> (Option<TenantId>, Reque
         }
         "POST /admin/webhook-events/{event_id}/replay" => {
             let delivered = deliver(server, &event).await.json();
-            assert_eq!(delivered["status"], "failed", "nobody is linked yet");
+            assert_eq!(delivered["status"], "failed", "no org is linked yet");
             server.sql(&linked).await;
             let id = event["id"].as_str().unwrap();
             call(format!("/admin/webhook-events/{id}/replay"), "dev-admin", None)
@@ -321,7 +321,7 @@ async fn owners_and_admins_read_the_log_in_pages_and_by_filters() {
         "action=nothing",
         "action=org.created&action=org.created",
         "actor=",
-        "actor=nobody",
+        "actor=ada",
         "actor=0",
         "limit=0",
         "cursor=x",

@@ -165,7 +165,7 @@ async fn a_sign_in_link_signs_in_when_its_button_is_pressed() {
     server.stop().await;
 }
 
-/// The letter about a failed payment and Stripe's pages lead to a page that shows the org's billing.
+/// The mail about a failed payment and Stripe's pages lead to a page that shows the org's billing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn billing_page_from_a_mail_works() {
     let (smtp, mut received) = mail_server(None).await;

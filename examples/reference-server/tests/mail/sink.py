@@ -20,7 +20,7 @@ taken = 0
 
 
 def write(name, text):
-    """Whole or not at all, for whoever waits for the file."""
+    """Writes the whole file or nothing, because a test waits for it."""
     fresh = os.path.join(folder, name + ".fresh")
     with open(fresh, "w", encoding="utf-8") as file:
         file.write(text)

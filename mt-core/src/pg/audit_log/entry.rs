@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_word_is_not_kept() {
+    fn text_that_is_not_a_word_is_replaced() {
         for word in ["past_due", "evt_1", "cus-2.x"] {
             assert_eq!(Fact::of_word(word), Fact(word.into()));
         }

@@ -24,7 +24,7 @@ pub struct Entry {
     pub actor_kind: String,
     /// Which user.
     pub actor_id: Option<Uuid>,
-    /// The name of an actor that is no user.
+    /// The name of an actor that is not a user.
     pub actor_name: Option<String>,
     /// The user's address, while they are a member: what any member sees.
     pub actor_email: Option<String>,

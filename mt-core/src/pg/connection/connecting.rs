@@ -67,10 +67,6 @@ impl Connector {
         }
     }
 
-    pub(in crate::pg) const fn options(&self) -> &PgConnectOptions {
-        &self.options
-    }
-
     /// A connection: a spare one, or the next that is made. Dropping the future loses nothing.
     pub(in crate::pg) async fn connection(self: &Arc<Self>) -> Result<Connection, sqlx::Error> {
         let answer = {

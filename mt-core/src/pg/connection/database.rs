@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use sqlx::Row as _;
-use sqlx::postgres::PgConnectOptions;
 
 use super::extensions;
 use super::login_check::{self, Use};
@@ -124,9 +123,9 @@ impl Database {
         System::new(self.pools.clone())
     }
 
-    /// Asks the server for a sign of life, on a connection of its own: a pool that is busy is no reason
-    /// to take a server out of rotation, and a database that does not answer is. (A database with a
-    /// single connection is asked on that.)
+    /// Checks that Postgres answers, on a connection outside of the pools: a server whose pool is busy stays in
+    /// rotation, and a server whose database does not answer leaves it. (A database with a single connection is
+    /// asked on that.)
     ///
     /// # Errors
     ///
@@ -168,10 +167,6 @@ impl Database {
     /// The connections, which transactions are opened on.
     pub(in crate::pg) const fn pools(&self) -> &Pools {
         &self.pools
-    }
-
-    pub(in crate::pg) fn connect_options(&self) -> PgConnectOptions {
-        self.pools.connect_options()
     }
 
     /// The shares that tenants and principals have of the connections.

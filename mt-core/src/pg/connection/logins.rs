@@ -104,10 +104,6 @@ impl LoginPool {
         self.pool.manager().close(idle).await;
     }
 
-    pub(in crate::pg) fn connect_options(&self) -> &PgConnectOptions {
-        self.pool.manager().options()
-    }
-
     pub(in crate::pg) fn name(&self) -> &str {
         &self.name
     }

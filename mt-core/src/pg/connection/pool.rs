@@ -68,10 +68,6 @@ impl Connections {
         Self(Arc::new(Connector::new(options, greeting)))
     }
 
-    pub(in crate::pg) fn options(&self) -> &PgConnectOptions {
-        self.0.options()
-    }
-
     /// Asks the server that these connections are of for a sign of life.
     pub(in crate::pg) fn probe(&self) -> Probe {
         Probe::new(Arc::clone(&self.0))

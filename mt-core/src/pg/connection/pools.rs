@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
 use tokio::time::Instant;
 
 use super::logins::{Login, LoginPool};
@@ -61,10 +60,6 @@ impl Pools {
     /// The shares that tenants and principals have of the connections.
     pub(in crate::pg) const fn shares(&self) -> &Shares {
         &self.shares
-    }
-
-    pub(in crate::pg) fn connect_options(&self) -> PgConnectOptions {
-        self.app.connect_options().clone()
     }
 
     /// The moment until which a request that comes now waits for a connection.

@@ -1,4 +1,4 @@
-//! Whether a connection is a session of one's own, or a pooler's to lend.
+//! Finds out whether a connection has a database session of its own or a pooler lends it one.
 
 use std::time::Duration;
 

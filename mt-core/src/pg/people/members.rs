@@ -15,7 +15,7 @@ use crate::text_enum::TextEnum as _;
 /// A member of the transaction's tenant.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Member<R> {
-    /// Who.
+    /// The member's id.
     pub principal: PrincipalId,
     /// Their address.
     pub email: String,

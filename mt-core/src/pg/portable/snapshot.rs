@@ -4,12 +4,11 @@ use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::Table;
-use crate::access::{AccessModel, Grant, Permission};
+use crate::access::{AccessModel, AccessRequest, Permission};
 use crate::id::TenantId;
 use crate::pg::transaction::open_tx::{End, OpenTx};
 use crate::pg::transaction::opening;
 use crate::pg::{BeginError, PgError, System, SystemReason, Tenants};
-use crate::shares::Requester;
 
 /// The number of rows in a batch, and thus in memory.
 const AT_A_TIME: u32 = 100;
@@ -34,18 +33,20 @@ pub struct Measure {
 }
 
 impl<M: AccessModel> Tenants<M> {
-    /// Opens a snapshot of the grant's tenant. As with every transaction, the permission is checked again in it.
+    /// Opens a snapshot of the requested tenant. As in every transaction, the permission is checked in it.
     ///
     /// # Errors
     ///
     /// [`BeginError`] when the check fails or the transaction cannot be opened.
     pub async fn snapshot<P: Permission<Model = M>>(
         &self,
-        grant: Grant<P>,
+        request: impl Into<AccessRequest<P>>,
     ) -> Result<Snapshot, BeginError> {
-        let begin = opening::of_snapshot(grant.tenant(), grant.principal())
-            .by(Requester::member(grant.access()));
-        let opened = self.authority.open(grant, begin).await?;
+        let request = request.into();
+        let (tenant, principal) = (request.tenant(), request.principal());
+        let requester = self.authority.recent.requester(principal, tenant);
+        let begin = opening::of_snapshot(tenant, principal).by(requester);
+        let opened = self.authority.open(request, begin).await?;
         Ok(Snapshot { tx: opened.tx, tenant: opened.access.tenant() })
     }
 }

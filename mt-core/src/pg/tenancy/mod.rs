@@ -1,6 +1,5 @@
 //! Tenants: create, rename, suspend, delete; and how long what they leave behind is kept.
 
-pub(super) mod access_changes;
 pub(super) mod retention;
 pub(super) mod suspension;
 pub(super) mod tenant;

@@ -1,15 +1,13 @@
 //! Reading the facts in a transaction, and the decision on them.
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use sqlx::postgres::PgRow;
 
 use super::open_tx::{End, OpenTx};
 use super::opening::{self, Found, Opening};
-use crate::access::{
-    Access, AccessCache, AccessError, AccessModel, Denied, Grant, Permission, Ticket,
-};
+use super::recent_access::RecentAccess;
+use crate::access::{Access, AccessError, AccessModel, AccessRequest, Denied, Permission};
 use crate::auth::Principal;
 use crate::billing::StandingPolicy;
 use crate::id::TenantId;
@@ -20,40 +18,24 @@ use crate::shares::Requester;
 /// Opens transactions, reads the facts in them and decides. [`Tenants`](crate::pg::Tenants) is its public face.
 pub(in crate::pg) struct Authority<M: AccessModel> {
     pub(in crate::pg) pools: Pools,
+    pub(in crate::pg) recent: RecentAccess<M>,
     standing: Arc<StandingPolicy>,
-    cache: Option<AccessCache<M>>,
-    model: PhantomData<fn() -> M>,
 }
 
 impl<M: AccessModel> Authority<M> {
     pub(in crate::pg) fn new(pools: Pools, standing: StandingPolicy) -> Self {
-        Self { pools, standing: Arc::new(standing), cache: None, model: PhantomData }
+        Self { pools, recent: RecentAccess::new(), standing: Arc::new(standing) }
     }
 
-    /// Has `cache` learn the facts of each transaction.
-    pub(in crate::pg) fn remember_in(&mut self, cache: AccessCache<M>) {
-        self.cache = Some(cache);
-    }
-
-    /// What the cache has of a membership.
-    pub(in crate::pg) fn remembered(
-        &self,
-        principal: Principal,
-        tenant: TenantId,
-    ) -> Option<Access<M>> {
-        self.cache.as_ref().and_then(|cache| cache.get(principal, tenant))
-    }
-
-    /// Opens a transaction of the grant's by `begin`, which returns the facts, and decides on them.
+    /// Opens a transaction by `begin`, which returns the facts, and decides on them.
     pub(in crate::pg) async fn open<P: Permission<Model = M>>(
         &self,
-        grant: Grant<P>,
+        request: AccessRequest<P>,
         begin: Opening,
     ) -> Result<Opened<M>, BeginError> {
-        let (tenant, principal) = member_of(&grant)?;
-        let ticket = self.ticket();
+        let (tenant, principal) = bound_to(&request)?;
         let (tx, rows) = OpenTx::begin(&self.pools, &begin).await?;
-        let found = self.read_facts(&rows, principal, tenant, ticket).map_err(PgError::from);
+        let found = self.read_facts(&rows, principal, tenant).map_err(PgError::from);
         match found.map_err(BeginError::from).and_then(|found| decide::<P>(&found)) {
             Ok((access, used)) => Ok(Opened { tx, access, used, rows }),
             Err(error) => {
@@ -72,13 +54,12 @@ impl<M: AccessModel> Authority<M> {
         if !principal.may_act_in(tenant) {
             return Err(AccessError::NotAMember);
         }
-        let ticket = self.ticket();
         let rows = self.access_rows(principal, tenant).await.map_err(|error| match error {
             PgError::Database(_) | PgError::RolledBack(_) => AccessError::Internal(error.into()),
             PgError::Unavailable(_) => AccessError::Unavailable(error.into()),
         })?;
         let found = self
-            .read_facts(&rows, principal, tenant, ticket)
+            .read_facts(&rows, principal, tenant)
             .map_err(|error| AccessError::Internal(error.into()))?;
         match found {
             Found::Member { access, .. } => Ok(access),
@@ -97,35 +78,28 @@ impl<M: AccessModel> Authority<M> {
         OpenTx::whole(&self.pools, &load).await
     }
 
-    pub(in crate::pg) fn ticket(&self) -> Option<Ticket> {
-        self.cache.as_ref().map(AccessCache::ticket)
-    }
-
-    /// Reads what an opening found, and has the cache know.
+    /// Reads what an opening found, and remembers it.
     pub(in crate::pg) fn read_facts(
         &self,
         rows: &[PgRow],
         principal: Principal,
         tenant: TenantId,
-        ticket: Option<Ticket>,
     ) -> Result<Found<M>, sqlx::Error> {
         let found = opening::read(rows, principal, tenant, &self.standing)?;
-        if let (Some(cache), Some(ticket)) = (&self.cache, ticket) {
-            match &found {
-                Found::Member { access, .. } => cache.learn(ticket, access),
-                Found::NotAMember | Found::SignedOut => cache.unlearn(principal, tenant),
-            }
+        match &found {
+            Found::Member { access, .. } => self.recent.learn(access),
+            Found::NotAMember | Found::SignedOut => self.recent.forget(principal, tenant),
         }
         Ok(found)
     }
 }
 
-/// The grant's tenant and principal, if the credential may act there. From here on the tenant's id is all that Postgres
-/// goes by, so it is checked once more.
-pub(in crate::pg) fn member_of<P: Permission>(
-    grant: &Grant<P>,
+/// Returns the tenant and the principal of a request, if the credential may act there. From here on the tenant's id is
+/// all that Postgres goes by.
+pub(in crate::pg) fn bound_to<P>(
+    request: &AccessRequest<P>,
 ) -> Result<(TenantId, Principal), BeginError> {
-    let (tenant, principal) = (grant.tenant(), grant.principal());
+    let (tenant, principal) = (request.tenant(), request.principal());
     if principal.may_act_in(tenant) { Ok((tenant, principal)) } else { Err(BeginError::NotAMember) }
 }
 
@@ -157,9 +131,8 @@ impl<M: AccessModel> Clone for Authority<M> {
     fn clone(&self) -> Self {
         Self {
             pools: self.pools.clone(),
+            recent: self.recent.clone(),
             standing: Arc::clone(&self.standing),
-            cache: self.cache.clone(),
-            model: PhantomData,
         }
     }
 }
@@ -168,7 +141,7 @@ impl<M: AccessModel> Clone for Authority<M> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BeginError {
-    /// The facts of this moment refuse it, whatever the grant was made on.
+    /// The facts of this moment refuse it, whatever was known before.
     #[error(transparent)]
     Denied(#[from] Denied),
     /// The membership, or the tenant, is no more; or the credential is bound to another one.

@@ -10,7 +10,7 @@ use super::authority::{Authority, BeginError};
 use super::cap::{Cap, Resource};
 use super::opening::{Count, InTenant, Locks};
 use super::tenant_tx::{Exclusive, Shared, TenantTx};
-use crate::access::{AccessModel, Effect, Grant, Permission};
+use crate::access::{AccessModel, AccessRequest, Effect, Permission};
 use crate::pg::idempotency::IdempotentRequest;
 use crate::shares::Requester;
 use crate::text_enum::TextEnum as _;
@@ -18,13 +18,13 @@ use crate::text_enum::TextEnum as _;
 /// A transaction that is about to be opened: await it, after its options if it has any ([`Tenants::begin`](crate::pg::Tenants::begin)).
 ///
 /// ```no_run
-/// # use mt_core::access::{Grant, Permission};
+/// # use mt_core::access::{AccessRequest, Permission};
 /// # use mt_core::pg::{BeginError, Resource, Tenants};
-/// # async fn example<P, R>(tenants: Tenants<P::Model>, grant: Grant<P>) -> Result<(), Box<dyn std::error::Error>>
+/// # async fn example<P, R>(tenants: Tenants<P::Model>, request: AccessRequest<P>) -> Result<(), Box<dyn std::error::Error>>
 /// # where P: Permission, R: Resource<Model = P::Model> {
-/// let tx = tenants.begin(grant).await?;
-/// let exclusive = tenants.begin(grant).exclusive().await?;
-/// let (capped, cap) = tenants.begin(grant).capped::<R>().await?;
+/// let tx = tenants.begin(request).await?;
+/// let exclusive = tenants.begin(request).exclusive().await?;
+/// let (capped, cap) = tenants.begin(request).capped::<R>().await?;
 /// let permit = cap.permit()?;
 /// # Ok(()) }
 /// ```
@@ -33,14 +33,17 @@ use crate::text_enum::TextEnum as _;
 #[must_use = "nothing is opened until this is awaited"]
 pub struct Begin<'t, P: Permission, L = Shared, C = ()> {
     authority: &'t Authority<P::Model>,
-    grant: Grant<P>,
-    request: Option<&'t IdempotentRequest>,
+    request: AccessRequest<P>,
+    repeatable: Option<&'t IdempotentRequest>,
     options: PhantomData<fn() -> (L, C)>,
 }
 
 impl<'t, P: Permission> Begin<'t, P> {
-    pub(in crate::pg) const fn new(authority: &'t Authority<P::Model>, grant: Grant<P>) -> Self {
-        Self { authority, grant, request: None, options: PhantomData }
+    pub(in crate::pg) const fn new(
+        authority: &'t Authority<P::Model>,
+        request: AccessRequest<P>,
+    ) -> Self {
+        Self { authority, request, repeatable: None, options: PhantomData }
     }
 
     /// Locks the tenant too, as changes to members, invites and owners ask for. Transactions of this kind run one after
@@ -71,13 +74,13 @@ impl<'t, P: Permission, L, C> Begin<'t, P, L, C> {
                 "a response is stored by a transaction that writes"
             );
         }
-        self.request = request.into();
+        self.repeatable = request.into();
         self
     }
 
     fn with<L2, C2>(self) -> Begin<'t, P, L2, C2> {
-        let Self { authority, grant, request, .. } = self;
-        Begin { authority, grant, request, options: PhantomData }
+        let Self { authority, request, repeatable, .. } = self;
+        Begin { authority, request, repeatable, options: PhantomData }
     }
 
     async fn open<L2>(
@@ -86,11 +89,11 @@ impl<'t, P: Permission, L, C> Begin<'t, P, L, C> {
         locks: Locks,
         count: Option<Count>,
     ) -> Result<(TenantTx<P, L2>, Option<u32>), BeginError> {
-        let (grant, request) = (self.grant, self.request);
-        let (tenant, principal) = (grant.tenant(), grant.principal());
+        let (tenant, principal) = (self.request.tenant(), self.request.principal());
         let (effect, isolation) = (P::EFFECT, self.authority.pools.settings().isolation);
+        let request = self.repeatable;
         let begin = InTenant { tenant, principal, effect, locks, count, request, isolation };
-        let opened = self.authority.open(grant, begin.opening().by(by)).await?;
+        let opened = self.authority.open(self.request, begin.opening().by(by)).await?;
         let stored = match request {
             Some(request) => {
                 request.stored(opened.rows.last()).map_err(crate::pg::PgError::from)?
@@ -102,7 +105,7 @@ impl<'t, P: Permission, L, C> Begin<'t, P, L, C> {
     }
 
     fn requester(&self) -> Requester {
-        Requester::member(self.grant.access())
+        self.authority.recent.requester(self.request.principal(), self.request.tenant())
     }
 }
 
@@ -140,12 +143,14 @@ where
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let by = self.requester();
-            if R::cap(self.grant.access().plan()).is_none() {
+            // A plan that is not known counts, which is right on every plan.
+            let recent = self.authority.recent.get(self.request.principal(), self.request.tenant());
+            if recent.is_some_and(|access| R::cap(access.plan()).is_none()) {
                 let (tx, _) = self.open(by, Locks::Membership, None).await?;
                 if R::cap(tx.access().plan()).is_none() {
                     return Ok((tx, Cap::counted(None, None)));
                 }
-                // The plan has changed since the grant: open once more, and count.
+                // The plan has changed since: open once more, and count.
                 tx.rollback().await?;
             }
             self.open_counted(by).await
@@ -183,6 +188,6 @@ fn largest_cap<R: Resource>() -> Option<u32> {
 
 impl<P: Permission, L, C> fmt::Debug for Begin<'_, P, L, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Begin").field("grant", &self.grant).finish_non_exhaustive()
+        f.debug_struct("Begin").field("request", &self.request).finish_non_exhaustive()
     }
 }

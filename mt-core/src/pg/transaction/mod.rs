@@ -17,6 +17,7 @@ pub(super) mod principal_tx;
 pub(super) mod query;
 pub(super) mod query_executor;
 pub(super) mod read_each;
+pub(super) mod recent_access;
 pub(super) mod seal;
 pub(super) mod shown_error;
 pub(super) mod statement;

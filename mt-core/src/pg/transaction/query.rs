@@ -140,7 +140,7 @@ impl<R> Query<R> {
         self.values.as_ref()
     }
 
-    /// Refuses what is no statement that reads or changes rows.
+    /// Refuses a statement that neither reads nor changes rows.
     pub(in crate::pg) fn check(&self) -> Result<(), PgError> {
         Ok(statement::checked(self.sql)?)
     }

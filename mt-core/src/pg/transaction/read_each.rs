@@ -27,7 +27,7 @@ impl<M: AccessModel> Tenants<M> {
     /// names, it is a transaction for each tenant.)
     ///
     /// In each tenant the facts are read and decided on as in [`read`](Self::read), and the query sees that tenant
-    /// and no other. Tenants that the principal is no member of are left out. The others come in the order of
+    /// and no other. Tenants of which the principal is not a member are left out. The others come in the order of
     /// `tenants`, with what the principal may do there, and with rows only where the facts grant `P`.
     ///
     /// `query` makes the query for a tenant: the same text each time.
@@ -51,7 +51,6 @@ impl<M: AccessModel> Tenants<M> {
             return Ok(Vec::new());
         }
         queries.iter().try_for_each(|(_, query)| query.check())?;
-        let ticket = self.authority.ticket();
         let is_named = self.authority.pools.statements() == Statements::Named;
         let batched = if is_named { self.in_one_message(principal, &queries).await? } else { None };
         let sections = match batched {
@@ -60,7 +59,7 @@ impl<M: AccessModel> Tenants<M> {
         };
         let mut answers = Vec::with_capacity(sections.len());
         for Section { tenant, facts, rows } in sections {
-            let found = self.authority.read_facts(&facts, principal, tenant, ticket);
+            let found = self.authority.read_facts(&facts, principal, tenant);
             match found.map_err(PgError::from)? {
                 Found::Member { access, .. } => {
                     let rows = access.check::<P>().map(|()| rows);

@@ -2,7 +2,7 @@
 //!
 //! Any statement can change a setting, so policies go by a seal that only the function `mt.enter` of the database can
 //! make. It makes one for a caller with a ticket, and tickets are made here, with a key that only `mt_system` can read. See
-//! `migrations/0019_seal.sql`.
+//! `migrations/0001_seal.sql`.
 
 use std::fmt;
 use std::sync::{PoisonError, RwLock};

@@ -4,52 +4,56 @@ use std::fmt;
 
 use sqlx::postgres::PgRow;
 
-use super::authority::{Authority, BeginError, decide, member_of};
+use super::authority::{Authority, BeginError, bound_to, decide};
 use super::begin::Begin;
 use super::open_tx::OpenTx;
 use super::opening::{self, InTenant, Locks};
 use super::query::Query;
 use super::query_executor::{QueryExecutor, private::Sealed};
 use super::value::Value;
-use crate::access::{Effect, Grant, Permission};
+use crate::access::{AccessRequest, Effect, Permission};
+use crate::id::TenantId;
 use crate::pg::{PgError, Statements};
-use crate::shares::Requester;
 
 /// Runs one query and returns its rows if the permission check succeeds on the facts of that moment
 /// ([`Tenants::read`](crate::pg::Tenants::read)).
 ///
 /// One round trip: the message that opens the transaction checks the permission, runs the query and commits. The query has
-/// run when the check is made, and if the check fails the rows are discarded. The query sees the grant's tenant and no
+/// run when the check is made, and if the check fails the rows are discarded. The query sees the requested tenant and no
 /// other, whatever its text says.
 ///
 /// Behind a pooler in transaction mode, and for values or columns of a type that does not travel as text (an enum that is
 /// bound, an interval), opening, query and commit take a round trip each.
 ///
 /// ```no_run
-/// # use mt_core::access::{Grant, Permission};
+/// # use mt_core::access::{AccessRequest, Permission};
 /// # use mt_core::pg::{BeginError, Tenants, query_scalar};
-/// # async fn example<P: Permission>(tenants: Tenants<P::Model>, grant: Grant<P>) -> Result<(), BeginError> {
+/// # async fn example<P: Permission>(tenants: Tenants<P::Model>, request: AccessRequest<P>) -> Result<(), BeginError> {
 /// let texts = query_scalar::<String>("select text from app.notes where tenant_id = $1")
-///     .bind(grant.tenant().as_uuid())
-///     .fetch_all(tenants.read(grant))
+///     .bind(request.tenant().as_uuid())
+///     .fetch_all(tenants.read(request))
 ///     .await?;
 /// # Ok(()) }
 /// ```
 #[must_use = "it runs the query that it is given to"]
 pub struct TenantRead<'t, P: Permission> {
     authority: &'t Authority<P::Model>,
-    grant: Grant<P>,
+    request: AccessRequest<P>,
 }
 
 impl<'t, P: Permission> TenantRead<'t, P> {
-    pub(in crate::pg) const fn new(authority: &'t Authority<P::Model>, grant: Grant<P>) -> Self {
+    pub(in crate::pg) const fn new(
+        authority: &'t Authority<P::Model>,
+        request: AccessRequest<P>,
+    ) -> Self {
         const { assert!(matches!(P::EFFECT, Effect::Read), "a read reads") }
-        Self { authority, grant }
+        Self { authority, request }
     }
 
-    /// The grant that the query is run for.
-    pub const fn grant(&self) -> &Grant<P> {
-        &self.grant
+    /// The tenant that the query sees.
+    #[must_use]
+    pub const fn tenant(&self) -> TenantId {
+        self.request.tenant()
     }
 
     async fn in_one_message(
@@ -58,8 +62,7 @@ impl<'t, P: Permission> TenantRead<'t, P> {
         values: Vec<Value>,
     ) -> Result<Vec<PgRow>, BeginError> {
         let pools = &self.authority.pools;
-        let (tenant, principal) = member_of(&self.grant)?;
-        let ticket = self.authority.ticket();
+        let (tenant, principal) = bound_to(&self.request)?;
         let begin = InTenant {
             tenant,
             principal,
@@ -71,13 +74,13 @@ impl<'t, P: Permission> TenantRead<'t, P> {
         };
         let message = begin
             .opening()
-            .by(Requester::member(self.grant.access()))
+            .by(self.authority.recent.requester(principal, tenant))
             .text(opening::PLANNED_ONCE)
             .statement(sql, values)
             .text("commit");
         let mut facts = OpenTx::whole(pools, &message).await?;
         let rows = facts.split_off(facts.len().min(opening::ROWS_OF_A_READ));
-        let found = self.authority.read_facts(&facts, principal, tenant, ticket);
+        let found = self.authority.read_facts(&facts, principal, tenant);
         decide::<P>(&found.map_err(PgError::from)?)?;
         Ok(rows)
     }
@@ -104,7 +107,7 @@ impl<P: Permission> QueryExecutor for TenantRead<'_, P> {
                 return Ok(query.read(&rows).map_err(PgError::from)?);
             }
         }
-        let mut tx = Begin::new(self.authority, self.grant).await?;
+        let mut tx = Begin::new(self.authority, self.request).await?;
         let rows = tx.conn().fetch(query).await?;
         tx.commit().await?;
         Ok(rows)
@@ -113,6 +116,6 @@ impl<P: Permission> QueryExecutor for TenantRead<'_, P> {
 
 impl<P: Permission> fmt::Debug for TenantRead<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TenantRead").field("grant", &self.grant).finish_non_exhaustive()
+        f.debug_struct("TenantRead").field("request", &self.request).finish_non_exhaustive()
     }
 }

@@ -5,23 +5,20 @@ use std::fmt;
 use super::authority::Authority;
 use super::begin::Begin;
 use super::tenant_read::TenantRead;
-use crate::access::{
-    Access, AccessCache, AccessError, AccessModel, AccessSource, Grant, Permission,
-};
+use crate::access::{Access, AccessError, AccessModel, AccessRequest, AccessSource, Permission};
 use crate::auth::Principal;
 use crate::billing::StandingPolicy;
 use crate::id::TenantId;
 use crate::pg::connection::pools::Pools;
 use crate::shares::Shares;
 
-/// Opens transactions that see one tenant, each for a [`Grant`] ([`Database::tenants`](crate::pg::Database::tenants)).
+/// Opens transactions that see one tenant, each for an [`AccessRequest`]
+/// ([`Database::tenants`](crate::pg::Database::tenants)).
 ///
-/// Opening one decides again, on the facts as they stand *in that transaction*: a grant from before a
-/// demotion, a removal, a sign-out, a suspension or a lapse opens nothing, on any replica, without
-/// another round trip. So layers may refuse early on facts that are a little old, and what is handed
-/// out here was true here.
+/// Opening one reads the caller's membership and decides, on the facts as they stand *in that transaction* and in the
+/// same round trip. After a demotion, a removal, a sign-out, a suspension or a lapse nothing opens, on any replica.
 ///
-/// It is an [`AccessSource`] for such layers too.
+/// It is an [`AccessSource`] too, for guards that decide where there is no transaction.
 pub struct Tenants<M: AccessModel> {
     pub(in crate::pg) authority: Authority<M>,
 }
@@ -31,23 +28,13 @@ impl<M: AccessModel> Tenants<M> {
         Self { authority: Authority::new(pools, standing) }
     }
 
-    /// Answers [`AccessSource::access`] from `cache` where it can, which saves layers a round trip.
-    ///
-    /// Each transaction that is opened, or refused, updates the cache with the facts of that moment. Changes by others are brought by
-    /// [`AccessChanges`](crate::pg::AccessChanges), or show when an entry has grown too old.
-    #[must_use]
-    pub fn with_access_cache(mut self, cache: AccessCache<M>) -> Self {
-        self.authority.remember_in(cache);
-        self
-    }
-
     /// The shares that tenants and principals have of the connections.
     #[must_use]
     pub fn shares(&self) -> &Shares {
         self.authority.pools.shares()
     }
 
-    /// Opens a transaction that sees the grant's tenant and no other, and checks the permission again in it.
+    /// Opens a transaction that sees the requested tenant and no other, if the check of the permission succeeds in it.
     ///
     /// Await what it returns; [`Begin`] has options. A transaction that reads is `read only` in Postgres. One that writes
     /// holds the caller's membership `for share`: once a demotion or removal has returned, no write under the old role can
@@ -56,16 +43,22 @@ impl<M: AccessModel> Tenants<M> {
     /// # Errors
     ///
     /// [`BeginError`](crate::pg::BeginError); nothing is left open then.
-    pub const fn begin<P: Permission<Model = M>>(&self, grant: Grant<P>) -> Begin<'_, P> {
-        Begin::new(&self.authority, grant)
+    pub fn begin<P: Permission<Model = M>>(
+        &self,
+        request: impl Into<AccessRequest<P>>,
+    ) -> Begin<'_, P> {
+        Begin::new(&self.authority, request.into())
     }
 
-    /// A place to run one query in a transaction of its own, which checks the permission again. See [`TenantRead`].
-    pub fn read<P: Permission<Model = M>>(&self, grant: Grant<P>) -> TenantRead<'_, P> {
-        TenantRead::new(&self.authority, grant)
+    /// Runs one query in a transaction of its own, which checks the permission. See [`TenantRead`].
+    pub fn read<P: Permission<Model = M>>(
+        &self,
+        request: impl Into<AccessRequest<P>>,
+    ) -> TenantRead<'_, P> {
+        TenantRead::new(&self.authority, request.into())
     }
 
-    /// Loads what `principal` may do in `tenant`, in one round trip and past any cache; in none for a
+    /// Loads what `principal` may do in `tenant`, in one round trip; in none for a
     /// credential that is bound to another tenant.
     ///
     /// # Errors
@@ -86,18 +79,11 @@ impl<M: AccessModel> AccessSource<M> for Tenants<M> {
         principal: Principal,
         tenant: TenantId,
     ) -> Result<Access<M>, AccessError> {
-        match self.authority.remembered(principal, tenant) {
-            Some(access) => Ok(access),
-            None => self.load_access(principal, tenant).await,
-        }
+        self.load_access(principal, tenant).await
     }
 
-    async fn fresh(
-        &self,
-        principal: Principal,
-        tenant: TenantId,
-    ) -> Result<Access<M>, AccessError> {
-        self.load_access(principal, tenant).await
+    fn recent(&self, principal: Principal, tenant: TenantId) -> Option<Access<M>> {
+        self.authority.recent.get(principal, tenant)
     }
 }
 

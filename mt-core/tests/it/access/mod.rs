@@ -1,4 +1,4 @@
-//! Access decisions: the policy table and the access cache.
+//! Access decisions: the policy table, and what is remembered of earlier decisions.
 
-mod cache;
 mod policy;
+mod recent;

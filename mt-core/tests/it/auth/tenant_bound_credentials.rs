@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use mt_core::access::{Access, AccessCache, AccessError, AccessSource, Denied, Facts, Permission};
+use mt_core::access::{
+    Access, AccessError, AccessRequest, AccessSource, Denied, Facts, Permission,
+};
 use mt_core::auth::Principal;
 use mt_core::billing::{Standing, StandingPolicy};
 use mt_core::id::{PrincipalId, TenantId};
@@ -72,27 +74,20 @@ async fn bound_credential_is_not_found_in_another_tenant() {
     let world = World::new(2).await;
     let (ada, acme, blue) = ada_of_two(&world).await;
     let key = ada.bound_to(acme);
-    let cache = AccessCache::new(10, Duration::from_hours(1));
-    let remembering =
-        world.database.tenants(StandingPolicy::default()).with_access_cache(cache.clone());
+    let tenants = &world.tenants;
     // What is remembered of Ada's session is not the key's.
-    remembering.access(ada, blue).await.unwrap();
-    assert!(remembering.access(ada, blue).await.unwrap().is_cached());
-    let nobodys = TenantId::generate();
-    for tenants in [&world.tenants, &remembering] {
-        for tenant in [blue, nobodys] {
-            let answers = [
-                tenants.access(key, tenant).await,
-                tenants.fresh(key, tenant).await,
-                tenants.load_access(key, tenant).await,
-            ];
-            for answer in answers {
-                assert!(matches!(answer, Err(AccessError::NotAMember)), "{answer:?}");
-            }
+    tenants.access(ada, blue).await.unwrap();
+    assert!(tenants.recent(ada, blue).is_some());
+    let unknown = TenantId::generate();
+    for tenant in [blue, unknown] {
+        for answer in [tenants.access(key, tenant).await, tenants.load_access(key, tenant).await] {
+            assert!(matches!(answer, Err(AccessError::NotAMember)), "{answer:?}");
         }
+        let request = AccessRequest::<NotesRead>::new(key, tenant);
+        assert!(matches!(tenants.begin(request).await, Err(BeginError::NotAMember)));
     }
-    assert!(cache.get(key, blue).is_none());
-    assert!(remembering.access(ada, blue).await.unwrap().is_cached(), "and stays remembered");
+    assert!(tenants.recent(key, blue).is_none());
+    assert!(tenants.recent(ada, blue).is_some(), "and stays remembered");
 }
 
 #[tokio::test]
@@ -100,9 +95,7 @@ async fn bound_credential_has_its_principals_access_in_its_tenant() {
     let world = World::new(2).await;
     let (ada, acme, blue) = ada_of_two(&world).await;
     let key = ada.bound_to(acme);
-    let cache = AccessCache::new(10, Duration::from_hours(1));
-    let tenants =
-        world.database.tenants(StandingPolicy::default()).with_access_cache(cache.clone());
+    let tenants = &world.tenants;
     let access = tenants.access(key, acme).await.unwrap();
     assert_eq!((access.role(), access.principal()), (Role::Owner, key));
     let mut tx = tenants.begin(access.authorize::<NotesWrite>().unwrap()).await.unwrap();
@@ -113,8 +106,7 @@ async fn bound_credential_has_its_principals_access_in_its_tenant() {
 
     // Facts are the same whichever of one's credentials asks, and each is given its own principal.
     for who in [key, ada] {
-        let access = tenants.access(who, acme).await.unwrap();
-        assert!(access.is_cached());
+        let access = tenants.recent(who, acme).unwrap();
         assert_eq!(access.principal(), who);
     }
     // A binding gives nothing: a stranger's credential of that tenant is a stranger's.
@@ -179,7 +171,7 @@ async fn bound_credential_cannot_act_outside_its_tenant() {
     let hasher = TokenHasher::new(b"a secret of the tests, 32 bytes or more");
     let grant = world.grant::<NotesWrite>(ada, acme).await;
     let (mut tx, cap) = world.tenants.begin(grant).exclusive().capped::<Seats>().await.unwrap();
-    let terms = InviteTerms { ttl: Duration::from_hours(7 * 24), letter_interval: None };
+    let terms = InviteTerms { ttl: Duration::from_hours(7 * 24), mail_interval: None };
     let made = invites::invite(&mut tx, cap, &hasher, &email("bob"), Role::Viewer, terms).await;
     let token = made.unwrap().token.reveal().to_owned();
     tx.commit().await.unwrap();

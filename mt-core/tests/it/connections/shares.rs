@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mt_core::access::AccessError;
+use mt_core::access::{AccessError, AccessRequest};
 use mt_core::auth::Principal;
 use mt_core::id::TenantId;
 use mt_core::pg::{BeginError, Database, DatabaseOptions, PgError, SystemReason, query_scalar};
@@ -163,10 +163,10 @@ async fn member_waits_for_own_transactions_and_owner_for_none() {
     world.join(tenant, other, Role::Editor).await;
     let database = impatient(&world.db).await;
     let tenants = database.tenants(mt_core::billing::StandingPolicy::default());
-    let begin = async |who: Principal| {
-        let access = world.access(who, tenant).await;
-        tenants.begin(access.authorize::<NotesRead>().unwrap()).await
-    };
+    for who in [owner, member, other] {
+        tenants.load_access(who, tenant).await.unwrap();
+    }
+    let begin = async |who| tenants.begin(AccessRequest::<NotesRead>::new(who, tenant)).await;
     // Of six seats a member has two; the sixth is the owners', and the fifth for changes to members.
     let mut open = Vec::new();
     for who in [member, member, other, other] {
@@ -206,7 +206,7 @@ async fn impatient(db: &TestDatabase) -> Database {
 /// Principals and anonymous requests together leave connections for the system.
 #[tokio::test]
 async fn system_gets_a_connection_while_all_shares_are_used() {
-    const SIGN_IN: SystemReason = SystemReason::anonymous("sign somebody in");
+    const SIGN_IN: SystemReason = SystemReason::anonymous("sign a user in");
     let (world, ..) = fixture(8).await;
     let database = impatient(&world.db).await;
     let (principals, system) = (database.principals(), database.system());

@@ -196,8 +196,8 @@ async fn foreign_and_unknown_tenant_give_the_same_error() {
         let refused = world.tenants.load_access(b, tenant).await.unwrap_err();
         assert!(matches!(refused, AccessError::NotAMember), "{refused:?}");
     }
-    let nobody = Principal::new(PrincipalId::generate());
-    let refused = world.tenants.load_access(nobody, of_a).await.unwrap_err();
+    let unknown = Principal::new(PrincipalId::generate());
+    let refused = world.tenants.load_access(unknown, of_a).await.unwrap_err();
     assert!(matches!(refused, AccessError::SignedOut), "{refused:?}");
 }
 

@@ -27,7 +27,7 @@ const TRICKS: &[&str] = &[
     "' union all select query_to_xml('select name from mt.tenants', true, false, '')::text \
          from (select set_config('mt.tenant_id', '', true), set_config('mt.principal_id', '{b_owner}', true) \
              offset 0) s --",
-    // A seal of one's own making.
+    // A forged seal.
     "' union all select query_to_xml('select text from public.notes', true, false, '')::text \
          from (select set_config('mt.tenant_id', '{b}', true), set_config('mt.seal', sha256(int4send( \
              pg_backend_pid()) || timestamptz_send(now()) || '{b}  '::bytea)::text, true) offset 0) s --",

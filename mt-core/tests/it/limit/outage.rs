@@ -54,7 +54,7 @@ async fn paused_or_killed_redis_delays_requests_by_milliseconds() {
         let (median, late) = waits(&limiter, "ada").await;
         assert!(median <= Duration::from_millis(1), "{how}: {median:?}");
         assert!(late <= Duration::from_millis(60), "{how}: {late:?}");
-        assert!(limiter.decided_without_store() > 100, "{how}: nobody noticed");
+        assert!(limiter.decided_without_store() > 100, "{how}: the limiter did not notice");
         match how {
             "paused" => redis.resume(),
             _ => redis.restart(),

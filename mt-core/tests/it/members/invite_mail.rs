@@ -12,9 +12,8 @@ use mt_core::token::TokenHasher;
 use crate::support::{Acme, NotesWrite, Role, SETUP, Seats, World, email};
 
 const HOUR: Duration = Duration::from_hours(1);
-const MAILED: InviteTerms =
-    InviteTerms { ttl: HOUR, letter_interval: Some(Duration::from_mins(1)) };
-const NOT_MAILED: InviteTerms = InviteTerms { ttl: HOUR, letter_interval: None };
+const MAILED: InviteTerms = InviteTerms { ttl: HOUR, mail_interval: Some(Duration::from_mins(1)) };
+const NOT_MAILED: InviteTerms = InviteTerms { ttl: HOUR, mail_interval: None };
 
 fn hasher() -> TokenHasher {
     TokenHasher::new(b"a secret of the tests, 32 bytes or more")
@@ -67,28 +66,28 @@ impl Fixture {
 #[tokio::test]
 async fn while_mail_is_in_flight_its_token_and_the_newest_are_valid() {
     let fixture = Fixture::new().await;
-    let lettered = fixture.invite(MAILED).await;
+    let mailed = fixture.invite(MAILED).await;
     let second = fixture.invite(MAILED).await;
     let third = fixture.invite(MAILED).await;
-    assert_eq!([&lettered, &second, &third].map(|made| made.is_letter_due), [true, false, false]);
-    assert!([&second, &third].iter().all(|made| made.invite.id == lettered.invite.id));
-    assert!(fixture.opens(&lettered).await && fixture.opens(&third).await);
+    assert_eq!([&mailed, &second, &third].map(|made| made.is_mail_due), [true, false, false]);
+    assert!([&second, &third].iter().all(|made| made.invite.id == mailed.invite.id));
+    assert!(fixture.opens(&mailed).await && fixture.opens(&third).await);
     assert!(!fixture.opens(&second).await, "neither mailed nor the newest");
 
-    // The next letter takes the place of the one before.
+    // The next mail replaces the one before.
     fixture.sql("update mt.invites set mailed_at = now() - interval '1 minute'").await;
     let fourth = fixture.invite(MAILED).await;
-    assert!(fourth.is_letter_due && fourth.invite.id == lettered.invite.id);
+    assert!(fourth.is_mail_due && fourth.invite.id == mailed.invite.id);
     assert!(fixture.opens(&fourth).await);
-    assert!(!fixture.opens(&lettered).await && !fixture.opens(&third).await);
+    assert!(!fixture.opens(&mailed).await && !fixture.opens(&third).await);
 }
 
-/// The control: without letters none is on its way, and a token voids the one before at once.
+/// The control: without mail, a token voids the one before at once.
 #[tokio::test]
 async fn without_mail_a_repeated_invite_voids_the_previous_token() {
     let fixture = Fixture::new().await;
     let (first, second) = (fixture.invite(NOT_MAILED).await, fixture.invite(NOT_MAILED).await);
-    assert!(first.is_letter_due && second.is_letter_due);
+    assert!(first.is_mail_due && second.is_mail_due);
     assert!(!fixture.opens(&first).await && fixture.opens(&second).await);
 }
 
@@ -100,13 +99,13 @@ async fn both_tokens_become_invalid_with_the_invite() {
         "update mt.invites set expires_at = now()",
         "update mt.invites set accepted_at = now() where revoked_at is null",
     ] {
-        let (lettered, newest) = (fixture.invite(MAILED).await, fixture.invite(MAILED).await);
-        assert!(fixture.opens(&lettered).await && fixture.opens(&newest).await, "{end}");
+        let (mailed, newest) = (fixture.invite(MAILED).await, fixture.invite(MAILED).await);
+        assert!(fixture.opens(&mailed).await && fixture.opens(&newest).await, "{end}");
         fixture.sql(end).await;
-        assert!(!fixture.opens(&lettered).await && !fixture.opens(&newest).await, "{end}");
-        // Its letter says nothing any more, so the next invite is mailed.
+        assert!(!fixture.opens(&mailed).await && !fixture.opens(&newest).await, "{end}");
+        // The mail of an ended invite does not count, so the next invite is mailed.
         fixture.sql("update mt.invites set revoked_at = now() where accepted_at is null").await;
-        assert!(fixture.invite(MAILED).await.is_letter_due, "{end}");
+        assert!(fixture.invite(MAILED).await.is_mail_due, "{end}");
         fixture.sql("update mt.invites set revoked_at = now() where accepted_at is null").await;
     }
 }

@@ -20,7 +20,7 @@ use crate::support::{
 };
 
 const WEEK: Duration = Duration::from_hours(7 * 24);
-const TERMS: InviteTerms = InviteTerms { ttl: WEEK, letter_interval: None };
+const TERMS: InviteTerms = InviteTerms { ttl: WEEK, mail_interval: None };
 
 fn hasher() -> TokenHasher {
     TokenHasher::new(b"a secret of the tests, 32 bytes or more")

@@ -60,7 +60,7 @@ async fn reached<F: Framework, G: Guard>(guard: G) -> Vec<(String, String, Strin
     let server = F::serve(guard, Counter::default()).await;
     let mut reached = Vec::new();
     for path in crooked() {
-        // What is no URI does not leave the client.
+        // The client does not send text that is not a URI.
         if path.parse::<http::Uri>().is_err() {
             continue;
         }

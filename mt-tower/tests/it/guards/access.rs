@@ -65,8 +65,8 @@ async fn missing_extension_never_passes() {
     let load = loads(|| Ok(EDITOR));
     let no_tenant = request("/", having(Principal::new(PrincipalId::generate())));
     assert_eq!(send(&load, no_tenant).await.refused(), "internal");
-    let nobody = request("/", having(RequestedTenant(TenantId::generate())));
-    assert_eq!(send(&load, nobody).await.refused(), "internal");
+    let no_principal = request("/", having(RequestedTenant(TenantId::generate())));
+    assert_eq!(send(&load, no_principal).await.refused(), "internal");
     let require = GuardLayer::new(Require::<TasksWrite>::new());
     assert_eq!(send(&require, request("/", known)).await.refused(), "internal");
 }

@@ -83,8 +83,8 @@ async fn outage_of_the_authenticator_answers_503() {
 #[tokio::test]
 async fn optional_accepts_a_missing_and_refuses_an_invalid_credential() {
     let layer = GuardLayer::new(Authenticate::optional(OneToken::default()));
-    let nobody = with(&layer, &[]).await;
-    assert!(nobody.reached.expect("passes").get::<Principal>().is_none());
+    let anonymous = with(&layer, &[]).await;
+    assert!(anonymous.reached.expect("passes").get::<Principal>().is_none());
     let _: Principal = with(&layer, &[b"Bearer good"]).await.left();
     assert_eq!(with(&layer, &[b"Bearer wrong"]).await.refused(), "unauthenticated");
     assert_eq!(with(&layer, &[b"Basic Z29vZA=="]).await.refused(), "unauthenticated");

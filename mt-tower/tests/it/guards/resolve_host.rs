@@ -73,7 +73,7 @@ async fn one_label_before_the_apex_is_a_name_in_any_spelling() {
 #[tokio::test]
 async fn other_hosts_name_no_tenant() {
     for hosts in [
-        &["nobody.example.org"][..],
+        &["unknown.example.org"][..],
         &["example.org"],
         &["a.acme.example.org"],
         &["acme.example.org.."],

@@ -81,7 +81,7 @@ fn allocations<G: Guard>(guard: G, fill: impl Fn(&mut http::Extensions)) -> u64 
         let mut request = request();
         fill(request.extensions_mut());
         count = allocation_counter::measure(|| {
-            let answer = service.call(request).now_or_never().expect("nobody waits").unwrap();
+            let answer = service.call(request).now_or_never().expect("no guard waits").unwrap();
             assert_eq!(answer.status(), 200);
         })
         .count_total;

@@ -243,7 +243,7 @@ async fn bodies_pass_untouched_in_both_directions() {
     let body = Ticks { left: 3, polled: polled.clone(), _pinned: std::marker::PhantomPinned };
     let service = GuardLayer::with_reject(Open, reject).layer(echo);
     let answer = service.oneshot(Request::new(body)).await.unwrap();
-    assert_eq!(polled.value(), 0, "nobody read ahead");
+    assert_eq!(polled.value(), 0, "the guard read no part of the body");
     assert_eq!(answer.body().size_hint().exact(), Some(3));
     let collected = pin!(answer.into_body()).collect().await.unwrap().to_bytes();
     assert_eq!(collected.as_ref(), [2, 1, 0]);

@@ -80,7 +80,7 @@ pub(super) struct ReplayArguments {
     #[arg(long)]
     force: bool,
     /// Who asks, for the event's history.
-    #[arg(long, env = "USER", default_value = "somebody")]
+    #[arg(long, env = "USER", default_value = "unknown")]
     actor: String,
     /// Prints JSON.
     #[arg(long)]

@@ -8,8 +8,8 @@ use ipnet::IpNet;
 const MOST: usize = 10_000;
 /// The fewest, however low that limit is.
 const FEWEST: usize = 16;
-/// Open files that are no connection of a client or of the database: log, listening sockets, Redis, mail
-/// relay, Stripe, the runtime's own.
+/// Open files other than connections of clients and of the database: log, listening sockets, Redis, mail relay,
+/// Stripe, the runtime's own.
 const OTHER_FILES: usize = 64;
 
 /// How many connections of clients the server keeps open at once.

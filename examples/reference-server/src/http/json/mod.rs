@@ -3,11 +3,11 @@
 //! First failure answers: content type or encoding (415), length (413), what is not JSON (400
 //! `invalid-request`), what is JSON but not what was asked for (422 `invalid-fields`).
 //!
-//! [`Body`] is an argument of handlers. They are read in their order, so a body stands behind the grant
-//! ([`Authorized`](super::authorized::Authorized)): a stranger sees 404 whatever the body.
+//! [`Body`] is an argument of handlers. What is wrong with it is answered after the decision on the caller's access
+//! ([`Undecided`](super::caller::Undecided)): a stranger sees 404 whatever the body.
 //!
 //! ```
-//! use reference_server::http::authorized::Authorized;
+//! use reference_server::http::caller::InOrg;
 //! use reference_server::http::fields::Name;
 //! use reference_server::http::json::Body;
 //! use reference_server::model::ProjectsCreate;
@@ -20,7 +20,7 @@
 //! }
 //!
 //! #[handler]
-//! async fn create(_grant: Authorized<ProjectsCreate>, body: Body<NewProject>) -> String {
+//! async fn create(_org: InOrg<ProjectsCreate>, body: Body<NewProject>) -> String {
 //!     body.0.name.into_string()
 //! }
 //! ```

@@ -1,6 +1,6 @@
 //! The OpenAPI document, made from the router and from the types of handlers.
 //!
-//! A handler has `#[endpoint(…)]`, and its arguments and its answer describe the rest: an `Authorized<P>`
+//! A handler has `#[endpoint(…)]`, and its arguments and its answer describe the rest: an `InOrg<P>`
 //! adds the security scheme and 401, 402, 403, 404, 429, a `Body<T>` the schema of `T` and 400, 413, 415,
 //! 422. The handler names its other answers: `responses(LastOwner)`, the types of
 //! [`problems`](super::problems).

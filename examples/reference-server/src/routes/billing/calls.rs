@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use mt_core::access::Grant;
+use mt_core::access::AccessRequest;
 use mt_core::id::TenantId;
 use mt_core::pg::billing::call::{self, Call};
 use mt_core::pg::billing::{customer_of, link, wake};
@@ -27,8 +27,8 @@ const FORGET: SystemReason = SystemReason::new("forget a customer that Stripe kn
 const UNDER_WAY: Duration = Duration::from_millis(250);
 const TRIES: u32 = 4;
 
-/// Proof that the caller may manage the org's billing.
-type Manager = Grant<BillingManage>;
+/// The request of a caller to manage the org's billing. Each transaction decides on it.
+type Manager = AccessRequest<BillingManage>;
 
 /// The customer that pays for an org.
 pub(super) struct Payer {
@@ -36,8 +36,6 @@ pub(super) struct Payer {
     pub(super) customer: String,
     /// The org's plan.
     pub(super) plan: Plan,
-    /// The grant for the next transaction.
-    pub(super) grant: Manager,
 }
 
 /// The purpose of a call.
@@ -50,9 +48,13 @@ pub(super) enum Purpose {
 }
 
 /// The customer who pays for the org: the one that is linked, or one that is made and linked now.
-pub(super) async fn payer(app: &App, grant: Manager, purpose: Purpose) -> Result<Payer, ApiError> {
+pub(super) async fn payer(
+    app: &App,
+    manager: Manager,
+    purpose: Purpose,
+) -> Result<Payer, ApiError> {
+    let mut tx = app.tenants.begin(manager).await?;
     let stripe = app.billing.stripe()?;
-    let mut tx = app.tenants.begin(grant).await?;
     if purpose == Purpose::Buying && tx.access().plan() != Plan::Free {
         let portal = format!("/orgs/{}/billing/portal", tx.tenant());
         tx.rollback().await?;
@@ -72,15 +74,14 @@ pub(super) async fn payer(app: &App, grant: Manager, purpose: Purpose) -> Result
             None => to_make = Some((stripe, request, call)),
         }
     }
-    let grant = tx.access().authorize::<BillingManage>()?;
     tx.commit().await?;
-    let (customer, grant) = match (known, to_make) {
-        (Some(customer), _) => (customer, grant),
-        (None, None) => link_to(app, grant, &Billing::simulated_customer(org), None).await?,
+    let customer = match (known, to_make) {
+        (Some(customer), _) => customer,
+        (None, None) => link_to(app, manager, &Billing::simulated_customer(org), None).await?,
         (None, Some((stripe, request, call))) => {
-            let (answer, grant) = send::<MadeCustomer>(app, stripe, grant, &request, &call).await?;
+            let answer = send::<MadeCustomer>(app, stripe, manager, &request, &call).await?;
             let made = answer.map_err(|error| refusal(&error))?;
-            link_to(app, grant, &made.id, Some(&call)).await?
+            link_to(app, manager, &made.id, Some(&call)).await?
         }
     };
     // Also for a link that was there: the process that made it may have been killed before this.
@@ -88,23 +89,22 @@ pub(super) async fn payer(app: &App, grant: Manager, purpose: Purpose) -> Result
     wake(&mut tx, PROVIDER, &customer).await?;
     tx.commit().await?;
     app.billing.ledger().wake_workers();
-    Ok(Payer { customer, plan, grant })
+    Ok(Payer { customer, plan })
 }
 
 async fn link_to(
     app: &App,
-    grant: Manager,
+    manager: Manager,
     made: &str,
     call: Option<&Call>,
-) -> Result<(String, Manager), ApiError> {
-    let mut tx = app.tenants.begin(grant).exclusive().await?;
+) -> Result<String, ApiError> {
+    let mut tx = app.tenants.begin(manager).exclusive().await?;
     let linked = link(&mut tx, PROVIDER, made).await?;
     if let Some(call) = call {
         call::end(&mut tx, call).await?;
     }
-    let grant = tx.access().authorize::<BillingManage>()?;
     tx.commit().await?;
-    Ok((linked, grant))
+    Ok(linked)
 }
 
 /// A page that Stripe has made for an org.
@@ -115,8 +115,6 @@ pub(super) struct Opened<T> {
     pub(super) customer: String,
     /// To be ended in the transaction that keeps the page.
     pub(super) call: Call,
-    /// The grant for the next transaction.
-    pub(super) grant: Manager,
 }
 
 /// Has Stripe make a page for `payer`. Where Stripe knows the customer no more, that one is forgotten, and the page
@@ -124,24 +122,23 @@ pub(super) struct Opened<T> {
 pub(super) async fn open<T: DeserializeOwned>(
     app: &App,
     stripe: &StripeClient,
+    manager: Manager,
     payer: Payer,
     request: impl Fn(TenantId, &str) -> StripeRequest,
 ) -> Result<Opened<T>, ApiError> {
     let (mut payer, mut is_first) = (payer, true);
     loop {
-        let Payer { customer, plan, grant } = payer;
-        let request = request(grant.tenant(), &customer);
-        let mut tx = app.tenants.begin(grant).await?;
+        let Payer { customer, plan } = payer;
+        let request = request(manager.tenant(), &customer);
+        let mut tx = app.tenants.begin(manager).await?;
         let call = begin(&mut tx, &request).await?;
-        let grant = tx.access().authorize::<BillingManage>()?;
         tx.commit().await?;
-        let (answer, grant) = send(app, stripe, grant, &request, &call).await?;
-        match answer {
-            Ok(page) => return Ok(Opened { page, customer, call, grant }),
+        match send(app, stripe, manager, &request, &call).await? {
+            Ok(page) => return Ok(Opened { page, customer, call }),
             Err(error) if is_first && error.is_missing(Some("customer")) => {
                 is_first = false;
                 forget(app, stripe, &customer, plan).await?;
-                payer = self::payer(app, grant, Purpose::Managing).await?;
+                payer = self::payer(app, manager, Purpose::Managing).await?;
             }
             Err(error) => return Err(refusal(&error)),
         }
@@ -152,14 +149,14 @@ async fn begin(tx: &mut TenantTx<BillingManage>, request: &StripeRequest) -> Res
     call::begin(tx, PROVIDER, request.operation(), &request.text()).await
 }
 
-/// Makes a call whose key is committed. An answer that is no success ends it.
+/// Makes a call whose key is committed. An answer with an error status ends it.
 async fn send<T: DeserializeOwned>(
     app: &App,
     stripe: &StripeClient,
-    mut grant: Manager,
+    manager: Manager,
     request: &StripeRequest,
     call: &Call,
-) -> Result<(Result<T, StripeError>, Manager), ApiError> {
+) -> Result<Result<T, StripeError>, ApiError> {
     let mut answer = stripe.post(request, call.key()).await;
     for tried in 1..TRIES {
         if !answer.as_ref().is_err_and(StripeError::is_under_way) {
@@ -169,12 +166,11 @@ async fn send<T: DeserializeOwned>(
         answer = stripe.post(request, call.key()).await;
     }
     if answer.as_ref().is_err_and(StripeError::is_answer) {
-        let mut tx = app.tenants.begin(grant).await?;
+        let mut tx = app.tenants.begin(manager).await?;
         call::end(&mut tx, call).await?;
-        grant = tx.access().authorize::<BillingManage>()?;
         tx.commit().await?;
     }
-    Ok((answer, grant))
+    Ok(answer)
 }
 
 /// Unlinks a customer that Stripe does not know. An org with a plan that costs something loses it by that, so then

@@ -151,7 +151,7 @@ impl Checked {
         Harness::new(&self.server.db, seed, async |call| self.send(call).await)
             .ignoring("x-request-id")
             .ignoring("request_id")
-            // The letters of invites are sent, and their rows changed, by a worker.
+            // A worker sends the mails of invites and changes their rows.
             .ignoring("mt.outbox")
             .serving(self.server.operations.clone())
     }
@@ -163,8 +163,8 @@ impl Checked {
 
 /// Takes the first line away: what the statements say of the tenant.
 fn without_the_tenant(sql: &str) -> Option<String> {
-    // Openings and the library's locks are no product queries: they say whose transaction it is. But one
-    // message may hold both.
+    // The statements that open a transaction and the library's locks are not product queries: they name the tenant
+    // of the transaction. But one message may hold both kinds.
     let is_opening = sql.starts_with("begin");
     let statements = sql.split("; ").map(|statement| {
         let is_product = !is_opening || statement.contains("from app.");

@@ -1,6 +1,7 @@
 //! Roles and permissions: what each caller may do, see and learn.
 
-mod cache;
+mod changes;
+mod decision_order;
 mod isolation;
 pub(crate) mod matrix;
 mod policy;

@@ -94,7 +94,7 @@ fn writes_that_are_stored_once_balance() {
     let (mut account, stored) = ten_writes();
     let even = Comparison { acknowledged: 8, unanswered: 1, ..Comparison::default() };
     assert_eq!(account.compare(&stored), even);
-    // The same answer to a repeated request is no second write.
+    // The same answer to a repeated request is not a second write.
     account.acknowledge("write 3", "id 3");
     assert_eq!(account.compare(&stored), even);
     assert!(even.is_equal());

@@ -33,8 +33,8 @@ async fn demo_fails_at_the_first_wrong_answer() {
     assert!(!out.contains("steps passed"), "{out}");
     server.stop().await;
 
-    let (nobody, _) = play("http://127.0.0.1:9".to_owned(), SECRET).await;
-    assert!(matches!(nobody, Err(DemoFailure::Unreachable { .. })), "{nobody:?}");
+    let (unreachable, _) = play("http://127.0.0.1:9".to_owned(), SECRET).await;
+    assert!(matches!(unreachable, Err(DemoFailure::Unreachable { .. })), "{unreachable:?}");
 }
 
 #[cfg(feature = "embedded")]

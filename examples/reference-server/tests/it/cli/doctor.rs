@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions as _, Executor as _};
 use crate::support::secret;
 use crate::support::stripe_api::Stripe;
 
-const PASSWORD: &str = "a-password-nobody-should-see";
+const PASSWORD: &str = "a-password-that-must-not-show";
 
 /// Enough for production, but for a database.
 fn production() -> Vec<(&'static str, String)> {
@@ -182,7 +182,7 @@ async fn outdated_schema_is_reported() {
 #[test]
 fn unavailable_services_are_reported_without_passwords() {
     // Nothing listens on port 1.
-    let away = format!("postgres://somebody:{PASSWORD}@127.0.0.1:1/mt");
+    let away = format!("postgres://ada:{PASSWORD}@127.0.0.1:1/mt");
     let mut settings = with(production(), away);
     settings.retain(|(name, _)| *name != "REDIS_URL");
     settings.push(("REDIS_URL", format!("redis://:{PASSWORD}@127.0.0.1:1")));
@@ -309,7 +309,7 @@ async fn stripe_key_and_prices_are_checked() {
         assert!(found.details("stripe").contains(part), "{}", found.stdout);
     }
     assert!(!format!("{}{}", found.stdout, found.stderr).contains("sk_test_doctors"));
-    // Stripe away is no fault of the settings.
+    // That Stripe is unreachable is not a fault of the settings.
     let found = examined(&settings("price_month", "http://127.0.0.1:1"));
     assert_eq!((found.code, found.health("stripe")), (0, "warning".to_owned()), "{}", found.stdout);
 }

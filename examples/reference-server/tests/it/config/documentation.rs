@@ -11,7 +11,6 @@ use tokio::process::Command;
 /// What operators were promised: all that they may set. A name that goes from here goes from their scripts
 /// too, and a new one has to be told them.
 const PROMISED: &[&str] = &[
-    "ACCESS_CACHE_SECONDS",
     "ADMIN_TOKEN",
     "APP_ENV",
     "APP_HOST",
@@ -173,7 +172,7 @@ fn env_example_shows_the_defaults() {
     let example = example();
     let with = Config::from_vars(|name| example.get(name).cloned()).unwrap();
     assert_eq!(with.settings(), Config::from_vars(|_| None).unwrap().settings());
-    // The control: a value that is no default shows.
+    // The control: a value that is not the default shows.
     let other = Config::from_vars(|name| (name == "APP_PORT").then(|| "1".to_owned())).unwrap();
     assert_ne!(other.settings(), with.settings());
 }

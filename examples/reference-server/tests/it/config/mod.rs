@@ -33,7 +33,6 @@ fn default_settings_are_for_a_local_server() {
     assert_eq!(config.base_url.as_str(), "http://localhost:8000");
     assert!(config.database.url.is_none() && config.database.migrate_url.is_none());
     assert_eq!(config.database.max_connections.get(), 16);
-    assert_eq!(config.database.access_cache, Duration::ZERO);
     assert_eq!(config.database.org_max_in_flight.map(u32::from), Some(12));
     assert_eq!(config.exports.within, Duration::from_mins(10));
     assert_eq!(config.exports.disk_mib.get(), 4096);
@@ -90,7 +89,6 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
     ),
     ("MIGRATE_DATABASE_URL", &["postgres://u:p@h/d"], &["u:p@h/d"]),
     ("DATABASE_MAX_CONNECTIONS", &["1", "10000"], &["0", "10001", "many"]),
-    ("ACCESS_CACHE_SECONDS", &["0", "3600"], &["3601", "-1", "1s"]),
     ("ORG_MAX_IN_FLIGHT", &["0", "10000"], &["10001", "-1", "many"]),
     ("EXPORT_MAX_SECONDS", &["1", "86400"], &["0", "86401", "10m"]),
     ("EXPORT_DISK_MB", &["1", "1000000"], &["0", "1000001", "4G"]),

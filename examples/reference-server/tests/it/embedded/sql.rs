@@ -90,7 +90,7 @@ async fn login_with_inherit_would_see_all_tenants() {
 }
 
 #[tokio::test]
-async fn the_login_role_cannot_become_what_it_is_no_member_of() {
+async fn login_role_cannot_set_roles_it_is_not_a_member_of() {
     let postgres = temporary().await;
     let mut client = connect(&postgres).await;
     run(&mut client, SCHEMA).await.unwrap();

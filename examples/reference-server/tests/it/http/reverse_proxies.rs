@@ -1,8 +1,8 @@
 //! The server behind nginx and HAProxy, which reuse connections.
 //!
-//! A proxy sends the requests of many clients through few connections. A connection that the server closes
-//! without a word takes the next request along, whoever sent it, and the proxy answers 502. So each proxy gets
-//! a load of requests that the server answers before it has read their bodies, among others that it reads.
+//! A proxy sends the requests of many clients through few connections. If the server closes a connection without
+//! saying so, the next request on it is lost, also that of another client, and the proxy answers 502. So each proxy
+//! gets a load of requests that the server answers before it has read their bodies, among others that it reads.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -45,7 +45,7 @@ impl<'s> Clients<'s> {
 
 const VICTIM: &str = "victim@example.org";
 
-/// The controls are the attacker, whose own network is out of letters, and the server without a limit.
+/// The controls are the attacker, whose own network has used up its quota of mails, and the server without a limit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attacker_in_one_network_neither_voids_links_nor_exhausts_the_address() {
     let server = server(&[("RATE_LIMIT_EMAIL_PER_HOUR", "5")]).await;
@@ -109,7 +109,7 @@ async fn thirty_one_networks_leave_quota_for_others() {
     let mut sent = 0;
     for round in 0..20 {
         for network in 0..31 {
-            let email = format!("nobody-{round}-{network}@example.org");
+            let email = format!("attacker-{round}-{network}@example.org");
             let from = format!("203.0.113.{network}");
             sent += u32::from(clients.ask(&from, &email).await.is_some());
         }
@@ -124,7 +124,7 @@ async fn thirty_one_networks_leave_quota_for_others() {
     server.stop().await;
 }
 
-/// All of a site's /64 networks are one network to the limits on letters, and a second count to those of requests. The
+/// All of a site's /64 networks are one network to the limits on mails, and a second count to those of requests. The
 /// control is another site.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_site_with_65536_networks_is_one_client() {
@@ -223,9 +223,9 @@ async fn limited_link_request_gets_the_same_answer() {
         let asked = clients.post(from, "/auth/request-link", json!({"email": email})).await;
         (began.elapsed(), asked)
     };
-    let letters = "select count(*) from mt.outbox";
+    let mails = "select count(*) from mt.outbox";
     let count =
-        async || -> i64 { sqlx::query_scalar(letters).fetch_one(server.db.admin()).await.unwrap() };
+        async || -> i64 { sqlx::query_scalar(mails).fetch_one(server.db.admin()).await.unwrap() };
     // Ten live links, then two that are not sent for these, then none within the limit; from elsewhere, none over it.
     let mut answers = Vec::new();
     for _ in 0..14 {

@@ -52,7 +52,7 @@ async fn eventually(db: &TestDatabase, sql: &'static str, expected: &str) {
     assert!(came, "`{expected}`, and not `{}`", text_of(db, sql).await);
 }
 
-/// The mail server is away, and then the server is killed: the letter goes out when both are back.
+/// The mail server is away, and then the server is killed: the mail is sent when both are back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn queued_mail_survives_a_server_crash() {
     let db = Arc::new(TestDatabase::create_with(&[schema::product()]).await.unwrap());
@@ -119,7 +119,7 @@ async fn queued_mail_is_encrypted_with_the_servers_secret() {
 }
 
 /// The operator's password is wrong for longer than any number of attempts would last: the invite waits, and
-/// is sent when it is right. The control: a recipient who is refused ends a letter at once.
+/// is sent when it is right. The control: a refused recipient ends a mail at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn relay_outage_drops_no_mail_that_is_still_useful() {
     let answers = Answers::new(&[("AUTH", "535 5.7.8 bad credentials")]);
@@ -151,7 +151,7 @@ async fn relay_outage_drops_no_mail_that_is_still_useful() {
     server.stop().await;
 }
 
-/// A letter that says what was rolled back, or what has run out, is not sent.
+/// A mail about a change that was rolled back, or one that has expired, is not sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rolled_back_request_sends_no_mail() {
     let (smtp, mut received) = mail_server(None).await;

@@ -26,7 +26,7 @@ async fn eventually(server: &Server, sql: &'static str, expected: i64) {
 }
 
 async fn next(received: &mut UnboundedReceiver<Received>) -> Received {
-    tokio::time::timeout(WITHIN, received.recv()).await.expect("a letter").unwrap()
+    tokio::time::timeout(WITHIN, received.recv()).await.expect("a mail").unwrap()
 }
 
 /// The mail server takes its time over invites, of which hundreds wait. The control is a link that is not urgent: it
@@ -73,16 +73,16 @@ async fn sign_in_link_is_sent_before_hundreds_of_waiting_invites() {
     assert!(received.try_recv().is_err());
 
     go_on.send(true).unwrap();
-    let mut letters = 0;
+    let mut mails = 0;
     let mut control = None;
-    while letters <= INVITES {
+    while mails <= INVITES {
         let mail = next(&mut received).await;
         if mail.recipients == ["RCPT TO:<control@example.org>\r\n"] {
-            control = Some(letters);
+            control = Some(mails);
         }
-        letters += 1;
+        mails += 1;
     }
-    assert!(control.expect("the control arrives") > INVITES / 2, "{control:?} of {letters}");
+    assert!(control.expect("the control arrives") > INVITES / 2, "{control:?} of {mails}");
     let ready = server.send(Method::GET, "/ready", None, None).await;
     assert_eq!(ready.status, 200);
     server.stop().await;

@@ -75,7 +75,7 @@ async fn log_line_names_principal_request_org_and_trace() {
     }
     let span = &answered(&lines, "stranger")["span"];
     assert_eq!(span["problem.code"], "not-found");
-    assert!(span["tenant.id"].is_null(), "an id that is nobody's: {span}");
+    assert!(span["tenant.id"].is_null(), "no tenant has this id: {span}");
 }
 
 /// Compose, load balancers and Kubernetes send health checks every few seconds.

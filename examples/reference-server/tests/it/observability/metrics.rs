@@ -225,7 +225,7 @@ async fn dashboards_and_alerts_use_exported_metrics_only() {
         read.extend(names);
     }
     let unread: Vec<_> = exported.difference(&read).collect();
-    assert!(unread.is_empty(), "nobody looks at {unread:?}");
+    assert!(unread.is_empty(), "no dashboard or alert reads {unread:?}");
     // The control: a name that is not exported would be found.
     assert!(!named("rate(mt_no_such_total[5m])").is_subset(&exported));
     let dashboard = std::fs::read_to_string(format!("{ops}/grafana/mt.json")).unwrap();

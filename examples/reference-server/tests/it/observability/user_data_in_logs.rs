@@ -60,7 +60,7 @@ impl Fixture {
     async fn start(level: &str) -> Self {
         let db = database().await;
         db.admin().execute(PROVOKE).await.unwrap();
-        // Letters have nowhere to go, which is logged as well.
+        // No mail server listens there, which is logged as well.
         let mail = [("SMTP_URL", "smtp://127.0.0.1:1"), ("MAIL_FROM", "mt@example.org")];
         let settings = [[("RUST_LOG", level), ("RATE_LIMIT_AUTH_PER_MIN", "0")], mail].concat();
         let server = ServerProcess::start(&db.login_url(), &settings).await;

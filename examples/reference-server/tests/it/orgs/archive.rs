@@ -13,7 +13,7 @@ use super::fixture::{OrgFixture, files_of, orgs_json, orgs_refused, rows_of};
 use crate::support::Server;
 use crate::support::cli::run;
 
-/// Numbers in place of ids, by their first appearance: what is left is what there is but for the ids.
+/// Replaces each id by a number, in order of first appearance, so that rows that differ only in their ids are equal.
 fn without_ids(rows: &BTreeMap<String, Vec<Value>>) -> BTreeMap<String, Vec<Value>> {
     fn number(value: &mut Value, ids: &mut HashMap<String, usize>) {
         match value {

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Person, Server, problem};
 
-/// Two servers on one database, of which the second remembers access for an hour.
+/// Two servers on one database, of which the second has a rate limit by plan.
 async fn two_servers() -> [Server; 2] {
     let db = Arc::new(TestDatabase::create_with(&[schema::product()]).await.unwrap());
-    let remembering = [("ACCESS_CACHE_SECONDS", "3600")];
-    [Server::start_on(Arc::clone(&db), &[]).await, Server::start_on(db, &remembering).await]
+    let limited = [("RATE_LIMIT_API_PER_MIN", "1000000")];
+    [Server::start_on(Arc::clone(&db), &[]).await, Server::start_on(db, &limited).await]
 }
 
 async fn suspend(server: &Server, org: &str, mode: &str) -> Answer {

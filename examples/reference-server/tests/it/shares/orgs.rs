@@ -29,6 +29,8 @@ async fn beside_noise(seats: &str) -> ((u16, String), usize, Vec<String>) {
     let server = Server::start_with(&settings).await;
     let (noisy, quiet) = (server.sign_in("noisy").await, server.sign_in("quiet").await);
     let (here, there) = (server.org(&noisy).await, server.org(&quiet).await);
+    // The first request of a member in a process uses the member's own share.
+    assert_eq!(server.get(&here, &noisy).await.status, 200);
     let mut lock = held(&server, &here).await;
     let url = format!("{}{here}/projects", server.base_url());
     let client = reqwest::Client::new();
@@ -90,7 +92,6 @@ async fn busy_org_waits_only_for_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_seats_a_busy_org_blocks_the_others() {
     let (answer, ended, refused) = beside_noise("0").await;
-    // Whom a layer turns away, for want of a connection to ask by, is told to wait for longer.
     assert!(refused.iter().all(|wait| ["1", "5"].contains(&wait.as_str())), "{refused:?}");
     assert!(answer == problem(503, "unavailable") || ended > 0, "{answer:?}");
 }

@@ -55,6 +55,10 @@ impl Fixture {
         let org = server.org(&owner).await;
         server.join(&org, &owner, &hog, "member").await;
         server.join(&org, &owner, &member, "member").await;
+        // The first request of a member in a process uses the member's own share.
+        for who in [&owner, &hog, &member] {
+            assert_eq!(server.get(&org, who).await.status, 200);
+        }
         Self { server, owner, hog, member, org }
     }
 
@@ -140,6 +144,9 @@ async fn a_principal_of_many_orgs_gets_one_share() {
     let mut orgs = Vec::new();
     for _ in 0..16 {
         orgs.push(server.org(&hog).await);
+    }
+    for org in &orgs {
+        assert_eq!(server.get(org, &hog).await.status, 200);
     }
     let lock = format!("select 1 from mt.tenants where id <> '{}' for update", id_of(&theirs));
     let lock = held(&server, &lock).await;

@@ -17,7 +17,7 @@ pub(crate) struct Stripe {
 }
 
 /// A response: status and body.
-type Said = (u16, Value);
+type Reply = (u16, Value);
 
 #[derive(Default)]
 struct Account {
@@ -26,9 +26,9 @@ struct Account {
     /// How many requests for subscriptions are refused before the next is answered.
     refusals: usize,
     /// Answers to the next POST requests, instead of the normal ones.
-    failures: VecDeque<Said>,
+    failures: VecDeque<Reply>,
     /// Stored answers by idempotency key.
-    kept: HashMap<String, Said>,
+    kept: HashMap<String, Reply>,
     /// How many answers are lost.
     losses: usize,
     /// The POST requests: path and form.
@@ -194,14 +194,14 @@ impl Handler for Api {
     }
 }
 
-fn missing(param: &str) -> Said {
+fn missing(param: &str) -> Reply {
     let error =
         json!({"type": "invalid_request_error", "code": "resource_missing", "param": param});
     (404, json!({"error": error}))
 }
 
 impl Account {
-    fn list(&mut self, customer: &str) -> Said {
+    fn list(&mut self, customer: &str) -> Reply {
         if self.refusals > 0 {
             self.refusals -= 1;
             return (429, json!({"error": {"code": "rate_limit"}}));
@@ -212,7 +212,7 @@ impl Account {
         }
     }
 
-    fn cancel(&mut self, id: &str) -> Said {
+    fn cancel(&mut self, id: &str) -> Reply {
         if let Some((status, body)) = self.failures.pop_front() {
             return (status, body);
         }
@@ -226,7 +226,7 @@ impl Account {
     }
 
     /// Returns the stored answer of a key, or creates it.
-    fn post(&mut self, path: &str, form: &str, key: String) -> Said {
+    fn post(&mut self, path: &str, form: &str, key: String) -> Reply {
         self.asked.push((path.to_owned(), form.to_owned()));
         self.keys.push(key.clone());
         if let Some(kept) = self.kept.get(&key) {
@@ -237,7 +237,7 @@ impl Account {
         said
     }
 
-    fn make(&mut self, path: &str, form: &str) -> Said {
+    fn make(&mut self, path: &str, form: &str) -> Reply {
         if self.deleted.iter().any(|gone| form.split('&').any(|f| f == format!("customer={gone}")))
         {
             let (_, body) = missing("customer");

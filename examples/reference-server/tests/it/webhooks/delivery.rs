@@ -70,7 +70,7 @@ async fn an_event_links_nothing() {
     let owner = server.sign_in("owner").await;
     let path = server.org(&owner).await;
     let org = path.rsplit('/').next().unwrap();
-    let mut event = subscription("evt_1", "cus_of_nobody", "active");
+    let mut event = subscription("evt_1", "cus_unlinked", "active");
     event["data"]["object"]["metadata"] = json!({"org_id": org, "tenant_id": org});
     event["data"]["object"]["client_reference_id"] = json!(org);
     assert_eq!(deliver(&server, &event).await.json()["status"], "failed");
@@ -134,7 +134,7 @@ async fn owners_are_mailed_once_for_each_failed_payment() {
     })
     .await;
     while let Ok(mail) = received.try_recv() {
-        assert!(!mail.header("Subject").contains(ABOUT), "nobody gets more");
+        assert!(!mail.header("Subject").contains(ABOUT), "no owner gets more");
     }
     server.stop().await;
 }

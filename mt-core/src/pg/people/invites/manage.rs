@@ -23,8 +23,8 @@ pub struct NewInvite<R> {
     pub invite: Invite<R>,
     /// The only copy of its token.
     pub token: SecretToken,
-    /// Whether the token is to be mailed. `false`: a letter is on its way, and the token in it stays good.
-    pub is_letter_due: bool,
+    /// Whether to mail the token. `false`: a mail was sent within the mail interval, and the token in it stays valid.
+    pub is_mail_due: bool,
 }
 
 /// How long an invite lives, and how often it is mailed.
@@ -32,9 +32,9 @@ pub struct NewInvite<R> {
 pub struct InviteTerms {
     /// How long it may be accepted.
     pub ttl: Duration,
-    /// How long a letter is on its way, during which a repeated invite sends no other. `None`: invites are not
-    /// mailed, and a repeated one always voids the token before it.
-    pub letter_interval: Option<Duration>,
+    /// The minimum time between two mails of an invite: an invite that is repeated before sends no mail. `None`:
+    /// invites are not mailed, and a repeated one always voids the token before it.
+    pub mail_interval: Option<Duration>,
 }
 
 #[derive(FromRow)]
@@ -62,8 +62,8 @@ impl Row {
 type RoleOf<P> = <<P as Permission>::Model as AccessModel>::Role;
 
 /// Invites `email` as `role`. Asking again for the same address keeps the invite and turns its token: the ones
-/// before are dead, with one exception. While a letter is on its way ([`InviteTerms::letter_interval`]), no other
-/// is sent, so the token in that letter stays good beside the new one until a later letter replaces it or the
+/// before are void, with one exception. Within the [mail interval](InviteTerms::mail_interval) no other mail is
+/// sent, so the token in the last mail stays valid beside the new one until a later mail replaces it or the
 /// invite ends. Either token gives the role that the invite has when it is accepted.
 ///
 /// `cap` comes with a transaction that was begun [`exclusive`](crate::pg::Begin::exclusive) and
@@ -100,7 +100,7 @@ where
     )
     .bind(tenant)
     .bind(email.as_str())
-    .bind(terms.letter_interval.unwrap_or_default().as_secs_f64())
+    .bind(terms.mail_interval.unwrap_or_default().as_secs_f64())
     .fetch_one(tx.conn())
     .await
     .map_err(PgError::from)?;
@@ -112,13 +112,12 @@ where
     }
     let token = SecretToken::generate();
     let hash = hasher.hash(token.reveal());
-    let is_letter_due = !is_mailed;
-    // The hash of the letter's token, or none where invites are not mailed. It stays as it is while a letter is on
-    // its way.
-    let mailed = terms.letter_interval.map(|_interval| hash.as_bytes());
+    let is_mail_due = !is_mailed;
+    // The hash of the mailed token, or none where invites are not mailed. It does not change within the mail interval.
+    let mailed = terms.mail_interval.map(|_interval| hash.as_bytes());
     // Two statements, because `on conflict` would need the right to read stored tokens. The tenant row
     // is locked, so no other change comes in between.
-    let turned: Option<Row> = sqlx::query_as(if is_letter_due {
+    let turned: Option<Row> = sqlx::query_as(if is_mail_due {
         "update mt.invites set role = $3, token_hash = $4, invited_by = $5, \
              expires_at = now() + make_interval(secs => $6), \
              mailed_token_hash = $7, mailed_at = case when $7 is not null then now() end \
@@ -143,7 +142,7 @@ where
     .map_err(PgError::from)?;
     if let Some(row) = turned {
         tx.record(INVITE_RENEWED.on(row.id).with("role", role));
-        return Ok(NewInvite { invite: row.into_invite()?, token, is_letter_due });
+        return Ok(NewInvite { invite: row.into_invite()?, token, is_mail_due });
     }
     let id = InviteId::generate().as_uuid();
     let row: Row = sqlx::query_as(
@@ -164,7 +163,7 @@ where
     .fetch_one(tx.changing(INVITE_CREATED.on(id).with("role", role)))
     .await
     .map_err(PgError::from)?;
-    Ok(NewInvite { invite: row.into_invite()?, token, is_letter_due })
+    Ok(NewInvite { invite: row.into_invite()?, token, is_mail_due })
 }
 
 /// The tenant's invites, newest first, after the one named by `before`.

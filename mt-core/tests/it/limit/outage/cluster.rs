@@ -64,7 +64,7 @@ async fn lost_node_delays_its_own_keys_by_a_millisecond_and_no_others() {
         assert_all_counted(how, third);
         assert!(median <= Duration::from_millis(1), "{how}: {median:?}");
         assert!(late <= Duration::from_millis(60), "{how}: {late:?}");
-        assert!(limiter.decided_without_store() > 100, "{how}: nobody noticed");
+        assert!(limiter.decided_without_store() > 100, "{how}: the limiter did not notice");
         drop(mute);
         match how {
             "paused" => cluster.nodes[1].resume(),

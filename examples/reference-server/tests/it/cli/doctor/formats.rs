@@ -55,7 +55,7 @@ async fn findings_are_written_as_json_and_as_sarif() {
     assert_eq!(said, expected, "{document}");
     assert_eq!(doctor(&["--json", "--sarif"], &settings).code, 2);
 
-    // What is no matter of the catalogue is in the document too.
+    // The document also has findings that are not about the catalogue.
     let away = [("DATABASE_URL", "postgres://x@127.0.0.1:1/mt".to_owned())];
     let written = doctor(&["--sarif"], &away);
     let document = written.json();

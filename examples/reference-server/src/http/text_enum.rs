@@ -1,4 +1,4 @@
-//! Words of closed sets, in answers.
+//! Values of text enums, in answers.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use serde::{Serialize, Serializer};
 use super::openapi::describe::words;
 use crate::inline_schema;
 
-/// A value that is shown as its word.
+/// A value that serializes and displays as its text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Said<W>(pub W);
+pub struct AsText<E>(pub E);
 
-impl<W: TextEnum> Serialize for Said<W> {
+impl<E: TextEnum> Serialize for AsText<E> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.0.as_str())
     }
 }
 
-impl<W: TextEnum> fmt::Display for Said<W> {
+impl<E: TextEnum> fmt::Display for AsText<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str())
     }
 }
 
-inline_schema!([W: TextEnum] Said<W> => words::<W>());
+inline_schema!([E: TextEnum] AsText<E> => words::<E>());

@@ -1,8 +1,8 @@
-//! Who carries out what the outbox holds: mail to an org's owners.
+//! The handler of outbox messages that notify an org's owners of a failed payment.
 //!
-//! A failed payment is one message. It is turned into one for each owner, under a name of its own, so
-//! that a mailbox which is full delays nobody else's mail and is tried again by itself. Addresses are
-//! looked up when a mail goes out: whoever is no owner any more gets none.
+//! A failed payment is one message. The handler turns it into one message for each owner, with a key of its own, so
+//! that a full mailbox delays no other owner's mail and is retried on its own. The handler looks addresses up when
+//! it sends a mail: a user who is no longer an owner gets none.
 
 use std::time::Duration;
 
