@@ -5,8 +5,7 @@
 
 Every round calls each of these for some seconds, one after the other, in an order that changes:
 
-    mt, mt again        the server with access remembered; the same one twice, which says what a ratio means
-    mt, not cached      the server as it is by default: access is read anew for each request
+    mt, mt again        the server; the same one twice, which says what a ratio means
     peer                FastAPI and asyncpg, held to the same behaviour first (bench/peers)
     pgbench             the same statements, message for message, without a server
     hello               salvo with one route that answers five bytes: what HTTP alone costs
@@ -66,19 +65,24 @@ def started(options, log):
         if line and not line.startswith("#")
     )
     own = {"PATH": os.environ["PATH"], "HOME": str(log), "MAIL_FROM": stack["MAIL_FROM"]} | stack
-    own |= {name: os.environ[name] for name in ("DATABASE_URL", "STRIPE_WEBHOOK_SECRET", "ADMIN_TOKEN")}
+    own |= {name: os.environ[name] for name in ("DATABASE_URL", "SYSTEM_DATABASE_URL", "STRIPE_WEBHOOK_SECRET", "ADMIN_TOKEN")}
     own |= {"REDIS_URL": os.environ["MT_TEST_REDIS_URL"], "APP_HOST": "127.0.0.1"}
     serve = [os.environ["MT_SERVER"], "serve"]
     hello = [os.environ.get("MT_HELLO"), "serve", "salvo", "bare"]
-    cached = own | {"ACCESS_CACHE_SECONDS": "60"}
     python = own | {"WORKERS": "2", "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))}
     wanted = {
-        "mt": lambda: processes.Server("mt", serve, cached, log / "mt.log"),
-        "mt, not cached": lambda: processes.Server("mt, not cached", serve, own, log / "anew.log"),
+        "mt": lambda: processes.Server("mt", serve, own, log / "mt.log"),
         "peer": lambda: processes.Server("peer", [ROOT / "bench/peers/fastapi/run"], python, log / "peer.log"),
         "hello": lambda: processes.Server("hello", hello, own, log / "hello.log", health=HELLO_PATH),
     }
     return own, {name: start() for name, start in wanted.items() if name in options.only}
+
+
+def seal_key():
+    """The key of the tickets that open transactions. Only the system's role and a superuser can read it."""
+    url = urllib.parse.urlsplit(os.environ["MT_TEST_DATABASE_URL"])._replace(path="/mt").geturl()
+    sql = "select encode(mt.seal_key(), 'hex')"
+    return bytes.fromhex(subprocess.run(["psql", "-qAtX", url, "-c", sql], capture_output=True, check=True).stdout.decode())
 
 
 def overheard(own, world, log):
@@ -86,11 +90,10 @@ def overheard(own, world, log):
     url = urllib.parse.urlsplit(own["DATABASE_URL"])
     relay = statements.Relay(url.hostname, url.port)
     through = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{relay.port}", query="sslmode=disable")
-    env = own | {"DATABASE_URL": through.geturl(), "DATABASE_MAX_CONNECTIONS": "1", "ACCESS_CACHE_SECONDS": "60"}
+    env = own | {"DATABASE_URL": through.geturl(), "DATABASE_MAX_CONNECTIONS": "1"}
     server = processes.Server("overheard", [os.environ["MT_SERVER"], "serve"], env, log / "overheard.log")
     client = worlds.Client(server.base, world.token)
-    time.sleep(1)  # until word of changes is listened for, and access is remembered
-    heard = statements.Statements(relay)
+    heard = statements.Statements(relay, seal_key())
     scripts = {}
     for name, request in (
         ("list", lambda: client.send(200, "GET", world.list_path)),
@@ -215,10 +218,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--soak", type=float, default=0)
-    parser.add_argument("--only", default="mt,mt not cached,peer,pgbench,hello")
+    parser.add_argument("--only", default="mt,peer,pgbench,hello")
     parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
-    options.only = [name.replace("mt not", "mt, not") for name in options.only.split(",")]
+    options.only = options.only.split(",")
     log = pathlib.Path(tempfile.mkdtemp(prefix="mt-compare."))
     postgres = processes.listener_of(urllib.parse.urlsplit(os.environ["DATABASE_URL"]).port)
     own, servers = started(options, log)
@@ -227,7 +230,7 @@ def main():
             print(f"{name}: {processes.resident_mb(server.pid):.1f} MB resident at rest", file=sys.stderr)
         world = worlds.make(servers["mt"].base)
         if "peer" in servers:
-            behaves = [ROOT / "bench/peers/behaviour.py", "--setup", servers["mt, not cached"].base, "--check"]
+            behaves = [ROOT / "bench/peers/behaviour.py", "--setup", servers["mt"].base, "--check"]
             bases = [server.base for name, server in servers.items() if name != "hello"]
             subprocess.run([*behaves, *bases], env=own, check=True, stdout=sys.stderr)
         found = parties(options, servers, own, world, log)

@@ -107,16 +107,15 @@ def main():
     postgres = processes.listener_of(admin.port)
     own, servers = compare.started(options, folder)
     serve = [os.environ["MT_SERVER"], "serve"]
-    cached = own | {"ACCESS_CACHE_SECONDS": "60"}
     running = list(servers.values())
     try:
         one = servers["mt"]
-        second = processes.Server("second", serve, cached, folder / "second.log")
+        second = processes.Server("second", serve, own, folder / "second.log")
         running.append(second)
         proxy = Proxy([one, second], folder)
         running.append(proxy)
         pooler = urllib.parse.urlsplit(os.environ["MT_TEST_PGBOUNCER_URL"]).port
-        pooled = processes.Server("one, PgBouncer", serve, through(cached, pooler), folder / "pooled.log")
+        pooled = processes.Server("one, PgBouncer", serve, through(own, pooler), folder / "pooled.log")
         running.append(pooled)
         world = worlds.make(one.base)
         behaves = [compare.ROOT / "bench/peers/behaviour.py", "--setup", proxy.base, "--check", proxy.base, pooled.base]

@@ -1,5 +1,6 @@
 """Records the statements that a server sends to Postgres for one request, as a script for pgbench."""
 
+import hashlib
 import re
 import socket
 import struct
@@ -61,11 +62,13 @@ class Relay:
 class Statements:
     """Collects prepared statements, and makes scripts from recorded messages."""
 
-    def __init__(self, relay):
-        self.relay, self.prepared = relay, {}
+    def __init__(self, relay, seal_key):
+        self.relay, self.prepared, self.seal_key = relay, {}, seal_key
 
     def of(self, request, about):
         """Returns the messages about `about` that a request sends once its statements are prepared."""
+        # An insert is prepared at its second run.
+        request()
         request()
         self.learn()
         # A worker may send statements in between; it then pauses for a second.
@@ -91,7 +94,13 @@ class Statements:
         return "\n".join(lines) + "\n"
 
     def anew(self, statement):
-        """Returns the script with a new id for each inserted row: the second value of an insert."""
+        """Returns the statement for every connection of pgbench: with a ticket that no backend is part of, and a new id
+        for each inserted row, the second value of an insert."""
+        enter = re.fullmatch(r"call mt\.enter\('(.*)', '(.*)', '(.*)', \d+, '[0-9a-f]{64}'\)", statement)
+        if enter:
+            said = "enter 0 {} {} {}".format(*enter.groups())
+            ticket = hashlib.sha256(self.seal_key + said.encode()).hexdigest()
+            return "call mt.enter('{}', '{}', '{}', 0, '{}')".format(*enter.groups(), ticket)
         name = re.match(r"execute (mt_\d+)\(", statement)
         if not name or " as insert into" not in self.prepared[name[1]]:
             return statement

@@ -30,11 +30,11 @@ impl Library {
         Self { ledger, verifier, next: Arc::default() }
     }
 
-    /// Deliveries for so long: how many are acknowledged a second.
-    pub(crate) async fn store(&self, part: Duration) -> f64 {
+    /// Deliveries for so long, so many at once: how many are acknowledged a second.
+    pub(crate) async fn store(&self, part: Duration, at_once: usize) -> f64 {
         let began = Instant::now();
         let mut senders = JoinSet::new();
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once {
             let (ledger, verifier) = (self.ledger.clone(), Arc::clone(&self.verifier));
             let next = Arc::clone(&self.next);
             senders.spawn(async move {
@@ -66,7 +66,7 @@ impl Library {
     pub(crate) async fn sustain(&self, world: &World, part: Duration) -> f64 {
         let began = Instant::now();
         self.work_until_drained(world, async {
-            self.store(part).await;
+            self.store(part, AT_ONCE).await;
         })
         .await;
         rate(world.applied().await, began.elapsed())

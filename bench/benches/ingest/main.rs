@@ -7,6 +7,7 @@
 //! | pgbench, insert | the insert alone, as a superuser, without a transaction around it |
 //! | pgbench, batches | the insert of 64 events in one transaction, from one client: the limit of group commit |
 //! | ledger, stored | signed deliveries of distinct events, verified, read, stored and acknowledged, but not applied |
+//! | ledger, stored, 64 senders | the same with four times as many deliveries at once |
 //! | ledger, applied | two workers apply the stored events |
 //! | pgbench, insert and effect | all statements of an event: stored, claimed, applied, marked |
 //! | ledger, sustained | deliveries as above, with the workers behind them, until all is applied |
@@ -35,6 +36,8 @@ use self::world::World;
 const PART: Duration = Duration::from_secs(3);
 /// How many deliveries, or clients of pgbench, are under way at once.
 const AT_ONCE: usize = 16;
+/// How many deliveries are under way in a burst: more than a pool has connections.
+const BURST: usize = 64;
 
 fn main() {
     // The harness of cargo passes `--bench`.
@@ -59,7 +62,9 @@ async fn run(rounds: usize) {
         world.empty().await;
         let batched = pgbench.insert_batches().await;
         world.empty().await;
-        let stored = library.store(PART).await;
+        let burst = library.store(PART, BURST).await;
+        world.empty().await;
+        let stored = library.store(PART, AT_ONCE).await;
         let drained = library.drain(&world).await;
         world.empty().await;
         let both = pgbench.insert_and_effect(&world).await;
@@ -69,7 +74,9 @@ async fn run(rounds: usize) {
         let served = http.deliver(&world, PART).await;
         // The first one warms up.
         if round > 0 {
-            found.push([inserted, stored, drained, both, sustained, served.0, served.1, batched]);
+            found.push([
+                inserted, stored, drained, both, sustained, served.0, served.1, batched, burst,
+            ]);
         }
     }
     println!(
@@ -80,6 +87,7 @@ async fn run(rounds: usize) {
         ("pgbench, insert", 0, None),
         ("pgbench, batches of 64 from one client", 7, Some(0)),
         ("ledger, stored", 1, Some(0)),
+        ("ledger, stored, 64 senders", 8, Some(0)),
         ("the server over HTTP, stored", 5, Some(0)),
         ("pgbench, insert and effect", 3, None),
         ("ledger, applied", 2, Some(3)),

@@ -53,7 +53,8 @@ const REDIRECTIONS: usize = 3;
 /// `redis::cluster_async` sends everything through one task, which stands still while it reads the map of
 /// slots anew and reconnects to all nodes, as it does at each request for a node that is gone. With a
 /// host that no longer answers, of the requests to the *other* nodes so many in a row are late that their
-/// breakers open too, each second again.
+/// breakers open too, each second again. A test shows it (`limit/outage/cluster.rs`): with version 1.8 of the client, two
+/// thirds of another node's counts are lost, and none with this store.
 #[derive(Clone)]
 pub struct RedisClusterStore {
     nodes: Arc<Nodes>,

@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
 use test_support::redis::{RedisCluster, RedisServer};
 
 use super::*;
@@ -103,6 +105,68 @@ async fn with_one_breaker_for_all_nodes_requests_to_a_lost_node_wait() {
         counted_while(&limiter, &keys[0], || !stop.load(SeqCst)),
     );
     assert!(median >= Duration::from_millis(20), "{median:?}");
+}
+
+/// Counts by the cluster connection of the Redis client itself.
+struct OfTheClient {
+    connection: ClusterConnection,
+    /// A key of each node, in the order of the nodes, once they are known.
+    keys: Vec<String>,
+}
+
+impl OfTheClient {
+    /// With the timeouts of [`RedisClusterStore`], and without retries.
+    async fn new(cluster: &RedisCluster) -> Self {
+        let client = ClusterClientBuilder::new(cluster.urls())
+            .connection_timeout(Duration::from_millis(100))
+            .response_timeout(Duration::from_millis(25))
+            .retries(0)
+            .build()
+            .unwrap();
+        Self { connection: client.get_async_connection().await.unwrap(), keys: Vec::new() }
+    }
+}
+
+impl LimitStore for OfTheClient {
+    async fn count(&self, key: &str, quota: Quota) -> Result<Decision, StoreError> {
+        let mut connection = self.connection.clone();
+        let increment = redis::cmd("INCR").arg(key).to_owned();
+        let count: u32 = increment.query_async(&mut connection).await.map_err(StoreError::new)?;
+        let (reset_after, retry_after) = (quota.window, Duration::ZERO);
+        let remaining = quota.limit.get() - count;
+        Ok(Decision { allowed: true, remaining, reset_after, retry_after })
+    }
+
+    fn shard(&self, key: &str, _: Quota) -> usize {
+        self.keys.iter().position(|known| known == key).unwrap_or(0)
+    }
+}
+
+/// The reason for a store of our own. If this fails, the client's connection may be good enough.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cluster_connection_of_the_client_lets_a_lost_host_delay_the_keys_of_others() {
+    let Some(mut cluster) = RedisCluster::start().await else {
+        return eprintln!("SKIPPED: no `redis-server` to make a cluster of");
+    };
+    let mut store = OfTheClient::new(&cluster).await;
+    store.keys = a_key_each(&cluster, &store).await;
+    let keys = store.keys.clone();
+    let limiter = StoreLimiter::new(store).when_away(WhenAway::Refuse);
+    let port = cluster.nodes[1].port();
+    cluster.nodes[1].kill();
+    let mute = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let stop = AtomicBool::new(false);
+    let (waited, (counted, not)) = tokio::join!(
+        async {
+            let waits = waits(&limiter, &keys[1]).await;
+            stop.store(true, SeqCst);
+            waits
+        },
+        counted_while(&limiter, &keys[0], || !stop.load(SeqCst)),
+    );
+    println!("lost {waited:?}; another node's key: {counted} counted, {not} not");
+    assert!(not * 100 > counted, "{counted} counted, {not} not");
+    drop(mute);
 }
 
 #[tokio::test]
