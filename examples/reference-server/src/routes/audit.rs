@@ -95,9 +95,8 @@ async fn list(
 ) -> Result<Listing<EntryView>, ApiError> {
     let (app, filter) = (App::of(depot), filter.0);
     let page = page.of(&app.cursors, &format!("audit:{}:{filter:?}", org.0.tenant()))?;
-    let mut tx = app.tenants.begin(org.0).await?;
-    let recorded = audit_log::list(&mut tx, &filter, page.after(), page.fetch()).await?;
-    tx.commit().await?;
+    let read = app.tenants.read(org.0);
+    let recorded = audit_log::list(read, &filter, page.after(), page.fetch()).await?;
     let entries = recorded.into_iter().map(EntryView::from).collect();
     Ok(page.answer(entries, |entry| entry.id))
 }

@@ -138,10 +138,8 @@ async fn list(
 ) -> Result<Listing<InviteView>, ApiError> {
     let app = App::of(depot);
     let page = page.of(&app.cursors, &format!("invites:{}", org.0.tenant()))?;
-    let mut tx = app.tenants.begin(org.0).await?;
     let before = page.after().map(InviteId::from_uuid);
-    let invites = invites::list(&mut tx, before, page.fetch()).await?;
-    tx.commit().await?;
+    let invites = invites::list(app.tenants.read(org.0), before, page.fetch()).await?;
     let invites = invites.into_iter().map(InviteView::from).collect();
     Ok(page.answer(invites, |invite| invite.id))
 }

@@ -54,10 +54,8 @@ async fn list(
 ) -> Result<Listing<MemberView>, ApiError> {
     let app = App::of(depot);
     let page = page.of(&app.cursors, &format!("members:{}", org.0.tenant()))?;
-    let mut tx = app.tenants.begin(org.0).await?;
     let before = page.after().map(|(joined_at, id)| (joined_at, PrincipalId::from_uuid(id)));
-    let members = Member::list(&mut tx, before, page.fetch()).await?;
-    tx.commit().await?;
+    let members = Member::list(app.tenants.read(org.0), before, page.fetch()).await?;
     let members = members.into_iter().map(MemberView::from).collect();
     Ok(page.answer(members, |member| (member.joined_at, member.user_id)))
 }

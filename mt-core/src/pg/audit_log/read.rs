@@ -2,15 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;
+use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
 use super::ActorKind;
 use crate::access::Permission;
 use crate::id::PrincipalId;
-use crate::pg::{PgError, TenantTx};
+use crate::pg::{BeginError, TenantRead, query_as};
 use crate::text_enum::TextEnum as _;
 
 /// A line of the log.
@@ -40,8 +40,8 @@ pub struct Entry {
     pub request_id: Option<String>,
 }
 
-impl Entry {
-    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+impl FromRow<'_, PgRow> for Entry {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         let Json(detail) = row.try_get("detail")?;
         Ok(Self {
             id: row.try_get("id")?,
@@ -70,19 +70,18 @@ pub struct Filter<'f> {
     pub actor: Option<PrincipalId>,
 }
 
-/// The lines of the transaction's tenant, newest first, after the one named by `before`.
+/// Returns the tenant's lines in one round trip, newest first, after the one named by `before`.
 ///
 /// # Errors
 ///
-/// [`PgError`].
-pub async fn list<P: Permission, L>(
-    tx: &mut TenantTx<P, L>,
+/// [`BeginError`].
+pub async fn list<P: Permission>(
+    read: TenantRead<'_, P>,
     filter: &Filter<'_>,
     before: Option<Uuid>,
     limit: i64,
-) -> Result<Vec<Entry>, PgError> {
-    let tenant = tx.tenant().as_uuid();
-    let rows = sqlx::query(
+) -> Result<Vec<Entry>, BeginError> {
+    query_as(
         "select e.id, e.at, e.actor_kind, e.actor_id, e.actor_name, u.email as actor_email, \
              e.action, e.target_kind, e.target_id, e.detail, e.request_id \
          from mt.audit_log e \
@@ -94,13 +93,12 @@ pub async fn list<P: Permission, L>(
              and ($5::uuid is null or e.actor_id = $5) \
          order by e.id desc limit $6",
     )
-    .bind(tenant)
+    .bind(read.tenant().as_uuid())
     .bind(before)
     .bind(filter.action)
     .bind(filter.actor_kind.map(ActorKind::as_str))
     .bind(filter.actor.map(PrincipalId::as_uuid))
     .bind(limit)
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(rows.iter().map(Entry::read).collect::<Result<_, _>>()?)
+    .fetch_all(read)
+    .await
 }

@@ -9,7 +9,7 @@ use crate::member_policy::MemberPolicy;
 use crate::pg::audit_log::{MEMBER_LEFT, MEMBER_REMOVED, MEMBER_ROLE_CHANGED};
 use crate::pg::transaction::decode::variant;
 use crate::pg::transaction::gate;
-use crate::pg::{Exclusive, PgError, TenantTx};
+use crate::pg::{BeginError, Exclusive, PgError, TenantRead, TenantTx, query_as};
 use crate::text_enum::TextEnum as _;
 
 /// A member of the transaction's tenant.
@@ -49,36 +49,35 @@ impl Row {
 }
 
 impl<R: crate::text_enum::TextEnum> Member<R> {
-    /// The tenant's members, newest first, after the one who joined at `before` and is named
+    /// Returns the tenant's members in one round trip, newest first, after the one who joined at `before` and is named
     /// there. Two may have joined at once; and it need not be there any more.
     ///
     /// # Errors
     ///
-    /// [`PgError`].
-    pub async fn list<P, L>(
-        tx: &mut TenantTx<P, L>,
+    /// [`BeginError`].
+    pub async fn list<P>(
+        read: TenantRead<'_, P>,
         before: Option<(DateTime<Utc>, PrincipalId)>,
         limit: i64,
-    ) -> Result<Vec<Self>, PgError>
+    ) -> Result<Vec<Self>, BeginError>
     where
         P: Permission,
         P::Model: AccessModel<Role = R>,
     {
-        let tenant = tx.tenant().as_uuid();
-        let rows: Vec<Row> = sqlx::query_as(
+        let rows = query_as::<Row>(
             "select m.principal_id, u.email, m.role, m.created_at \
              from mt.memberships m join mt.users u on u.id = m.principal_id \
              where m.tenant_id = $1 \
                  and ($2::timestamptz is null or (m.created_at, m.principal_id) < ($2, $3)) \
              order by m.created_at desc, m.principal_id desc limit $4",
         )
-        .bind(tenant)
+        .bind(read.tenant().as_uuid())
         .bind(before.map(|(joined_at, _)| joined_at))
         .bind(before.map(|(_, principal)| principal.as_uuid()))
         .bind(limit)
-        .fetch_all(tx.conn())
+        .fetch_all(read)
         .await?;
-        rows.into_iter().map(Row::into_member).collect()
+        Ok(rows.into_iter().map(Row::into_member).collect::<Result<_, PgError>>()?)
     }
 
     /// One member, if `principal` is one.

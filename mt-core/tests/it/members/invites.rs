@@ -64,10 +64,7 @@ async fn accepted_with(
 
 async fn listed(world: &World, by: Principal, tenant: TenantId) -> Vec<Invite<Role>> {
     let grant = world.grant::<NotesRead>(by, tenant).await;
-    let mut tx = world.tenants.begin(grant).await.unwrap();
-    let listed = invites::list(&mut tx, None, 100).await.unwrap();
-    tx.commit().await.unwrap();
-    listed
+    invites::list(world.tenants.read(grant), None, 100).await.unwrap()
 }
 
 async fn revoked(
@@ -219,9 +216,9 @@ async fn invite_ends_by_expiry_revocation_or_use() {
     let used = made(&world, owner, tenant, "guest", Role::Viewer).await.unwrap();
     accepted(&world, guest, &used).await.unwrap();
     made(&world, owner, tenant, "third", Role::Viewer).await.unwrap();
+    let listed = listed(&world, owner, tenant).await;
     let grant = world.grant::<Manage>(owner, tenant).await;
     let mut tx = world.tenants.begin(grant).exclusive().await.unwrap();
-    let listed = invites::list(&mut tx, None, 10).await.unwrap();
     let statuses: Vec<_> = listed.iter().map(|invite| invite.status).collect();
     assert_eq!(statuses, [InviteStatus::Pending, InviteStatus::Accepted]);
     let refused = invites::revoke(&mut tx, listed[1].id).await;

@@ -88,7 +88,9 @@ async fn requests_take_the_documented_round_trips() {
             // An empty page asks whether there is such a project.
             (Method::GET, format!("{tasks}?status=done"), None, 200, 2),
             at_once(&format!("{org}/tasks/{task}")),
-            get(&format!("{org}/members")),
+            at_once(&format!("{org}/members")),
+            at_once(&format!("{org}/invites")),
+            at_once(&format!("{org}/audit")),
             get(&format!("{org}/billing")),
             new(&projects, json!({"name": "Next"}), 2),
             new(&tasks, json!({"title": "Next"}), 2),

@@ -12,7 +12,10 @@ use crate::id::InviteId;
 use crate::member_policy::MemberPolicy;
 use crate::pg::audit_log::{INVITE_CREATED, INVITE_RENEWED, INVITE_REVOKED};
 use crate::pg::transaction::decode::variant;
-use crate::pg::{Cap, CapPermit, CapReached, Exclusive, PgError, Resource, TenantTx};
+use crate::pg::{
+    BeginError, Cap, CapPermit, CapReached, Exclusive, PgError, Resource, TenantRead, TenantTx,
+    query_as,
+};
 use crate::text_enum::TextEnum;
 use crate::token::{SecretToken, TokenHasher};
 
@@ -166,18 +169,17 @@ where
     Ok(NewInvite { invite: row.into_invite()?, token, is_mail_due })
 }
 
-/// The tenant's invites, newest first, after the one named by `before`.
+/// Returns the tenant's invites in one round trip, newest first, after the one named by `before`.
 ///
 /// # Errors
 ///
-/// [`PgError`].
-pub async fn list<P: Permission, L>(
-    tx: &mut TenantTx<P, L>,
+/// [`BeginError`].
+pub async fn list<P: Permission>(
+    read: TenantRead<'_, P>,
     before: Option<InviteId>,
     limit: i64,
-) -> Result<Vec<Invite<RoleOf<P>>>, PgError> {
-    let tenant = tx.tenant().as_uuid();
-    let rows: Vec<Row> = sqlx::query_as(
+) -> Result<Vec<Invite<RoleOf<P>>>, BeginError> {
+    let rows = query_as::<Row>(
         "select id, email, role, expires_at, \
              case when accepted_at is not null then 'accepted' \
                  when revoked_at is not null then 'revoked' \
@@ -186,12 +188,12 @@ pub async fn list<P: Permission, L>(
          from mt.invites where tenant_id = $1 and ($2::uuid is null or id < $2) \
          order by id desc limit $3",
     )
-    .bind(tenant)
+    .bind(read.tenant().as_uuid())
     .bind(before.map(InviteId::as_uuid))
     .bind(limit)
-    .fetch_all(tx.conn())
+    .fetch_all(read)
     .await?;
-    rows.into_iter().map(Row::into_invite).collect()
+    Ok(rows.into_iter().map(Row::into_invite).collect::<Result<_, PgError>>()?)
 }
 
 /// Takes an invite back. Doing it again, or to one that has expired, changes nothing and succeeds.
