@@ -25,9 +25,8 @@ const NOTE_CHANGED: Action = Action::new("note.changed", "note");
 /// The log of `tenant` as its owner reads it, oldest first.
 async fn log(world: &World, tenant: TenantId, owner: Principal) -> Vec<Entry> {
     let grant = world.grant::<NotesRead>(owner, tenant).await;
-    let mut tx = world.tenants.begin(grant).await.unwrap();
-    let mut all = list(&mut tx, &Filter::default(), None, 1000).await.unwrap();
-    tx.commit().await.unwrap();
+    let read = world.tenants.read(grant);
+    let mut all = list(read, &Filter::default(), None, 1000).await.unwrap();
     all.reverse();
     all
 }
@@ -277,8 +276,10 @@ async fn audit_log_is_filtered_and_paginated() {
         tx.commit().await.unwrap();
     }
     let grant = world.grant::<NotesRead>(owner, tenant).await;
-    let mut tx = world.tenants.begin(grant).await.unwrap();
-    let mut of = async |filter: Filter<'_>| list(&mut tx, &filter, None, 100).await.unwrap().len();
+    let list = async |filter: &Filter<'_>, before, limit| {
+        list(world.tenants.read(grant), filter, before, limit).await.unwrap()
+    };
+    let of = async |filter: Filter<'_>| list(&filter, None, 100).await.len();
     let user = mt_core::pg::audit_log::ActorKind::User;
     let system = mt_core::pg::audit_log::ActorKind::System;
     let filter = Filter::default();
@@ -288,8 +289,8 @@ async fn audit_log_is_filtered_and_paginated() {
     assert_eq!(of(Filter { actor_kind: Some(system), ..filter }).await, 1);
     assert_eq!(of(Filter { actor: Some(owner.id()), ..filter }).await, 3);
     assert_eq!(of(Filter { actor: Some(PrincipalId::generate()), ..filter }).await, 0);
-    let first = list(&mut tx, &filter, None, 2).await.unwrap();
-    let rest = list(&mut tx, &filter, Some(first[1].id), 100).await.unwrap();
+    let first = list(&filter, None, 2).await;
+    let rest = list(&filter, Some(first[1].id), 100).await;
     let ids: Vec<_> = first.iter().chain(&rest).map(|line| line.id).collect();
     assert!(ids.len() == 4 && ids.is_sorted_by(|a, b| a > b), "{ids:?}");
 }
