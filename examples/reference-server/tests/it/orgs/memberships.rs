@@ -75,8 +75,14 @@ async fn said(relay: &Relay, server: &Server, who: &Person, path: &str, part: &s
     drop(relay.take_round_trips());
     assert_eq!(server.get(path, who).await.status, 200);
     let trips = relay.take_round_trips();
-    let statement = trips.iter().find(|trip| trip.contains(part));
-    statement.unwrap_or_else(|| panic!("{path}: {trips:#?}")).clone()
+    let mut statements = trips.iter().flat_map(|trip| trip.split("; "));
+    let statement = statements.find(|statement| statement.contains(part));
+    let statement = statement.unwrap_or_else(|| panic!("{path}: {trips:#?}"));
+    // In a batch it is prepared: `prepare NAME(TYPES) as STATEMENT`.
+    match statement.strip_prefix("prepare ") {
+        Some(prepared) => prepared.split_once(" as ").expect("a statement").1.to_owned(),
+        None => statement.to_owned(),
+    }
 }
 
 /// How many rows a plan handles, in each of its nodes.
