@@ -5,7 +5,7 @@
 //! | what | stands for |
 //! | --- | --- |
 //! | pgbench, insert | the insert alone, as a superuser, without a transaction around it |
-//! | pgbench, batches | the insert of 64 events in one transaction, from one client: the limit of group commit |
+//! | pgbench, batches | the insert of 32 events in one transaction, from one client: the limit of group commit |
 //! | ledger, stored | signed deliveries of distinct events, verified, read, stored and acknowledged, but not applied |
 //! | ledger, stored, 64 senders | the same with four times as many deliveries at once |
 //! | ledger, applied | two workers apply the stored events |
@@ -85,7 +85,7 @@ async fn run(rounds: usize) {
     );
     for (name, place, base) in [
         ("pgbench, insert", 0, None),
-        ("pgbench, batches of 64 from one client", 7, Some(0)),
+        ("pgbench, batches of 32 from one client", 7, Some(0)),
         ("ledger, stored", 1, Some(0)),
         ("ledger, stored, 64 senders", 8, Some(0)),
         ("the server over HTTP, stored", 5, Some(0)),
