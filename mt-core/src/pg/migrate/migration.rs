@@ -15,7 +15,7 @@ use crate::pg::connection::session::SessionMark;
 const OWNER_ROLE: &str = "mt_owner";
 
 /// The library's own migrations, for schema `mt`.
-static LIBRARY: Migrator = sqlx::migrate!("../migrations");
+static LIBRARY: Migrator = sqlx::migrate!("./migrations");
 
 /// Returns the version of the newest migration of the library.
 pub(in crate::pg) fn newest_version() -> i64 {
