@@ -21,8 +21,8 @@ use http_body_util::Full;
 use mt_bench::spread::Spread;
 use mt_bench::stack::{all, authenticate, limit, load, require, resolve};
 use mt_core::id::TenantId;
+use mt_salvo::GuardHandler;
 use mt_tower::layer::GuardLayer;
-use reference_server::http::guard::SalvoGuard;
 use salvo::http::ReqBody;
 use salvo::prelude::{Router, Service, TowerLayerCompat as _, handler};
 use tower::{ServiceBuilder, ServiceExt as _};
@@ -76,7 +76,7 @@ async fn main() {
 
     let path = "orgs/{tenant}/tasks";
     let salvo_bare = Service::new(Router::with_path(path).post(hello));
-    let native = SalvoGuard::new(all());
+    let native = GuardHandler::new(all());
     let salvo_all = Service::new(Router::with_path(path).hoop(native).post(hello));
     let one_hop = GuardLayer::new(all()).compat();
     let salvo_compat = Service::new(Router::with_path(path).hoop(one_hop).post(hello));

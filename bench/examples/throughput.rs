@@ -23,8 +23,8 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use mt_bench::spread::Spread;
 use mt_bench::stack::{TOKEN, all};
+use mt_salvo::GuardHandler;
 use mt_tower::layer::GuardLayer;
-use reference_server::http::guard::SalvoGuard;
 use salvo::conn::Acceptor as _;
 use salvo::prelude::{Listener as _, Router, TowerLayerCompat as _, handler};
 use tokio::net::TcpListener;
@@ -80,7 +80,7 @@ async fn serve(framework: &str, variant: &str) -> Result<(), Failure> {
             let router = match variant {
                 "bare" => router,
                 "compat" => router.hoop(GuardLayer::new(all()).compat()),
-                _ => router.hoop(SalvoGuard::new(all())),
+                _ => router.hoop(GuardHandler::new(all())),
             };
             drop(listener);
             let address = format!("127.0.0.1:{port}");

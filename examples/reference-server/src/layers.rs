@@ -32,7 +32,7 @@ use mt_tower::resolve_tenant::{PathParam, ResolveTenant};
 use crate::app::App;
 use crate::config::RateLimitConfig;
 use crate::http::caller::ORG_ID;
-use crate::http::guard::SalvoGuard;
+use crate::http::guard::{ApiGuard, guard_handler};
 use crate::limits::Limiter;
 use crate::metrics::{GuardMetrics, LimitMetrics, Metrics};
 use crate::model::{Plan, Product};
@@ -76,7 +76,7 @@ impl Layers {
     }
 
     /// The guard of routes in an org.
-    pub(crate) fn in_org(&self) -> SalvoGuard<impl Guard + use<>> {
+    pub(crate) fn in_org(&self) -> ApiGuard<impl Guard + use<>> {
         self.guard(|parts| {
             (
                 parts.authenticate(),
@@ -88,12 +88,12 @@ impl Layers {
     }
 
     /// The guard of routes of a user, outside of orgs.
-    pub(crate) fn outside_orgs(&self) -> SalvoGuard<impl Guard + use<>> {
+    pub(crate) fn outside_orgs(&self) -> ApiGuard<impl Guard + use<>> {
         self.guard(|parts| (parts.authenticate(), parts.limit_outside_orgs(), parts.bulkhead()))
     }
 
     /// The guard of the route that accepts an invite: it is limited by address before the token is read.
-    pub(crate) fn accept_invite(&self) -> SalvoGuard<impl Guard + use<>> {
+    pub(crate) fn accept_invite(&self) -> ApiGuard<impl Guard + use<>> {
         self.guard(|parts| {
             let limit = parts.limit_auth("invites-accept");
             (limit, parts.authenticate(), parts.limit_outside_orgs(), parts.bulkhead())
@@ -101,12 +101,12 @@ impl Layers {
     }
 
     /// Limits an auth endpoint by client address. Each endpoint counts by itself.
-    pub(crate) fn limit_auth(&self, endpoint: &'static str) -> SalvoGuard<impl Guard + use<>> {
+    pub(crate) fn limit_auth(&self, endpoint: &'static str) -> ApiGuard<impl Guard + use<>> {
         self.guard(|parts| parts.limit_auth(endpoint))
     }
 
     /// Limits webhooks by client address.
-    pub(crate) fn limit_webhooks(&self) -> SalvoGuard<impl Guard + use<>> {
+    pub(crate) fn limit_webhooks(&self) -> ApiGuard<impl Guard + use<>> {
         self.guard(|parts| {
             let quota = parts.limits.webhooks_per_minute.map(Quota::per_minute);
             let guard = RateLimit::new("webhooks", parts.limiter.clone(), parts.client(), quota);
@@ -115,7 +115,7 @@ impl Layers {
     }
 
     /// Limits requests that call Stripe by caller, over all orgs.
-    pub(crate) fn limit_billing(&self) -> SalvoGuard<impl Guard + use<>> {
+    pub(crate) fn limit_billing(&self) -> ApiGuard<impl Guard + use<>> {
         self.guard(|parts| {
             let quota = parts.limits.billing_per_minute.map(Quota::per_minute);
             let key = KeyPrefix("billing", ByPrincipal);
@@ -124,8 +124,8 @@ impl Layers {
         })
     }
 
-    fn guard<G: Guard>(&self, make: impl FnOnce(&Parts) -> G) -> SalvoGuard<G> {
-        self.0.as_ref().map_or_else(SalvoGuard::closed, |parts| SalvoGuard::new(make(parts)))
+    fn guard<G: Guard>(&self, make: impl FnOnce(&Parts) -> G) -> ApiGuard<G> {
+        guard_handler(self.0.as_ref().map(make))
     }
 }
 

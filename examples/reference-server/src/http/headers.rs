@@ -1,5 +1,6 @@
 //! Headers of every answer.
 
+use mt_tower::ResponseHeaders;
 use salvo::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
     SERVER, X_CONTENT_TYPE_OPTIONS,
@@ -21,28 +22,26 @@ pub(super) fn harden(headers: &mut HeaderMap) {
     headers.remove(SERVER);
 }
 
-/// Headers to add to the answer, also to a refusal or after a panic.
+/// Has `headers` added to the final answer to `req`, also to a refusal or after a panic.
 ///
-/// Guards leave them in the request's extensions, because the response that they see may be
-/// replaced later.
-#[derive(Clone, Debug, Default)]
-struct Pending(Vec<(HeaderName, HeaderValue)>);
-
-/// Has `headers` added to the final answer to `req`.
+/// Handlers leave them in the request's extensions, as guards do, because the response that they see may be replaced
+/// later.
 pub fn add_to_answer(
     req: &mut Request,
     headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
 ) {
-    let mut headers = headers.into_iter().peekable();
-    if headers.peek().is_some() {
-        req.extensions_mut().get_or_insert_default::<Pending>().0.extend(headers);
-    }
+    let promised = req.extensions_mut().get_or_insert_default::<ResponseHeaders>();
+    headers.into_iter().for_each(|(name, value)| promised.append(name, value));
 }
 
-pub(super) fn settle_pending(req: &mut Request, res: &mut Response) {
-    if let Some(Pending(headers)) = req.extensions_mut().remove() {
-        for (name, value) in headers {
-            res.headers_mut().append(name, value);
-        }
+/// Has guards and handlers leave the headers of the answer in the request's extensions, until they are
+/// [added](add_promised).
+pub(super) fn collect_promised(req: &mut Request) {
+    req.extensions_mut().insert(ResponseHeaders::new());
+}
+
+pub(super) fn add_promised(req: &mut Request, res: &mut Response) {
+    if let Some(promised) = req.extensions_mut().remove::<ResponseHeaders>() {
+        promised.append_to(res.headers_mut());
     }
 }

@@ -29,7 +29,7 @@ pub mod connection;
 mod cors;
 pub mod etag;
 pub mod fields;
-pub mod guard;
+pub(crate) mod guard;
 mod head;
 pub mod headers;
 pub mod json;

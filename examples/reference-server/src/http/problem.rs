@@ -68,6 +68,11 @@ impl ApiError {
         &self.problem
     }
 
+    /// Returns the problem by value.
+    pub(crate) fn into_problem(self) -> Problem {
+        self.problem
+    }
+
     /// Says that the decision on the caller's access gave this refusal.
     pub(crate) fn by_decision(self) -> Self {
         Self { is_decision: true, ..self }

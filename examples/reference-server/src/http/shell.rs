@@ -59,6 +59,7 @@ impl Handler for Shell {
         let is_head = method::take_head(req);
         req.extensions_mut().insert(id.clone());
         req.extensions_mut().insert(self.body_budget.clone());
+        headers::collect_promised(req);
         let asked = if is_head { Method::HEAD } else { req.method().clone() };
         let span = span::of(req, &id, &asked, &self.trusted_proxies);
         let exchange = Exchange::begin(&self.observers);
@@ -123,7 +124,7 @@ impl Shell {
         {
             ApiError::new(kind_of(status)).write_to(res, Some(id));
         }
-        headers::settle_pending(req, res);
+        headers::add_promised(req, res);
         self.cors.admit(req, res);
         headers::harden(res.headers_mut());
         res.headers_mut().insert(X_REQUEST_ID, id.to_header());

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{admin_orgs, admin_webhooks};
 use crate::config::Secret;
-use crate::http::guard::SalvoGuard;
+use crate::http::guard::guard_handler;
 use crate::http::openapi::OPERATOR;
 use crate::http::openapi::describe::{may, needs};
 use crate::http::problem::ApiError;
@@ -21,7 +21,7 @@ use crate::http::problems;
 
 /// The routes of this module, if there is a token.
 pub(super) fn routes(token: Option<&Secret>) -> Option<Router> {
-    let guard = SalvoGuard::new(operators_only(token?));
+    let guard = guard_handler(Some(operators_only(token?)));
     Some(
         Router::with_path("admin")
             .hoop(guard)

@@ -35,7 +35,6 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::config::Secret;
-use crate::http::guard::bridge;
 use crate::layers::Layers;
 use crate::metrics::Metrics;
 use crate::pages;
@@ -52,11 +51,7 @@ pub fn router(
     let dev = app.reveal_tokens.then(dev::routes);
     let routes = routes(layers, readiness, [admin, dev, metrics.map(metrics::routes)]);
     let document = docs::Document::of(&routes);
-    Router::new()
-        .hoop(affix_state::inject(app))
-        .hoop(affix_state::inject(document))
-        .hoop(bridge)
-        .push(routes)
+    Router::new().hoop(affix_state::inject(app)).hoop(affix_state::inject(document)).push(routes)
 }
 
 /// The OpenAPI document of every route that there can be, as JSON.

@@ -1,8 +1,8 @@
 //! Errors, panics, refusals, and input that is not HTTP.
 
+use mt_salvo::GuardHandler;
 use mt_tower::problem::Problem;
 use mt_tower::{Guard, RequestContext};
-use reference_server::http::guard::SalvoGuard;
 use salvo::http::HeaderValue;
 use salvo::prelude::*;
 
@@ -48,7 +48,7 @@ impl Guard for Announce {
 
 #[tokio::test]
 async fn panic_fails_one_response_and_keeps_the_connection() {
-    let router = Router::new().hoop(SalvoGuard::new(Announce)).push(routes());
+    let router = Router::new().hoop(GuardHandler::new(Announce)).push(routes());
     let server = TestService::start(router).await;
     let mut connection = server.connect().await;
     for _ in 0..3 {
@@ -71,7 +71,7 @@ async fn panic_fails_one_response_and_keeps_the_connection() {
 
 #[tokio::test]
 async fn guards_answer_before_bodies_are_read() {
-    let guarded = Router::new().hoop(SalvoGuard::new(Announce)).push(routes());
+    let guarded = Router::new().hoop(GuardHandler::new(Announce)).push(routes());
     let server = TestService::start(guarded).await;
     for (headers, body) in [("content-length: 1\r\n", "{"), ("", "")] {
         let refused = server.ask("POST /form?refuse", headers, body).await;
