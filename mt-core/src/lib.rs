@@ -16,6 +16,7 @@
 //! | [`clock`] | time, as an argument of decisions |
 //! | [`email`] | e-mail addresses in canonical form |
 //! | [`id`] | typed identifiers |
+//! | [`mod@model`] | all of these as one table |
 //! | [`mod@text_enum`] | enums with a text form |
 //! | [`token`] | single-use tokens, stored as hashes |
 //! | `testing` | test databases, isolation checks, cap races (feature `testing`) |
@@ -31,6 +32,7 @@ pub mod email;
 pub mod id;
 pub mod limit;
 pub mod member_policy;
+pub mod model;
 #[cfg(feature = "postgres")]
 pub mod pg;
 #[cfg(feature = "redis")]

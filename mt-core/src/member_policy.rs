@@ -4,10 +4,12 @@
 //! assigned, and again when an invite is accepted, with the inviter's role *at that moment*.
 
 use crate::access::AccessModel;
+use crate::text_enum::TextEnum as _;
 
 /// The part of an [`AccessModel`] that is about the members themselves.
 ///
-/// A sound implementation never lets a member grant a role above their own.
+/// Whatever it says, a member hands out no more than they hold: `mt-core` refuses to invite as, or to assign, a role that
+/// carries a permission which the caller's role lacks ([`holds_all_of`]). [`unsound_rules`] lists such rules.
 pub trait MemberPolicy: AccessModel {
     /// The role that at least one member must carry, always.
     const OWNER: Self::Role;
@@ -21,4 +23,57 @@ pub trait MemberPolicy: AccessModel {
     /// Whether a holder of `by` may remove another member whose role is `member`. Leaving is
     /// always allowed, except for the last owner.
     fn may_remove(by: Self::Role, member: Self::Role) -> bool;
+}
+
+/// Returns whether `holder` carries each permission that `role` does.
+#[must_use]
+pub fn holds_all_of<M: AccessModel>(holder: M::Role, role: M::Role) -> bool {
+    let mut permissions = M::Permission::ALL.iter();
+    permissions
+        .all(|permission| !M::role_grants(role, *permission) || M::role_grants(holder, *permission))
+}
+
+/// Returns the rules by which a member would hand out more than they hold, a sentence for each. A test expects none.
+///
+/// ```
+/// mt_core::model! {
+///     pub Shop;
+///     roles Role { Owner = "owner" (owner), Clerk = "clerk", Auditor = "auditor" }
+///     plans Plan { Free = "free" (initial) }
+///     permissions Action {
+///         OrdersRead = "orders.read" [yes yes yes] [yes] exempt read;
+///         LogRead = "log.read"       [yes no  yes] [yes] exempt read;
+///     }
+///     members {
+///         Owner invites [Clerk, Auditor];
+///         Clerk invites [Auditor];
+///     }
+/// }
+///
+/// let unsound = mt_core::member_policy::unsound_rules::<Shop>();
+/// assert_eq!(unsound, ["clerk may invite as auditor, which has `log.read`"]);
+/// ```
+#[must_use]
+pub fn unsound_rules<M: MemberPolicy>() -> Vec<String> {
+    let mut unsound = Vec::new();
+    for by in M::Role::ALL {
+        for role in M::Role::ALL.iter().filter(|role| !holds_all_of::<M>(*by, **role)) {
+            let lacking = M::Permission::ALL.iter().find(|permission| {
+                M::role_grants(*role, **permission) && !M::role_grants(*by, **permission)
+            });
+            let Some(lacking) = lacking else { continue };
+            let may_assign = M::Role::ALL.iter().any(|from| M::may_assign(*by, *from, *role));
+            for (rule, may) in [("invite as", M::may_invite(*by, *role)), ("assign", may_assign)] {
+                if may {
+                    unsound.push(format!(
+                        "{} may {rule} {}, which has `{}`",
+                        by.as_str(),
+                        role.as_str(),
+                        lacking.as_str()
+                    ));
+                }
+            }
+        }
+    }
+    unsound
 }

@@ -1,135 +1,40 @@
-//! Who may do what in a shop.
+//! Roles and permissions in a shop.
 
-use mt_core::access::{AccessModel, Billing, Effect, Implies, Permission};
-use mt_core::member_policy::MemberPolicy;
 use mt_core::pg::audit_log::Action;
-use mt_core::pg::{Resource, invites};
-use mt_core::text_enum;
 
-/// The application.
-#[derive(Debug)]
-pub struct Helpdesk;
+mt_core::model! {
+    /// The application.
+    pub Helpdesk: audited;
 
-text_enum! {
-    /// The role of a member.
-    pub enum Role {
+    roles Role {
         /// Does everything.
-        Owner = "owner",
+        Owner = "owner" (owner),
         /// Answers tickets.
         Agent = "agent",
         /// Reads tickets.
         Viewer = "viewer",
     }
-}
-
-text_enum! {
-    /// The plan of a shop.
-    pub enum Plan {
+    plans Plan {
         /// Without exports.
-        Free = "free",
+        Free = "free" (initial),
         /// With exports.
         Plus = "plus",
     }
-}
-
-text_enum! {
-    /// The permissions.
-    pub enum Key {
-        /// Reading tickets.
-        TicketsRead = "tickets.read",
-        /// Creating and changing tickets.
-        TicketsWrite = "tickets.write",
-        /// Deleting tickets.
-        TicketsDelete = "tickets.delete",
-        /// Exporting tickets.
-        TicketsExport = "tickets.export",
-        /// Inviting members.
-        MembersInvite = "members.invite",
+    permissions Key {
+        //                                 Owner Agent Viewer  Free Plus
+        TicketsRead = "tickets.read"      [yes   yes   yes]   [yes  yes] exempt read;
+        TicketsWrite = "tickets.write"    [yes   yes   no]    [yes  yes] required write + TicketsRead;
+        TicketsDelete = "tickets.delete"  [yes   no    no]    [yes  yes] exempt write;
+        TicketsExport = "tickets.export"  [yes   no    no]    [no   yes] required read + TicketsRead;
+        MembersInvite = "members.invite"  [yes   yes   no]    [yes  yes] required write;
     }
-}
-
-impl AccessModel for Helpdesk {
-    type Role = Role;
-    type Plan = Plan;
-    type Permission = Key;
-
-    const AUDITED: bool = true;
-
-    fn role_grants(role: Role, key: Key) -> bool {
-        match (key, role) {
-            (Key::TicketsRead, _)
-            | (_, Role::Owner)
-            | (Key::TicketsWrite | Key::MembersInvite, Role::Agent) => true,
-            (_, Role::Viewer) | (Key::TicketsDelete | Key::TicketsExport, Role::Agent) => false,
-        }
+    members {
+        Owner invites [Owner, Agent, Viewer] assigns [Owner, Agent, Viewer] removes [Owner, Agent, Viewer];
+        Agent invites [Viewer];
     }
-
-    fn plan_includes(plan: Plan, key: Key) -> bool {
-        match (plan, key) {
-            (Plan::Free, Key::TicketsExport) => false,
-            (Plan::Free | Plan::Plus, _) => true,
-        }
-    }
-
-    fn is_owner(role: Role) -> bool {
-        role == Role::Owner
-    }
-}
-
-impl MemberPolicy for Helpdesk {
-    const OWNER: Role = Role::Owner;
-
-    fn may_invite(by: Role, role: Role) -> bool {
-        by == Role::Owner || (by == Role::Agent && role == Role::Viewer)
-    }
-
-    fn may_assign(by: Role, _: Role, _: Role) -> bool {
-        by == Role::Owner
-    }
-
-    fn may_remove(by: Role, _: Role) -> bool {
-        by == Role::Owner
-    }
-}
-
-macro_rules! permissions {
-    ($($name:ident: $billing:ident, $effect:ident;)+) => {$(
-        #[doc = concat!("The permission `", stringify!($name), "`.")]
-        pub(crate) struct $name;
-
-        impl Permission for $name {
-            type Model = Helpdesk;
-            const KEY: Key = Key::$name;
-            const BILLING: Billing = Billing::$billing;
-            const EFFECT: Effect = Effect::$effect;
-        }
-    )+};
-}
-
-permissions! {
-    TicketsRead: Exempt, Read;
-    TicketsWrite: Required, Write;
-    TicketsDelete: Exempt, Write;
-    TicketsExport: Required, Read;
-    MembersInvite: Required, Write;
-}
-
-impl Implies<TicketsRead> for TicketsWrite {}
-impl Implies<TicketsRead> for TicketsExport {}
-
-/// Members and open invites.
-pub(crate) struct Seats;
-
-impl Resource for Seats {
-    type Model = Helpdesk;
-    const NAME: &'static str = "members";
-    const ROWS: &'static str = invites::SEATS;
-
-    fn cap(plan: Plan) -> Option<u32> {
-        match plan {
-            Plan::Free => Some(5),
-            Plan::Plus => None,
-        }
+    caps {
+        /// Members and open invites.
+        Seats of members { Free: 5, Plus: none }
     }
 }
 

@@ -34,6 +34,7 @@
 //!     type Role = Role;
 //!     type Plan = Plan;
 //!     type Permission = Perm;
+//!     const INITIAL_PLAN: Plan = Plan::Free;
 //!     fn role_grants(role: Role, permission: Perm) -> bool {
 //!         match permission {
 //!             Perm::ProjectsRead => true,
@@ -62,12 +63,14 @@
 mod decision;
 mod grant;
 mod model;
+mod policy;
 mod request;
 mod source;
 
 pub use self::decision::{Access, Denied, Facts, Suspension};
 pub use self::grant::Grant;
 pub use self::model::{AccessModel, Billing, Effect, Implies, Permission};
+pub use self::policy::Policy;
 pub use self::request::AccessRequest;
 pub use self::source::{AccessError, AccessSource};
 #[cfg(doc)]

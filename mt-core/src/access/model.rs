@@ -14,6 +14,9 @@ pub trait AccessModel: Send + Sync + 'static {
     /// The closed list of permissions, for tables and messages.
     type Permission: TextEnum;
 
+    /// The plan of new tenants.
+    const INITIAL_PLAN: Self::Plan;
+
     /// Whether each change in a tenant needs an audit entry. Then a statement that writes without an entry does not
     /// compile: see `pg::audit_log`.
     const AUDITED: bool = false;

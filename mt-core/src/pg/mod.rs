@@ -51,6 +51,7 @@ pub use self::transaction::authority::BeginError;
 pub use self::transaction::begin::Begin;
 pub use self::transaction::cap::{Cap, CapPermit, CapReached, Resource};
 pub use self::transaction::error::PgError;
+pub use self::transaction::in_tenant::InTenant;
 pub use self::transaction::last_statement::LastStatement;
 pub use self::transaction::principal_tx::{PrincipalTx, Principals};
 pub use self::transaction::query::{Query, query_as, query_scalar};

@@ -37,7 +37,7 @@ impl Limits {
             all: connections - reserved,
             tenant: 0,
             principal: 0,
-            outside: (connections / 8).max(1),
+            outside: (connections / 16).max(1),
             anonymous: (connections / 4).max(1),
             waiting_of_one: WAITING_OF_ONE,
             waiting_of_tenant: WAITING_OF_TENANT,
@@ -106,8 +106,8 @@ mod tests {
         assert_eq!(of(3), (3, [3, 2, 2], 2, 1, 1));
         assert_eq!(of(4), (3, [3, 2, 2], 2, 1, 1));
         assert_eq!(of(8), (7, [6, 5, 4], 2, 1, 2));
-        assert_eq!(of(16), (14, [12, 11, 10], 4, 2, 4));
-        assert_eq!(of(100), (88, [75, 74, 73], 25, 12, 25));
+        assert_eq!(of(16), (14, [12, 11, 10], 4, 1, 4));
+        assert_eq!(of(100), (88, [75, 74, 73], 25, 6, 25));
         assert_eq!(of(0), of(1));
         assert_eq!(of(u32::MAX).0, u32::MAX - u32::MAX / 8);
     }

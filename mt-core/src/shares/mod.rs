@@ -11,7 +11,7 @@
 //! | ⤷ of these, for owners alone | 1 | 1 |
 //! | ⤷ and for owners and changes to the members | 1 | 1, from four seats on |
 //! | one principal, in all tenants and outside of them | 4 | a third of a tenant's seats; 2 at least, but half at most |
-//! | ⤷ of these, outside of tenants | 2 | an eighth |
+//! | ⤷ of these, outside of tenants | 1 | a sixteenth |
 //! | all anonymous requests | 4 | a quarter |
 //!
 //! A free seat goes to the tenant or principal with the fewest seats, and in a tenant to the member with the

@@ -23,7 +23,8 @@
 //!
 //! impl Capped for Notes {
 //!     type Place = TenantId;
-//!     const CAP: usize = 3;
+//!
+//!     fn cap(&self) -> usize { 3 }
 //!
 //!     async fn place(&self) -> TenantId { self.0.new_tenant().await }
 //!     async fn create(&self, tenant: &TenantId) -> Attempt {
@@ -52,7 +53,7 @@ pub trait Capped: Send + Sync + 'static {
     /// The scope of the cap, in most cases a tenant.
     type Place: Send + Sync + 'static;
     /// The cap.
-    const CAP: usize;
+    fn cap(&self) -> usize;
 
     /// Creates a scope without rows.
     fn place(&self) -> impl Future<Output = Self::Place> + Send;
@@ -112,18 +113,19 @@ impl CapRace {
     ///
     /// When the clients do not outnumber the cap, and when `subject` panics.
     pub async fn run<C: Capped>(self, subject: C) -> Result<(), CapBroken> {
-        assert!(self.clients > C::CAP, "{} clients cannot pass a cap of {}", self.clients, C::CAP);
+        let cap = subject.cap();
+        assert!(self.clients > cap, "{} clients cannot pass a cap of {cap}", self.clients);
         let subject = Arc::new(subject);
         for round in 0..self.rounds {
             let place = Arc::new(subject.place().await);
-            for (stage, room) in [(Stage::Empty, C::CAP), (Stage::Full, 0), (Stage::Freed, 1)] {
+            for (stage, room) in [(Stage::Empty, cap), (Stage::Full, 0), (Stage::Freed, 1)] {
                 if stage == Stage::Freed {
                     subject.remove(&place).await;
                 }
                 let created = self.crowd(&subject, &place).await;
                 let stored = subject.count(&place).await;
-                if (created, stored) != (room, C::CAP) {
-                    return Err(CapBroken { round, stage, cap: C::CAP, room, created, stored });
+                if (created, stored) != (room, cap) {
+                    return Err(CapBroken { round, stage, cap, room, created, stored });
                 }
             }
         }

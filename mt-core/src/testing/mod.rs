@@ -7,11 +7,13 @@
 //! cloned from a template for each set of migrations, so creating one takes tens of milliseconds.
 
 pub mod caps;
+mod committed;
 mod database;
 pub mod isolation;
 mod relay;
 mod tls;
 
+pub use self::committed::assert_file;
 pub use self::database::{TestDatabase, TestDatabaseError};
 pub use self::relay::{Relay, Rewrite};
 pub use self::tls::{Certificates, TlsRedis};

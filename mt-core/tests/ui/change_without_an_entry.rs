@@ -13,6 +13,7 @@ impl AccessModel for Audited {
     type Role = Role;
     type Plan = Plan;
     type Permission = Perm;
+    const INITIAL_PLAN: Plan = Plan::Free;
     const AUDITED: bool = true;
 
     fn role_grants(_: Role, _: Perm) -> bool {

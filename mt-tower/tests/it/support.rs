@@ -44,6 +44,7 @@ impl AccessModel for Acme {
     type Role = Role;
     type Plan = Plan;
     type Permission = Perm;
+    const INITIAL_PLAN: Plan = Plan::Free;
 
     fn role_grants(role: Role, permission: Perm) -> bool {
         match permission {

@@ -5,7 +5,7 @@ use sqlx::FromRow;
 
 use crate::access::{AccessModel, Permission};
 use crate::id::PrincipalId;
-use crate::member_policy::MemberPolicy;
+use crate::member_policy::{MemberPolicy, holds_all_of};
 use crate::pg::audit_log::{MEMBER_LEFT, MEMBER_REMOVED, MEMBER_ROLE_CHANGED};
 use crate::pg::transaction::decode::variant;
 use crate::pg::transaction::gate;
@@ -123,7 +123,10 @@ where
     ) -> Result<Member<RoleOf<P>>, MemberError> {
         let mut found =
             Member::<RoleOf<P>>::find(self, member).await?.ok_or(MemberError::NotFound)?;
-        if !<P::Model as MemberPolicy>::may_assign(self.access().role(), found.role, role) {
+        let by = self.access().role();
+        if !<P::Model as MemberPolicy>::may_assign(by, found.role, role)
+            || !holds_all_of::<P::Model>(by, role)
+        {
             return Err(MemberError::Forbidden);
         }
         if found.role == role {

@@ -88,7 +88,7 @@ impl TryFrom<Row> for Tenant {
 }
 
 impl Tenant {
-    /// Makes a tenant and its first member, the owner.
+    /// Makes a tenant on the model's initial plan, and its first member, the owner.
     ///
     /// # Errors
     ///
@@ -100,12 +100,13 @@ impl Tenant {
     ) -> Result<Self, PgError> {
         let id = TenantId::generate();
         let row: Row = sqlx::query_as(
-            "insert into mt.tenants (id, name) values ($1, $2) \
+            "insert into mt.tenants (id, name, plan) values ($1, $2, $3) \
              returning id, name, plan, subscription_status, past_due_since, current_period_end, \
                  cancel_at_period_end, suspension, created_at, now() as read_at",
         )
         .bind(id.as_uuid())
         .bind(name)
+        .bind(M::INITIAL_PLAN.as_str())
         .fetch_one(tx.conn())
         .await?;
         sqlx::query(

@@ -8,7 +8,7 @@ use futures_core::future::BoxFuture;
 
 use super::authority::{Authority, BeginError};
 use super::cap::{Cap, Resource};
-use super::opening::{Count, InTenant, Locks};
+use super::opening::{Count, Locks, TenantOpening};
 use super::tenant_tx::{Exclusive, Shared, TenantTx};
 use crate::access::{AccessModel, AccessRequest, Effect, Permission};
 use crate::pg::idempotency::IdempotentRequest;
@@ -92,7 +92,7 @@ impl<'t, P: Permission, L, C> Begin<'t, P, L, C> {
         let (tenant, principal) = (self.request.tenant(), self.request.principal());
         let (effect, isolation) = (P::EFFECT, self.authority.pools.settings().isolation);
         let request = self.repeatable;
-        let begin = InTenant { tenant, principal, effect, locks, count, request, isolation };
+        let begin = TenantOpening { tenant, principal, effect, locks, count, request, isolation };
         let opened = self.authority.open(self.request, begin.opening().by(by)).await?;
         let stored = match request {
             Some(request) => {

@@ -15,28 +15,26 @@ use crate::access::AccessModel;
 
 /// Something that a plan allows so many of in a tenant.
 ///
-/// # Example
+/// [`model!`](crate::model!) declares one in a line: `Projects of app.projects { Free: 3, Team: none }`. By hand:
 ///
 /// ```
-/// # use mt_core::access::AccessModel;
-/// # mt_core::text_enum! { enum Plan { Free = "free", Team = "team" } }
-/// # mt_core::text_enum! { enum Role { Owner = "owner" } }
-/// # struct Acme;
-/// # impl AccessModel for Acme {
-/// #     type Role = Role; type Plan = Plan; type Permission = Role;
-/// #     fn role_grants(_: Role, _: Role) -> bool { true }
-/// #     fn plan_includes(_: Plan, _: Role) -> bool { true }
-/// # }
+/// mt_core::model! {
+///     pub Acme;
+///     roles Role { Owner = "owner" (owner) }
+///     plans Plan { Free = "free" (initial), Team = "team" }
+///     permissions Action { ProjectsCreate = "projects.create" [yes] [yes yes] required write; }
+/// }
+///
 /// use mt_core::pg::Resource;
 ///
-/// /// Three projects on the free plan.
+/// /// Three projects that are not archived on the free plan.
 /// struct Projects;
 ///
 /// impl Resource for Projects {
 ///     type Model = Acme;
 ///     const NAME: &'static str = "projects";
 ///     const ROWS: &'static str =
-///         "select 1 from app.projects where tenant_id = (select mt.tenant_id())";
+///         "select 1 from app.projects where tenant_id = (select mt.tenant_id()) and archived_at is null";
 ///     fn cap(plan: Plan) -> Option<u32> {
 ///         match plan {
 ///             Plan::Free => Some(3),

@@ -8,6 +8,7 @@ pub(super) mod decode;
 pub(super) mod error;
 pub(super) mod exchange;
 pub(super) mod gate;
+pub(super) mod in_tenant;
 pub(super) mod known_results;
 pub(super) mod last_statement;
 pub(super) mod literal;

@@ -161,7 +161,7 @@ pub(in crate::pg) enum Locks {
 }
 
 /// A transaction of `principal` in `tenant`.
-pub(in crate::pg) struct InTenant<'r> {
+pub(in crate::pg) struct TenantOpening<'r> {
     pub(in crate::pg) tenant: TenantId,
     pub(in crate::pg) principal: Principal,
     pub(in crate::pg) effect: Effect,
@@ -172,7 +172,7 @@ pub(in crate::pg) struct InTenant<'r> {
     pub(in crate::pg) isolation: Isolation,
 }
 
-impl InTenant<'_> {
+impl TenantOpening<'_> {
     /// The message that opens it. See [`read`] for what it returns.
     pub(in crate::pg) fn opening(&self) -> Opening {
         let &Self { tenant, principal, effect, locks, count, request, isolation } = self;

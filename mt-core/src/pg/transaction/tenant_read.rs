@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 use super::authority::{Authority, BeginError, bound_to, decide};
 use super::begin::Begin;
 use super::open_tx::OpenTx;
-use super::opening::{self, InTenant, Locks};
+use super::opening::{self, Locks, TenantOpening};
 use super::query::Query;
 use super::query_executor::{QueryExecutor, private::Sealed};
 use super::value::Value;
@@ -63,7 +63,7 @@ impl<'t, P: Permission> TenantRead<'t, P> {
     ) -> Result<Vec<PgRow>, BeginError> {
         let pools = &self.authority.pools;
         let (tenant, principal) = bound_to(&self.request)?;
-        let begin = InTenant {
+        let begin = TenantOpening {
             tenant,
             principal,
             effect: P::EFFECT,

@@ -9,6 +9,7 @@ use super::request::{TestRequest, TestResponse};
 use super::route::Route;
 use super::substitution::own_request;
 use super::write_log::WriteLog;
+use crate::testing::committed::{assert_same, kept_or_blessed};
 
 /// The status and the tables written for each route and role. [`Harness::matrix`] returns it.
 ///
@@ -38,20 +39,8 @@ impl Matrix {
     /// With the lines that differ, or when the file cannot be read.
     #[track_caller]
     pub fn assert_file(&self, path: impl AsRef<Path>) {
-        let path = path.as_ref();
-        let place = path.display();
-        if std::env::var_os("MT_BLESS").is_some() {
-            std::fs::write(path, self.to_string())
-                .unwrap_or_else(|error| panic!("cannot write `{place}`: {error}"));
-        }
-        let kept = std::fs::read_to_string(path)
-            .unwrap_or_else(|error| panic!("cannot read `{place}`: {error}; MT_BLESS=1 writes it"));
-        let differences = self.differences(&kept);
-        assert!(
-            differences.is_empty(),
-            "differs from `{place}`; MT_BLESS=1 updates it:\n{}",
-            differences.join("\n")
-        );
+        let kept = kept_or_blessed(path.as_ref(), &self.to_string());
+        assert_same(path.as_ref(), &self.differences(&kept));
     }
 
     /// Returns the lines that differ from `kept`, grouped by route.

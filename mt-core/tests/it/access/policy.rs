@@ -150,6 +150,7 @@ impl AccessModel for AnyModel {
     type Role = Answer;
     type Plan = Answer;
     type Permission = Answer;
+    const INITIAL_PLAN: Answer = Answer::Yes;
 
     fn role_grants(role: Answer, _: Answer) -> bool {
         role == Answer::Yes

@@ -46,7 +46,10 @@ impl NotesCreated {
 
 impl Capped for NotesCreated {
     type Place = TenantId;
-    const CAP: usize = 3;
+
+    fn cap(&self) -> usize {
+        3
+    }
 
     async fn place(&self) -> TenantId {
         self.world.tenant(self.owner).await

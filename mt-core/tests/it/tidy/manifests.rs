@@ -6,7 +6,7 @@ use super::{File, assert_none, files};
 
 /// What a crate may not have as a dependency; dev-dependencies are its own business. `deny.toml` says
 /// the same of the whole graph.
-const BANNED: [(&str, &[&str]); 3] = [
+const BANNED: [(&str, &[&str]); 5] = [
     (
         "mt-core",
         &[
@@ -23,6 +23,8 @@ const BANNED: [(&str, &[&str]); 3] = [
     ),
     ("mt-tower", &["axum", "hyper", "mt-stripe", "redis", "salvo", "sqlx", "tower"]),
     ("mt-stripe", &["axum", "hyper", "mt-tower", "redis", "salvo", "tower"]),
+    ("mt-axum", &["hyper", "mt-salvo", "mt-stripe", "redis", "salvo"]),
+    ("mt-salvo", &["axum", "hyper", "mt-axum", "mt-stripe", "redis", "sqlx", "tower"]),
 ];
 
 /// The optional dependencies of mt-core.

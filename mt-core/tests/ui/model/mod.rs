@@ -30,6 +30,7 @@ impl AccessModel for Acme {
     type Role = Role;
     type Plan = Plan;
     type Permission = Perm;
+    const INITIAL_PLAN: Plan = Plan::Free;
 
     fn role_grants(_: Role, _: Perm) -> bool {
         true

@@ -49,7 +49,10 @@ struct Projects(Orgs);
 
 impl Capped for Projects {
     type Place = String;
-    const CAP: usize = 3;
+
+    fn cap(&self) -> usize {
+        3
+    }
 
     async fn place(&self) -> String {
         self.0.server.org(&self.0.owner).await
@@ -74,7 +77,10 @@ struct Invites(Orgs);
 
 impl Capped for Invites {
     type Place = String;
-    const CAP: usize = 3;
+
+    fn cap(&self) -> usize {
+        3
+    }
 
     async fn place(&self) -> String {
         self.0.server.org(&self.0.owner).await

@@ -9,7 +9,7 @@ use super::{Invite, InviteStatus};
 use crate::access::{AccessModel, Permission};
 use crate::email::EmailAddress;
 use crate::id::InviteId;
-use crate::member_policy::MemberPolicy;
+use crate::member_policy::{MemberPolicy, holds_all_of};
 use crate::pg::audit_log::{INVITE_CREATED, INVITE_RENEWED, INVITE_REVOKED};
 use crate::pg::transaction::decode::variant;
 use crate::pg::{
@@ -88,7 +88,8 @@ where
     P::Model: MemberPolicy,
     S: Resource<Model = P::Model>,
 {
-    if !<P::Model as MemberPolicy>::may_invite(tx.access().role(), role) {
+    let by = tx.access().role();
+    if !<P::Model as MemberPolicy>::may_invite(by, role) || !holds_all_of::<P::Model>(by, role) {
         return Err(InviteError::Forbidden);
     }
     let (tenant, inviter) = (tx.tenant().as_uuid(), tx.principal().id().as_uuid());
