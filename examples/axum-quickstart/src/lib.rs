@@ -1,79 +1,53 @@
-//! mt in an axum service: workspaces with notes. See `README.md` of the repository for the tour.
+//! mt in an axum service: notebooks with notes. See `README.md` of the repository for the tour.
 
-mod model;
+use axum::Json;
+use axum::http::StatusCode;
+use mt::axum::{Result, Routes, Tenant};
+use mt::pg::audit_log::Action;
+use mt::pg::{ProductSchema, query_scalar};
+use uuid::Uuid;
 
-use axum::body::Body;
-use axum::extract::{FromRequestParts, RawPathParams, Request, State};
-use axum::http::request::Parts;
-use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
-use axum::{Json, Router, routing::get};
-use mt_core::access::{AccessRequest, Permission};
-use mt_core::auth::jwt::JwtAuthenticator;
-use mt_core::pg::{Tenants, query_scalar};
-use mt_tower::authenticate::Authenticate;
-use mt_tower::authorize::access_request;
-use mt_tower::bulkhead::Bulkhead;
-use mt_tower::layer::GuardLayer;
-use mt_tower::problem::Problem;
-use mt_tower::resolve_tenant::{PathParam, PathParams, ResolveTenant};
-
-pub use self::model::{Notebook, NotesRead};
-
-/// `GET /workspaces/{workspace_id}/notes`, for members of the workspace.
-pub fn router(tenants: Tenants<Notebook>, tokens: JwtAuthenticator) -> Router {
-    let guards = GuardLayer::new((
-        Authenticate::new(tokens),
-        ResolveTenant::new(PathParam("workspace_id")),
-        Bulkhead::<Notebook, _>::new(tenants.shares().clone(), tenants.clone()),
-    ));
-    Router::new()
-        .route("/workspaces/{workspace_id}/notes", get(notes))
-        .route_layer(guards)
-        .route_layer(from_fn(export_params))
-        .with_state(tenants)
-}
-
-/// The notes of the workspace. Were the `where` forgotten, row-level security would stand in for it.
-async fn notes(
-    State(tenants): State<Tenants<Notebook>>,
-    InTenant(request): InTenant<NotesRead>,
-) -> Result<Json<Vec<String>>, Refusal> {
-    let notes = query_scalar("select text from public.notes where tenant_id = $1 order by id")
-        .bind(request.tenant().as_uuid())
-        .fetch_all(tenants.read(request))
-        .await?;
-    Ok(Json(notes))
-}
-
-/// The caller's request for permission `P`, as an argument of a handler. The transaction decides on it.
-struct InTenant<P: Permission>(AccessRequest<P>);
-
-impl<P: Permission, S: Sync> FromRequestParts<S> for InTenant<P> {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        Ok(Self(access_request(&parts.extensions)?))
+mt::model! {
+    /// Notebooks: members read notes, owners write them.
+    pub Notebook: audited;
+    roles Role { Owner = "owner" (owner), Reader = "reader" }
+    plans Plan { Free = "free" (initial), Team = "team" }
+    permissions Permission {
+        //                             Owner Reader  Free Team
+        NotesRead = "notes.read"      [yes   yes]   [yes  yes] exempt   read;
+        NotesWrite = "notes.write"    [yes   no]    [yes  yes] required write + NotesRead;
+        NotesDelete = "notes.delete"  [yes   no]    [yes  yes] exempt   write + NotesRead;
     }
+    caps { Notes of notebook.notes { Free: 5, Team: none } }
 }
 
-/// Leaves axum's path parameters where the guards look for them.
-async fn export_params(params: RawPathParams, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(PathParams::from_iter(&params));
-    next.run(request).await
+const NOTE_CREATED: Action = Action::new("note.created", "note");
+
+/// The newest notes. Were the `where` forgotten, row-level security would stand in for it.
+async fn list(notebook: Tenant<NotesRead>) -> Result<Json<Vec<String>>> {
+    let texts = query_scalar(
+        "select text from notebook.notes where tenant_id = mt.tenant_id() order by id desc limit 50",
+    );
+    Ok(Json(notebook.fetch_all(texts).await?))
 }
 
-/// A refusal or failure, as an answer of axum's.
-struct Refusal(Problem);
-
-impl<E: Into<Problem>> From<E> for Refusal {
-    fn from(error: E) -> Self {
-        Self(error.into())
-    }
+/// A new note, if the plan allows one more.
+async fn create(
+    notebook: Tenant<NotesWrite>,
+    Json(text): Json<String>,
+) -> Result<(StatusCode, Json<Uuid>)> {
+    let id = Uuid::now_v7();
+    let insert = query_scalar("insert into notebook.notes (id, text) values ($1, $2) returning id")
+        .bind(id)
+        .bind(text);
+    Ok((StatusCode::CREATED, Json(notebook.create::<Notes, _>(NOTE_CREATED.on(id), insert).await?)))
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        self.0.into_response::<Body>(None)
-    }
+/// Each route, with the permission that its handler asks for.
+pub fn routes() -> Routes<Notebook> {
+    Routes::under("/notebooks/{notebook_id}").get("/notes", list).post("/notes", create)
 }
+
+/// The tables of the service.
+pub const SCHEMA: ProductSchema<'_> = ProductSchema { name: "notebook", migrator: &MIGRATIONS };
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();

@@ -1,0 +1,54 @@
+//! mt in [axum](https://docs.rs/axum).
+//!
+//! | item | is |
+//! | --- | --- |
+//! | [`Routes`] | the routes of a tenant, each with the permission that its handler asks for |
+//! | [`Tenant`] | a permission in the tenant of the request, as the first argument of a handler |
+//! | [`Caller`] | the principal, as an argument of a handler |
+//! | [`Refusal`], [`Result`] | the error of handlers: a problem as a response |
+//! | [`guarded`] | puts guards of `mt-tower` before the routes of a router |
+//!
+//! # Example
+//!
+//! ```
+//! use axum::{Json, Router};
+//! use mt_axum::{Result, Routes, Tenant};
+//! use mt_core::auth::Authenticator;
+//! use mt_core::pg::{Tenants, query_scalar};
+//!
+//! mt_core::model! {
+//!     pub Notebook;
+//!     roles Role { Owner = "owner" (owner), Reader = "reader" }
+//!     plans Plan { Free = "free" (initial) }
+//!     permissions Action {
+//!         NotesRead = "notes.read" [yes yes] [yes] exempt read;
+//!     }
+//! }
+//!
+//! async fn notes(notebook: Tenant<NotesRead>) -> Result<Json<Vec<String>>> {
+//!     let texts = query_scalar("select text from app.notes where tenant_id = mt.tenant_id() order by id");
+//!     Ok(Json(notebook.fetch_all(texts).await?))
+//! }
+//!
+//! fn routes() -> Routes<Notebook> {
+//!     Routes::under("/notebooks/{notebook_id}").get("/notes", notes)
+//! }
+//!
+//! fn app(tenants: Tenants<Notebook>, tokens: impl Authenticator) -> Router {
+//!     routes().into_router(tenants, tokens)
+//! }
+//! ```
+
+mod caller;
+mod guarded;
+mod refusal;
+mod routes;
+mod tenant;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use self::caller::Caller;
+pub use self::guarded::guarded;
+pub use self::refusal::{Refusal, Result};
+pub use self::routes::{FirstArgument, Route, Routes};
+pub use self::tenant::Tenant;

@@ -1,0 +1,6 @@
+//! Routes, extractors and the test kit, on a database.
+
+mod kit;
+mod notebook;
+mod outside;
+mod writes;

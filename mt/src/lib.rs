@@ -1,0 +1,62 @@
+//! Multi-tenancy for Rust web services on Postgres.
+//!
+//! This crate is one dependency for all of mt. It has no code of its own: each module below is that of
+//! another crate, which can be used alone.
+//!
+//! | module | from | feature |
+//! | --- | --- | --- |
+//! | [`model!`], [`access`], [`member_policy`] | `mt-core`: roles, plans, permissions, decisions | |
+//! | [`auth`] | `mt-core`: principals and authenticators | `jwt` for JSON Web Tokens |
+//! | [`pg`] | `mt-core`: tenant transactions, members, invites, caps, audit log | `postgres`, on by default |
+//! | [`limit`], [`shares`] | `mt-core`: rate limits, shares of the connections | `redis` to share limits among replicas |
+//! | [`layers`] | `mt-tower`: guards as tower layers, problem responses | |
+//! | `axum` | `mt-axum`: routes and extractors | `axum` |
+//! | `salvo` | `mt-salvo`: handlers and extractors | `salvo` |
+//! | `stripe` | `mt-stripe`: webhooks and billing | `stripe` |
+//! | `testing` | `mt-core`: isolation, roles, caps under test | `testing` |
+//! | `sqlx` | the version of sqlx that `pg` is built on | `postgres` |
+//!
+//! # Example
+//!
+//! ```
+//! use mt::axum::{Result, Routes, Tenant};
+//! use mt::pg::query_scalar;
+//!
+//! mt::model! {
+//!     pub Notebook;
+//!     roles Role { Owner = "owner" (owner), Reader = "reader" }
+//!     plans Plan { Free = "free" (initial) }
+//!     permissions Action {
+//!         //                        Owner Reader  Free
+//!         NotesRead = "notes.read" [yes   yes]   [yes] exempt read;
+//!     }
+//! }
+//!
+//! async fn notes(notebook: Tenant<NotesRead>) -> Result<axum::Json<Vec<String>>> {
+//!     let texts = query_scalar("select text from app.notes where tenant_id = mt.tenant_id() order by id");
+//!     Ok(axum::Json(notebook.fetch_all(texts).await?))
+//! }
+//!
+//! fn routes() -> Routes<Notebook> {
+//!     Routes::under("/notebooks/{notebook_id}").get("/notes", notes)
+//! }
+//! ```
+
+#[cfg(feature = "axum")]
+pub use mt_axum as axum;
+#[cfg(feature = "postgres")]
+pub use mt_core::pg;
+#[cfg(feature = "redis")]
+pub use mt_core::redis;
+#[cfg(feature = "testing")]
+pub use mt_core::testing;
+pub use mt_core::{
+    access, auth, billing, clock, email, id, limit, member_policy, model, shares, text_enum, token,
+};
+#[cfg(feature = "salvo")]
+pub use mt_salvo as salvo;
+#[cfg(feature = "stripe")]
+pub use mt_stripe as stripe;
+pub use mt_tower as layers;
+#[cfg(feature = "postgres")]
+pub use sqlx;
