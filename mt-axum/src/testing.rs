@@ -57,7 +57,8 @@ use mt_core::auth::{AuthError, Authenticator, Principal};
 use mt_core::billing::StandingPolicy;
 use mt_core::id::{PrincipalId, TenantId};
 use mt_core::member_policy::MemberPolicy;
-use mt_core::pg::{ProductSchema, Resource, Tenants};
+use mt_core::pg::audit::{Audit, Report, Rule};
+use mt_core::pg::{Database, ProductSchema, Resource, Tenants};
 use mt_core::testing::TestDatabase;
 use mt_core::testing::caps::{Attempt, CapBroken, CapRace, Capped};
 use mt_core::testing::isolation::{
@@ -76,6 +77,8 @@ const CONNECTIONS: u32 = 16;
 /// An application under test. See the [module docs](self).
 pub struct TestApp<M: AccessModel> {
     db: TestDatabase,
+    database: Database,
+    schemas: Vec<String>,
     router: Router,
     routes: Vec<crate::Route>,
     parameter: &'static str,
@@ -97,7 +100,18 @@ impl<M: MemberPolicy> TestApp<M> {
         let (all, parameter) = (routes.list().to_vec(), routes.parameter());
         let router = routes.into_router(tenants, BearerIsPrincipal);
         let (seeds, bodies) = (Vec::new(), Vec::new());
-        Self { db, router, routes: all, parameter, seeds, bodies, model: PhantomData }
+        let schemas = schemas.iter().map(|schema| schema.name.to_owned()).collect();
+        Self {
+            db,
+            database,
+            schemas,
+            router,
+            routes: all,
+            parameter,
+            seeds,
+            bodies,
+            model: PhantomData,
+        }
     }
 
     /// Adds a row to each new tenant. `sql` is a statement with the tenant's id as `$1` and its canary as `$2`, a text that
@@ -131,6 +145,19 @@ impl<M: MemberPolicy> TestApp<M> {
     pub async fn tenant_and_owner(&self) -> (TenantId, PrincipalId) {
         let tenant = self.tenant_with("alone", &[]).await.tenant();
         (tenant, self.owner_of(tenant).await)
+    }
+
+    /// Reads the Postgres catalogue for ways between tenants ([`Audit`]).
+    ///
+    /// # Panics
+    ///
+    /// When a query fails.
+    pub async fn audit(&self) -> Report {
+        let audit = self.schemas.iter().fold(Audit::library(), |audit, schema| {
+            let record = format!("{schema}.schema_migrations");
+            audit.schema(schema).except(Rule::TenantMissing, record, "the applied migrations")
+        });
+        audit.run(&self.database).await.expect("the catalogue can be read")
     }
 
     /// Sends requests to all routes and returns the violations of tenant isolation ([`Harness::check`]).

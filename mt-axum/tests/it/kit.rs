@@ -15,6 +15,12 @@ async fn a_sound_application_passes() {
     let app = app(routes()).await;
     app.isolation().await.assert_none();
     app.isolation_without_policies().await.assert_none();
+    assert!(app.audit().await.is_clean(), "{}", app.audit().await);
+    // The control: a table that shows every tenant's rows.
+    let open = "create table public.open (tenant_id uuid); grant select on public.open to mt_app";
+    sqlx::query(open.split_once("; ").unwrap().0).execute(app.database().admin()).await.unwrap();
+    sqlx::query(open.split_once("; ").unwrap().1).execute(app.database().admin()).await.unwrap();
+    assert!(app.audit().await.to_string().contains("public.open"));
 }
 
 #[tokio::test]

@@ -7,12 +7,13 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Row as _};
 
+use super::database_roles::{ROLES, grant_roles, is_concurrent_change};
 use super::restrict::{quoted, restrict};
 use crate::pg::connection::roles::{APP_ROLE, AUTHORITY_ROLE, SYSTEM_ROLE};
 use crate::pg::connection::session::SessionMark;
 
 /// The role that owns every table and runs the migrations.
-const OWNER_ROLE: &str = "mt_owner";
+pub(super) const OWNER_ROLE: &str = "mt_owner";
 
 /// The library's own migrations, for schema `mt`.
 static LIBRARY: Migrator = sqlx::migrate!("./migrations");
@@ -55,7 +56,7 @@ pub enum ServerLogin<'m> {
 }
 
 impl<'m> ServerLogin<'m> {
-    const fn name(self) -> &'m str {
+    pub(super) const fn name(self) -> &'m str {
         let (Self::Create(name) | Self::Existing(name)) = self;
         name
     }
@@ -123,11 +124,26 @@ impl<'m> Migration<'m> {
         // this run.
         conn.execute("select pg_advisory_lock(hashtext('mt migration'))").await?;
         self.make_roles(conn).await?;
-        Self::run_one(conn, "mt", &LIBRARY).await?;
-        for product in &self.products {
-            Self::run_one(conn, product.name, product.migrator).await?;
+        for (schema, migrator) in self.schemas() {
+            Self::run_one(conn, schema, migrator).await?;
         }
         Ok(())
+    }
+
+    /// The schemas in the order in which they are migrated.
+    pub(super) fn schemas(&self) -> impl Iterator<Item = (&str, &Migrator)> {
+        let products = self.products.iter().map(|product| (product.name, product.migrator));
+        std::iter::once(("mt", &LIBRARY)).chain(products)
+    }
+
+    /// The given logins, each with the library's roles that it needs.
+    pub(super) fn logins(&self) -> Vec<(ServerLogin<'m>, &'static [&'static str])> {
+        let (app, system): (&[_], &[_]) = match self.system_login {
+            None => (&[APP_ROLE, SYSTEM_ROLE, AUTHORITY_ROLE], &[]),
+            Some(_) => (&[APP_ROLE, AUTHORITY_ROLE], &[APP_ROLE, SYSTEM_ROLE]),
+        };
+        let logins = [(self.login, app), (self.system_login, system)];
+        logins.into_iter().filter_map(|(login, roles)| Some((login?, roles))).collect()
     }
 
     /// Roles belong to the cluster, but the lock to the database: a migration of another database may change the same
@@ -138,17 +154,12 @@ impl<'m> Migration<'m> {
         loop {
             let made = async {
                 conn.execute(ROLES).await?;
-                let (app, system): (&[_], &[_]) = match self.system_login {
-                    None => (&[APP_ROLE, SYSTEM_ROLE, AUTHORITY_ROLE], &[]),
-                    Some(_) => (&[APP_ROLE, AUTHORITY_ROLE], &[APP_ROLE, SYSTEM_ROLE]),
-                };
-                for (login, roles) in [(self.login, app), (self.system_login, system)] {
-                    if let Some(login) = login {
-                        grant_roles(conn, login, roles).await?;
-                    }
+                let logins = self.logins();
+                for (login, roles) in &logins {
+                    grant_roles(conn, *login, roles).await?;
                 }
-                let logins = [self.login, self.system_login].into_iter().flatten();
-                restrict(conn, &logins.map(ServerLogin::name).collect::<Vec<_>>()).await
+                restrict(conn, &logins.iter().map(|(login, _)| login.name()).collect::<Vec<_>>())
+                    .await
             };
             match made.await {
                 Err(error) if attempt < ATTEMPTS && is_concurrent_change(&error) => attempt += 1,
@@ -205,19 +216,23 @@ impl<'m> Migration<'m> {
     ) -> Result<Vec<String>, MigrateError> {
         let mut conn = connect.clone().disable_statement_logging().connect().await?;
         let mut pending = Vec::new();
-        let product = self.products.iter().map(|product| (product.name, product.migrator));
-        for (schema, migrator) in std::iter::once(("mt", &LIBRARY)).chain(product) {
+        for (schema, migrator) in self.schemas() {
             let applied = applied(&mut conn, schema).await?;
             pending.extend(
                 migrator
                     .iter()
                     .filter(|migration| !applied.contains(&migration.version))
-                    .map(|m| format!("{schema}/{:04} {}", m.version, m.description)),
+                    .map(|migration| title(schema, migration)),
             );
         }
         conn.close().await?;
         Ok(pending)
     }
+}
+
+/// Returns how a migration is shown: `schema/version description`.
+pub(super) fn title(schema: &str, migration: &sqlx::migrate::Migration) -> String {
+    format!("{schema}/{:04} {}", migration.version, migration.description)
 }
 
 /// How long the server may take to respond before it counts as down.
@@ -277,85 +292,29 @@ fn recorded_in(schema: &str, migrator: &Migrator) -> Migrator {
     own
 }
 
-/// Returns whether another session changed the same row of the catalogue at the same time: Postgres reports `tuple
-/// concurrently updated` as an internal error, and a row that both insert as a duplicate.
-fn is_concurrent_change(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.as_deref(), Some("XX000" | "23505"))
-}
-
-/// Creates the four roles. Roles belong to the cluster, so the migration of another database may create them at the
-/// same time.
+/// Migrates a database to the library's schema and those of an application, and lets the server's login use them. `url` is
+/// the login that migrates, `server` that of the server, as URLs; see [`Migration::run`].
 ///
-/// Since Postgres 16 the creator of a role is a member of it but may not set it (`createrole_self_grant`). The check
-/// is therefore `set`, a keyword that Postgres 15 does not have.
-const ROLES: &str = "
-do $$
-declare wanted text;
-begin
-    foreach wanted in array array['mt_owner', 'mt_app', 'mt_system', 'mt_authority'] loop
-        if not exists (select 1 from pg_roles where rolname = wanted) then
-            begin
-                execute format('create role %I nologin nosuperuser nobypassrls nocreatedb nocreaterole', wanted);
-            exception when duplicate_object or unique_violation then null;
-            end;
-        end if;
-    end loop;
-    if not pg_has_role(current_user, 'mt_owner',
-        case when current_setting('server_version_num')::int >= 160000 then 'set' else 'member' end)
-    then
-        execute format('grant mt_owner to %I', current_user);
-    end if;
-end $$";
-
-/// Grants `roles` to the login, and revokes the library's other roles from it.
-async fn grant_roles(
-    conn: &mut PgConnection,
-    login: ServerLogin<'_>,
-    roles: &[&str],
-) -> Result<(), sqlx::Error> {
-    if let ServerLogin::Create(name) = login {
-        let exists: bool =
-            sqlx::query_scalar("select exists (select 1 from pg_roles where rolname = $1)")
-                .bind(name)
-                .fetch_one(&mut *conn)
-                .await?;
-        if !exists {
-            conn.execute(AssertSqlSafe(format!("create role {} login", quoted(name)))).await?;
-        }
-    }
-    let name = login.name();
-    // The login may set these roles but must not inherit them: the policies of `mt_system` would apply to its queries
-    // outside of transactions. Since Postgres 16 that is an option of the grant, before of the role.
-    let (superuser, version): (bool, i32) = sqlx::query_as(
-        "select rolsuper, current_setting('server_version_num')::int \
-         from pg_roles where rolname = $1",
-    )
-    .bind(name)
-    .fetch_one(&mut *conn)
-    .await?;
-    let revoked: Vec<String> = sqlx::query_scalar(
-        "select o.rolname::text from pg_auth_members m join pg_roles o on o.oid = m.roleid \
-         join pg_roles r on r.oid = m.member \
-         where r.rolname = $1 and o.rolname = any ($2) and o.rolname <> all ($3)",
-    )
-    .bind(name)
-    .bind([APP_ROLE, SYSTEM_ROLE, AUTHORITY_ROLE])
-    .bind(roles)
-    .fetch_all(&mut *conn)
-    .await?;
-    let name = quoted(name);
-    if !revoked.is_empty() {
-        conn.execute(AssertSqlSafe(format!("revoke {} from {name}", revoked.join(", ")))).await?;
-    }
-    let grant = format!("grant {} to {name}", roles.join(", "));
-    let sql = match (superuser, version) {
-        (true, _) => grant,
-        (false, ..160_000) => format!("{grant}; alter role {name} noinherit"),
-        (false, _) => format!("{grant} with inherit false, set true"),
-    };
-    conn.execute(AssertSqlSafe(sql)).await?;
-    Ok(())
+/// ```no_run
+/// # use mt_core::pg::{MigrateError, migrate};
+/// # async fn example() -> Result<(), MigrateError> {
+/// migrate("postgres://shop_migrator@localhost/shop", "postgres://shop_server@localhost/shop", &[]).await
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`MigrateError`] when a text is not a URL of Postgres, or a step fails.
+pub async fn migrate(
+    url: &str,
+    server: &str,
+    schemas: &[ProductSchema<'_>],
+) -> Result<(), MigrateError> {
+    let server: PgConnectOptions = server.parse()?;
+    let migration = Migration::library().for_login(ServerLogin::Existing(server.get_username()));
+    let migration =
+        schemas.iter().fold(migration, |migration, schema| migration.with_product(*schema));
+    migration.run(&url.parse()?).await
 }
 
 impl fmt::Debug for ProductSchema<'_> {

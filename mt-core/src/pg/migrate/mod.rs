@@ -1,4 +1,6 @@
 //! Roles, schemas and migrations.
 
+mod database_roles;
 pub(super) mod migration;
 pub(super) mod restrict;
+mod script;

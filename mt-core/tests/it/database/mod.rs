@@ -3,3 +3,4 @@
 mod extensions;
 mod migrations;
 mod retention;
+mod script;
