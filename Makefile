@@ -9,7 +9,7 @@ CARGO := cargo
 SERVER := $(CARGO) run --quiet --locked --package reference-server --
 SCRIPTS := .ci/run bench/instructions bench/measure bench/peers/fastapi/run bench/run bench/throughput ops/image/ready \
 	ops/postgres/logins ops/stand-ins/postgres-entrypoint scripts/audit scripts/external-types scripts/fuzz-stripe \
-	scripts/image-test scripts/k6 scripts/mt-server scripts/native-stack scripts/new-service scripts/run-tests scripts/smoke.sh \
+	scripts/image-test scripts/k6 scripts/mt-server scripts/native-stack scripts/new-service scripts/package-check scripts/run-tests scripts/smoke.sh \
 	scripts/sqlx-prepare scripts/stack-test scripts/stack-up scripts/tools scripts/wait-ready scripts/with-engine scripts/with-services
 COMPOSE := docker compose --project-name $(or $(PROJECT_NAME),mt)
 
@@ -37,7 +37,7 @@ lint: ## check format, clippy, features, documentation, dependencies and scripts
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 # The line above unites the features of all crates. A user's build has some of them.
 	$(CARGO) hack clippy --locked --quiet --each-feature --lib \
-		--package mt --package mt-axum --package mt-core --package mt-salvo --package mt-stripe --package mt-tower -- -D warnings
+		--package mt --package mt-axum --package mt-core --package mt-salvo --package mt-stripe --package mt-tonic --package mt-tower -- -D warnings
 	$(CARGO) clippy --locked --package reference-server --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
 	scripts/external-types
@@ -96,6 +96,11 @@ image: ## build the production image; TAG=mt-server PROFILE=release
 .PHONY: image-test
 image-test: ## build the image for two clones; neither may hold the other's code
 	scripts/with-engine --rust scripts/image-test
+
+.PHONY: package
+package: ## build each crate from its package, outside of the workspace
+	scripts/tools cargo-hack
+	scripts/package-check
 
 .PHONY: audit
 audit: ## look dependencies up in the RustSec advisory database

@@ -24,6 +24,8 @@
 //! The crate knows no HTTP, no `tower` and no framework. Decisions take the time as an argument; the database's clock
 //! decides when links, invites and leases expire.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod access;
 pub mod auth;
 pub mod billing;

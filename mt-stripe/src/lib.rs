@@ -23,6 +23,8 @@
 //! Everything that decides is a pure function, with time as an argument. Only [`refetch`], [`reconcile`] and the
 //! provider run SQL; only a [`fetch::SubscriptionFetcher`] calls Stripe, and without one nothing does.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod checkout_session;
 #[cfg(feature = "http-client")]
 pub mod client;

@@ -72,6 +72,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod authenticate;
 pub mod authorize;
 pub mod bulkhead;

@@ -12,6 +12,7 @@
 //! | [`layers`] | `mt-tower`: guards as tower layers, problem responses | |
 //! | `axum` | `mt-axum`: routes and extractors | `axum` |
 //! | `salvo` | `mt-salvo`: handlers and extractors | `salvo` |
+//! | `tonic` | `mt-tonic`: statuses, the peer's address | `tonic` |
 //! | `stripe` | `mt-stripe`: webhooks and billing | `stripe` |
 //! | `testing` | `mt-core`: isolation, roles, caps under test | `testing` |
 //! | `sqlx` | the version of sqlx that `pg` is built on | `postgres` |
@@ -42,6 +43,8 @@
 //! }
 //! ```
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "axum")]
 pub use mt_axum as axum;
 #[cfg(feature = "postgres")]
@@ -57,6 +60,8 @@ pub use mt_core::{
 pub use mt_salvo as salvo;
 #[cfg(feature = "stripe")]
 pub use mt_stripe as stripe;
+#[cfg(feature = "tonic")]
+pub use mt_tonic as tonic;
 pub use mt_tower as layers;
 #[cfg(feature = "postgres")]
 pub use sqlx;

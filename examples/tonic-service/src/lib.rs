@@ -24,15 +24,14 @@
 
 mod model;
 mod note;
-mod peer;
 mod service;
-mod status;
 
 use std::time::Duration;
 
 use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::limit::{InProcessLimiter, Quota};
 use mt_core::pg::{ProductSchema, Tenants};
+use mt_tonic::Peer;
 use mt_tower::Guard;
 use mt_tower::authenticate::Authenticate;
 use mt_tower::bulkhead::Bulkhead;
@@ -47,7 +46,6 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 pub use self::model::Notebook;
-use self::peer::Peer;
 pub use self::service::NoteService;
 
 /// What `proto/notes.proto` says, in Rust.

@@ -2,13 +2,13 @@
 
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use mt_core::pg::Tenants;
+use mt_tonic::refused;
 use mt_tower::authorize::authorize;
 use tonic::{Request, Response, Status};
 
 use crate::model::{Notebook, NotesAdd, NotesRead};
 use crate::note::{Next, Note};
 use crate::pb;
-use crate::status::refused;
 
 /// Notes of all workspaces. It stands behind [`guards`](crate::guards).
 #[derive(Debug)]

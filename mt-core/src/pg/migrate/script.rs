@@ -54,7 +54,7 @@ impl Migration<'_> {
                     if migration.no_tx { ("", "") } else { ("begin;\n", "commit;\n") };
                 _ = write!(
                     script,
-                    "\n-- {title}\n{begin}{}\n{record}\n{commit}",
+                    "\n-- {title}\n{begin}{}\n;\n{record}\n{commit}",
                     migration.sql.as_str()
                 );
             }

@@ -6,7 +6,7 @@ use super::{File, assert_none, files};
 
 /// What a crate may not have as a dependency; dev-dependencies are its own business. `deny.toml` says
 /// the same of the whole graph.
-const BANNED: [(&str, &[&str]); 5] = [
+const BANNED: [(&str, &[&str]); 6] = [
     (
         "mt-core",
         &[
@@ -25,6 +25,7 @@ const BANNED: [(&str, &[&str]); 5] = [
     ("mt-stripe", &["axum", "hyper", "mt-tower", "redis", "salvo", "tower"]),
     ("mt-axum", &["hyper", "mt-salvo", "mt-stripe", "redis", "salvo"]),
     ("mt-salvo", &["axum", "hyper", "mt-axum", "mt-stripe", "redis", "sqlx", "tower"]),
+    ("mt-tonic", &["axum", "hyper", "mt-stripe", "redis", "salvo", "sqlx", "tower"]),
 ];
 
 /// The optional dependencies of mt-core.
