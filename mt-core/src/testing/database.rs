@@ -23,6 +23,39 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A migrated database of one test, with a plain login. It is dropped from the server when the thread ends that drops
 /// the value.
+///
+/// ```
+/// use mt_core::email::EmailAddress;
+/// use mt_core::pg::{SystemReason, Tenant, User};
+/// use mt_core::testing::TestDatabase;
+///
+/// mt_core::model! {
+///     pub Shop;
+///     roles Role { Owner = "owner" (owner) }
+///     plans Plan { Free = "free" (initial) }
+///     permissions Permission { OrdersRead = "orders.read" [yes] [yes] exempt read; }
+/// }
+///
+/// const SETUP: SystemReason = SystemReason::new("set a test up");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # if std::env::var_os("MT_TEST_DATABASE_URL").is_none() { return Ok(()) }
+/// let db = TestDatabase::create().await?;
+/// let database = db.connect(2).await?;
+///
+/// // A user and their tenant, as the service makes them.
+/// let mut tx = database.system().begin(SETUP).await?;
+/// let ada = User::find_or_create(&mut tx, &EmailAddress::parse("ada@example.org")?).await?;
+/// let shop = Tenant::create::<Shop>(&mut tx, "Ada's shop", ada.id).await?;
+/// tx.commit().await?;
+///
+/// // A look past row-level security, as a superuser.
+/// let count = "select count(*) from mt.memberships where tenant_id = $1";
+/// let members: i64 = sqlx::query_scalar(count).bind(shop.id.as_uuid()).fetch_one(db.admin()).await?;
+/// assert_eq!(members, 1);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct TestDatabase {
     server: PgConnectOptions,

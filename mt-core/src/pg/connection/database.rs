@@ -26,6 +26,23 @@ use crate::shares::Shares;
 ///
 /// Code that holds a `Database`, or a pool made from it, cannot run a query outside of a
 /// transaction that names its tenant, its principal or its reason.
+///
+/// ```no_run
+/// # mt_core::model! {
+/// #     pub Shop;
+/// #     roles Role { Owner = "owner" (owner) }
+/// #     plans Plan { Free = "free" (initial) }
+/// #     permissions Permission { OrdersRead = "orders.read" [yes] [yes] exempt read; }
+/// # }
+/// use mt_core::billing::StandingPolicy;
+/// use mt_core::pg::{Database, DatabaseOptions, Tenants};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let options = DatabaseOptions::new("postgres://shop_server@localhost/shop".parse()?);
+/// let database = Database::connect(options.max_connections(16)).await?;
+/// let tenants: Tenants<Shop> = database.tenants(StandingPolicy::default());
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Database {
     pools: Pools,
