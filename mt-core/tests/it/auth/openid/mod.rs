@@ -1,5 +1,6 @@
 //! Tokens of identity providers, and a provider that rotates its keys, is slow, broken or away.
 
+mod certified_provider;
 mod outages;
 mod rotation;
 mod vectors;
