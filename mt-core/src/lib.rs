@@ -6,7 +6,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`access`] | the application's roles, plans and permissions; `Access`, `authorize`, `Grant` |
-//! | [`auth`] | principals, the `Authenticator` trait, JSON Web Tokens (feature `jwt`) |
+//! | [`auth`] | principals, the `Authenticator` trait, JSON Web Tokens (feature `jwt`), tokens of identity providers (features `openid`, `openid-http`) |
 //! | [`billing`] | subscription status, standing, grace period |
 //! | [`limit`] | rate limits in the process, or in a store that processes share |
 //! | `redis` | that store on Redis (features `redis`, `redis-tls`, `redis-cluster`) |
@@ -21,7 +21,7 @@
 //! | [`token`] | single-use tokens, stored as hashes |
 //! | `testing` | test databases, isolation checks, cap races (feature `testing`) |
 //!
-//! The crate knows no HTTP, no `tower` and no framework. Decisions take the time as an argument; the database's clock
+//! Apart from fetching keys of identity providers, the crate knows no HTTP, no `tower` and no framework. Decisions take the time as an argument; the database's clock
 //! decides when links, invites and leases expire.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

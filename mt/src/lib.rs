@@ -6,7 +6,7 @@
 //! | module | from | feature |
 //! | --- | --- | --- |
 //! | [`model!`], [`access`], [`member_policy`] | `mt-core`: roles, plans, permissions, decisions | |
-//! | [`auth`] | `mt-core`: principals and authenticators | `jwt` for JSON Web Tokens |
+//! | [`auth`] | `mt-core`: principals and authenticators | `jwt` for JSON Web Tokens, `openid-http` for identity providers |
 //! | [`pg`] | `mt-core`: tenant transactions, members, invites, caps, audit log | `postgres`, on by default |
 //! | [`limit`], [`shares`] | `mt-core`: rate limits, shares of the connections | `redis` to share limits among replicas |
 //! | [`layers`] | `mt-tower`: guards as tower layers, problem responses | |

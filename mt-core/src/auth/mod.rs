@@ -6,8 +6,12 @@
 //! A credential may be limited to one tenant: an API key or token that is [bound](Principal::bound_to) to a tenant
 //! has no access to any other.
 
+#[cfg(any(feature = "openid", feature = "postgres"))]
+pub(crate) mod identity_name;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+#[cfg(feature = "openid")]
+pub mod openid;
 mod principal;
 
 use std::future::Future;
@@ -16,8 +20,9 @@ pub use self::principal::Principal;
 
 /// Turns a bearer credential into a principal.
 ///
-/// Implemented by `jwt::JwtAuthenticator` (feature `jwt`); implement it for API keys, sessions or
-/// anything else.
+/// Implemented by `jwt::JwtAuthenticator` (feature `jwt`) for tokens of this service and by
+/// `openid::OpenIdAuthenticator` (feature `openid`) for those of identity providers; implement it for API keys, sessions
+/// or anything else.
 ///
 /// ```
 /// use std::collections::HashMap;

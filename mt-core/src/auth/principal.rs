@@ -1,12 +1,18 @@
 //! The principal: who acts.
 
-use crate::id::{PrincipalId, TenantId};
+use chrono::{DateTime, Utc};
+
+use crate::id::{IdentityId, PrincipalId, TenantId};
 
 /// A principal, identified by a verified credential, and the scope of that credential.
 ///
 /// `generation` is the session generation that the credential was issued in. Signing out everywhere increments the
 /// stored one, and the query that reads the membership compares the two, so a token that was signed out fails at the
 /// next transaction without a query of its own.
+///
+/// A token of an identity provider knows no generation. It has the [time at which it was issued](Self::issued_at), which
+/// the same query compares with the time of the last sign-out, and the [identity](Self::by_identity) that it stands for,
+/// which the same query looks for.
 ///
 /// # Bound to one tenant
 ///
@@ -35,6 +41,8 @@ use crate::id::{PrincipalId, TenantId};
 pub struct Principal {
     id: PrincipalId,
     generation: Option<i32>,
+    issued_at: Option<DateTime<Utc>>,
+    identity: Option<IdentityId>,
     tenant: Option<TenantId>,
 }
 
@@ -42,13 +50,28 @@ impl Principal {
     /// Creates a principal whose credential has no session, such as an API key that is looked up at each request.
     #[must_use]
     pub const fn new(id: PrincipalId) -> Self {
-        Self { id, generation: None, tenant: None }
+        Self { id, generation: None, issued_at: None, identity: None, tenant: None }
     }
 
     /// Creates a principal whose credential was issued in this session generation.
     #[must_use]
     pub const fn in_generation(id: PrincipalId, generation: i32) -> Self {
-        Self { id, generation: Some(generation), tenant: None }
+        Self { generation: Some(generation), ..Self::new(id) }
+    }
+
+    /// Sets the time at which the credential was issued: it ends when its user signs out everywhere.
+    ///
+    /// A sign-out ends every credential that was issued in its second or before: tokens tell the time in whole seconds,
+    /// so of one from that second it is not known which came first.
+    #[must_use]
+    pub const fn issued_at(self, time: DateTime<Utc>) -> Self {
+        Self { issued_at: Some(time), ..self }
+    }
+
+    /// Sets the identity at a provider that the credential stands for: it ends when the identity is unlinked.
+    #[must_use]
+    pub const fn by_identity(self, identity: IdentityId) -> Self {
+        Self { identity: Some(identity), ..self }
     }
 
     /// Limits the credential to `tenant`.
@@ -72,6 +95,18 @@ impl Principal {
     #[must_use]
     pub const fn generation(self) -> Option<i32> {
         self.generation
+    }
+
+    /// Returns the time at which the credential was issued, if it ends by that.
+    #[must_use]
+    pub const fn issue_time(self) -> Option<DateTime<Utc>> {
+        self.issued_at
+    }
+
+    /// Returns the identity at a provider that the credential stands for, if it stands for one.
+    #[must_use]
+    pub const fn identity(self) -> Option<IdentityId> {
+        self.identity
     }
 
     /// Returns the tenant that the credential is bound to, if any.

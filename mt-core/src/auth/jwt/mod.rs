@@ -291,7 +291,7 @@ fn check_header(header: &Header) -> Result<(), AuthError> {
     Ok(())
 }
 
-fn refused(reason: &str) -> AuthError {
+pub(in crate::auth) fn refused(reason: &str) -> AuthError {
     AuthError::Invalid(reason.to_owned())
 }
 

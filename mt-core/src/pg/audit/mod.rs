@@ -117,6 +117,7 @@ impl Audit {
             )
             .except(Rule::TenantNullable, "mt.outbox", "a request for a link has no tenant yet")
             .except(Rule::TenantMissing, "mt.users", "people are in several tenants")
+            .except(Rule::TenantMissing, "mt.identities", "of a user, over all tenants")
             .except(Rule::TenantMissing, "mt.magic_links", "a link has no tenant")
             .except(Rule::TenantMissing, "mt.sign_in_networks", "of an address, over all tenants")
             .except(Rule::TenantMissing, "mt.webhook_events", "the tenant is resolved later")

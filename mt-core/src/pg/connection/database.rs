@@ -15,6 +15,8 @@ use super::probe::Probe;
 use super::statements::Statements;
 use crate::access::AccessModel;
 use crate::billing::StandingPolicy;
+#[cfg(feature = "openid")]
+use crate::pg::Identities;
 use crate::pg::transaction::exchange::Mode;
 use crate::pg::transaction::known_results::KnownResults;
 use crate::pg::transaction::open_tx::OpenTx;
@@ -138,6 +140,14 @@ impl Database {
     #[must_use]
     pub fn system(&self) -> System {
         System::new(self.pools.clone())
+    }
+
+    /// The identities of users at identity providers, as a store of
+    /// [`OpenIdAuthenticator`](crate::auth::openid::OpenIdAuthenticator).
+    #[cfg(feature = "openid")]
+    #[must_use]
+    pub fn identities(&self) -> Identities {
+        Identities::new(self.system())
     }
 
     /// Checks that Postgres answers, on a connection outside of the pools: a server whose pool is busy stays in

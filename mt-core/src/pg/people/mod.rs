@@ -1,5 +1,8 @@
-//! Users, sign-in links, memberships and invites.
+//! Users, their identities at providers, sign-in links, memberships and invites.
 
+pub(super) mod identities;
+#[cfg(feature = "openid")]
+pub(super) mod identity_store;
 pub mod invites;
 pub(super) mod magic_links;
 pub(super) mod members;

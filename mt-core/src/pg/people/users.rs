@@ -50,6 +50,23 @@ impl User {
         Ok(row.into())
     }
 
+    /// Creates the user with this address, unless there is one. Two at once make one.
+    #[cfg(feature = "openid")]
+    pub(in crate::pg) async fn create(
+        tx: &mut SystemTx,
+        email: &EmailAddress,
+    ) -> Result<Option<Self>, PgError> {
+        let row: Option<Row> = sqlx::query_as(
+            "insert into mt.users (id, email) values ($1, $2) on conflict (email) do nothing \
+             returning id, email, generation",
+        )
+        .bind(PrincipalId::generate().as_uuid())
+        .bind(email.as_str())
+        .fetch_optional(tx.conn())
+        .await?;
+        Ok(row.map(Self::from))
+    }
+
     /// The caller's own row.
     ///
     /// # Errors
@@ -77,6 +94,10 @@ impl User {
     }
 
     /// Signs `id` out everywhere: every token issued so far ends at its next transaction.
+    ///
+    /// That includes tokens of identity providers that were issued in the second of the sign-out or before
+    /// ([`Principal::issued_at`](crate::auth::Principal::issued_at)). The session at the provider goes on: to end it
+    /// too, call the provider's API.
     ///
     /// # Errors
     ///

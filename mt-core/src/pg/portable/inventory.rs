@@ -64,6 +64,7 @@ impl Inventory {
             .exclude("mt.outbox", "what is on its way is sent from here")
             .exclude("mt.provider_calls", "what a provider is being asked for is asked from here")
             .without_tenant("mt.former_customers", "the provider's, of no tenant any more")
+            .without_tenant("mt.identities", "of a user, at this service's providers")
             .without_tenant("mt.invoices", "the provider's, by customer")
             .without_tenant("mt.magic_links", "of an address")
             .without_tenant("mt.principal_idempotency_keys", "answers to a principal, for a day")

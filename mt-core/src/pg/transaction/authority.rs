@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use sqlx::postgres::PgRow;
 
+use super::facts::{self, Found};
 use super::open_tx::{End, OpenTx};
-use super::opening::{self, Found, Opening};
+use super::opening::{self, Opening};
 use super::recent_access::RecentAccess;
 use crate::access::{Access, AccessError, AccessModel, AccessRequest, Denied, Permission};
 use crate::auth::Principal;
@@ -85,7 +86,7 @@ impl<M: AccessModel> Authority<M> {
         principal: Principal,
         tenant: TenantId,
     ) -> Result<Found<M>, sqlx::Error> {
-        let found = opening::read(rows, principal, tenant, &self.standing)?;
+        let found = facts::read(rows, principal, tenant, &self.standing)?;
         match &found {
             Found::Member { access, .. } => self.recent.learn(access),
             Found::NotAMember | Found::SignedOut => self.recent.forget(principal, tenant),
@@ -150,7 +151,7 @@ pub enum BeginError {
     /// A database error.
     #[error(transparent)]
     Pg(#[from] PgError),
-    /// The credential was signed out, or its user is gone.
+    /// The credential was signed out, or its user or identity is gone.
     #[error("signed out")]
     SignedOut,
 }

@@ -7,6 +7,7 @@ pub(super) mod cap;
 pub(super) mod decode;
 pub(super) mod error;
 pub(super) mod exchange;
+pub(super) mod facts;
 pub(super) mod gate;
 pub(super) mod in_tenant;
 pub(super) mod known_results;

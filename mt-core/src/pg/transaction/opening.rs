@@ -8,20 +8,15 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use sqlx::Row as _;
-use sqlx::postgres::PgRow;
-
 use super::batch::Batch;
-use super::decode::variant;
 use super::exchange::Mode;
+use super::facts::{facts, session_of};
 use super::gate;
 use super::seal::{self, Entrant};
 use super::tx_settings::Isolation;
 use super::value::Value;
-use crate::access::{Access, AccessModel, Effect, Facts, Suspension};
+use crate::access::Effect;
 use crate::auth::Principal;
-use crate::billing::{StandingPolicy, SubscriptionStatus};
 use crate::id::TenantId;
 use crate::pg::connection::logins::Login;
 use crate::pg::idempotency::IdempotentRequest;
@@ -126,14 +121,6 @@ const AS_APP: &str = "set local role mt_app";
 const AS_SYSTEM: &str = "set local role mt_system; set local mt.tenant_id = ''; set local mt.principal_id = ''; \
      set local mt.seal = ''";
 
-/// The facts about `$2` in `$1`, read by the role that sees these three rows and no other.
-const FACTS: &str = "select u.generation as mt_generation, m.role, t.plan, t.subscription_status, t.past_due_since, \
-     t.suspension, now() as now \
-     from (select 1) one \
-     left join mt.users u on u.id = $2 \
-     left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
-     left join mt.tenants t on t.id = m.tenant_id";
-
 /// How many rows come before those of a query, where nothing is locked: the facts.
 pub(in crate::pg) const ROWS_OF_A_READ: usize = 1;
 
@@ -173,7 +160,7 @@ pub(in crate::pg) struct TenantOpening<'r> {
 }
 
 impl TenantOpening<'_> {
-    /// The message that opens it. See [`read`] for what it returns.
+    /// The message that opens it. See [`facts::read`](super::facts::read) for what it returns.
     pub(in crate::pg) fn opening(&self) -> Opening {
         let &Self { tenant, principal, effect, locks, count, request, isolation } = self;
         let ids = || ids(tenant, principal);
@@ -196,7 +183,8 @@ impl TenantOpening<'_> {
             }
             opening = opening.statement(HOLD_MEMBERSHIP, ids()).text(AS_AUTHORITY);
         }
-        opening = opening.statement(FACTS, ids()).text(AS_APP);
+        let (facts, values) = facts(tenant, principal);
+        opening = opening.statement(facts, values).text(AS_APP);
         if let Some(Count { rows, up_to }) = count {
             opening = opening.statement(
                 format!(
@@ -226,12 +214,13 @@ const SNAPSHOT_LIMITS: &str = "set local statement_timeout = '10min'; \
 
 /// The opening of a snapshot of `tenant`, for `principal`. Its last row holds the facts.
 pub(in crate::pg) fn of_snapshot(tenant: TenantId, principal: Principal) -> Opening {
+    let (facts, values) = facts(tenant, principal);
     Opening::alone(Mode::Read, SNAPSHOT)
         .within(LONG_ANSWERED_WITHIN)
         .text(AS_AUTHORITY)
         .enter(Entrant::member(tenant, principal))
         .text(SNAPSHOT_LIMITS)
-        .statement(FACTS, ids(tenant, principal))
+        .statement(facts, values)
         .text(AS_APP)
 }
 
@@ -254,28 +243,31 @@ pub(in crate::pg) fn of_reading(principal: Principal) -> Opening {
 
 /// Reads the facts of `principal` in `tenant`, and goes on there as a member.
 pub(in crate::pg) fn into_tenant(tenant: TenantId, principal: Principal) -> Batch {
+    let (facts, values) = facts(tenant, principal);
     Batch::default()
         .text(AS_AUTHORITY)
         .enter(Entrant::member(tenant, principal))
-        .statement(FACTS, ids(tenant, principal))
+        .statement(facts, values)
         .text(AS_APP)
 }
 
 /// A transaction that reads the facts of a membership, and that is all.
 pub(in crate::pg) fn of_access(tenant: TenantId, principal: Principal) -> Opening {
+    let (facts, values) = facts(tenant, principal);
     Opening::new(Mode::Read)
         .text(AS_AUTHORITY)
         .enter(Entrant::member(tenant, principal))
-        .statement(FACTS, ids(tenant, principal))
+        .statement(facts, values)
         .text("commit")
 }
 
-/// The opening of a transaction of `principal` in no tenant. Its last row holds the generation.
+/// The opening of a transaction of `principal` in no tenant. Its last row is that of [`session_of`].
 pub(in crate::pg) fn of_principal(principal: Principal) -> Opening {
-    Opening::new(Mode::Read).text(AS_APP).enter(Entrant::principal(principal)).text(format!(
-        "select (select generation from mt.users where id = '{}') as generation",
-        principal.id()
-    ))
+    Opening::new(Mode::Read)
+        .text(AS_AUTHORITY)
+        .enter(Entrant::principal(principal))
+        .text(session_of(principal))
+        .text(AS_APP)
 }
 
 /// The opening of a transaction across tenants.
@@ -297,6 +289,21 @@ pub(in crate::pg) fn of_seal_key() -> Opening {
     Opening::new(Mode::Read).on(Login::System).text(AS_SYSTEM).text(seal::READ_KEY).text("commit")
 }
 
+/// Finds the identity of a subject at an issuer, in a transaction of its own.
+#[cfg(feature = "openid")]
+pub(in crate::pg) fn of_identity(issuer: &str, subject: &str) -> Opening {
+    let values = vec![Value::free("text", issuer), Value::free("text", subject)];
+    Opening::new(Mode::Read)
+        .on(Login::System)
+        .text(AS_SYSTEM)
+        .limits()
+        .statement(
+            "select id, principal_id from mt.identities where issuer = $1 and subject = $2",
+            values,
+        )
+        .text("commit")
+}
+
 /// The opening of a transaction that deletes a whole tenant: others wait for none of its rows.
 pub(in crate::pg) fn of_erasure() -> Opening {
     of_system().text("set local statement_timeout = '10min'").within(LONG_ANSWERED_WITHIN)
@@ -308,54 +315,4 @@ pub(in crate::pg) fn of_erasure() -> Opening {
 pub(in crate::pg) struct Count {
     pub(in crate::pg) rows: &'static str,
     pub(in crate::pg) up_to: u32,
-}
-
-/// The decision's facts, as read.
-pub(in crate::pg) enum Found<M: AccessModel> {
-    Member { access: Access<M>, used: Option<u32> },
-    NotAMember,
-    SignedOut,
-}
-
-/// Whether a row holds facts, and is not of a query that was sent along.
-pub(in crate::pg) fn is_facts(row: &PgRow) -> bool {
-    row.try_column("mt_generation").is_ok()
-}
-
-/// Reads the rows of an opening: the last row of facts counts, and a count comes after it.
-pub(in crate::pg) fn read<M: AccessModel>(
-    rows: &[PgRow],
-    principal: Principal,
-    tenant: TenantId,
-    policy: &StandingPolicy,
-) -> Result<Found<M>, sqlx::Error> {
-    let place = rows.iter().rposition(is_facts).ok_or(sqlx::Error::RowNotFound)?;
-    let row = &rows[place];
-    if signed_out(row.try_get("mt_generation")?, principal) {
-        return Ok(Found::SignedOut);
-    }
-    let Some(role) = row.try_get::<Option<&str>, _>("role")? else {
-        return Ok(Found::NotAMember);
-    };
-    let status = SubscriptionStatus::from_word(row.try_get("subscription_status")?);
-    let past_due_since: Option<DateTime<Utc>> = row.try_get("past_due_since")?;
-    let facts = Facts {
-        role: variant("role", role)?,
-        plan: variant("plan", row.try_get("plan")?)?,
-        standing: policy.standing(&status, past_due_since, row.try_get("now")?),
-        suspension: variant::<Suspension>("suspension", row.try_get("suspension")?)?,
-    };
-    let count = rows[place..].iter().find(|row| row.try_column("used").is_ok());
-    let used: Option<i64> = count.map(|row| row.try_get("used")).transpose()?;
-    let access = Access::assertion(tenant, principal, facts);
-    Ok(Found::Member { access, used: used.map(|n| u32::try_from(n).unwrap_or(u32::MAX)) })
-}
-
-/// Whether the user is gone or the credential is of an earlier generation than theirs.
-pub(in crate::pg) fn signed_out(stored: Option<i32>, principal: Principal) -> bool {
-    match (stored, principal.generation()) {
-        (None, _) => true,
-        (Some(stored), Some(issued)) => stored != issued,
-        (Some(_), None) => false,
-    }
 }

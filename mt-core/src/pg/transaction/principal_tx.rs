@@ -1,6 +1,7 @@
 //! Transactions of one principal, over all their tenants.
 
 use super::exchange::Mode;
+use super::facts;
 use super::open_tx::{End, OpenTx};
 use super::opening;
 use super::tx_conn::TxConn;
@@ -8,7 +9,6 @@ use crate::auth::Principal;
 use crate::pg::connection::pools::Pools;
 use crate::pg::{BeginError, PgError};
 use crate::shares::Requester;
-use sqlx::Row as _;
 
 /// Opens transactions in which one principal sees their own memberships in every tenant ([`Database::principals`](crate::pg::Database::principals)).
 ///
@@ -29,16 +29,13 @@ impl Principals {
     ///
     /// # Errors
     ///
-    /// [`BeginError::SignedOut`] when the credential is of an earlier generation, or its user gone;
+    /// [`BeginError::SignedOut`] when the credential has ended by signing out, or its user or identity is gone;
     /// [`BeginError::Pg`].
     pub async fn begin(&self, principal: Principal) -> Result<PrincipalTx, BeginError> {
         let begin = opening::of_principal(principal).by(Requester::Principal(principal.id()));
         let (tx, rows) = OpenTx::begin(&self.pools, &begin).await?;
-        let generation = match rows.last() {
-            Some(row) => row.try_get("generation").map_err(PgError::from)?,
-            None => None,
-        };
-        if opening::signed_out(generation, principal) {
+        let session = rows.last().ok_or(sqlx::Error::RowNotFound).map_err(PgError::from)?;
+        if facts::is_signed_out(session, principal).map_err(PgError::from)? {
             tx.end(End::Rollback).await?;
             return Err(BeginError::SignedOut);
         }

@@ -4,8 +4,9 @@ use std::{fmt, iter};
 
 use sqlx::postgres::PgRow;
 
+use super::facts::{self, Found};
 use super::open_tx::{End, OpenTx};
-use super::opening::{self, Found};
+use super::opening;
 use super::query::Query;
 use super::query_executor::QueryExecutor as _;
 use crate::access::{Access, AccessModel, Denied, Effect, Permission};
@@ -95,7 +96,7 @@ impl<M: AccessModel> Tenants<M> {
         for (tenant, query) in queries {
             let facts = vec![rows.next().ok_or(sqlx::Error::RowNotFound)?];
             let found: Vec<_> =
-                iter::from_fn(|| rows.next_if(|row| !opening::is_facts(row))).collect();
+                iter::from_fn(|| rows.next_if(|row| !facts::is_facts(row))).collect();
             known.learn(query.sql(), &found);
             if known.are_text(query.sql()) == Some(false) {
                 return Ok(None);

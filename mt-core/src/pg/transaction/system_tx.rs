@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::exchange::Mode;
+use super::facts;
 use super::open_tx::{End, OpenTx};
 use super::opening;
 use super::opening::Opening;
@@ -47,6 +47,12 @@ impl SystemReason {
     pub const fn anonymous(reason: &'static str) -> Self {
         Self { text: reason, is_anonymous: true }
     }
+
+    /// Logs the reason, and returns the opening with the share that it uses.
+    fn announced(self, opening: Opening) -> Opening {
+        tracing::debug!(reason = %self, "system transaction: {self}");
+        if self.is_anonymous { opening.by(Requester::Anonymous) } else { opening }
+    }
 }
 
 impl fmt::Display for SystemReason {
@@ -74,7 +80,7 @@ impl System {
     ///
     /// # Errors
     ///
-    /// [`BeginError::SignedOut`] when the credential is of an earlier generation, or its user gone;
+    /// [`BeginError::SignedOut`] when the credential has ended by signing out, or its user or identity is gone;
     /// [`BeginError::Denied`] with [`Denied::Forbidden`] when it is bound to one tenant, which such a
     /// transaction is not; [`BeginError::Pg`].
     pub async fn begin_for(
@@ -85,17 +91,13 @@ impl System {
         if principal.tenant().is_some() {
             return Err(Denied::Forbidden.into());
         }
-        let begin = opening::of_system().by(Requester::Principal(principal.id())).text(format!(
-            "select (select generation from mt.users where id = '{}') as generation",
-            principal.id()
-        ));
+        let begin = opening::of_system()
+            .by(Requester::Principal(principal.id()))
+            .text(facts::session_of(principal));
         let (mut tx, rows) = self.begin_with(reason, begin).await?;
         tx.act_as(Actor::user(principal.id()));
-        let generation = match rows.last() {
-            Some(row) => row.try_get("generation").map_err(PgError::from)?,
-            None => None,
-        };
-        if opening::signed_out(generation, principal) {
+        let session = rows.last().ok_or(sqlx::Error::RowNotFound).map_err(PgError::from)?;
+        if facts::is_signed_out(session, principal).map_err(PgError::from)? {
             tx.rollback().await?;
             return Err(BeginError::SignedOut);
         }
@@ -113,15 +115,23 @@ impl System {
         Ok((SystemTx { tx, reason, actor: Actor::system(reason) }, rows))
     }
 
+    /// Runs a transaction that `opening` both opens and ends, and logs why.
+    #[cfg(feature = "openid")]
+    pub(in crate::pg) async fn whole(
+        &self,
+        reason: SystemReason,
+        opening: Opening,
+    ) -> Result<Vec<PgRow>, PgError> {
+        OpenTx::whole(&self.pools, &reason.announced(opening)).await
+    }
+
     /// Opens a transaction by `begin`, whatever it is, and logs why.
     pub(in crate::pg) async fn open_with(
         &self,
         reason: SystemReason,
         begin: Opening,
     ) -> Result<(OpenTx, Vec<PgRow>), PgError> {
-        tracing::debug!(%reason, "system transaction: {reason}");
-        let begin = if reason.is_anonymous { begin.by(Requester::Anonymous) } else { begin };
-        OpenTx::begin(&self.pools, &begin).await
+        OpenTx::begin(&self.pools, &reason.announced(begin)).await
     }
 }
 

@@ -1,4 +1,5 @@
-//! Credentials: JSON Web Tokens, and credentials that are bound to one tenant.
+//! Credentials: JSON Web Tokens, tokens of identity providers, and credentials that are bound to one tenant.
 
 mod jwt;
+mod openid;
 mod tenant_bound_credentials;

@@ -29,7 +29,7 @@ const BANNED: [(&str, &[&str]); 6] = [
 ];
 
 /// The optional dependencies of mt-core.
-const OPTIONAL: [&str; 3] = ["jsonwebtoken", "redis", "sqlx"];
+const OPTIONAL: [&str; 4] = ["jsonwebtoken", "redis", "reqwest", "sqlx"];
 
 fn parse(file: &File) -> Option<(String, Table)> {
     if !file.path.ends_with("/Cargo.toml") {

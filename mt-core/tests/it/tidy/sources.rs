@@ -29,7 +29,7 @@ struct Law {
     because: &'static str,
 }
 
-const LAWS: [Law; 5] = [
+const LAWS: [Law; 6] = [
     Law {
         of: "mt-core/src/",
         names: &["sqlx"],
@@ -41,6 +41,12 @@ const LAWS: [Law; 5] = [
         names: &["redis"],
         only_in: &["mt-core/src/redis/", "mt-core/src/redis.rs"],
         because: "Redis is one store of the limiter, behind a feature",
+    },
+    Law {
+        of: "mt-core/src/",
+        names: &["reqwest"],
+        only_in: &["mt-core/src/auth/openid/http_fetch.rs"],
+        because: "fetching keys of identity providers is its only use, behind a feature",
     },
     Law {
         of: "mt-core/src/",
@@ -227,6 +233,7 @@ fn crates_name_only_what_the_import_rules_allow() {
         ("mt-core/src/access/mod.rs", "use sqlx::PgPool;"),
         ("mt-core/src/limit/mod.rs", "    let c: redis::Client = c;"),
         ("mt-core/src/pg/mod.rs", "use http::StatusCode;"),
+        ("mt-core/src/auth/openid/fetch.rs", "use reqwest::Client;"),
         ("mt-core/src/pg/mod.rs", "pub use redis;"),
         ("mt-tower/src/lib.rs", "impl<S> tower::Service<R> for A<S> {"),
         ("mt-tower/src/guard/mod.rs", "use axum::extract::Request;"),

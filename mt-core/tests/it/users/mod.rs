@@ -1,3 +1,4 @@
-//! Users: magic links, signing in and signing out.
+//! Users: magic links, identities at providers, signing in and signing out.
 
+mod identities;
 mod sign_in;

@@ -1,0 +1,159 @@
+//! The facts that a decision is made on: how they are read, and whether the credential has ended.
+
+use chrono::{DateTime, Utc};
+use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+
+use super::decode::variant;
+use super::value::Value;
+use crate::access::{Access, AccessModel, Facts, Suspension};
+use crate::auth::Principal;
+use crate::billing::{StandingPolicy, SubscriptionStatus};
+use crate::id::TenantId;
+
+/// The facts about `$2` in `$1`, read by the role that sees these three rows and no other.
+const FACTS: &str = "select u.generation as mt_generation, u.signed_out_at as mt_signed_out_at, m.role, t.plan, \
+     t.subscription_status, t.past_due_since, t.suspension, now() as now \
+     from (select 1) one \
+     left join mt.users u on u.id = $2 \
+     left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
+     left join mt.tenants t on t.id = m.tenant_id";
+
+/// The same of a principal that a provider's identity `$3` stands for: once that is unlinked, there is no user.
+const FACTS_BY_IDENTITY: &str = "select u.generation as mt_generation, u.signed_out_at as mt_signed_out_at, m.role, t.plan, \
+     t.subscription_status, t.past_due_since, t.suspension, now() as now \
+     from (select 1) one \
+     left join mt.identities i on i.id = $3 and i.principal_id = $2 \
+     left join mt.users u on u.id = i.principal_id \
+     left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
+     left join mt.tenants t on t.id = m.tenant_id";
+
+/// The statement that reads the facts of `principal` in `tenant`, and its values.
+pub(in crate::pg) fn facts(tenant: TenantId, principal: Principal) -> (&'static str, Vec<Value>) {
+    let mut values = vec![tenant.as_uuid().into(), principal.id().as_uuid().into()];
+    match principal.identity() {
+        None => (FACTS, values),
+        Some(identity) => {
+            values.push(identity.as_uuid().into());
+            (FACTS_BY_IDENTITY, values)
+        }
+    }
+}
+
+/// The statement that reads the session facts of `principal`. Its row is what [`is_signed_out`] decides on.
+pub(in crate::pg) fn session_of(principal: Principal) -> String {
+    let id = principal.id();
+    let user = match principal.identity() {
+        None => format!("left join mt.users u on u.id = '{id}'"),
+        Some(identity) => format!(
+            "left join mt.identities i on i.id = '{identity}' and i.principal_id = '{id}' \
+             left join mt.users u on u.id = i.principal_id"
+        ),
+    };
+    format!(
+        "select u.generation as mt_generation, u.signed_out_at as mt_signed_out_at \
+         from (select 1) one {user}"
+    )
+}
+
+/// The decision's facts, as read.
+pub(in crate::pg) enum Found<M: AccessModel> {
+    Member { access: Access<M>, used: Option<u32> },
+    NotAMember,
+    SignedOut,
+}
+
+/// Whether a row holds facts, and is not of a query that was sent along.
+pub(in crate::pg) fn is_facts(row: &PgRow) -> bool {
+    row.try_column("mt_generation").is_ok()
+}
+
+/// Reads the rows of an opening: the last row of facts counts, and a count comes after it.
+pub(in crate::pg) fn read<M: AccessModel>(
+    rows: &[PgRow],
+    principal: Principal,
+    tenant: TenantId,
+    policy: &StandingPolicy,
+) -> Result<Found<M>, sqlx::Error> {
+    let place = rows.iter().rposition(is_facts).ok_or(sqlx::Error::RowNotFound)?;
+    let row = &rows[place];
+    if is_signed_out(row, principal)? {
+        return Ok(Found::SignedOut);
+    }
+    let Some(role) = row.try_get::<Option<&str>, _>("role")? else {
+        return Ok(Found::NotAMember);
+    };
+    let status = SubscriptionStatus::from_word(row.try_get("subscription_status")?);
+    let past_due_since: Option<DateTime<Utc>> = row.try_get("past_due_since")?;
+    let facts = Facts {
+        role: variant("role", role)?,
+        plan: variant("plan", row.try_get("plan")?)?,
+        standing: policy.standing(&status, past_due_since, row.try_get("now")?),
+        suspension: variant::<Suspension>("suspension", row.try_get("suspension")?)?,
+    };
+    let count = rows[place..].iter().find(|row| row.try_column("used").is_ok());
+    let used: Option<i64> = count.map(|row| row.try_get("used")).transpose()?;
+    let access = Access::assertion(tenant, principal, facts);
+    Ok(Found::Member { access, used: used.map(|n| u32::try_from(n).unwrap_or(u32::MAX)) })
+}
+
+/// Whether the credential has ended, by a row with the session facts of its user.
+pub(in crate::pg) fn is_signed_out(row: &PgRow, principal: Principal) -> Result<bool, sqlx::Error> {
+    let signed_out_at = row.try_get("mt_signed_out_at")?;
+    Ok(has_ended(row.try_get("mt_generation")?, signed_out_at, principal))
+}
+
+/// Whether the user is gone, the credential is of an earlier generation than theirs, or it was issued in the second of
+/// their last sign-out or before.
+fn has_ended(
+    generation: Option<i32>,
+    signed_out_at: Option<DateTime<Utc>>,
+    principal: Principal,
+) -> bool {
+    let Some(stored) = generation else { return true };
+    let is_old = principal.generation().is_some_and(|issued| issued != stored);
+    let was_before = principal
+        .issue_time()
+        .zip(signed_out_at)
+        .is_some_and(|(issued, signed_out)| issued.timestamp() <= signed_out.timestamp());
+    is_old || was_before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::PrincipalId;
+
+    fn at(micros: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(micros).unwrap()
+    }
+
+    #[test]
+    fn token_of_the_second_of_the_sign_out_has_ended() {
+        let session = Principal::new(PrincipalId::generate());
+        for (issued, signed_out, ended) in [
+            (10_000_000, Some(11_000_000), true),
+            (11_000_000, Some(11_000_000), true),
+            (11_000_000, Some(11_999_999), true),
+            (12_000_000, Some(11_999_999), false),
+            (12_000_000, Some(12_000_001), true),
+            (10_000_000, None, false),
+        ] {
+            let token = session.issued_at(at(issued));
+            assert_eq!(has_ended(Some(3), signed_out.map(at), token), ended, "{issued}");
+            assert!(has_ended(None, signed_out.map(at), token), "the user is gone");
+            // A credential without a time is not ended by one.
+            assert!(!has_ended(Some(3), signed_out.map(at), session));
+        }
+    }
+
+    #[test]
+    fn credential_of_another_generation_has_ended() {
+        let id = PrincipalId::generate();
+        let session = Principal::in_generation(id, 3);
+        assert!(!has_ended(Some(3), Some(at(5)), session));
+        assert!(has_ended(Some(4), None, session));
+        assert!(has_ended(Some(4), None, session.issued_at(at(9_000_000))));
+        assert!(has_ended(Some(3), Some(at(9_000_000)), session.issued_at(at(9_000_000))));
+    }
+}
