@@ -116,6 +116,7 @@ async fn every_missing_library_policy_is_reported() {
                  ('{tenant}', '{owner}', sha256('r'), sha256('b'), 201, '[]', ''); \
              insert into mt.principal_idempotency_keys values \
                  ('{owner}', sha256('r'), sha256('b'), 201, '[]', ''); \
+             insert into mt.domains (tenant_id, id, domain) values ('{tenant}', '{owner}', 'a.test'); \
              insert into mt.audit_log (tenant_id, id, actor_kind, actor_name, action, target_kind) \
                  values ('{tenant}', '{owner}', 'system', 's', 'a', 't')"
         )))
@@ -136,7 +137,7 @@ async fn every_missing_library_policy_is_reported() {
     .await
     .unwrap();
     // Two more are for inserting alone and one for deleting: `ledger::outbox`, `audit_log` and `retention` try those.
-    assert_eq!(policies.len(), 33);
+    assert_eq!(policies.len(), 35);
     for (table, policy, again) in policies {
         let sql = format!("drop policy {policy} on {table}");
         world.db.admin().execute(AssertSqlSafe(sql)).await.unwrap();

@@ -115,6 +115,18 @@ impl Audit {
                 "outbox_pkey",
                 "the library generates the ids at random, and callers cannot choose one",
             )
+            .except_one(
+                Rule::UniqueOmitsTenant,
+                "mt.tenants",
+                "tenants_slug_key",
+                "a slug is a public name: whether one is taken shows in every URL with it",
+            )
+            .except_one(
+                Rule::UniqueOmitsTenant,
+                "mt.domains",
+                "domains_verified_key",
+                "a domain has one owner, and tenants' transactions cannot verify one and so not try it",
+            )
             .except(Rule::TenantNullable, "mt.outbox", "a request for a link has no tenant yet")
             .except(Rule::TenantMissing, "mt.users", "people are in several tenants")
             .except(Rule::TenantMissing, "mt.magic_links", "a link has no tenant")

@@ -47,6 +47,12 @@ impl SystemReason {
     pub const fn anonymous(reason: &'static str) -> Self {
         Self { text: reason, is_anonymous: true }
     }
+
+    /// Logs the reason for `opening`, and returns it with the share that the reason uses.
+    fn logged(self, opening: Opening) -> Opening {
+        tracing::debug!(reason = %self, "system transaction: {self}");
+        if self.is_anonymous { opening.by(Requester::Anonymous) } else { opening }
+    }
 }
 
 impl fmt::Display for SystemReason {
@@ -119,9 +125,16 @@ impl System {
         reason: SystemReason,
         begin: Opening,
     ) -> Result<(OpenTx, Vec<PgRow>), PgError> {
-        tracing::debug!(%reason, "system transaction: {reason}");
-        let begin = if reason.is_anonymous { begin.by(Requester::Anonymous) } else { begin };
-        OpenTx::begin(&self.pools, &begin).await
+        OpenTx::begin(&self.pools, &reason.logged(begin)).await
+    }
+
+    /// Runs a transaction that `whole` both opens and ends, and logs why.
+    pub(in crate::pg) async fn read_with(
+        &self,
+        reason: SystemReason,
+        whole: Opening,
+    ) -> Result<Vec<PgRow>, PgError> {
+        OpenTx::whole(&self.pools, &reason.logged(whole)).await
     }
 }
 
