@@ -67,7 +67,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     if pending.is_empty() {
         return print("nothing to apply\n");
     }
-    print(&pending.iter().map(|migration| format!("applied {migration}\n")).collect::<String>())
+    pending.iter().try_for_each(|migration| print(&format!("applied {migration}\n")))
 }
 
 pub(crate) fn roles(arguments: &RolesArguments) -> Result<(), CommandError> {

@@ -5,8 +5,10 @@ use std::fmt;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::CodePointSetData;
 use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint};
-use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
+use idna::uts46::{AsciiDenyList, Hyphens, Uts46};
 use serde::Serialize;
+
+use crate::dns_name;
 
 /// An email address, trimmed and lower-cased, so that one mailbox is one user.
 ///
@@ -75,7 +77,7 @@ impl EmailAddress {
         // Lower-casing may decompose: `İ` becomes `i` and a combining dot above.
         let lower = local.to_lowercase();
         let local = normalizer.normalize(&lower);
-        let ascii = ascii_domain(domain)?;
+        let ascii = dns_name::to_ascii(domain).ok_or(EmailError::Domain)?;
         let (domain, _) =
             Uts46::new().to_unicode(ascii.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast);
         let address = format!("{local}@{domain}");
@@ -103,27 +105,9 @@ impl EmailAddress {
     #[must_use]
     pub fn to_wire(&self) -> String {
         let (local, domain) = self.0.split_once('@').expect("a parsed address has an `@`");
-        let domain = ascii_domain(domain).expect("a parsed address has a valid domain");
+        let domain = dns_name::to_ascii(domain).expect("a parsed address has a valid domain");
         format!("{local}@{domain}")
     }
-}
-
-/// Returns the domain as A-labels of at most 63 bytes each (RFC 1035 §2.3.4).
-fn ascii_domain(domain: &str) -> Result<String, EmailError> {
-    let ascii = Uts46::new()
-        .to_ascii(
-            domain.as_bytes(),
-            AsciiDenyList::STD3,
-            Hyphens::CheckFirstLast,
-            DnsLength::Verify,
-        )
-        .map_err(|_| EmailError::Domain)?;
-    // The top-level label begins with a letter (RFC 1123 §2.1), so an IPv4 address is not a name.
-    let top = ascii.rsplit('.').next().unwrap_or_default();
-    if !top.starts_with(|first: char| first.is_ascii_alphabetic()) {
-        return Err(EmailError::Domain);
-    }
-    Ok(ascii.into_owned())
 }
 
 /// Returns whether `text` is an atom of RFC 5322 §3.2.3, extended by letters and digits only (RFC 6532).

@@ -61,6 +61,10 @@ macro_rules! define_id {
 }
 
 define_id! {
+    /// The id of a tenant's claim of a domain.
+    DomainId
+}
+define_id! {
     /// The id of an identity: the link between a subject at an identity provider and a user.
     IdentityId
 }

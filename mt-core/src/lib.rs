@@ -17,6 +17,7 @@
 //! | [`email`] | e-mail addresses in canonical form |
 //! | [`id`] | typed identifiers |
 //! | [`mod@model`] | all of these as one table |
+//! | [`tenant_name`] | slugs and domain names of tenants |
 //! | [`mod@text_enum`] | enums with a text form |
 //! | [`token`] | single-use tokens, stored as hashes |
 //! | `testing` | test databases, isolation checks, cap races (feature `testing`) |
@@ -30,6 +31,7 @@ pub mod access;
 pub mod auth;
 pub mod billing;
 pub mod clock;
+mod dns_name;
 pub mod email;
 pub mod id;
 pub mod limit;
@@ -40,6 +42,7 @@ pub mod pg;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod shares;
+pub mod tenant_name;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text_enum;

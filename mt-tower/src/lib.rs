@@ -30,7 +30,8 @@
 //!
 //! # Features
 //!
-//! `postgres`: errors of `mt_core::pg` become [`Problem`](problem::Problem)s by `From`.
+//! `postgres`: errors of `mt_core::pg` become [`Problem`](problem::Problem)s by `From`, and `TenantDirectory` resolves
+//! slugs and domains.
 //!
 //! # Example
 //!

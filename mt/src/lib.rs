@@ -54,7 +54,8 @@ pub use mt_core::redis;
 #[cfg(feature = "testing")]
 pub use mt_core::testing;
 pub use mt_core::{
-    access, auth, billing, clock, email, id, limit, member_policy, model, shares, text_enum, token,
+    access, auth, billing, clock, email, id, limit, member_policy, model, shares, tenant_name,
+    text_enum, token,
 };
 #[cfg(feature = "salvo")]
 pub use mt_salvo as salvo;

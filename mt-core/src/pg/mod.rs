@@ -49,6 +49,8 @@ pub use self::people::invites;
 pub use self::people::magic_links::RedeemError;
 pub use self::people::members::{Member, MemberError};
 pub use self::people::users::User;
+pub use self::tenancy::domains;
+pub use self::tenancy::slug::SlugError;
 pub use self::tenancy::tenant::{Tenant, TenantSummary};
 pub use self::transaction::authority::BeginError;
 pub use self::transaction::begin::Begin;

@@ -118,6 +118,7 @@ async fn every_missing_library_policy_is_reported() {
                  ('{tenant}', '{owner}', sha256('r'), sha256('b'), 201, '[]', ''); \
              insert into mt.principal_idempotency_keys values \
                  ('{owner}', sha256('r'), sha256('b'), 201, '[]', ''); \
+             insert into mt.domains (tenant_id, id, domain) values ('{tenant}', '{owner}', 'a.test'); \
              insert into mt.audit_log (tenant_id, id, actor_kind, actor_name, action, target_kind) \
                  values ('{tenant}', '{owner}', 'system', 's', 'a', 't')"
         )))

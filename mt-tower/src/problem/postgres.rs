@@ -12,15 +12,18 @@
 //! | [`InviteError`], [`RevokeError`] | 403 `forbidden`, 404 `not-found`, 409 `already-member`, 409 `conflict` |
 //! | [`AcceptError`] | 400 `invite-invalid`, 403 `forbidden`, 409 `already-member` |
 //! | [`RedeemError`] | 400 `magic-link-expired`, `magic-link-invalid`, `magic-link-used` |
+//! | [`SlugError`] | 409 `slug-taken` |
+//! | [`VerifyError`] | 404 `not-found`, 409 `domain-not-verified` with `record` and `value`, 409 `domain-taken`, 503 `unavailable` |
 //! | [`KeyReused`], [`IdempotencyError`] | 409 `idempotency-mismatch` |
 
 use std::error::Error as _;
 use std::time::Duration;
 
 use http::StatusCode;
+use mt_core::pg::domains::VerifyError;
 use mt_core::pg::idempotency::{IdempotencyError, KeyReused};
 use mt_core::pg::invites::{AcceptError, InviteError, RevokeError};
-use mt_core::pg::{BeginError, CapReached, MemberError, PgError, RedeemError};
+use mt_core::pg::{BeginError, CapReached, MemberError, PgError, RedeemError, SlugError};
 
 use super::Problem;
 
@@ -134,6 +137,39 @@ impl From<RedeemError> for Problem {
     }
 }
 
+impl From<SlugError> for Problem {
+    fn from(error: SlugError) -> Self {
+        match error {
+            SlugError::Pg(error) => error.into(),
+            SlugError::Taken => {
+                Self::new(StatusCode::CONFLICT, "slug-taken", "Another tenant has this slug")
+            }
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<VerifyError> for Problem {
+    fn from(error: VerifyError) -> Self {
+        let refused = |code, title| Self::new(StatusCode::CONFLICT, code, title);
+        match error {
+            VerifyError::NotProved { name, value } => {
+                refused("domain-not-verified", "The domain has no TXT record that proves control")
+                    .with_member("record", name)
+                    .with_member("value", value)
+            }
+            VerifyError::Pg(error) => error.into(),
+            VerifyError::Removed => Self::NOT_FOUND,
+            VerifyError::Taken => {
+                refused("domain-taken", "Another tenant has verified this domain")
+            }
+            // Not logged: the name servers are the tenant's.
+            VerifyError::Unavailable(error) => Self::unavailable().with_detail(error.to_string()),
+            other => Self::internal(&other),
+        }
+    }
+}
+
 impl From<KeyReused> for Problem {
     fn from(KeyReused: KeyReused) -> Self {
         Self::new(
@@ -161,6 +197,7 @@ fn already_member() -> Problem {
 #[cfg(test)]
 mod tests {
     use mt_core::access::Denied;
+    use mt_core::pg::domains::DnsError;
 
     use super::*;
 
@@ -183,6 +220,13 @@ mod tests {
         assert_eq!(shown(RedeemError::Expired), (400, "magic-link-expired"));
         assert_eq!(shown(RedeemError::Invalid), (400, "magic-link-invalid"));
         assert_eq!(shown(RedeemError::Used), (400, "magic-link-used"));
+        assert_eq!(shown(SlugError::Taken), (409, "slug-taken"));
+        let (name, value) = ("_mt-challenge.acme.test".to_owned(), "x".to_owned());
+        assert_eq!(shown(VerifyError::NotProved { name, value }), (409, "domain-not-verified"));
+        assert_eq!(shown(VerifyError::Removed), (404, "not-found"));
+        assert_eq!(shown(VerifyError::Taken), (409, "domain-taken"));
+        let unavailable = VerifyError::Unavailable(DnsError::new("no answer"));
+        assert_eq!(shown(unavailable), (503, "unavailable"));
         assert_eq!(shown(KeyReused), (409, "idempotency-mismatch"));
         assert_eq!(shown(CapReached { resource: "projects", cap: 3 }), (402, "cap-reached"));
     }

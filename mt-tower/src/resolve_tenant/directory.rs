@@ -10,6 +10,9 @@ use crate::problem::Problem;
 
 /// Looks up the tenant that has a name.
 ///
+/// `TenantDirectory` (feature `postgres`) looks up what `mt_core::pg` stores. Implement the trait for names that you keep
+/// yourself.
+///
 /// The name comes from a client. Pass it to the database as a parameter of a statement, and to nothing
 /// else. Each request asks once, so an implementation that asks a database should cache, with bounds in
 /// size and age.

@@ -27,6 +27,10 @@ use crate::problem::Problem;
 /// The client chooses the host. A proxy in front has to pass it on unchanged, and caches have to know
 /// that responses depend on it.
 ///
+/// # Example
+///
+/// With names that the service keeps itself. `TenantDirectory` (feature `postgres`) has those that `mt_core::pg` stores.
+///
 /// ```
 /// use mt_core::id::TenantId;
 /// use mt_tower::resolve_tenant::{Directory, DirectoryError, ResolveTenant, Subdomain};
@@ -65,7 +69,7 @@ impl<D: Directory> Subdomain<D> {
     }
 
     /// Looks up hosts outside of the apex too, as a whole: `tasks.acme.com`. Such a name has dots and a
-    /// subdomain's label has none, so one directory serves both.
+    /// subdomain's label has none, so one directory serves both. Hosts below the apex are never looked up as domains.
     #[must_use]
     pub fn with_domains(mut self) -> Self {
         self.takes_domains = true;

@@ -8,11 +8,15 @@
 //! | --- | --- |
 //! | [`PathParam`] | a parameter that the router has captured, from [`PathParams`] |
 //! | [`PathTemplate`] | the path itself, for services without a router |
+//! | [`Slug`] | a parameter that holds a slug, which it looks up in a [`Directory`] |
 //! | [`Subdomain`] | the host, which it looks up in a [`Directory`] |
 //! | [`TenantClaim`] | the tenant that the caller's credential is bound to |
 //! | [`TenantHeader`] | a header that the client sets |
 //! | a closure `Fn(&RequestContext<'_>) -> Option<TenantId>` | anything in the request's head |
 //! | a tuple of two resolvers | the first, and the second only if the first finds nothing |
+//!
+//! `TenantDirectory` (feature `postgres`) is the directory of the slugs and the verified domains that `mt_core::pg` stores.
+//! Implement [`Directory`] for names that you keep yourself.
 //!
 //! # When it refuses
 //!
@@ -57,6 +61,11 @@ mod host;
 mod normal_path;
 mod path_param;
 mod path_template;
+#[cfg(feature = "postgres")]
+mod recent_names;
+mod slug;
+#[cfg(feature = "postgres")]
+mod tenant_directory;
 
 use std::fmt;
 use std::future::Future;
@@ -71,6 +80,9 @@ pub use self::host::{ApexError, Subdomain};
 pub use self::normal_path::is_normal_path;
 pub use self::path_param::{PathParam, PathParams};
 pub use self::path_template::{PathTemplate, PathTemplateError};
+pub use self::slug::Slug;
+#[cfg(feature = "postgres")]
+pub use self::tenant_directory::TenantDirectory;
 use crate::guard::{Guard, RequestContext};
 use crate::problem::Problem;
 
@@ -84,8 +96,8 @@ pub struct TenantFree;
 
 /// Finds the tenant that a request names.
 ///
-/// Closures that do not wait are resolvers. Implement the trait for a lookup, such as that of a slug in
-/// the path:
+/// Closures that do not wait are resolvers. Implement the trait for a lookup, such as that of a customer number in the
+/// path:
 ///
 /// ```
 /// use mt_core::id::TenantId;
@@ -93,24 +105,24 @@ pub struct TenantFree;
 /// use mt_tower::problem::Problem;
 /// use mt_tower::resolve_tenant::{PathParams, ResolveTenant, Resolver, is_normal_path};
 ///
-/// struct OrgSlug; // with a pool of connections
+/// struct CustomerNumber; // with a pool of connections
 ///
-/// impl Resolver for OrgSlug {
+/// impl Resolver for CustomerNumber {
 ///     async fn resolve<'a>(
 ///         &'a self,
 ///         request: &'a RequestContext<'_>,
 ///     ) -> Result<Option<TenantId>, Problem> {
-///         let Some(slug) = request.require::<PathParams>()?.value("slug") else { return Ok(None) };
+///         let Some(number) = request.require::<PathParams>()?.value("customer") else { return Ok(None) };
 ///         if !is_normal_path(request.uri.path()) {
 ///             return Err(Problem::NOT_FOUND);
 ///         }
-///         // select id from orgs where slug = $1
-///         # let _ = slug;
+///         // select tenant_id from customers where number = $1
+///         # let _ = number;
 ///         Err(Problem::NOT_FOUND)
 ///     }
 /// }
 ///
-/// let guard = ResolveTenant::new(OrgSlug);
+/// let guard = ResolveTenant::new(CustomerNumber);
 /// ```
 pub trait Resolver: Send + Sync + 'static {
     /// Finds the tenant. `None` if the request names none in the place that this resolver reads.

@@ -46,6 +46,14 @@ macro_rules! actions {
 }
 
 actions! {
+    /// A domain was claimed. It is not verified yet.
+    DOMAIN_CLAIMED = "domain.claimed", "domain";
+    /// The record of a verified domain was missing for too long, so it is not verified any more.
+    DOMAIN_LOST = "domain.lost", "domain";
+    /// A domain was given up.
+    DOMAIN_REMOVED = "domain.removed", "domain";
+    /// The tenant has proved that it controls a domain.
+    DOMAIN_VERIFIED = "domain.verified", "domain";
     /// A person was invited.
     INVITE_CREATED = "invite.created", "invite";
     /// An open invite was sent again, and the token of before is dead.
@@ -70,6 +78,8 @@ actions! {
     TENANT_IMPORTED = "tenant.imported", "tenant";
     /// The tenant was given another name.
     TENANT_RENAMED = "tenant.renamed", "tenant";
+    /// The tenant was given a slug, another one, or none.
+    TENANT_SLUG_CHANGED = "tenant.slug_changed", "tenant";
     /// An operator has stopped the tenant, or let it go on.
     TENANT_SUSPENSION_CHANGED = "tenant.suspension_changed", "tenant";
 }

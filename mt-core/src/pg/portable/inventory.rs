@@ -60,6 +60,10 @@ impl Inventory {
             .export("mt.audit_log")
             .exclude("mt.billing_customers", "who pays is between the provider and this tenant")
             .exclude("mt.checkout_sessions", "who pays is between the provider and this tenant")
+            .exclude(
+                "mt.domains",
+                "control of a domain is proved anew, where requests for it arrive",
+            )
             .exclude("mt.idempotency_keys", "answers that were given here, for a day")
             .exclude("mt.outbox", "what is on its way is sent from here")
             .exclude("mt.provider_calls", "what a provider is being asked for is asked from here")
@@ -287,8 +291,8 @@ impl Table {
     }
 }
 
-/// Returns whether a column is exported: of the tenant its name but not its subscription, of users what fellow
-/// members see.
+/// Returns whether a column is exported: of the tenant its name but not its subscription, nor its slug, which another
+/// tenant may have where it is imported; of users what fellow members see.
 fn is_exported(table: &str, column: &str) -> bool {
     match table {
         "mt.tenants" => matches!(column, "id" | "name" | "created_at"),

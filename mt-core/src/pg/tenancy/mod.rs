@@ -1,5 +1,8 @@
-//! Tenants: create, rename, suspend, delete; and how long what they leave behind is kept.
+//! Tenants: create, name, find, rename, suspend, delete; and how long what they leave behind is kept.
 
+pub mod domains;
+mod lookup;
 pub(super) mod retention;
+pub(super) mod slug;
 pub(super) mod suspension;
 pub(super) mod tenant;

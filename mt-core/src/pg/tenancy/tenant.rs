@@ -11,7 +11,17 @@ use crate::pg::audit_log::{TENANT_CREATED, TENANT_DELETED, TENANT_RENAMED};
 use crate::pg::transaction::decode::variant;
 use crate::pg::transaction::gate;
 use crate::pg::{Exclusive, PgError, PrincipalTx, SystemTx, TenantTx};
+use crate::tenant_name::Slug;
 use crate::text_enum::TextEnum as _;
+
+/// The columns of a [`Row`], of `mt.tenants as t`.
+macro_rules! columns {
+    () => {
+        "t.id, t.name, t.slug, t.plan, t.subscription_status, t.past_due_since, t.current_period_end, \
+         t.cancel_at_period_end, t.suspension, t.created_at, now() as read_at"
+    };
+}
+pub(super) use columns;
 
 /// A tenant and the state of its billing.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,6 +30,8 @@ pub struct Tenant {
     pub id: TenantId,
     /// What its members call it.
     pub name: String,
+    /// Its name in paths and subdomains.
+    pub slug: Option<Slug>,
     /// The plan, as stored.
     pub plan: String,
     /// The subscription's state.
@@ -47,10 +59,12 @@ pub struct TenantSummary {
     pub role: String,
 }
 
+/// A row with [`columns`].
 #[derive(FromRow)]
-struct Row {
+pub(super) struct Row {
     id: uuid::Uuid,
     name: String,
+    slug: Option<String>,
     plan: String,
     subscription_status: String,
     past_due_since: Option<DateTime<Utc>>,
@@ -75,6 +89,7 @@ impl TryFrom<Row> for Tenant {
         Ok(Self {
             id: TenantId::from_uuid(row.id),
             name: row.name,
+            slug: row.slug.as_deref().map(slug).transpose()?,
             plan: row.plan,
             subscription_status: SubscriptionStatus::from_word(&row.subscription_status),
             past_due_since: row.past_due_since,
@@ -85,6 +100,11 @@ impl TryFrom<Row> for Tenant {
             read_at: row.read_at,
         })
     }
+}
+
+/// Reads a stored slug.
+fn slug(text: &str) -> Result<Slug, sqlx::Error> {
+    Slug::parse(text).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 impl Tenant {
@@ -98,14 +118,23 @@ impl Tenant {
         name: &str,
         owner: PrincipalId,
     ) -> Result<Self, PgError> {
+        Self::insert::<M>(tx, name, None, owner).await
+    }
+
+    pub(super) async fn insert<M: MemberPolicy>(
+        tx: &mut SystemTx,
+        name: &str,
+        slug: Option<&Slug>,
+        owner: PrincipalId,
+    ) -> Result<Self, PgError> {
         let id = TenantId::generate();
-        let row: Row = sqlx::query_as(
-            "insert into mt.tenants (id, name, plan) values ($1, $2, $3) \
-             returning id, name, plan, subscription_status, past_due_since, current_period_end, \
-                 cancel_at_period_end, suspension, created_at, now() as read_at",
-        )
+        let row: Row = sqlx::query_as(concat!(
+            "insert into mt.tenants as t (id, name, slug, plan) values ($1, $2, $3, $4) returning ",
+            columns!()
+        ))
         .bind(id.as_uuid())
         .bind(name)
+        .bind(slug.map(Slug::as_str))
         .bind(M::INITIAL_PLAN.as_str())
         .fetch_one(tx.conn())
         .await?;
@@ -129,14 +158,11 @@ impl Tenant {
     /// [`PgError`].
     pub async fn load<P: Permission, L>(tx: &mut TenantTx<P, L>) -> Result<Self, PgError> {
         let id = tx.tenant().as_uuid();
-        let row: Row = sqlx::query_as(
-            "select id, name, plan, subscription_status, past_due_since, current_period_end, \
-                 cancel_at_period_end, suspension, created_at, now() as read_at \
-             from mt.tenants where id = $1",
-        )
-        .bind(id)
-        .fetch_one(tx.conn())
-        .await?;
+        let row: Row =
+            sqlx::query_as(concat!("select ", columns!(), " from mt.tenants t where t.id = $1"))
+                .bind(id)
+                .fetch_one(tx.conn())
+                .await?;
         Ok(row.try_into()?)
     }
 
@@ -151,11 +177,10 @@ impl Tenant {
         name: &str,
     ) -> Result<Self, PgError> {
         let id = tx.tenant().as_uuid();
-        let row: Row = sqlx::query_as(
-            "update mt.tenants set name = $2, updated_at = now() where id = $1 \
-             returning id, name, plan, subscription_status, past_due_since, current_period_end, \
-                 cancel_at_period_end, suspension, created_at, now() as read_at",
-        )
+        let row: Row = sqlx::query_as(concat!(
+            "update mt.tenants as t set name = $2, updated_at = now() where t.id = $1 returning ",
+            columns!()
+        ))
         .bind(id)
         .bind(name)
         .fetch_one(tx.changing(TENANT_RENAMED.on(id)))
@@ -219,15 +244,15 @@ impl Tenant {
     ) -> Result<Vec<TenantSummary>, PgError> {
         let principal = tx.principal().id().as_uuid();
         let bound_to = tx.principal().tenant().map(TenantId::as_uuid);
-        let rows: Vec<SummaryRow> = sqlx::query_as(
-            "select t.id, t.name, t.plan, t.subscription_status, t.past_due_since, \
-                 t.current_period_end, t.cancel_at_period_end, t.suspension, t.created_at, \
-                 now() as read_at, m.role \
+        let rows: Vec<SummaryRow> = sqlx::query_as(concat!(
+            "select ",
+            columns!(),
+            ", m.role \
              from mt.memberships m join mt.tenants t on t.id = m.tenant_id \
              where m.principal_id = $1 and ($2::uuid is null or m.tenant_id < $2) \
                  and ($4::uuid is null or m.tenant_id = $4) \
              order by m.tenant_id desc limit $3",
-        )
+        ))
         .bind(principal)
         .bind(before.map(TenantId::as_uuid))
         .bind(limit)

@@ -275,6 +275,11 @@ pub(in crate::pg) fn of_system() -> Opening {
     Opening::read_committed(Mode::Write).on(Login::System).text(AS_SYSTEM).limits()
 }
 
+/// The opening of a transaction across tenants that only reads.
+pub(in crate::pg) fn of_system_read() -> Opening {
+    Opening::new(Mode::Read).on(Login::System).text(AS_SYSTEM).limits()
+}
+
 /// Goes on with a transaction across tenants as a member of `tenant` would, or across tenants again.
 pub(in crate::pg) fn going_on_in(tenant: Option<TenantId>) -> Batch {
     let message = Batch::default();

@@ -48,8 +48,8 @@ impl SystemReason {
         Self { text: reason, is_anonymous: true }
     }
 
-    /// Logs the reason, and returns the opening with the share that it uses.
-    fn announced(self, opening: Opening) -> Opening {
+    /// Logs the reason for `opening`, and returns it with the share that the reason uses.
+    fn logged(self, opening: Opening) -> Opening {
         tracing::debug!(reason = %self, "system transaction: {self}");
         if self.is_anonymous { opening.by(Requester::Anonymous) } else { opening }
     }
@@ -122,7 +122,7 @@ impl System {
         reason: SystemReason,
         opening: Opening,
     ) -> Result<Vec<PgRow>, PgError> {
-        OpenTx::whole(&self.pools, &reason.announced(opening)).await
+        OpenTx::whole(&self.pools, &reason.logged(opening)).await
     }
 
     /// Opens a transaction by `begin`, whatever it is, and logs why.
@@ -131,7 +131,16 @@ impl System {
         reason: SystemReason,
         begin: Opening,
     ) -> Result<(OpenTx, Vec<PgRow>), PgError> {
-        OpenTx::begin(&self.pools, &reason.announced(begin)).await
+        OpenTx::begin(&self.pools, &reason.logged(begin)).await
+    }
+
+    /// Runs a transaction that `whole` both opens and ends, and logs why.
+    pub(in crate::pg) async fn read_with(
+        &self,
+        reason: SystemReason,
+        whole: Opening,
+    ) -> Result<Vec<PgRow>, PgError> {
+        OpenTx::whole(&self.pools, &reason.logged(whole)).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The access model of the tests, and a database with a table of notes.
 
+pub(crate) mod dns_server;
 pub(crate) mod openid;
 pub(crate) mod tcp_proxy;
 

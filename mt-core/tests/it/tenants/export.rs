@@ -74,6 +74,17 @@ async fn export_is_one_snapshot_of_one_tenant() {
     assert!(!relay.take_rewritten().is_empty());
 }
 
+/// Another tenant may have the slug where the archive is imported, and a domain is proved where requests for it arrive.
+#[tokio::test]
+async fn names_that_are_unique_over_all_tenants_are_not_exported() {
+    let world = World::new(1).await;
+    let contents = contents(&world.database).await;
+    let tenants = contents.table("mt.tenants").unwrap();
+    assert_eq!(tenants.columns().collect::<Vec<_>>(), ["id", "name", "created_at"]);
+    assert!(contents.exported().all(|table| table.name() != "mt.domains"));
+    assert!(contents.of_tenants().any(|table| table.name() == "mt.domains"), "deleted with it");
+}
+
 #[tokio::test]
 async fn caller_without_permission_exports_nothing() {
     let world = World::new(4).await;

@@ -1,6 +1,10 @@
-//! Tenants: caps, suspension, deletion of large tenants, and export.
+//! Tenants: slugs, domains and lookup, caps, suspension, deletion of large tenants, and export.
 
 mod caps;
+mod dns;
+mod domains;
 mod export;
 mod large_tenant;
+mod lookup;
+mod slugs;
 mod suspension;

@@ -7,3 +7,4 @@ mod bulkhead;
 mod rate_limit;
 mod resolve_host;
 mod resolve_tenant;
+mod tenant_directory;

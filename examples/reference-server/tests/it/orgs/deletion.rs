@@ -65,6 +65,12 @@ async fn fill(server: &Server, OrgFixture { id, owner, .. }: &OrgFixture) {
                  values ('{id}', 'stripe', 'portal', '', 'mt-portal')"
         ))
         .await;
+    server
+        .sql(&format!(
+            "insert into mt.domains (tenant_id, id, domain) \
+                 values ('{id}', gen_random_uuid(), 'tasks.acme.test')"
+        ))
+        .await;
 }
 
 /// The tables of tenants, as the catalogue has them.

@@ -52,12 +52,28 @@ async fn schema_of_a_newer_version_is_not_compared_and_a_note_says_so() {
         .admin()
         .execute(
             "grant update (plan) on mt.tenants to mt_system; \
-             create policy newer on mt.users for update to mt_system using (false)",
+             create policy newer on mt.users for update to mt_system using (false); \
+             create unique index names_key on mt.tenants (name); \
+             create table mt.newer (tenant_id uuid, id uuid primary key); \
+             alter table mt.newer enable row level security, force row level security; \
+             create table mt.newest (id uuid primary key); \
+             alter table mt.newest enable row level security, force row level security; \
+             create policy system on mt.newest to mt_system using (true); \
+             create policy system on mt.newer to mt_system using (true); \
+             create index on mt.newer (tenant_id); \
+             grant select on mt.newer, mt.newest to mt_system",
         )
         .await
         .unwrap();
     let older = report(&world).await;
     assert!(older.names(Rule::PolicyDiffers, "mt.users"), "{older}");
+    for (rule, object) in [
+        (Rule::UniqueOmitsTenant, "mt.tenants"),
+        (Rule::TenantNullable, "mt.newer"),
+        (Rule::TenantMissing, "mt.newest"),
+    ] {
+        assert!(older.names(rule, object), "{older}");
+    }
     assert!(!older.names(Rule::SchemaNewer, "mt"), "{older}");
     world
         .db
