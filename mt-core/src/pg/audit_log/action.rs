@@ -76,6 +76,8 @@ actions! {
     TENANT_EXPORTED = "tenant.exported", "tenant";
     /// The tenant was made from what another has been.
     TENANT_IMPORTED = "tenant.imported", "tenant";
+    /// An operator has put the tenant on another plan.
+    TENANT_PLAN_CHANGED = "tenant.plan_changed", "tenant";
     /// The tenant was given another name.
     TENANT_RENAMED = "tenant.renamed", "tenant";
     /// The tenant was given a slug, another one, or none.

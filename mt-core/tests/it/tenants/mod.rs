@@ -6,5 +6,6 @@ mod domains;
 mod export;
 mod large_tenant;
 mod lookup;
+mod plans;
 mod slugs;
 mod suspension;
