@@ -9,8 +9,9 @@ use crate::database::is_name;
 use crate::{CommandError, print};
 
 /// The files of a service on axum. The test `template` compares them with the quickstart of the repository.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("Cargo.toml", include_str!("../template/axum/Cargo.toml.txt")),
+    ("build.rs", include_str!("../template/axum/build.rs")),
     ("README.md", include_str!("../template/axum/README.md")),
     ("deny.toml", include_str!("../template/axum/deny.toml")),
     ("migrations/0001_notes.sql", include_str!("../template/axum/migrations/0001_notes.sql")),

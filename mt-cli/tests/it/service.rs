@@ -14,6 +14,7 @@ fn a_new_service_is_the_quickstart_under_another_name() {
     assert!(made.status.success(), "{}", text(&made));
     let new = folder.path().join("notebook");
     for file in [
+        "build.rs",
         "src/lib.rs",
         "src/main.rs",
         "tests/it/main.rs",
