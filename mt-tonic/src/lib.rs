@@ -1,7 +1,7 @@
 //! mt in [tonic](https://docs.rs/tonic).
 //!
 //! Guards stand before services as a tower layer of `mt-tower`. A refusal of theirs is rendered by
-//! [`GrpcStatus`](mt_tower::problem::GrpcStatus). Two parts need tonic itself: [`Peer`] and [`refused`].
+//! [`GrpcStatus`]. Two parts need tonic itself: [`Peer`] and [`refused`].
 //!
 //! ```
 //! use mt_tonic::{Peer, refused};

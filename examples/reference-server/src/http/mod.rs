@@ -14,7 +14,7 @@
 //! | [`observe`], `span` | who is told of requests: metrics, log and traces |
 //! | [`openapi`] | the document of what a router offers |
 //! | [`operations`] | what a router offers, for tests |
-//! | [`guard`] | guards of `mt-tower` as salvo handlers |
+//! | `guard` | guards in the words of this server |
 //! | [`caller`] | the caller, and their request for access, as arguments of a handler |
 //! | [`page`], [`query`] | `limit` and `cursor`, and other query parameters |
 //! | [`headers`], `cors` | headers in and out |
