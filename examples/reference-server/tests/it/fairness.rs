@@ -105,6 +105,7 @@ async fn outcome(attack: &Attack, is_guarded: bool) -> Outcome {
     let (settings, sql) = match attack.without {
         Without::Settings(settings) if !is_guarded => (settings, None),
         Without::Sql(sql) if !is_guarded => (&[][..], Some(sql)),
+        Without::Both(settings, sql) if !is_guarded => (settings, Some(sql)),
         _ => (&[][..], None),
     };
     // The limit on requests runs before every other guard.

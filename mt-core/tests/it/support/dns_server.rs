@@ -12,6 +12,18 @@ use hickory_server::zone_handler::{AxfrPolicy, Catalog, ZoneType};
 use mt_core::pg::domains::DnsResolver;
 use tokio::net::{TcpListener, UdpSocket};
 
+/// A port that is free for both protocols. One that is free for the first may be taken for the second.
+async fn sockets() -> (UdpSocket, TcpListener) {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        match TcpListener::bind(udp.local_addr().unwrap()).await {
+            Ok(tcp) => return (udp, tcp),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 /// The server, which ends when it is dropped.
 pub(crate) struct DnsServer {
     zone: Arc<InMemoryZoneHandler>,
@@ -28,10 +40,9 @@ impl DnsServer {
         let mut catalog = Catalog::new();
         catalog.upsert(LowerName::from(name("test")), vec![zone.clone()]);
         let mut server = Server::new(catalog);
-        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (udp, tcp) = sockets().await;
         let address = udp.local_addr().unwrap();
         server.register_socket(udp);
-        let tcp = TcpListener::bind(address).await.unwrap();
         server.register_listener(tcp, Duration::from_secs(5), 16);
         Self { zone, address, _server: server }
     }

@@ -40,6 +40,8 @@ pub(super) enum Without {
     Settings(&'static [(&'static str, &'static str)]),
     /// By a change to the schema.
     Sql(&'static str),
+    /// By both.
+    Both(&'static [(&'static str, &'static str)], &'static str),
     /// It cannot be disabled here: other tests do that.
     Elsewhere,
 }

@@ -11,6 +11,9 @@ use super::{Attack, AttackRun, Victim, Without};
 const PAUSE: Duration = Duration::from_millis(10);
 const CLIENTS: usize = 20;
 
+/// A principal's share outside of orgs cannot be switched off: it is four connections then, and not one.
+const MANY_CONNECTIONS: &[(&str, &str)] = &[("DATABASE_MAX_CONNECTIONS", "64")];
+
 /// Without the shares of the connections.
 const NO_SHARES: Without = Without::Settings(&[("ORG_MAX_IN_FLIGHT", "0")]);
 
@@ -20,7 +23,7 @@ pub(super) fn all() -> Vec<Attack> {
             name: "a user of 10 000 orgs lists them",
             is_short: true,
             settings: &[],
-            without: Without::Sql(WHOLE_LISTS),
+            without: Without::Both(MANY_CONNECTIONS, WHOLE_LISTS),
             beside: Victim::AnotherOrg,
             start: |run| Box::pin(many_orgs(run)),
         },
