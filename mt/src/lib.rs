@@ -15,13 +15,14 @@
 //! | `tonic` | `mt-tonic`: statuses, the peer's address | `tonic` |
 //! | `stripe` | `mt-stripe`: webhooks and billing | `stripe` |
 //! | `testing` | `mt-core`: isolation, roles, caps under test | `testing` |
+//! | [`prelude`] | what most files of a service name | |
 //! | `sqlx` | the version of sqlx that `pg` is built on | `postgres` |
 //!
 //! # Example
 //!
 //! ```
 //! use mt::axum::{Result, Routes, Tenant};
-//! use mt::pg::query_scalar;
+//! use mt::prelude::*;
 //!
 //! mt::model! {
 //!     pub Notebook;
@@ -44,6 +45,8 @@
 //! ```
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod prelude;
 
 #[cfg(feature = "axum")]
 pub use mt_axum as axum;

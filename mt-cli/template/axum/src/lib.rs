@@ -3,8 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use mt::axum::{Result, Routes, Tenant};
-use mt::pg::audit_log::Action;
-use mt::pg::{ProductSchema, query_scalar};
+use mt::prelude::*;
 use uuid::Uuid;
 
 mt::model! {
