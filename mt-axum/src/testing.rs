@@ -62,7 +62,7 @@ use mt_core::pg::{Database, ProductSchema, Resource, Tenants};
 use mt_core::testing::TestDatabase;
 use mt_core::testing::caps::{Attempt, CapBroken, CapRace, Capped};
 use mt_core::testing::isolation::{
-    Findings, Harness, Matrix, Route, TenantFixture, TestRequest, TestResponse,
+    Findings, Harness, Matrix, Route, TenantFixture, TestRequest, TestResponse, check_tables,
 };
 use mt_core::text_enum::TextEnum as _;
 use serde_json::Value;
@@ -168,6 +168,12 @@ impl<M: MemberPolicy> TestApp<M> {
     /// Does the same with row-level security off, which finds queries that rely on it alone.
     pub async fn isolation_without_policies(&self) -> Findings {
         self.harness().without_policies().check(self.all()).await
+    }
+
+    /// Reads and writes the tables directly, as a member of each of two tenants ([`check_tables`]).
+    pub async fn tables(&self) -> Findings {
+        let (a, b) = (self.tenant("table-a").await, self.tenant("table-b").await);
+        check_tables(&self.db, a.tenant(), b.tenant()).await
     }
 
     /// Returns the status and the tables written for each route and role ([`Harness::matrix`]).

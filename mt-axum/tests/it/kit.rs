@@ -1,5 +1,7 @@
 //! The kit passes an application that is right, and finds faults in one that is not.
 
+use std::sync::OnceLock;
+
 use axum::Json;
 use axum::http::StatusCode;
 use mt_axum::{Result, Routes, Tenant};
@@ -21,6 +23,33 @@ async fn a_sound_application_passes() {
     sqlx::query(open.split_once("; ").unwrap().0).execute(app.database().admin()).await.unwrap();
     sqlx::query(open.split_once("; ").unwrap().1).execute(app.database().admin()).await.unwrap();
     assert!(app.audit().await.to_string().contains("public.open"));
+}
+
+#[tokio::test]
+async fn tables_are_checked_without_the_routes() {
+    let app = app(routes()).await;
+    app.tables().await.assert_none();
+    // The control.
+    let open = "alter table public.notes disable row level security";
+    sqlx::query(open).execute(app.database().admin()).await.unwrap();
+    assert!(app.tables().await.to_string().contains("public.notes"));
+}
+
+/// A handler that goes past the library.
+#[tokio::test]
+async fn a_handler_without_a_transaction_is_found() {
+    static ADMIN: OnceLock<sqlx::PgPool> = OnceLock::new();
+    async fn list(notebook: Tenant<NotesRead>) -> Result<Json<Vec<String>>> {
+        let texts = sqlx::query_scalar("select text from public.notes where tenant_id = $1")
+            .bind(notebook.tenant().as_uuid())
+            .fetch_all(ADMIN.get().unwrap());
+        Ok(Json(texts.await.unwrap()))
+    }
+    let routes = Routes::under("/notebooks/{notebook_id}").get("/notes", list).post("/notes", add);
+    let app = app(routes).await;
+    ADMIN.set(app.database().admin().clone()).unwrap();
+    let findings = app.isolation().await;
+    assert!(findings.to_string().contains("the response holds A's canary"), "{findings}");
 }
 
 #[tokio::test]

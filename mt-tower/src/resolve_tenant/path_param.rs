@@ -10,7 +10,7 @@ use crate::problem::Problem;
 /// The parameters that the router has captured from the path, decoded.
 ///
 /// Routers keep them where tower layers cannot see them, so a middleware of a few lines copies them
-/// into the request's extensions. In axum:
+/// into the request's extensions. `mt-axum` and `mt-salvo` have one. By hand, in axum:
 ///
 /// ```
 /// use axum::extract::{RawPathParams, Request};

@@ -17,6 +17,7 @@ async fn tenants_are_isolated() {
     let app = app().await;
     app.isolation().await.assert_none();
     app.isolation_without_policies().await.assert_none();
+    app.tables().await.assert_none();
     assert!(app.audit().await.is_clean());
 }
 

@@ -1,8 +1,9 @@
 //! The policy of the server as a committed table, so that a change to it shows in a diff.
 
 use mt_core::access::{Billing, Effect, Permission};
-use mt_core::member_policy::unsound_rules;
+use mt_core::member_policy::{MemberPolicy as _, holds_all_of, unsound_rules};
 use mt_core::testing::assert_file;
+use mt_core::text_enum::TextEnum as _;
 use reference_server::model::*;
 
 #[test]
@@ -13,6 +14,12 @@ fn policy_matches_the_committed_table() {
 #[test]
 fn members_hand_out_no_more_than_they_hold() {
     assert_eq!(unsound_rules::<Product>(), Vec::<String>::new());
+    for by in Role::ALL {
+        for member in Role::ALL {
+            let outranks = holds_all_of::<Product>(*by, *member);
+            assert!(!Product::may_remove(*by, *member) || outranks, "{by:?} removes {member:?}");
+        }
+    }
 }
 
 #[test]
