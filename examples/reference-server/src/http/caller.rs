@@ -103,12 +103,12 @@ impl<'ex> Extractible<'ex> for Caller {
         refining_impl_trait,
         reason = "salvo asks for any error, and this is the server's one"
     )]
-    async fn extract(req: &'ex mut Request, _: &'ex mut Depot) -> Result<Self, ApiError> {
+    async fn extract(req: &'ex mut Request, depot: &'ex mut Depot) -> Result<Self, ApiError> {
         // It is missing only if the guards are in the wrong order: a failure, never a pass.
-        req.extensions().get().copied().map(Self).ok_or_else(|| {
-            tracing::error!("a route that needs a caller has no authentication guard before it");
-            ApiError::new(&problems::INTERNAL)
-        })
+        let caller = mt_salvo::Caller::extract(req, depot).await;
+        caller
+            .map(|mt_salvo::Caller(principal)| Self(principal))
+            .map_err(|refusal| refusal.0.into())
     }
 }
 
