@@ -54,7 +54,13 @@ pub(crate) fn run(Arguments::Table(arguments): &Arguments) -> Result<(), Command
         .open(&path)
         .map_err(|error| format!("cannot create `{}`: {error}", path.display()))?;
     std::io::Write::write_all(&mut file, migration(schema, table).as_bytes())?;
-    print(&format!("created {}\n", path.display()))
+    print(&format!(
+        "created {}\n\
+         The isolation tests need rows in it. Seed them where the tests make their application:\n\n    \
+             .seed(\"{table}_id\", \"insert into {schema}.{table} (tenant_id, id) \\\n        \
+                 values ($1, gen_random_uuid()) returning id::text\")\n",
+        path.display()
+    ))
 }
 
 fn migration(schema: &str, table: &str) -> String {

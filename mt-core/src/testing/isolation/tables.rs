@@ -27,7 +27,9 @@ pub async fn check_tables(db: &TestDatabase, a: TenantId, b: TenantId) -> Findin
     for table in tables(db.admin()).await.iter().filter(|table| !table.starts_with("mt.")) {
         let [of_a, of_b] = [count(db, table, a).await, count(db, table, b).await];
         if of_a == 0 || of_b == 0 {
-            findings.add(format!("{table}: both tenants need rows, or the check proves nothing"));
+            findings.add(format!(
+                "{table}: both tenants need rows, or the check proves nothing; seed some"
+            ));
             continue;
         }
         let other_rows = format!("select count(*) from {table} where tenant_id <> '{b}'");
