@@ -1,105 +1,156 @@
-//! The templates of the emails that the server sends.
+//! The texts of the emails that the library sends.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use mt_core::pg::ledger::outbox::Lane;
-use mt_core::token::SecretToken;
 
-use super::email::{EmailMessage, Paragraph};
-use super::org_name;
+use crate::EmailMessage;
+use crate::mailer::Mailer;
+use crate::tenant_name::sanitize;
 
-impl EmailMessage {
-    /// A link to sign in. `base_url` is the setting `BASE_URL`, never the host of a request.
-    #[must_use]
-    pub fn magic_link(
-        base_url: &str,
-        token: &SecretToken,
-        valid_for: Duration,
-        now: DateTime<Utc>,
-    ) -> Self {
-        let url = link(base_url, "/auth/magic", token);
-        let period = humanize(valid_for);
-        Self {
-            subject: "Your link to sign in".to_owned(),
-            paragraphs: vec![
-                Paragraph::text("Hello,"),
-                Paragraph::text("open this link to sign in:"),
-                Paragraph::Link { label: "Sign in".to_owned(), url },
-                Paragraph::Text(format!(
-                    "It works once, within {period}. If you did not ask for it, ignore this mail: \
-                     without the link it is not possible to sign in."
-                )),
-            ],
-            expires_at: now.checked_add_signed(chrono_duration(valid_for)),
-            valid_for: Some(valid_for),
-            lane: Lane::Urgent,
-        }
+/// The texts of emails. Each method has an English text by default, so a service replaces those that it wants.
+///
+/// See [`Mailer::with_templates`]. A template sets the validity of its link ([`EmailMessage::valid_for`]), by which a
+/// delivery is retried, and the sign-in mail is [urgent](EmailMessage::urgent).
+pub trait Templates: Send + Sync + 'static {
+    /// Returns the email with a link to sign in.
+    fn sign_in(&self, mail: &SignInMail<'_>) -> EmailMessage {
+        let period = humanize(mail.valid_for);
+        EmailMessage::new("Your link to sign in")
+            .text("Hello,")
+            .text("open this link to sign in:")
+            .link("Sign in", mail.url)
+            .text(format!(
+                "It works once, within {period}. If you did not ask for it, ignore this mail: \
+                 without the link it is not possible to sign in."
+            ))
+            .valid_for(mail.valid_for, mail.now)
+            .urgent()
     }
 
-    /// An invitation to join the org called `org` as `role`.
+    /// Returns the email with an invitation to join a tenant.
+    fn invite(&self, mail: &InviteMail<'_>) -> EmailMessage {
+        let (tenant, role, period) = (mail.tenant, mail.role, humanize(mail.valid_for));
+        EmailMessage::new(format!("You are invited to join {tenant}"))
+            .text("Hello,")
+            .text(format!(
+                "you are invited to join “{tenant}” as {role}. Sign in with this address, then accept:"
+            ))
+            .link("Accept the invitation", mail.url)
+            .text(format!(
+                "The invitation is for this address only and ends after {period}. If you do not \
+                 know who sent it, ignore this mail."
+            ))
+            .valid_for(mail.valid_for, mail.now)
+    }
+
+    /// Returns the notice to an owner that a payment of a tenant has failed.
+    fn payment_failed(&self, mail: &PaymentFailedMail<'_>) -> EmailMessage {
+        let tenant = mail.tenant;
+        EmailMessage::new(format!("A payment for {tenant} has failed"))
+            .text("Hello,")
+            .text(format!(
+                "the last payment for “{tenant}” did not go through. Until it does, everything there \
+                 can be read, and nothing changed. You can settle it, or change how you pay, under \
+                 billing:"
+            ))
+            .link("To billing", mail.billing_url)
+            .text(format!("You get this mail because you are an owner of “{tenant}”."))
+    }
+}
+
+/// The library's English texts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct English;
+
+impl Templates for English {}
+
+/// The input of the template of the sign-in mail. `Debug` does not show the link, which holds a token.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct SignInMail<'m> {
+    /// The link.
+    pub url: &'m str,
+    /// How long the link is valid.
+    pub valid_for: Duration,
+    /// The present time.
+    pub now: DateTime<Utc>,
+}
+
+/// The input of the template of an invite. `Debug` does not show the link, which holds a token.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct InviteMail<'m> {
+    /// The link.
+    pub url: &'m str,
+    /// The tenant's name: at most 60 characters, in which no mail program finds an address.
+    pub tenant: &'m str,
+    /// The text of the role.
+    pub role: &'m str,
+    /// How long the invite is valid.
+    pub valid_for: Duration,
+    /// The present time.
+    pub now: DateTime<Utc>,
+}
+
+/// The input of the template of the notice of a failed payment.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PaymentFailedMail<'m> {
+    /// The URL of the tenant's billing page.
+    pub billing_url: &'m str,
+    /// The tenant's name: at most 60 characters, in which no mail program finds an address.
+    pub tenant: &'m str,
+}
+
+impl fmt::Debug for SignInMail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignInMail").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for InviteMail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InviteMail")
+            .field("tenant", &self.tenant)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Mailer {
+    /// Returns the email with the link `url` to sign in, by the mailer's [templates](Templates).
+    #[must_use]
+    pub fn sign_in(&self, url: &str, valid_for: Duration, now: DateTime<Utc>) -> EmailMessage {
+        self.templates().sign_in(&SignInMail { url, valid_for, now })
+    }
+
+    /// Returns the email with the link `url` to join the tenant called `tenant` as `role`, by the mailer's
+    /// [templates](Templates).
     ///
     /// A long name is shortened, and one that looks like an address is changed so that mail programs make no link of
     /// it.
     #[must_use]
     pub fn invite(
-        base_url: &str,
-        token: &SecretToken,
-        org: &str,
+        &self,
+        url: &str,
+        tenant: &str,
         role: &str,
         valid_for: Duration,
         now: DateTime<Utc>,
-    ) -> Self {
-        let url = link(base_url, "/invites/accept", token);
-        let (org, period) = (org_name::sanitize(org), humanize(valid_for));
-        Self {
-            subject: format!("You are invited to join {org}"),
-            paragraphs: vec![
-                Paragraph::text("Hello,"),
-                Paragraph::Text(format!(
-                    "you are invited to join “{org}” as {role}. Sign in with this address, then accept:"
-                )),
-                Paragraph::Link { label: "Accept the invitation".to_owned(), url },
-                Paragraph::Text(format!(
-                    "The invitation is for this address only and ends after {period}. If you do not \
-                     know who sent it, ignore this mail."
-                )),
-            ],
-            expires_at: now.checked_add_signed(chrono_duration(valid_for)),
-            valid_for: Some(valid_for),
-            lane: Lane::Main,
-        }
+    ) -> EmailMessage {
+        let tenant = &sanitize(tenant);
+        self.templates().invite(&InviteMail { url, tenant, role, valid_for, now })
     }
 
-    /// A notice to an owner that a payment of the org called `org` has failed. `page` is the org's billing page.
+    /// Returns the notice to an owner that a payment of the tenant called `tenant` has failed, by the mailer's
+    /// [templates](Templates). The name is changed as in an [invite](Self::invite).
     #[must_use]
-    pub fn payment_failed(page: &str, org: &str) -> Self {
-        let org = org_name::sanitize(org);
-        Self {
-            subject: format!("A payment for {org} has failed"),
-            paragraphs: vec![
-                Paragraph::text("Hello,"),
-                Paragraph::Text(format!(
-                    "the last payment for “{org}” did not go through. Until it does, everything there \
-                     can be read, and nothing changed. You can settle it, or change how you pay, under \
-                     billing:"
-                )),
-                Paragraph::Link { label: "To billing".to_owned(), url: page.to_owned() },
-                Paragraph::Text(format!("You get this mail because you are an owner of “{org}”.")),
-            ],
-            expires_at: None,
-            valid_for: None,
-            lane: Lane::Main,
-        }
+    pub fn payment_failed(&self, billing_url: &str, tenant: &str) -> EmailMessage {
+        let tenant = &sanitize(tenant);
+        self.templates().payment_failed(&PaymentFailedMail { billing_url, tenant })
     }
-}
-
-fn link(base_url: &str, path: &str, token: &SecretToken) -> String {
-    format!("{}{path}#token={}", base_url.trim_end_matches('/'), token.reveal())
-}
-
-fn chrono_duration(time: Duration) -> chrono::Duration {
-    chrono::Duration::from_std(time).unwrap_or(chrono::Duration::MAX)
 }
 
 /// Returns a duration in words (`10 minutes`, `7 days`), in the largest unit that leaves no remainder.
@@ -116,6 +167,8 @@ fn humanize(time: Duration) -> String {
 mod tests {
     use super::*;
 
+    const TEN: Duration = Duration::from_mins(10);
+
     #[test]
     fn durations_are_shown_in_whole_units() {
         for (seconds, words) in [
@@ -129,12 +182,37 @@ mod tests {
         }
     }
 
-    #[test]
-    fn links_are_built_on_the_base_url() {
-        let token = SecretToken::generate();
-        let expected = format!("https://mt.example/app/auth/magic#token={}", token.reveal());
-        for base in ["https://mt.example/app", "https://mt.example/app/"] {
-            assert_eq!(link(base, "/auth/magic", &token), expected);
+    struct OwnInvite;
+
+    impl Templates for OwnInvite {
+        fn invite(&self, mail: &InviteMail<'_>) -> EmailMessage {
+            EmailMessage::new(format!("{} calls", mail.tenant)).link("Come in", mail.url)
         }
+    }
+
+    #[test]
+    fn service_replaces_one_template_and_keeps_the_others() {
+        let now = DateTime::UNIX_EPOCH;
+        let (plain, own) = (Mailer::none(), Mailer::none().with_templates(OwnInvite));
+        let subjects = |mailer: &Mailer| {
+            [
+                mailer.sign_in("https://x", TEN, now),
+                mailer.invite("https://x", "www.evil.example", "member", TEN, now),
+                mailer.payment_failed("https://x", "Acme"),
+            ]
+            .map(|email| email.subject().to_owned())
+        };
+        assert_eq!(
+            subjects(&plain),
+            [
+                "Your link to sign in",
+                "You are invited to join www·evil·example",
+                "A payment for Acme has failed"
+            ]
+        );
+        assert_eq!(
+            subjects(&own),
+            ["Your link to sign in", "www·evil·example calls", "A payment for Acme has failed"]
+        );
     }
 }
