@@ -182,6 +182,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn english_texts_are_complete() {
+        let (mailer, now) = (Mailer::none(), DateTime::UNIX_EPOCH);
+        for (email, text) in [
+            (
+                mailer.sign_in("https://x/1", TEN, now),
+                "Hello,\n\nopen this link to sign in:\n\nhttps://x/1\n\nIt works once, within 10 minutes. \
+                 If you did not ask for it, ignore this mail: without the link it is not possible to \
+                 sign in.\n",
+            ),
+            (
+                mailer.invite("https://x/2", "Acme", "member", TEN, now),
+                "Hello,\n\nyou are invited to join “Acme” as member. Sign in with this address, then \
+                 accept:\n\nhttps://x/2\n\nThe invitation is for this address only and ends after 10 \
+                 minutes. If you do not know who sent it, ignore this mail.\n",
+            ),
+            (
+                mailer.payment_failed("https://x/3", "Acme"),
+                "Hello,\n\nthe last payment for “Acme” did not go through. Until it does, everything \
+                 there can be read, and nothing changed. You can settle it, or change how you pay, \
+                 under billing:\n\nhttps://x/3\n\nYou get this mail because you are an owner of \
+                 “Acme”.\n",
+            ),
+        ] {
+            assert_eq!(email.plain_text(), text);
+        }
+    }
+
     struct OwnInvite;
 
     impl Templates for OwnInvite {
