@@ -13,6 +13,7 @@
 //! | `axum` | `mt-axum`: routes and extractors | `axum` |
 //! | `salvo` | `mt-salvo`: handlers and extractors | `salvo` |
 //! | `tonic` | `mt-tonic`: statuses, the peer's address | `tonic` |
+//! | `mail` | `mt-mail`: e-mail through the outbox | `mail` |
 //! | `stripe` | `mt-stripe`: webhooks and billing | `stripe` |
 //! | `testing` | `mt-core`: isolation, roles, caps under test | `testing` |
 //! | [`prelude`] | what most files of a service name | |
@@ -60,6 +61,8 @@ pub use mt_core::{
     access, auth, billing, clock, email, id, limit, member_policy, model, shares, tenant_name,
     text_enum, token,
 };
+#[cfg(feature = "mail")]
+pub use mt_mail as mail;
 #[cfg(feature = "salvo")]
 pub use mt_salvo as salvo;
 #[cfg(feature = "stripe")]

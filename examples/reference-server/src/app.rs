@@ -8,14 +8,14 @@ use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::billing::StandingPolicy;
 use mt_core::pg::{Principals, System, Tenants};
 use mt_core::token::TokenHasher;
+use mt_mail::{MailLimits, Mailer};
 use salvo::Depot;
 
 use crate::archive::Exports;
 use crate::billing::Billing;
 use crate::config::Secret;
 use crate::http::page::Cursors;
-use crate::limits::MailLimits;
-use crate::mail::Mailer;
+use crate::limits::{ClientNetworks, Limiter};
 use crate::model::Product;
 
 /// The parts of a running server.
@@ -44,7 +44,9 @@ pub struct App {
     /// How many orgs a user may own; `None`: any number.
     pub max_owned_orgs: Option<NonZeroU32>,
     /// The limits on emails, which handlers check.
-    pub mail_limits: MailLimits,
+    pub mail_limits: MailLimits<Limiter>,
+    /// The networks of clients, by which sign-in links are limited.
+    pub networks: ClientNetworks,
     /// What operators show; none: there are no routes for them.
     pub admin_token: Option<Secret>,
     /// The host of links in mails.

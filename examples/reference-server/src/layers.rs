@@ -196,10 +196,15 @@ impl Parts {
 }
 
 /// Returns the quota of a plan's members, from that of the free plan.
-pub(crate) fn share(free: NonZeroU32, plan: Plan) -> NonZeroU32 {
+fn share(free: NonZeroU32, plan: Plan) -> NonZeroU32 {
+    free.saturating_mul(plan_factor(plan))
+}
+
+/// Returns the factor by which the quotas of `plan` are larger than those of the free plan.
+pub(crate) fn plan_factor(plan: Plan) -> NonZeroU32 {
     match plan {
-        Plan::Free => free,
-        Plan::Pro => free.saturating_mul(NonZeroU32::MIN.saturating_add(PRO_FACTOR - 1)),
+        Plan::Free => NonZeroU32::MIN,
+        Plan::Pro => NonZeroU32::MIN.saturating_add(PRO_FACTOR - 1),
     }
 }
 

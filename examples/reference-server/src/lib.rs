@@ -14,7 +14,6 @@
 //! | [`layers`] | which of `mt-tower`'s guards stand in front of which routes |
 //! | [`limits`] | the server's rate limits |
 //! | [`logging`] | the log on stderr, and traces |
-//! | [`mail`] | e-mail by SMTP, through the outbox |
 //! | [`metrics`] | what Prometheus scrapes |
 //! | [`model`] | roles, plans, permissions and caps |
 //! | [`product`] | projects and tasks, with their SQL |
@@ -37,7 +36,6 @@ pub mod http;
 pub mod layers;
 pub mod limits;
 pub mod logging;
-pub mod mail;
 pub mod metrics;
 pub mod model;
 mod pages;

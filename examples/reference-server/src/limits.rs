@@ -1,14 +1,19 @@
 //! The rate limiter of the server, and the limits on emails.
 
-mod mail;
-
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use mt_core::limit::{Decision, InProcessLimiter, NotCounted, Quota, RateLimiter, StoreLimiter};
 use mt_core::redis::{RedisStore, RedisUrlError};
+use mt_mail::{MailLimits, MailQuotas};
+use mt_tower::rate_limit::{ClientAddress, PeerAddr};
+use salvo::Request;
 
-pub use self::mail::MailLimits;
-pub(crate) use self::mail::{LinkDecision, MailLimitError};
+use crate::config::RateLimitConfig;
+use crate::layers::plan_factor;
+use crate::metrics::LimitMetrics;
 
 /// The rate limiter: in Redis, with a fallback to this process while Redis is down; or in this process only.
 #[derive(Clone)]
@@ -61,5 +66,42 @@ impl std::fmt::Debug for Limiter {
             Self::Redis(_) => "Redis",
             Self::InProcess(_) => "InProcess",
         })
+    }
+}
+
+/// Creates the limits of `config` on emails, which count with `limiter`. `decisions` are the metrics of the decisions.
+#[must_use]
+pub(crate) fn mail_limits(
+    limiter: Limiter,
+    config: &RateLimitConfig,
+    decisions: LimitMetrics,
+) -> MailLimits<Limiter> {
+    let quotas = MailQuotas {
+        to_one_recipient: config.email_per_hour,
+        by_one_sender: config.invites_per_hour,
+        in_all: config.links_per_minute,
+    };
+    MailLimits::new(limiter, quotas)
+        .with_plan_factor(plan_factor)
+        .with_observer(move |limit, allowed| decisions.record(limit, allowed))
+}
+
+/// The networks of clients, as limits on emails count them.
+#[derive(Clone, Debug)]
+pub struct ClientNetworks(ClientAddress);
+
+impl ClientNetworks {
+    /// Creates the networks of clients behind the trusted proxies of `config`.
+    #[must_use]
+    pub fn new(config: &RateLimitConfig) -> Self {
+        Self(ClientAddress::behind(config.trusted_proxies.iter().copied()))
+    }
+
+    /// Returns the network of the client of a request: an IPv4 address or an IPv6 /48.
+    pub(crate) fn of(&self, req: &Request) -> IpNet {
+        // A listener without addresses, such as a Unix socket, counts as one network.
+        let peer = req.extensions().get::<PeerAddr>().map(|PeerAddr(peer)| peer.ip());
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        ClientAddress::site(self.0.client(peer, req.headers()))
     }
 }

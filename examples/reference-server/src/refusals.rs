@@ -6,10 +6,12 @@ use mt_core::access::Denied;
 use mt_core::pg::idempotency::{IdempotencyError, KeyReused};
 use mt_core::pg::invites::{AcceptError, InviteError, RevokeError};
 use mt_core::pg::{BeginError, CapReached, MemberError, PgError, RedeemError};
+use mt_mail::{LimitReached, MailLimitError, UnsupportedAddress};
 use mt_tower::problem::{FieldError, Problem};
+use mt_tower::rate_limit::limit_fields;
 
 use crate::http::problem::ApiError;
-use crate::mail::UnsupportedAddress;
+use crate::http::problems;
 
 /// Errors for which the library has a problem.
 macro_rules! from_library {
@@ -46,6 +48,22 @@ impl From<BeginError> for ApiError {
 impl From<UnsupportedAddress> for ApiError {
     fn from(refused: UnsupportedAddress) -> Self {
         Self::invalid_fields(vec![FieldError::new("/email", refused.to_string())])
+    }
+}
+
+impl From<MailLimitError> for ApiError {
+    fn from(refused: MailLimitError) -> Self {
+        let LimitReached { name, quota, decision } = match refused {
+            MailLimitError::Reached(reached) => reached,
+            MailLimitError::NotCounted => return Self::new(&problems::UNAVAILABLE),
+        };
+        let fields = limit_fields(name, quota, decision);
+        fields
+            .into_iter()
+            .fold(Problem::rate_limited(decision.retry_after), |problem, (name, value)| {
+                problem.with_header(name, value)
+            })
+            .into()
     }
 }
 

@@ -5,7 +5,6 @@ mod checkout;
 mod customers;
 mod departures;
 pub mod operations;
-mod owner_mail;
 mod simulation;
 mod worker;
 
@@ -29,7 +28,6 @@ use self::checkout::Checkout;
 pub(crate) use self::checkout::{CheckoutPage, PortalPage};
 pub(crate) use self::customers::{MadeCustomer, ShownCustomer};
 pub(crate) use self::departures::Departures;
-pub(crate) use self::owner_mail::{MAIL as OWNER_MAIL, OwnerMailHandler};
 pub use self::worker::Background;
 use crate::config::{Config, Secret};
 use crate::model::Plan;

@@ -14,24 +14,22 @@ use mt_core::pg::ledger::outbox::{
 };
 use mt_core::pg::{PgError, System, SystemReason, SystemTx, User};
 use mt_core::text_enum::TextEnum as _;
+use mt_mail::{MAIL, PAYMENT_FAILED_MAIL, Seal, recipient};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::CommandError;
 use super::output::{print, print_json};
 use super::table::{lines, table, time};
-use crate::billing::OWNER_MAIL;
 use crate::config::Config;
 use crate::http::page::{Listing, MAX_LIMIT, Page};
-use crate::mail::handler::recipient;
-use crate::mail::{MAIL, Seal};
 use crate::server::{Embedded, cursors, database, seal};
 
 const LIST: SystemReason = SystemReason::new("list mail for an operator");
 const RETRY: SystemReason = SystemReason::new("retry mail for an operator");
 
 /// The outbox topics that are mail.
-const TOPICS: [&str; 3] = [MAIL, OWNER_MAIL, DUNNING];
+const TOPICS: [&str; 3] = [MAIL, PAYMENT_FAILED_MAIL, DUNNING];
 
 /// The subcommands of `mail`.
 #[derive(Debug, Subcommand)]

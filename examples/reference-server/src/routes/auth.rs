@@ -3,6 +3,7 @@
 use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::pg::{SystemReason, User};
 use mt_core::token::SecretToken;
+use mt_mail::{LinkDecision, token_link};
 use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
 use serde::{Deserialize, Serialize};
@@ -15,8 +16,6 @@ use crate::http::json::Body;
 use crate::http::problem::ApiError;
 use crate::http::problems::{MagicLinkExpired, MagicLinkInvalid, MagicLinkUsed, RateLimited};
 use crate::layers::Layers;
-use crate::limits::LinkDecision;
-use crate::mail::EmailMessage;
 use crate::pages;
 use crate::refusals::internal;
 
@@ -67,7 +66,7 @@ async fn request_link(
     let app = App::of(depot);
     let email = wanted.0.email.into_address();
     app.mailer.accepts(&email)?;
-    let network = app.mail_limits.network(req);
+    let network = app.networks.of(req);
     let limits = app.mail_limits.sign_in(network, &email).await?;
     // The steps are the same whether or not a mail is sent, so that the caller cannot tell, by the duration either,
     // what other callers have asked for.
@@ -82,7 +81,8 @@ async fn request_link(
     };
     let token = made.unwrap_or_else(SecretToken::generate);
     let now = SystemClock.now();
-    let message = EmailMessage::magic_link(&app.base_url, &token, app.magic_link_ttl, now);
+    let url = token_link(&app.base_url, "/auth/magic", &token);
+    let message = app.mailer.sign_in(&url, app.magic_link_ttl, now);
     let lane = message.lane();
     app.mailer.enqueue(tx.conn(), None, &email, message).await?;
     if !may_go {
@@ -119,7 +119,7 @@ async fn redeem(
     let token = redemption.0.token.into_string();
     let mut tx = app.system.begin(REDEEM).await?;
     let user = User::redeem_magic_link(&mut tx, &app.hasher, &token).await?;
-    let network = app.mail_limits.network(req).to_string();
+    let network = app.networks.of(req).to_string();
     user.remember_network(&mut tx, &app.hasher, &network).await?;
     tx.commit().await?;
     let access = app.tokens.issue(user.id, user.generation).map_err(|error| internal(&error))?;

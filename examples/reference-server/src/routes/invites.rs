@@ -9,6 +9,7 @@ use mt_core::pg::invites::{self, Invite, InviteStatus, InviteTerms};
 use mt_core::pg::ledger::outbox::Lane;
 use mt_core::pg::{SystemReason, Tenant};
 use mt_core::text_enum::TextEnum as _;
+use mt_mail::token_link;
 use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,6 @@ use crate::http::problems::{
     RateLimited,
 };
 use crate::http::text_enum::AsText;
-use crate::mail::EmailMessage;
 use crate::model::{InvitesCreate, InvitesRead, InvitesRevoke, Product, Role, Seats};
 
 const ACCEPT: SystemReason = SystemReason::new("accept an invite");
@@ -114,8 +114,8 @@ async fn create(
             return Err(refused.into());
         }
         let (ttl, now) = (app.invite_ttl, SystemClock.now());
-        let message =
-            EmailMessage::invite(&app.base_url, &made.token, &org.name, role.as_str(), ttl, now);
+        let url = token_link(&app.base_url, "/invites/accept", &made.token);
+        let message = app.mailer.invite(&url, &org.name, role.as_str(), ttl, now);
         let conn = tx.execute_unaudited::<InvitesCreate>();
         app.mailer.enqueue(conn, Some(org.id), email, message).await?;
     }

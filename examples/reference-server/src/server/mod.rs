@@ -10,6 +10,7 @@ use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::pg::Database;
 use mt_core::token::TokenHasher;
+use mt_mail::{MailLimits, Mailer, Seal};
 use salvo::{Router, Service, async_trait};
 
 use self::outbox::OutboxHandlers;
@@ -24,8 +25,7 @@ use crate::http::observe::Observers;
 use crate::http::page::Cursors;
 use crate::http::service::{ShellOptions, service};
 use crate::layers::Layers;
-use crate::limits::{Limiter, MailLimits};
-use crate::mail::{Mailer, Seal};
+use crate::limits::{ClientNetworks, Limiter, mail_limits};
 use crate::metrics::{Metrics, Sources};
 use crate::routes::health::{Checks, Readiness};
 use crate::routes::{self, webhooks};
@@ -120,7 +120,7 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
         mail: mailer.stats().clone(),
     };
     let metrics = Arc::new(Metrics::new(sources, config.metrics_addr.is_some()));
-    let mail_limits = MailLimits::new(limiter.clone(), &config.rate_limits, metrics.limits.clone());
+    let mail_limits = mail_limits(limiter.clone(), &config.rate_limits, metrics.limits.clone());
     let app = Arc::new(app(config, &database, mail_limits, mailer, billing)?);
     let checks = Dependencies { database: database.clone(), limiter: limiter.clone() };
     let readiness = Readiness::new(checks, config.redis.required_for_ready);
@@ -168,13 +168,13 @@ fn mailer(config: &Config) -> Result<Mailer, StartError> {
 #[must_use]
 pub(crate) fn seal(auth: &AuthConfig) -> Seal {
     let previous = auth.jwt_secret_previous.as_ref().map(|secret| secret.reveal().as_bytes());
-    Seal::new(auth.jwt_secret.reveal().as_bytes(), previous)
+    Seal::new(auth.jwt_secret.reveal().as_bytes(), previous).named("JWT_SECRET")
 }
 
 fn app(
     config: &Config,
     database: &Database,
-    mail_limits: MailLimits,
+    mail_limits: MailLimits<Limiter>,
     mailer: Mailer,
     billing: Billing,
 ) -> Result<App, StartError> {
@@ -198,6 +198,7 @@ fn app(
         exports: Exports::of(database.clone(), &config.exports),
         max_owned_orgs: config.growth.orgs_per_user,
         mail_limits,
+        networks: ClientNetworks::new(&config.rate_limits),
         admin_token: config.admin_token.clone(),
         base_url: config.base_url.as_str().to_owned(),
         magic_link_ttl: auth.magic_link_ttl,

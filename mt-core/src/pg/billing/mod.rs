@@ -10,6 +10,7 @@
 //! | [`customer_of`], [`link()`], [`wake`], [`forget`] | the link between a tenant and its customer |
 //! | [`checkout`] | Checkout sessions that this server made, and the links that they claim |
 //! | [`remind`] | a message to the tenant's owners about a failed payment |
+//! | [`owners`] | who they are, and their addresses |
 //! | [`departed`] | customers of deleted tenants, whose subscriptions are to be canceled |
 //! | [`call`] | idempotency keys of calls to the provider |
 //! | [`flagged`] | tenants whose billing an operator should look at |
@@ -24,6 +25,7 @@ pub mod departed;
 mod dunning;
 pub mod flagged;
 mod link;
+pub mod owners;
 mod project;
 mod provider;
 mod reproject;

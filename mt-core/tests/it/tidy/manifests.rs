@@ -6,13 +6,15 @@ use super::{File, assert_none, files};
 
 /// What a crate may not have as a dependency; dev-dependencies are its own business. `deny.toml` says
 /// the same of the whole graph.
-const BANNED: [(&str, &[&str]); 6] = [
+const BANNED: [(&str, &[&str]); 7] = [
     (
         "mt-core",
         &[
             "axum",
             "http",
             "hyper",
+            "lettre",
+            "mt-mail",
             "mt-stripe",
             "mt-tower",
             "salvo",
@@ -23,6 +25,10 @@ const BANNED: [(&str, &[&str]); 6] = [
     ),
     ("mt-tower", &["axum", "hyper", "mt-stripe", "redis", "salvo", "sqlx", "tower"]),
     ("mt-stripe", &["axum", "hyper", "mt-tower", "redis", "salvo", "tower"]),
+    (
+        "mt-mail",
+        &["axum", "http", "hyper", "mt-stripe", "mt-tower", "redis", "salvo", "sqlx", "tower"],
+    ),
     ("mt-axum", &["hyper", "mt-salvo", "mt-stripe", "redis", "salvo"]),
     ("mt-salvo", &["axum", "hyper", "mt-axum", "mt-stripe", "redis", "sqlx", "tower"]),
     ("mt-tonic", &["axum", "hyper", "mt-stripe", "redis", "salvo", "sqlx", "tower"]),
@@ -112,6 +118,8 @@ fn crates_depend_only_on_what_the_import_rules_allow() {
             "[target.'cfg(unix)'.dependencies]\ndb = { package = 'sqlx', version = '0.9' }",
         ),
         ("mt-stripe", "[dependencies]\nmt-tower.workspace = true"),
+        ("mt-mail", "[dependencies]\nhttp.workspace = true"),
+        ("mt-mail", "[dependencies]\nsqlx.workspace = true"),
     ] {
         assert_eq!(fake(name, tables).len(), 1, "{name}: {tables}");
     }

@@ -29,7 +29,7 @@ struct Law {
     because: &'static str,
 }
 
-const LAWS: [Law; 6] = [
+const LAWS: [Law; 7] = [
     Law {
         of: "mt-core/src/",
         names: &["sqlx"],
@@ -65,6 +65,12 @@ const LAWS: [Law; 6] = [
         names: &["axum", "hyper", "mt_tower", "redis", "salvo", "tower"],
         only_in: &[],
         because: "webhooks come by any framework, or from a queue",
+    },
+    Law {
+        of: "mt-mail/src/",
+        names: &["axum", "http", "hyper", "mt_tower", "redis", "salvo", "sqlx", "tower"],
+        only_in: &[],
+        because: "mail is sent by services of any framework, and mt-core has its SQL",
     },
 ];
 
@@ -238,6 +244,8 @@ fn crates_name_only_what_the_import_rules_allow() {
         ("mt-tower/src/lib.rs", "impl<S> tower::Service<R> for A<S> {"),
         ("mt-tower/src/guard/mod.rs", "use axum::extract::Request;"),
         ("mt-stripe/src/lib.rs", "fn a(x: &mt_tower::Problem) {}"),
+        ("mt-mail/src/limits.rs", "use mt_tower::problem::Problem;"),
+        ("mt-mail/src/owner_mail.rs", "let a = sqlx::query(\"select 1\");"),
     ] {
         assert_eq!(keeps_the_law(&File::fake(path, line)).len(), 1, "{path}: {line}");
     }

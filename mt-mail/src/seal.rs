@@ -1,7 +1,7 @@
 //! Encryption of emails in the outbox.
 //!
 //! An email may hold a link to sign in, whose token the database otherwise stores as a hash only. So an email is
-//! encrypted (AES-256-GCM) under a key that is derived from the server's secret for this purpose. The key is not in
+//! encrypted (AES-256-GCM) under a key that is derived from the service's secret for this purpose. The key is not in
 //! the database, so a copy of the database does not reveal the token.
 
 use std::fmt;
@@ -12,19 +12,35 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// Encrypts emails under the current secret, and decrypts those of the current or the previous secret.
+///
+/// During a rotation, an email that neither secret opens waits in the outbox until it expires.
 pub struct Seal {
     keys: Vec<RandomizedNonceKey>,
+    setting: &'static str,
 }
 
 impl Seal {
     /// Derives keys from `secret` and, during a rotation, from the `previous` secret.
     #[must_use]
     pub fn new(secret: &[u8], previous: Option<&[u8]>) -> Self {
-        Self { keys: std::iter::once(secret).chain(previous).map(derive).collect() }
+        let keys = std::iter::once(secret).chain(previous).map(derive).collect();
+        Self { keys, setting: "secret" }
+    }
+
+    /// Sets the name of the setting that holds the secret, for operators: it is a part of the error of an email that
+    /// is sealed under another secret. Without it, that is `secret`.
+    #[must_use]
+    pub const fn named(mut self, setting: &'static str) -> Self {
+        self.setting = setting;
+        self
+    }
+
+    pub(crate) const fn setting(&self) -> &'static str {
+        self.setting
     }
 
     /// Encrypts `plain` and binds it to the message called `name`.
-    pub(super) fn seal(&self, name: &str, mut plain: Vec<u8>) -> Option<String> {
+    pub(crate) fn seal(&self, name: &str, mut plain: Vec<u8>) -> Option<String> {
         let key = self.keys.first()?;
         let aad = Aad::from(name.as_bytes());
         let nonce = key.seal_in_place_append_tag(aad, &mut plain).ok()?;
@@ -32,7 +48,7 @@ impl Seal {
     }
 
     /// Decrypts `sealed`; `None` if it was encrypted under another secret or for another message, or is damaged.
-    pub(super) fn open(&self, name: &str, sealed: &str) -> Option<Vec<u8>> {
+    pub(crate) fn open(&self, name: &str, sealed: &str) -> Option<Vec<u8>> {
         let sealed = STANDARD.decode(sealed).ok()?;
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN)?;
         self.keys.iter().find_map(|key| {

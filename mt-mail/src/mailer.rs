@@ -1,35 +1,6 @@
-//! Mail: links to sign in, invites and notices of failed payments.
-//!
-//! [`Mailer::enqueue`] inserts an email into the outbox in the transaction of the change that causes it. It is
-//! encrypted ([`Seal`]), because it may hold a link. After the commit a dispatcher claims it and sends it to the
-//! mail server at `SMTP_URL`. Therefore:
-//!
-//! * **No email is lost**: when the server is killed or the mail server is down, the email is sent later.
-//! * **No email reports a change that did not happen**: a rollback removes the email as well.
-//! * **Each email is sent once, as far as SMTP allows**: one process at a time holds an email, and marks it as sent
-//!   once the mail server has accepted it. A process that is killed in between causes a second delivery, with the
-//!   same `Message-ID`.
-//! * **No response waits for mail**: a request takes the same steps whether or not it sends an email.
-//! * **A link to sign in waits behind no other email**: it has its own [lane](EmailMessage::lane).
-//!
-//! When a delivery fails, the email is retried until it expires: an email with a link as long as the link is valid,
-//! other email for a week. The one permanent failure is a recipient that the mail server rejects: the email is then
-//! dead and logged as such. `delivery_error` classifies failures by the reply and the command it answers.
-//!
-//! Logs name what failed, and never the address, the token or the text of the mail server, which often repeats the
-//! address.
-//!
-//! A token travels in the *fragment* of its link (`…/auth/magic#token=…`). Browsers do not send fragments, so it
-//! reaches no access log and no `Referer` header.
+//! The mailer: it puts emails into the outbox, and sends them by SMTP.
 
-mod delivery_error;
-mod email;
-pub(crate) mod handler;
-mod org_name;
-mod relay;
-mod seal;
-mod templates;
-
+use std::fmt;
 use std::sync::Arc;
 
 use lettre::message::Mailbox;
@@ -41,21 +12,21 @@ use mt_core::text_enum::TextEnum as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-pub use self::delivery_error::{DeliveryError, FailureReason};
-pub use self::email::EmailMessage;
-pub(crate) use self::handler::MailHandler;
-use self::relay::Relay;
-pub use self::seal::Seal;
-
-/// The outbox topic of emails. Their payload is `{"sealed"}`.
-pub(crate) const MAIL: &str = "mail";
+use crate::config_error::MailConfigError;
+use crate::delivery_error::{DeliveryError, FailureReason};
+use crate::email::{EmailMessage, InvalidRecipient};
+use crate::handler::MAIL;
+use crate::relay::Relay;
+use crate::seal::Seal;
+use crate::templates::{English, Templates};
 
 /// Sends emails through the outbox, or discards them when no mail server is configured. Cheap to clone.
 ///
-/// See the [module docs](self).
-#[derive(Clone, Debug)]
+/// See the [crate's documentation](crate).
+#[derive(Clone)]
 pub struct Mailer {
     smtp: Option<Arc<Smtp>>,
+    templates: Arc<dyn Templates>,
     main: WakeUp,
     urgent: WakeUp,
     stats: OutboxStats,
@@ -71,13 +42,13 @@ struct Smtp {
 
 /// The plaintext of a sealed outbox message.
 #[derive(Deserialize, Serialize)]
-struct AddressedEmail {
-    to: String,
-    email: EmailMessage,
+pub(crate) struct AddressedEmail {
+    pub(crate) to: String,
+    pub(crate) email: EmailMessage,
 }
 
 impl Mailer {
-    /// Creates a mailer that discards every email, for when `SMTP_URL` is unset.
+    /// Creates a mailer that discards every email, for services without a mail server.
     #[must_use]
     pub fn none() -> Self {
         Self::with(None)
@@ -101,7 +72,22 @@ impl Mailer {
 
     fn with(smtp: Option<Arc<Smtp>>) -> Self {
         let (main, urgent) = (WakeUp::default(), WakeUp::default());
-        Self { smtp, main, urgent, stats: OutboxStats::default() }
+        Self { smtp, templates: Arc::new(English), main, urgent, stats: OutboxStats::default() }
+    }
+
+    /// Replaces the texts of emails, which are [`English`] otherwise.
+    #[must_use]
+    pub fn with_templates(mut self, templates: impl Templates) -> Self {
+        self.templates = Arc::new(templates);
+        self
+    }
+
+    pub(crate) fn templates(&self) -> &dyn Templates {
+        &*self.templates
+    }
+
+    pub(crate) fn seal(&self) -> Option<&Seal> {
+        self.smtp.as_ref().map(|smtp| &smtp.seal)
     }
 
     /// Returns whether a mail server is configured.
@@ -141,8 +127,8 @@ impl Mailer {
     }
 
     /// Inserts `email` to the recipient `to` into the outbox, in the transaction of `conn`. After the commit, notify
-    /// the [`wake_up`](Self::wake_up) of the [email's lane](EmailMessage::lane). `org` is the org that the email is
-    /// about, if any.
+    /// the [`wake_up`](Self::wake_up) of the [email's lane](EmailMessage::lane). `tenant` is the tenant that the email
+    /// is about, if any.
     ///
     /// The result of the delivery goes to logs and metrics. A response must not depend on it, because it would reveal
     /// which addresses exist.
@@ -153,7 +139,7 @@ impl Mailer {
     pub async fn enqueue(
         &self,
         conn: TxConn<'_>,
-        org: Option<TenantId>,
+        tenant: Option<TenantId>,
         to: &EmailAddress,
         email: EmailMessage,
     ) -> Result<(), PgError> {
@@ -167,7 +153,7 @@ impl Mailer {
             return Ok(());
         };
         let payload = json!({"sealed": sealed});
-        let message = NewMessage { tenant: org, topic: MAIL, lane, dedupe_key: &name, payload };
+        let message = NewMessage { tenant, topic: MAIL, lane, dedupe_key: &name, payload };
         enqueue_expiring(conn, &message, retry_for).await.map(|_is_new| ())
     }
 
@@ -188,7 +174,7 @@ impl Mailer {
             return Err(DeliveryError { reason: FailureReason::Connection, detail });
         };
         let message = email.to_message(&smtp.from, to, id);
-        let message = message.map_err(|email::InvalidRecipient| DeliveryError::invalid_recipient());
+        let message = message.map_err(|InvalidRecipient| DeliveryError::invalid_recipient());
         let result = match message {
             Ok(message) => smtp.relay.send(&message).await,
             Err(error) => Err(error),
@@ -209,18 +195,10 @@ impl Mailer {
 #[error("must be ASCII before the `@`: mail to other addresses cannot be sent from here")]
 pub struct UnsupportedAddress;
 
-/// An error in a mail setting.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum MailConfigError {
-    /// `MAIL_FROM`.
-    #[error("`MAIL_FROM` must be an address, or `Name <address>`")]
-    From,
-    /// `SMTP_URL`.
-    #[error(
-        "`SMTP_URL` must be `smtps://user:password@host:465`, `smtp://…:587?tls=required` or \
-         `smtp://host:25`"
-    )]
-    Url,
+impl fmt::Debug for Mailer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailer").field("smtp", &self.smtp).finish_non_exhaustive()
+    }
 }
 
 #[cfg(test)]

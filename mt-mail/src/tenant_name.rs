@@ -1,7 +1,7 @@
-//! An org's name as emails show it.
+//! A tenant's name as emails show it.
 //!
-//! Members choose the name, and emails go to people who have never heard of the org. A name such as
-//! `Your account: https://evil.example/login` would appear in the server's email, and mail programs turn addresses in
+//! Members choose the name, and emails go to people who have never heard of the tenant. A name such as
+//! `Your account: https://evil.example/login` would appear in the service's email, and mail programs turn addresses in
 //! plain text into links. So an email shows a name of bounded length in which no program finds an address:
 //!
 //! * a dot before more text becomes `·`, so that `evil.example/login` and `www.evil.example` name no host, and no
@@ -13,7 +13,7 @@
 const MAX_CHARS: usize = 60;
 
 /// Returns `name` without addresses and control characters, for a subject and a paragraph.
-pub(super) fn sanitize(name: &str) -> String {
+pub(crate) fn sanitize(name: &str) -> String {
     let mut shown = String::with_capacity(name.len());
     let mut chars = name.chars().filter(|char| !changes_direction(*char)).peekable();
     while let Some(char) = chars.next() {
@@ -42,7 +42,7 @@ fn is_space(char: char) -> bool {
     char.is_whitespace() || is_break(char)
 }
 
-/// Validation refuses control characters in names; emails do not rely on that.
+/// Services may refuse control characters in names; emails do not rely on that.
 fn is_break(char: char) -> bool {
     char.is_control() || matches!(char, '\u{2028}' | '\u{2029}')
 }

@@ -1,4 +1,4 @@
-//! The SMTP client of the mail server at `SMTP_URL`.
+//! The SMTP client of one mail server.
 //!
 //! It sends the commands one by one instead of using lettre's transport, because the transport does not report which
 //! command was rejected, and that decides whether an email is retried ([`Stage`]).
@@ -18,8 +18,8 @@ use percent_encoding::percent_decode_str;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::{Host, Url};
 
-use super::MailConfigError;
-use super::delivery_error::{DeliveryError, Stage};
+use crate::config_error::MailConfigError;
+use crate::delivery_error::{DeliveryError, Stage};
 
 /// The timeout of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The mail server: its address, encryption and credentials.
 #[derive(Debug)]
-pub(super) struct Relay {
+pub(crate) struct Relay {
     host: String,
     port: u16,
     tls: Tls,
@@ -41,12 +41,12 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Parses `SMTP_URL` as lettre's transport does.
+    /// Parses a URL as lettre's transport does.
     ///
     /// # Errors
     ///
     /// [`MailConfigError::Url`] when lettre's transport would reject it.
-    pub(super) fn from_url(text: &str) -> Result<Self, MailConfigError> {
+    pub(crate) fn from_url(text: &str) -> Result<Self, MailConfigError> {
         let url = Url::parse(text).map_err(|_| MailConfigError::Url)?;
         let host = match url.host().ok_or(MailConfigError::Url)? {
             // Without the brackets, which belong to the URL.
@@ -80,7 +80,7 @@ impl Relay {
     }
 
     /// Returns whether it is known to deliver to ASCII addresses only.
-    pub(super) fn lacks_smtputf8(&self) -> bool {
+    pub(crate) fn lacks_smtputf8(&self) -> bool {
         self.lacks_smtputf8.load(Relaxed)
     }
 
@@ -89,7 +89,7 @@ impl Relay {
     /// # Errors
     ///
     /// [`DeliveryError`] when the relay does not accept it in that time.
-    pub(super) async fn send(&self, message: &Message) -> Result<(), DeliveryError> {
+    pub(crate) async fn send(&self, message: &Message) -> Result<(), DeliveryError> {
         let deadline = Instant::now() + SEND_TIMEOUT;
         let connecting = timeout_at(deadline, self.connect()).await;
         let mut connection = connecting

@@ -16,7 +16,7 @@ use mt_core::text_enum::TextEnum as _;
 
 /// The step of an SMTP session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// Connecting, TLS from the first byte, greeting and `EHLO`.
     Connect,
     /// `STARTTLS` and its handshake.
@@ -74,7 +74,7 @@ mt_core::text_enum! {
         Timeout = "timeout",
         /// The TLS handshake failed or TLS is not offered.
         Tls = "tls",
-        /// The email was sealed under a secret that this server does not have.
+        /// The email was sealed under a secret that this process does not have.
         Sealed = "sealed",
     }
 }
@@ -98,7 +98,7 @@ impl DeliveryError {
     }
 
     /// Classifies an SMTP error at `stage`.
-    pub(super) fn of(stage: Stage, error: &smtp::Error) -> Self {
+    pub(crate) fn of(stage: Stage, error: &smtp::Error) -> Self {
         let at = stage.as_str();
         let Some(code) = error.status().map(u16::from) else {
             let reason = without_reply(stage, error);
@@ -113,22 +113,23 @@ impl DeliveryError {
         Self { reason, detail: format!("the mail server answered {code}{shown} at {at}") }
     }
 
-    pub(super) fn timeout(stage: Stage) -> Self {
+    pub(crate) fn timeout(stage: Stage) -> Self {
         let detail = format!("the mail server did not reply in time at {}", stage.as_str());
         Self { reason: FailureReason::Timeout, detail }
     }
 
-    pub(super) fn sealed() -> Self {
-        let detail = "it is sealed under another JWT_SECRET".to_owned();
+    /// The email is sealed under another secret than the present one, which operators know as `setting`.
+    pub(crate) fn sealed(setting: &str) -> Self {
+        let detail = format!("it is sealed under another {setting}");
         Self { reason: FailureReason::Sealed, detail }
     }
 
-    pub(super) fn needs_smtputf8() -> Self {
+    pub(crate) fn needs_smtputf8() -> Self {
         let detail = "the address needs SMTPUTF8, which the mail server does not offer".to_owned();
         Self { reason: FailureReason::SmtpUtf8, detail }
     }
 
-    pub(super) fn invalid_recipient() -> Self {
+    pub(crate) fn invalid_recipient() -> Self {
         let detail = "mail cannot be sent to the address".to_owned();
         Self { reason: FailureReason::Recipient, detail }
     }

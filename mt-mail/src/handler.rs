@@ -6,30 +6,37 @@ use mt_core::pg::ledger::outbox::{Handler, HandlerOutcome, Message};
 use mt_core::text_enum::TextEnum as _;
 use serde_json::Value;
 
-use super::{AddressedEmail, DeliveryError, EmailMessage, Mailer, Seal};
+use crate::mailer::AddressedEmail;
+use crate::{DeliveryError, EmailMessage, Mailer, Seal};
 
-/// The handler of outbox messages with the topic [`MAIL`](super::MAIL).
-#[derive(Debug)]
-pub(crate) struct MailHandler {
+/// The outbox topic of emails. Their payload is `{"sealed"}`.
+pub const MAIL: &str = "mail";
+
+/// The handler of outbox messages with the topic [`MAIL`]: it sends the email. A message of another topic is dead, so
+/// a service with several topics passes each message to the handler of its topic.
+#[derive(Clone, Debug)]
+pub struct MailHandler {
     mailer: Mailer,
 }
 
 impl MailHandler {
-    pub(crate) const fn new(mailer: Mailer) -> Self {
+    /// Creates a handler that sends through `mailer`.
+    #[must_use]
+    pub const fn new(mailer: Mailer) -> Self {
         Self { mailer }
-    }
-
-    fn unseal(&self, message: &Message) -> Option<AddressedEmail> {
-        unseal(&self.mailer.smtp.as_ref()?.seal, message)
     }
 }
 
 impl Handler for MailHandler {
     async fn handle(&self, message: &Message) -> HandlerOutcome {
-        let Some(AddressedEmail { to, email }) = self.unseal(message) else {
-            // Retried, because the operator may restore the secret as `JWT_SECRET_PREVIOUS`.
+        if message.topic != MAIL {
+            return no_handler(&message.topic);
+        }
+        let Some(seal) = self.mailer.seal() else { return HandlerOutcome::Skipped(NO_MAILER) };
+        let Some(AddressedEmail { to, email }) = unseal(seal, message) else {
+            // Retried, because the operator may restore the secret as the previous one.
             tracing::warn!("an email is sealed under another secret and waits");
-            return to_delivered(Err(DeliveryError::sealed()));
+            return to_delivered(Err(DeliveryError::sealed(seal.setting())));
         };
         let Ok(to) = EmailAddress::parse(&to) else {
             return to_delivered(Err(DeliveryError::invalid_recipient()));
@@ -44,9 +51,10 @@ fn unseal(seal: &Seal, message: &Message) -> Option<AddressedEmail> {
     serde_json::from_slice(&plain).ok()
 }
 
-/// Returns the recipient of a sealed email, for operators; the content stays sealed. `None` if the email was sent or
-/// is sealed under another secret.
-pub(crate) fn recipient(seal: &Seal, message: &Message) -> Option<EmailAddress> {
+/// Returns the recipient of the email in a message of the topic [`MAIL`], for operators; the content stays sealed.
+/// `None` if the email was sent or is sealed under another secret.
+#[must_use]
+pub fn recipient(seal: &Seal, message: &Message) -> Option<EmailAddress> {
     EmailAddress::parse(&unseal(seal, message)?.to).ok()
 }
 
@@ -61,6 +69,14 @@ pub(crate) async fn deliver(
         return HandlerOutcome::Skipped("expired");
     }
     to_delivered(mailer.deliver(to, email, &message.id.to_string()).await)
+}
+
+/// The reason of messages that are skipped because no mail server is configured.
+pub(crate) const NO_MAILER: &str = "no_mailer";
+
+/// Returns the outcome for a message of a topic that a handler does not know.
+pub(crate) fn no_handler(topic: &str) -> HandlerOutcome {
+    HandlerOutcome::Dead(format!("no handler for the topic `{topic}`"))
 }
 
 fn to_delivered(result: Result<(), DeliveryError>) -> HandlerOutcome {
