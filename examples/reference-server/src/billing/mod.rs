@@ -1,11 +1,15 @@
 //! The server's billing: Stripe's deliveries, customers and payment pages, the tasks behind them, and the operators' view
 //! of events.
 
+#[path = "../../../../mt-stripe/src/billing/pages.rs"]
 mod checkout;
+#[path = "../../../../mt-stripe/src/billing/customers.rs"]
 mod customers;
+#[path = "../../../../mt-stripe/src/billing/departures.rs"]
 mod departures;
 pub mod operations;
 mod owner_mail;
+#[path = "../../../../mt-stripe/src/billing/simulation.rs"]
 mod simulation;
 mod worker;
 

@@ -1,5 +1,6 @@
 //! An org's subscription, and the customer that pays for it.
 
+#[path = "../../../../mt-stripe/src/billing/calls.rs"]
 mod calls;
 
 use chrono::{DateTime, Utc};
