@@ -3,9 +3,10 @@
 use mt_core::pg::billing::DUNNING;
 use mt_core::pg::billing::departed::DEPARTED;
 use mt_core::pg::ledger::outbox::{Handler, HandlerOutcome, Message};
+use mt_stripe::billing::Departures;
 
 use crate::app::App;
-use crate::billing::{Departures, OWNER_MAIL, OwnerMailHandler};
+use crate::billing::{OWNER_MAIL, OwnerMailHandler};
 use crate::mail::{MAIL, MailHandler, Mailer};
 
 /// Passes each outbox message to the handler of its topic.
@@ -26,7 +27,7 @@ impl OutboxHandlers {
             app.base_url.clone(),
         );
         Self {
-            departures: app.billing.departures().clone(),
+            departures: app.billing.departures(),
             mailer: app.mailer.clone(),
             mail: MailHandler::new(app.mailer.clone()),
             owner_mail,
