@@ -14,17 +14,21 @@
 //! | [`known`] | what an answer of Stripe counts against events, and against other answers |
 //! | [`fetch`], [`refetch`] | fetches a subscription where events do not tell its state, and stores the answer |
 //! | [`reconcile`] | compares every tenant with Stripe, for example each night |
+//! | [`operations`] | lists and shows stored events, for operators |
 //! | `client` | calls Stripe's HTTP API (feature `http-client`) |
+//! | `billing` | what a service's routes and jobs call: deliveries, customers, payment pages (feature `http-client`) |
 //!
 //! [`Stripe`] puts them together as a provider. What does not depend on Stripe is in `mt-core`: the ledger in
 //! [`mt_core::pg::ledger`]; prices, the projection onto tenants, links and dunning in [`mt_core::billing`] and
 //! [`mt_core::pg::billing`].
 //!
-//! Everything that decides is a pure function, with time as an argument. Only [`refetch`], [`reconcile`] and the
-//! provider run SQL; only a [`fetch::SubscriptionFetcher`] calls Stripe, and without one nothing does.
+//! Everything that decides is a pure function, with time as an argument. Only [`refetch`], [`reconcile`], [`operations`],
+//! `billing` and the provider run SQL; only a [`fetch::SubscriptionFetcher`] and `billing` call Stripe.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "http-client")]
+pub mod billing;
 pub mod checkout_session;
 #[cfg(feature = "http-client")]
 pub mod client;
@@ -33,6 +37,7 @@ pub mod fetch;
 pub mod invoice;
 mod json;
 pub mod known;
+pub mod operations;
 pub mod order;
 pub mod reconcile;
 pub mod refetch;

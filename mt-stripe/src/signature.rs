@@ -45,6 +45,9 @@ use subtle::{Choice, ConstantTimeEq as _};
 use crate::event::EventError;
 use crate::verified::VerifiedEvent;
 
+/// The name of the header that carries Stripe's signature, in lower case.
+pub const HEADER: &str = "stripe-signature";
+
 /// The longest header that is looked at, in bytes.
 pub const MAX_HEADER_BYTES: usize = 4096;
 
@@ -172,6 +175,13 @@ impl Verifier {
         self.check_time(&header, now)
     }
 
+    /// Signs `payload` with the first secret, and returns the header.
+    #[cfg(feature = "http-client")]
+    pub(crate) fn sign(&self, payload: &[u8], at: DateTime<Utc>) -> String {
+        let key = self.keys.first().expect("a verifier has a key");
+        header(key, payload, at)
+    }
+
     fn check_time(
         &self,
         header: &SignatureHeader<'_>,
@@ -201,8 +211,12 @@ impl fmt::Debug for Verifier {
 /// Signs `payload` as Stripe does, and returns the header. For tests and simulations.
 #[must_use]
 pub fn sign(secret: &str, payload: &[u8], at: DateTime<Utc>) -> String {
+    header(&key(secret), payload, at)
+}
+
+fn header(key: &Hmac<Sha256>, payload: &[u8], at: DateTime<Utc>) -> String {
     let timestamp = at.timestamp().to_string();
-    let tag = tag(&key(secret), timestamp.as_bytes(), payload);
+    let tag = tag(key, timestamp.as_bytes(), payload);
     format!("t={timestamp},v1={}", hex::encode(tag))
 }
 

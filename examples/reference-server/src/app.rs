@@ -9,10 +9,10 @@ use mt_core::billing::StandingPolicy;
 use mt_core::pg::{Principals, System, Tenants};
 use mt_core::token::TokenHasher;
 use mt_mail::{MailLimits, Mailer};
+use mt_stripe::billing::StripeBilling;
 use salvo::Depot;
 
 use crate::archive::Exports;
-use crate::billing::Billing;
 use crate::config::Secret;
 use crate::http::page::Cursors;
 use crate::limits::{ClientNetworks, Limiter};
@@ -38,7 +38,7 @@ pub struct App {
     /// Mail, where it is set up.
     pub mailer: Mailer,
     /// Billing through Stripe.
-    pub billing: Billing,
+    pub billing: StripeBilling,
     /// How many orgs are read out at once, and what of each.
     pub exports: Exports,
     /// How many orgs a user may own; `None`: any number.

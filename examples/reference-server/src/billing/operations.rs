@@ -1,22 +1,16 @@
 //! Stored events as operators see them, over HTTP and on the command line alike.
 
 use chrono::{DateTime, Utc};
-use mt_core::pg::ledger::{self, EventStatus, Filter, HistoryEntry, LedgerEvent, list};
-use mt_core::pg::{PgError, System, SystemReason};
-use mt_core::text_enum::TextEnum as _;
+use mt_core::pg::ledger::{EventStatus, Filter, HistoryEntry, LedgerEvent};
+use mt_core::pg::{PgError, System};
+use mt_stripe::operations;
+pub use mt_stripe::operations::scope;
 use salvo_oapi::ToSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::PROVIDER;
 use crate::http::page::{Listing, Page};
 use crate::http::text_enum::AsText;
-
-const LIST: SystemReason = SystemReason::new("list webhook events for an operator");
-const SHOW: SystemReason = SystemReason::new("show a webhook event to an operator");
-
-/// How much of an event's history is shown.
-const HISTORY: i64 = 1000;
 
 /// An event.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -95,15 +89,6 @@ impl From<HistoryEntry> for HistoryView {
     }
 }
 
-/// What names a list of events, for its cursors.
-#[must_use]
-pub fn scope(filter: &Filter) -> String {
-    let Filter { status, kind, customer_id } = filter;
-    let status = status.map_or("", EventStatus::as_str);
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    format!("webhook-events:{status}:{}:{}", text(kind), text(customer_id))
-}
-
 /// One page of events, newest first.
 ///
 /// # Errors
@@ -114,9 +99,7 @@ pub async fn page_of_events(
     filter: &Filter,
     page: &Page,
 ) -> Result<Listing<EventView>, PgError> {
-    let mut tx = system.begin(LIST).await?;
-    let events = list(&mut tx, PROVIDER, filter, page.after(), page.fetch()).await?;
-    tx.commit().await?;
+    let events = operations::list(system, filter, page.after(), page.fetch()).await?;
     let Listing { items, next_cursor } = page.answer(events, |event| event.id);
     Ok(Listing { items: items.into_iter().map(EventView::from).collect(), next_cursor })
 }
@@ -130,13 +113,9 @@ pub async fn details(
     system: &System,
     event_id: &str,
 ) -> Result<Option<(EventDetails, Vec<HistoryView>)>, PgError> {
-    let mut tx = system.begin(SHOW).await?;
-    let Some(event) = ledger::find(&mut tx, PROVIDER, event_id).await? else { return Ok(None) };
-    let body = ledger::body(&mut tx, event.id).await?;
-    let history = ledger::history(&mut tx, event.id, HISTORY).await?;
-    tx.commit().await?;
+    let Some(found) = operations::find(system, event_id).await? else { return Ok(None) };
     // What was stored is JSON: it was read before.
-    let payload = body.and_then(|body| serde_json::from_slice(&body).ok());
-    let details = EventDetails { event: event.into(), payload };
-    Ok(Some((details, history.into_iter().map(HistoryView::from).collect())))
+    let payload = found.body.and_then(|body| serde_json::from_slice(&body).ok());
+    let details = EventDetails { event: found.event.into(), payload };
+    Ok(Some((details, found.history.into_iter().map(HistoryView::from).collect())))
 }

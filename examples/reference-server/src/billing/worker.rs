@@ -9,7 +9,6 @@ use mt_core::pg::ledger::{RetryPolicy, Workers};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::follow_prices;
 use crate::app::App;
 use crate::config::Config;
 
@@ -55,11 +54,9 @@ impl Background {
             keep_bodies: config.webhooks.retention,
         };
         let until = until(stopping.clone());
-        let working = tokio::spawn({
-            let ledger = ledger.clone();
-            async move { ledger.work(workers, until).await }
-        });
-        let following = tokio::spawn(async move { follow_prices(&ledger).await });
+        let working = tokio::spawn(async move { ledger.work(workers, until).await });
+        let billing = app.billing.clone();
+        let following = tokio::spawn(async move { billing.follow_prices().await });
         let mut tasks = vec![working, following];
         let handlers = Arc::new(handlers);
         // Without a mail server no delivery waits for a reply, so one dispatcher is enough.

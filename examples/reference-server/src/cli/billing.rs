@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::CommandError;
 use super::output::{print, print_json};
 use super::table::{lines, table};
-use crate::billing::{Billing, PROVIDER};
+use crate::billing::{self, PROVIDER};
 use crate::config::Config;
 use crate::server::Embedded;
 use crate::server::database;
@@ -71,7 +71,7 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
         );
     }
     let (database, embedded) = database::open(config, Embedded::Persistent).await?;
-    let billing = Billing::new(database.system(), config)?;
+    let billing = billing::billing(database.system(), config)?;
     let done = match billing.reconciler() {
         Some(reconciler) if arguments.dry_run => reconcile(reconciler.dry(), &arguments).await,
         Some(reconciler) => reconcile(reconciler, &arguments).await,

@@ -13,9 +13,10 @@ pub(crate) mod billing;
 pub(crate) mod sign_in;
 pub(crate) mod simulated;
 
+use std::fmt::Display;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mt_core::id::TenantId;
 use salvo::Response;
 use salvo::http::HeaderValue;
 use salvo::http::header::CONTENT_SECURITY_POLICY;
@@ -126,6 +127,6 @@ impl Page {
 }
 
 /// Returns the URL of the billing page of `org`. `base_url` is the setting `BASE_URL`.
-pub(crate) fn billing_url(base_url: &str, org: TenantId) -> String {
+pub(crate) fn billing_url(base_url: &str, org: impl Display) -> String {
     format!("{}/billing?org={org}", base_url.trim_end_matches('/'))
 }

@@ -1,17 +1,16 @@
 //! An org's subscription, and the customer that pays for it.
 
-mod calls;
-
 use chrono::{DateTime, Utc};
 use mt_core::billing::Standing;
-use mt_core::pg::billing::{LinkError, call, checkout};
+use mt_core::pg::billing::LinkError;
+use mt_stripe::billing::BillingError;
+use mt_stripe::client::Refusal;
 use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
 use serde::Serialize;
 
-use self::calls::{Opened, Purpose};
 use crate::app::App;
-use crate::billing::{CheckoutPage, PROVIDER, PortalPage};
+use crate::billing::NO_STRIPE_KEY;
 use crate::http::answer::{Created, Made};
 use crate::http::caller::InOrg;
 use crate::http::problem::ApiError;
@@ -74,8 +73,9 @@ async fn make_customer(
     org: InOrg<BillingManage>,
     depot: &mut Depot,
 ) -> Result<Json<Customer>, ApiError> {
-    let payer = calls::payer(&App::of(depot), org.0, Purpose::Managing).await?;
-    Ok(Json(Customer { customer_id: payer.customer }))
+    let app = App::of(depot);
+    let customer_id = app.billing.customer::<BillingRead, _>(&app.tenants, org.0).await?;
+    Ok(Json(Customer { customer_id }))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -96,38 +96,8 @@ async fn open_checkout(
     depot: &mut Depot,
 ) -> Result<Created<Session>, ApiError> {
     let app = App::of(depot);
-    let payer = calls::payer(&app, org.0, Purpose::Buying).await?;
     let location = format!("/orgs/{}/billing", org.0.tenant());
-    // Exclusive, so that of several requests at once the first one makes the session for all.
-    let mut tx = app.tenants.begin(org.0).exclusive().await?;
-    let session = match (
-        checkout::recent::<BillingRead, _, _>(&mut tx, PROVIDER, &payer.customer).await?,
-        app.billing.stripe()?,
-    ) {
-        (Some(session), _) => {
-            tx.rollback().await?;
-            session
-        }
-        (None, None) => {
-            let session = app.billing.simulated_checkout();
-            checkout::record(&mut tx, PROVIDER, &payer.customer, &session).await?;
-            tx.commit().await?;
-            session
-        }
-        (None, Some(stripe)) => {
-            tx.rollback().await?;
-            let request = |org, customer: &str| app.billing.checkout_request(org, customer);
-            let Opened { page: CheckoutPage { id, url }, customer, call } =
-                calls::open(&app, stripe, org.0, payer, request).await?;
-            let session = checkout::Session { id, url };
-            // Recorded before a buyer is sent there.
-            let mut tx = app.tenants.begin(org.0).await?;
-            checkout::record(&mut tx, PROVIDER, &customer, &session).await?;
-            call::end::<BillingManage, _>(&mut tx, &call).await?;
-            tx.commit().await?;
-            session
-        }
-    };
+    let session = app.billing.checkout::<BillingRead, _>(&app.tenants, org.0).await?;
     Ok(Created::new(&location, &Session { session_id: session.id, url: session.url }))
 }
 
@@ -143,27 +113,47 @@ async fn open_portal(
     depot: &mut Depot,
 ) -> Result<Json<Portal>, ApiError> {
     let app = App::of(depot);
-    let payer = calls::payer(&app, org.0, Purpose::Managing).await?;
-    let Some(stripe) = app.billing.stripe()? else {
-        let PortalPage { url } = app.billing.simulated_portal(org.0.tenant());
-        return Ok(Json(Portal { url }));
-    };
-    let request = |org, customer: &str| app.billing.portal_request(org, customer);
-    let Opened { page: PortalPage { url }, call, customer: _ } =
-        calls::open(&app, stripe, org.0, payer, request).await?;
-    let mut tx = app.tenants.begin(org.0).await?;
-    call::end::<BillingManage, _>(&mut tx, &call).await?;
-    tx.commit().await?;
+    let url = app.billing.portal::<BillingRead, _>(&app.tenants, org.0).await?;
     Ok(Json(Portal { url }))
 }
 
-impl From<LinkError> for ApiError {
-    fn from(error: LinkError) -> Self {
+/// What a client is told of a call that came to nothing; the log is told why, once.
+impl From<BillingError> for ApiError {
+    fn from(error: BillingError) -> Self {
         match error {
-            LinkError::Pg(error) => error.into(),
-            LinkError::Taken => {
+            BillingError::AlreadySubscribed(org) => {
+                let portal = format!("/orgs/{org}/billing/portal");
+                problems::ALREADY_SUBSCRIBED.problem().with_member("portal", portal).into()
+            }
+            BillingError::NoKey => {
+                tracing::warn!("{NO_STRIPE_KEY}");
+                Self::new(&problems::BILLING_MISCONFIGURED)
+            }
+            BillingError::Refused(refusal) => {
+                let Refusal { status, kind, code, param, request_id, .. } = *refusal;
+                tracing::error!(
+                    status,
+                    kind,
+                    code,
+                    param,
+                    stripe_request = request_id,
+                    "stripe refuses what the settings make the server ask: `mt-server doctor` checks them",
+                );
+                Self::new(&problems::BILLING_MISCONFIGURED)
+            }
+            BillingError::CustomerRefused(customer) => {
+                tracing::error!(customer, "stripe shows a customer and refuses it for a page");
+                Self::new(&problems::BILLING_MISCONFIGURED)
+            }
+            BillingError::Unavailable(error) => {
+                tracing::warn!(cause = std::error::Error::source(&error), "{error}");
+                Self::new(&problems::UNAVAILABLE)
+            }
+            BillingError::Link(LinkError::Taken) => {
                 problems::CONFLICT.problem().with_detail("the customer pays for another org").into()
             }
+            BillingError::Link(LinkError::Pg(error)) | BillingError::Pg(error) => error.into(),
+            BillingError::Begin(error) => error.into(),
             other => crate::refusals::internal(&other),
         }
     }

@@ -1,5 +1,6 @@
 //! `/dev`: what stands in for the world outside in development and tests. Production has no such path.
 
+use mt_core::clock::{Clock as _, SystemClock};
 use salvo::prelude::*;
 use salvo_oapi::{ToSchema, endpoint};
 use serde::Serialize;
@@ -26,7 +27,7 @@ struct Delivered {
 #[endpoint(tags("dev"))]
 async fn pay(session_id: PathText, depot: &mut Depot) -> Result<Json<Delivered>, ApiError> {
     let app = App::of(depot);
-    let delivered = app.billing.simulate_payment(&app.system, &session_id.0).await?;
+    let delivered = app.billing.simulate_payment(&session_id.0, SystemClock.now()).await?;
     let delivered = delivered.ok_or_else(ApiError::not_found)?;
     let events = delivered.into_iter().map(|(id, received)| Receipt::of(id, received)).collect();
     Ok(Json(Delivered { events }))

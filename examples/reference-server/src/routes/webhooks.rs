@@ -1,9 +1,10 @@
 //! Stripe's deliveries.
 
+use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::pg::ledger::{EventStatus, Received};
 use mt_stripe::VerifiedEvent;
 use mt_stripe::event::EventError;
-use mt_stripe::signature::{SignatureError, VerifyError};
+use mt_stripe::signature::{HEADER as SIGNATURE, SignatureError, VerifyError};
 use salvo::extract::{Extractible, Metadata};
 use salvo::http::HeaderValue;
 use salvo::prelude::*;
@@ -25,9 +26,6 @@ use crate::layers::Layers;
 pub(crate) const PATH: &str = "/webhooks/stripe";
 /// The longest delivery.
 pub(crate) const MAX_BYTES: u64 = 2 * 1024 * 1024;
-
-/// The header that carries Stripe's signature.
-const SIGNATURE: &str = "stripe-signature";
 
 pub(super) fn routes(layers: &Layers) -> Router {
     Router::with_path("webhooks/stripe").hoop(layers.limit_webhooks()).post(receive)
@@ -70,9 +68,9 @@ impl<'ex> Extractible<'ex> for Verified {
         let signatures: Vec<_> = req.headers().get_all(SIGNATURE).iter().cloned().collect();
         let signatures: Vec<&[u8]> = signatures.iter().map(HeaderValue::as_bytes).collect();
         // A delivery that cannot be genuine is refused before its body takes memory.
-        app.billing.check_headers(&signatures).map_err(refused)?;
+        app.billing.check_headers(&signatures, SystemClock.now()).map_err(refused)?;
         let body = body::read(req, MAX_BYTES).await?;
-        match app.billing.verify(&signatures, body.to_vec()) {
+        match app.billing.verify(&signatures, body.to_vec(), SystemClock.now()) {
             Ok(event) => Ok(Self { event, _body: body }),
             Err(VerifyError::Signature(reason)) => Err(refused(reason)),
             Err(VerifyError::Event(EventError::NotAnEvent(field))) => {

@@ -11,12 +11,13 @@ use mt_core::billing::StandingPolicy;
 use mt_core::pg::Database;
 use mt_core::token::TokenHasher;
 use mt_mail::{MailLimits, Mailer, Seal};
+use mt_stripe::billing::StripeBilling;
 use salvo::{Router, Service, async_trait};
 
 use self::outbox::OutboxHandlers;
 use crate::app::App;
 use crate::archive::Exports;
-use crate::billing::{Background, Billing};
+use crate::billing::{self, Background};
 use crate::config::{AppEnv, AuthConfig, Config};
 use crate::embedded::EmbeddedPostgres;
 use crate::http::body::BodyLimits;
@@ -111,7 +112,7 @@ pub enum Embedded {
 pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, StartError> {
     let (database, embedded) = database::open(config, embedded).await?;
     let limiter = limiter(config).await?;
-    let billing = Billing::new(database.system(), config)?;
+    let billing = billing::billing(database.system(), config)?;
     let mailer = mailer(config)?;
     let sources = Sources {
         database: database.clone(),
@@ -176,7 +177,7 @@ fn app(
     database: &Database,
     mail_limits: MailLimits<Limiter>,
     mailer: Mailer,
-    billing: Billing,
+    billing: StripeBilling,
 ) -> Result<App, StartError> {
     let standing = StandingPolicy::default().with_grace(config.billing_grace);
     let auth = &config.auth;

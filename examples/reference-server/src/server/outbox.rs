@@ -4,9 +4,9 @@ use mt_core::pg::billing::DUNNING;
 use mt_core::pg::billing::departed::DEPARTED;
 use mt_core::pg::ledger::outbox::{Handler, HandlerOutcome, Message};
 use mt_mail::{MAIL, MailHandler, Mailer, OwnerMailHandler, PAYMENT_FAILED_MAIL};
+use mt_stripe::billing::Departures;
 
 use crate::app::App;
-use crate::billing::Departures;
 use crate::limits::Limiter;
 use crate::model::Product;
 use crate::pages;
@@ -30,7 +30,7 @@ impl OutboxHandlers {
             move |org| pages::billing_url(&base_url, org),
         );
         Self {
-            departures: app.billing.departures().clone(),
+            departures: app.billing.departures(),
             mailer: app.mailer.clone(),
             mail: MailHandler::new(app.mailer.clone()),
             owner_mail,

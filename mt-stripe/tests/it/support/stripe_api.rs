@@ -17,6 +17,8 @@ pub(crate) struct StripeApi {
 pub(crate) struct ApiRequest {
     /// Request line and headers, in lower case.
     pub(crate) head: String,
+    /// The body: a form.
+    pub(crate) body: String,
     answer: oneshot::Sender<String>,
 }
 
@@ -64,7 +66,11 @@ async fn serve(mut socket: TcpStream, ask: mpsc::UnboundedSender<ApiRequest>) {
     }
     let (answer, answered) = oneshot::channel();
     let head = String::from_utf8(head).unwrap().to_lowercase();
-    let _ = ask.send(ApiRequest { head, answer });
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    let Ok(_) = socket.read_exact(&mut body).await else { return };
+    let body = String::from_utf8(body).unwrap();
+    let _ = ask.send(ApiRequest { head, body, answer });
     // Dropped without an answer: hung up.
     let Ok(answer) = answered.await else { return };
     let _ = socket.write_all(answer.as_bytes()).await;
@@ -75,6 +81,13 @@ impl ApiRequest {
     /// Returns path and query.
     pub(crate) fn path(&self) -> &str {
         self.head.split(' ').nth(1).unwrap()
+    }
+
+    /// Returns the value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let named = |line: &'_ str| line.strip_prefix(name).is_some_and(|v| v.starts_with(": "));
+        let line = self.head.lines().find(|line| named(line))?;
+        Some(&line[name.len() + 2..])
     }
 
     /// Answers with a status, a `Date` header, further headers and a body.

@@ -10,11 +10,12 @@ use clap::{Args, Subcommand};
 use mt_core::pg::System;
 use mt_core::pg::ledger::{EventStatus, Filter, LedgerEvent, ReplayError, ReplayRequest};
 use mt_core::text_enum::TextEnum as _;
+use mt_stripe::billing::StripeBilling;
 use serde::Serialize;
 
 use super::CommandError;
 use super::output::{print, print_json};
-use crate::billing::Billing;
+use crate::billing::billing;
 use crate::billing::operations::{self, EventView};
 use crate::causes::with_causes;
 use crate::config::Config;
@@ -105,7 +106,7 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
         Arguments::List(arguments) => list(&system, &cursors(&config.auth), arguments).await,
         Arguments::Show(arguments) => show(&system, &arguments).await,
         Arguments::Replay(arguments) => {
-            let billing = Billing::new(system, config)?;
+            let billing = billing(system, config)?;
             replay(&billing, &cursors(&config.auth), arguments).await
         }
     };
@@ -168,7 +169,7 @@ struct Replayed {
 }
 
 async fn replay(
-    billing: &Billing,
+    billing: &StripeBilling,
     cursors: &Cursors,
     arguments: ReplayArguments,
 ) -> Result<(), CommandError> {
@@ -210,7 +211,7 @@ const fn is_done_with(event: &LedgerEvent) -> bool {
 
 /// The names of all events that there are of `filter`, oldest first: the order in which they came.
 async fn all_of(
-    billing: &Billing,
+    billing: &StripeBilling,
     cursors: &Cursors,
     filter: &Filter,
 ) -> Result<Vec<String>, CommandError> {

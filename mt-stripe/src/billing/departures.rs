@@ -1,21 +1,22 @@
-//! Canceling what customers of deleted orgs still subscribe to.
+//! Canceling what customers of deleted tenants still subscribe to.
 //!
-//! An org that is deleted is not charged any more: its subscriptions are canceled at once, without a refund. The
-//! database puts a message into the outbox in the transaction that deletes the org
+//! A tenant that is deleted is not charged any more: its subscriptions are canceled at once, without a refund. The
+//! database puts a message into the outbox in the transaction that deletes the tenant
 //! ([`mt_core::pg::billing::departed`]), and this delivers it: as often as Stripe or the settings make necessary, and with
 //! the same result each time.
 
 use mt_core::billing::PriceTable;
 use mt_core::pg::billing::departed::DepartedCustomer;
 use mt_core::pg::ledger::outbox::{Handler, HandlerOutcome, Message};
-use mt_stripe::client::StripeClient;
-use mt_stripe::fetch::{CustomerName, SubscriptionFetcher as _};
 
-use super::PROVIDER;
+use crate::PROVIDER;
+use crate::client::StripeClient;
+use crate::fetch::{CustomerName, SubscriptionFetcher as _};
 
-/// Cancels subscriptions.
+/// The outbox handler that cancels the subscriptions of deleted tenants, for messages of the topic
+/// [`DEPARTED`](mt_core::pg::billing::departed::DEPARTED).
 #[derive(Clone, Debug)]
-pub(crate) struct Departures {
+pub struct Departures {
     stripe: Option<StripeClient>,
     prices: PriceTable,
 }

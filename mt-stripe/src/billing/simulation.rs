@@ -1,11 +1,12 @@
 //! The events of a payment on a simulated page, for development and tests without a key.
 
 use mt_core::pg::{PgError, System, SystemReason};
-use mt_stripe::API_VERSION;
 use serde_json::{Value, json};
 
-use super::PROVIDER;
-use super::checkout::SIMULATED;
+use crate::{API_VERSION, PROVIDER};
+
+/// The prefix of a simulated session's identifier.
+pub(super) const SIMULATED: &str = "cs_dev_";
 
 const FIND: SystemReason = SystemReason::new("find the customer of a simulated page");
 
