@@ -42,6 +42,7 @@ pub use self::connection::pool_stats::PoolStats;
 pub use self::connection::roles::{APP_ROLE, AUTHORITY_ROLE, SYSTEM_ROLE};
 pub use self::connection::statements::Statements;
 pub use self::migrate::migration::{MigrateError, Migration, ProductSchema, ServerLogin, migrate};
+pub use self::people::delete_user::DeleteUserError;
 pub use self::people::identities::{Identity, LinkError};
 #[cfg(feature = "openid")]
 pub use self::people::identity_store::Identities;

@@ -64,7 +64,7 @@ actions! {
     MEMBER_JOINED = "member.joined", "member";
     /// A member has left.
     MEMBER_LEFT = "member.left", "member";
-    /// A member was removed by another.
+    /// A member was removed by another, or an operator has deleted the user.
     MEMBER_REMOVED = "member.removed", "member";
     /// A member was given another role.
     MEMBER_ROLE_CHANGED = "member.role_changed", "member";

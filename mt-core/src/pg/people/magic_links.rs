@@ -32,10 +32,7 @@ impl User {
         email: &EmailAddress,
         ttl: Duration,
     ) -> Result<Option<SecretToken>, PgError> {
-        sqlx::query("select pg_advisory_xact_lock(hashtextextended('mt.magic_links ' || $1, 0))")
-            .bind(email.as_str())
-            .execute(tx.conn())
-            .await?;
+        take_turn(tx, email.as_str()).await?;
         let token = SecretToken::generate();
         let made = sqlx::query(
             "insert into mt.magic_links (id, email, token_hash, expires_at) \
@@ -108,6 +105,15 @@ impl User {
         let email = EmailAddress::parse(&email)?;
         Ok(Self::find_or_create(tx, &email).await?)
     }
+}
+
+/// Waits for its turn at the links of `email`, until the transaction ends.
+pub(super) async fn take_turn(tx: &mut SystemTx, email: &str) -> Result<(), PgError> {
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended('mt.magic_links ' || $1, 0))")
+        .bind(email)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
 }
 
 /// The reason why a link cannot be used. Used wins over expired.

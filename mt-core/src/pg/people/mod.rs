@@ -1,5 +1,6 @@
 //! Users, their identities at providers, sign-in links, memberships and invites.
 
+pub(super) mod delete_user;
 pub(super) mod identities;
 #[cfg(feature = "openid")]
 pub(super) mod identity_store;

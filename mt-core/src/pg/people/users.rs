@@ -50,6 +50,20 @@ impl User {
         Ok(row.into())
     }
 
+    /// Returns the user with this address, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`].
+    pub async fn find(tx: &mut SystemTx, email: &EmailAddress) -> Result<Option<Self>, PgError> {
+        let row: Option<Row> =
+            sqlx::query_as("select id, email, generation from mt.users where email = $1")
+                .bind(email.as_str())
+                .fetch_optional(tx.conn())
+                .await?;
+        Ok(row.map(Self::from))
+    }
+
     /// Creates the user with this address, unless there is one. Two at once make one.
     #[cfg(feature = "openid")]
     pub(in crate::pg) async fn create(

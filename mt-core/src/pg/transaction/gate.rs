@@ -55,6 +55,18 @@ pub(in crate::pg) async fn close_membership(
     Ok(())
 }
 
+/// Waits for the writes of `principal` that are under way in `tenants`, and keeps new ones out until the transaction ends.
+pub(in crate::pg) async fn close_memberships(
+    conn: TxConn<'_>,
+    tenants: &[uuid::Uuid],
+    principal: PrincipalId,
+) -> Result<(), PgError> {
+    let gate = of_membership("tenant", "$2::uuid");
+    let sql = format!("select pg_advisory_xact_lock({gate}) from unnest($1::uuid[]) tenant");
+    sqlx::query(AssertSqlSafe(sql)).bind(tenants).bind(principal.as_uuid()).execute(conn).await?;
+    Ok(())
+}
+
 /// The key of a tenant's gate, as SQL over SQL.
 fn of_tenant(tenant: impl Display) -> String {
     format!("hashtextextended('mt.tenants ' || {tenant}, 0)")

@@ -1,4 +1,5 @@
-//! Users: magic links, identities at providers, signing in and signing out.
+//! Users: magic links, identities at providers, signing in, signing out and deletion.
 
+mod deletion;
 mod identities;
 mod sign_in;
