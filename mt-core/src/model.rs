@@ -22,7 +22,7 @@ use crate::access::{Billing, Effect, Permission};
 /// # Syntax
 ///
 /// * `pub Helpdesk: audited;` makes each change in a tenant require an audit entry
-///   ([`AUDITED`](crate::access::AccessModel::AUDITED)); `pub Helpdesk;` does not.
+///   ([`Audited`](crate::access::Audited)); `pub Helpdesk;` does not.
 /// * One role is marked `(owner)`: each tenant keeps at least one. One plan is marked `(initial)`: new tenants have it.
 /// * `+ TicketsRead` after a row: the permission is enough where that one is asked for
 ///   ([`Implies`](crate::access::Implies)). Each role and plan with the first has to have the second.
@@ -131,8 +131,7 @@ macro_rules! model {
             type Role = $role;
             type Plan = $plan;
             type Permission = $list;
-
-            const AUDITED: bool = $crate::model!(@audited $($audited)?);
+            type Auditing = $crate::model!(@audited $($audited)?);
 
             $($(
                 $crate::model!(@initial $plan_mark);
@@ -182,6 +181,8 @@ macro_rules! model {
                 const BILLING: $crate::access::Billing = $crate::model!(@billing $($rule)*);
                 const EFFECT: $crate::access::Effect = $crate::model!(@effect $($rule)*);
             }
+
+            $crate::model!(@needs_no_entry $perm $($rule)*);
 
             $(
                 impl $crate::access::Implies<$implied> for $perm {}
@@ -241,8 +242,8 @@ macro_rules! model {
         }
     };
 
-    (@audited) => { false };
-    (@audited audited) => { true };
+    (@audited) => { $crate::access::Unaudited };
+    (@audited audited) => { $crate::access::Audited };
     (@audited $other:ident) => {
         compile_error!(concat!("`", stringify!($other), "` is unknown; write `audited`, or nothing"))
     };
@@ -270,6 +271,12 @@ macro_rules! model {
     (@effect $billing:ident read) => { $crate::access::Effect::Read };
     (@effect $billing:ident write) => { $crate::access::Effect::Write };
     (@effect $($other:ident)*) => { compile_error!("write `read` or `write` after the billing rule") };
+
+    (@needs_no_entry $perm:ident $billing:ident read) => {
+        impl $crate::access::NeedsNoEntry for $perm {}
+    };
+    // One that writes, or what `@effect` complains about.
+    (@needs_no_entry $perm:ident $($rule:ident)*) => {};
 
     // Owners do everything that a table does not give to others.
     (@members $model:ident $role:ident) => {

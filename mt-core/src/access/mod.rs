@@ -19,7 +19,7 @@
 //! # Example
 //!
 //! ```
-//! use mt_core::access::{Access, AccessModel, Billing, Denied, Effect, Facts, Permission};
+//! use mt_core::access::{Access, AccessModel, Billing, Denied, Effect, Facts, Permission, Unaudited};
 //! use mt_core::auth::Principal;
 //! use mt_core::billing::Standing;
 //! use mt_core::id::{PrincipalId, TenantId};
@@ -34,6 +34,7 @@
 //!     type Role = Role;
 //!     type Plan = Plan;
 //!     type Permission = Perm;
+//!     type Auditing = Unaudited;
 //!     const INITIAL_PLAN: Plan = Plan::Free;
 //!     fn role_grants(role: Role, permission: Perm) -> bool {
 //!         match permission {
@@ -60,6 +61,7 @@
 //! assert_eq!(viewer.authorize::<ProjectsWrite>().unwrap_err(), Denied::Forbidden);
 //! ```
 
+mod auditing;
 mod decision;
 mod grant;
 mod model;
@@ -67,6 +69,7 @@ mod policy;
 mod request;
 mod source;
 
+pub use self::auditing::{Audited, Auditing, NeedsNoEntry, Unaudited};
 pub use self::decision::{Access, Denied, Facts, Suspension};
 pub use self::grant::Grant;
 pub use self::model::{AccessModel, Billing, Effect, Implies, Permission};

@@ -1,5 +1,6 @@
 //! What an embedder writes: its vocabulary, its two tables, and a type for each permission.
 
+use super::auditing::Auditing;
 use crate::text_enum::TextEnum;
 
 /// What roles, plans and permissions mean in one application.
@@ -13,13 +14,12 @@ pub trait AccessModel: Send + Sync + 'static {
     type Plan: TextEnum;
     /// The closed list of permissions, for tables and messages.
     type Permission: TextEnum;
+    /// Whether each change in a tenant needs an audit entry: [`Audited`](super::Audited) or
+    /// [`Unaudited`](super::Unaudited). No default: leaving it out does not compile. See `pg::audit_log`.
+    type Auditing: Auditing;
 
     /// The plan of new tenants.
     const INITIAL_PLAN: Self::Plan;
-
-    /// Whether each change in a tenant needs an audit entry. Then a statement that writes without an entry does not
-    /// compile: see `pg::audit_log`.
-    const AUDITED: bool = false;
 
     /// Whether `role` carries `permission`.
     fn role_grants(role: Self::Role, permission: Self::Permission) -> bool;

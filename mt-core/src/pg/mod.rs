@@ -11,6 +11,51 @@
 //! `migrations/0002_tenancy.sql` for the policies, `migrations/0003_isolate.sql` for `mt.isolate`, which
 //! makes a table of your own safe in one line, and `migrations/0001_seal.sql` for the seal.
 //!
+//! # Example
+//!
+//! ```
+//! use mt_core::access::AccessRequest;
+//! use mt_core::auth::Principal;
+//! use mt_core::billing::StandingPolicy;
+//! use mt_core::email::EmailAddress;
+//! use mt_core::pg::{Database, SystemReason, Tenant, User, query_scalar};
+//! # use mt_core::testing::TestDatabase;
+//!
+//! mt_core::model! {
+//!     pub Shop;
+//!     roles Role { Owner = "owner" (owner) }
+//!     plans Plan { Free = "free" (initial) }
+//!     permissions Permission { OrdersRead = "orders.read" [yes] [yes] exempt read; }
+//! }
+//!
+//! const SIGN_UP: SystemReason = SystemReason::new("a user signs up");
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # if std::env::var_os("MT_TEST_DATABASE_URL").is_none() { return Ok(()) }
+//! # let db = TestDatabase::create().await?;
+//! # let options = db.options(2);
+//! let database = Database::connect(options).await?;
+//!
+//! // A user signs up with a tenant, before there is a tenant to be a member of.
+//! let mut tx = database.system().begin(SIGN_UP).await?;
+//! let ada = User::find_or_create(&mut tx, &EmailAddress::parse("ada@example.org")?).await?;
+//! let shop = Tenant::create::<Shop>(&mut tx, "Ada's shop", ada.id).await?;
+//! tx.commit().await?;
+//!
+//! // Each request of theirs names the tenant and the permission, and sees that tenant alone.
+//! let tenants = database.tenants::<Shop>(StandingPolicy::default());
+//! let request = AccessRequest::<OrdersRead>::new(Principal::new(ada.id), shop.id);
+//! let names: Vec<String> =
+//!     query_scalar("select name from mt.tenants").fetch_all(tenants.read(request)).await?;
+//! assert_eq!(names, ["Ada's shop"]);
+//!
+//! let mut tx = tenants.begin(request).await?;
+//! assert_eq!(Tenant::load(&mut tx).await?.id, shop.id);
+//! tx.commit().await?;
+//! # Ok(()) }
+//! ```
+//!
 //! # Deployment
 //!
 //! * Logins are plain roles and own nothing; [`Database::connect`] refuses any other. That of tenants is a member of
@@ -51,6 +96,7 @@ pub use self::people::magic_links::RedeemError;
 pub use self::people::members::{Member, MemberError};
 pub use self::people::users::User;
 pub use self::tenancy::domains;
+pub use self::tenancy::overview::{Overview, Usage};
 pub use self::tenancy::slug::SlugError;
 pub use self::tenancy::tenant::{Tenant, TenantSummary};
 pub use self::transaction::authority::BeginError;
@@ -65,7 +111,7 @@ pub use self::transaction::query_executor::QueryExecutor;
 pub use self::transaction::read_each::TenantRows;
 pub use self::transaction::system_tx::{System, SystemReason, SystemTx};
 pub use self::transaction::tenant_read::TenantRead;
-pub use self::transaction::tenant_tx::{Exclusive, Shared, TenantTx};
+pub use self::transaction::tenant_tx::{Exclusive, LocksTenant, Shared, TenantTx};
 pub use self::transaction::tenants::Tenants;
 pub use self::transaction::tx_conn::TxConn;
 pub use self::transaction::tx_settings::Isolation;

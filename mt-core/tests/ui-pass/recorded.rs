@@ -4,18 +4,18 @@
 mod model;
 
 use model::{Perm, Plan, Role};
-use mt_core::access::{AccessModel, Billing, Effect, Implies, Permission};
+use mt_core::access::{AccessModel, Audited, Billing, Effect, Implies, NeedsNoEntry, Permission};
 use mt_core::pg::TenantTx;
 use mt_core::pg::audit_log::Action;
 
-struct Audited;
+struct Logged;
 
-impl AccessModel for Audited {
+impl AccessModel for Logged {
     type Role = Role;
     type Plan = Plan;
     type Permission = Perm;
+    type Auditing = Audited;
     const INITIAL_PLAN: Plan = Plan::Free;
-    const AUDITED: bool = true;
 
     fn role_grants(_: Role, _: Perm) -> bool {
         true
@@ -29,7 +29,7 @@ impl AccessModel for Audited {
 struct Read;
 
 impl Permission for Read {
-    type Model = Audited;
+    type Model = Logged;
     const KEY: Perm = Perm::ProjectsRead;
     const BILLING: Billing = Billing::Exempt;
     const EFFECT: Effect = Effect::Read;
@@ -38,11 +38,13 @@ impl Permission for Read {
 struct Write;
 
 impl Permission for Write {
-    type Model = Audited;
+    type Model = Logged;
     const KEY: Perm = Perm::ProjectsWrite;
     const BILLING: Billing = Billing::Required;
     const EFFECT: Effect = Effect::Write;
 }
+
+impl NeedsNoEntry for Read {}
 
 impl Implies<Read> for Write {}
 

@@ -4,17 +4,17 @@
 mod model;
 
 use model::{Perm, Plan, Role};
-use mt_core::access::{AccessModel, Billing, Effect, Permission};
+use mt_core::access::{AccessModel, Audited, Billing, Effect, Permission};
 use mt_core::pg::{TenantTx, TxConn};
 
-struct Audited;
+struct Logged;
 
-impl AccessModel for Audited {
+impl AccessModel for Logged {
     type Role = Role;
     type Plan = Plan;
     type Permission = Perm;
+    type Auditing = Audited;
     const INITIAL_PLAN: Plan = Plan::Free;
-    const AUDITED: bool = true;
 
     fn role_grants(_: Role, _: Perm) -> bool {
         true
@@ -28,7 +28,7 @@ impl AccessModel for Audited {
 struct Write;
 
 impl Permission for Write {
-    type Model = Audited;
+    type Model = Logged;
     const KEY: Perm = Perm::ProjectsWrite;
     const BILLING: Billing = Billing::Required;
     const EFFECT: Effect = Effect::Write;

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use bytes::Bytes;
 use http::{Extensions, Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use mt_core::access::{Access, AccessModel, Billing, Effect, Facts, Permission, Suspension};
+use mt_core::access::{
+    Access, AccessModel, Billing, Effect, Facts, Permission, Suspension, Unaudited,
+};
 use mt_core::auth::Principal;
 use mt_core::billing::Standing;
 use mt_core::id::{PrincipalId, TenantId};
@@ -44,6 +46,7 @@ impl AccessModel for Acme {
     type Role = Role;
     type Plan = Plan;
     type Permission = Perm;
+    type Auditing = Unaudited;
     const INITIAL_PLAN: Plan = Plan::Free;
 
     fn role_grants(role: Role, permission: Perm) -> bool {

@@ -26,7 +26,7 @@
 //!
 //! # How a change is not forgotten
 //!
-//! In a model that is [`AUDITED`](crate::access::AccessModel::AUDITED), changes need an entry:
+//! In a model that is [`Audited`](crate::access::Audited), changes need an entry:
 //! [`TenantTx::query`](crate::pg::TenantTx::query) does not compile for a permission that writes, and
 //! [`TenantTx::execute`](crate::pg::TenantTx::execute) asks for the entry. Under a permission that reads, Postgres refuses
 //! every change. A change that is not worth an entry goes by

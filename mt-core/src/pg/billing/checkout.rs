@@ -85,7 +85,7 @@ where
     .bind(tenant)
     .bind(provider)
     .bind(customer)
-    .fetch_optional(tx.query::<Q>())
+    .fetch_optional(tx.under::<Q>())
     .await?;
     Ok(row.map(|(id, url)| Session { id, url }))
 }

@@ -28,7 +28,7 @@ where
     Q: Permission,
     P: Implies<Q>,
 {
-    linked(tx.tenant(), provider, tx.query::<Q>()).await
+    linked(tx.tenant(), provider, tx.under::<Q>()).await
 }
 
 async fn linked(

@@ -29,6 +29,7 @@ pub mod owners;
 mod project;
 mod provider;
 mod reproject;
+mod subscription;
 
 pub use self::audit::ACTIONS;
 pub use self::customer::{FormerCustomer, hold_tenant};
@@ -36,3 +37,4 @@ pub use self::dunning::{DUNNING, remind};
 pub use self::link::{LinkError, customer_of, forget, link, wake};
 pub use self::provider::BillingProvider;
 pub use self::reproject::reproject;
+pub use self::subscription::Subscription;

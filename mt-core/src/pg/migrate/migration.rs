@@ -27,6 +27,19 @@ pub(in crate::pg) fn newest_version() -> i64 {
 /// it.
 ///
 /// It may run repeatedly and concurrently: one run applies the migrations, the others wait and find nothing to do.
+///
+/// ```no_run
+/// use mt_core::pg::{MigrateError, Migration, ProductSchema, ServerLogin};
+///
+/// # async fn example(migrator: &sqlx::migrate::Migrator) -> Result<(), MigrateError> {
+/// // The migrator of the application is that of `sqlx::migrate!()`.
+/// Migration::library()
+///     .with_product(ProductSchema { name: "shop", migrator })
+///     .for_login(ServerLogin::Create("shop_server"))
+///     .run(&"postgres://shop_migrator@localhost/shop".parse()?)
+///     .await
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Migration<'m> {
     products: Vec<ProductSchema<'m>>,

@@ -9,7 +9,7 @@ use crate::member_policy::{MemberPolicy, holds_all_of};
 use crate::pg::audit_log::{MEMBER_LEFT, MEMBER_REMOVED, MEMBER_ROLE_CHANGED};
 use crate::pg::transaction::decode::variant;
 use crate::pg::transaction::gate;
-use crate::pg::{BeginError, Exclusive, PgError, TenantRead, TenantTx, query_as};
+use crate::pg::{BeginError, LocksTenant, PgError, TenantRead, TenantTx, query_as};
 use crate::text_enum::TextEnum as _;
 
 /// A member of the transaction's tenant.
@@ -107,11 +107,12 @@ impl<R: crate::text_enum::TextEnum> Member<R> {
     }
 }
 
-impl<P: Permission> TenantTx<P, Exclusive>
+impl<P: Permission, L> TenantTx<P, L>
 where
     P::Model: MemberPolicy,
 {
-    /// Gives `member` another role, under the rules of [`MemberPolicy`].
+    /// Gives `member` another role, under the rules of [`MemberPolicy`], in a transaction that was opened
+    /// [`exclusive`](crate::pg::Begin::exclusive).
     ///
     /// # Errors
     ///
@@ -120,7 +121,10 @@ where
         &mut self,
         member: PrincipalId,
         role: RoleOf<P>,
-    ) -> Result<Member<RoleOf<P>>, MemberError> {
+    ) -> Result<Member<RoleOf<P>>, MemberError>
+    where
+        L: LocksTenant,
+    {
         let mut found =
             Member::<RoleOf<P>>::find(self, member).await?.ok_or(MemberError::NotFound)?;
         let by = self.access().role();
@@ -152,13 +156,17 @@ where
         Ok(found)
     }
 
-    /// Removes `member`, or lets the caller leave, under the rules of [`MemberPolicy`]. What was assigned to
-    /// them becomes unassigned where the application's foreign keys do so.
+    /// Removes `member`, or lets the caller leave, under the rules of [`MemberPolicy`], in a transaction that was opened
+    /// [`exclusive`](crate::pg::Begin::exclusive). What was assigned to them becomes unassigned where the application's
+    /// foreign keys do so.
     ///
     /// # Errors
     ///
     /// [`MemberError`], in the order: not found, not allowed, last owner.
-    pub async fn remove_member(&mut self, member: PrincipalId) -> Result<(), MemberError> {
+    pub async fn remove_member(&mut self, member: PrincipalId) -> Result<(), MemberError>
+    where
+        L: LocksTenant,
+    {
         let found = Member::<RoleOf<P>>::find(self, member).await?.ok_or(MemberError::NotFound)?;
         let leaving = member == self.principal().id();
         if !leaving && !<P::Model as MemberPolicy>::may_remove(self.access().role(), found.role) {
@@ -183,7 +191,10 @@ where
         &mut self,
         from: RoleOf<P>,
         to: Option<RoleOf<P>>,
-    ) -> Result<(), MemberError> {
+    ) -> Result<(), MemberError>
+    where
+        L: LocksTenant,
+    {
         let owner = <P::Model as MemberPolicy>::OWNER;
         if from != owner || to == Some(owner) {
             return Ok(());

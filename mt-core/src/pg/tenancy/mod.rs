@@ -2,6 +2,7 @@
 
 pub mod domains;
 mod lookup;
+pub(super) mod overview;
 pub(super) mod plan;
 pub(super) mod retention;
 pub(super) mod slug;

@@ -110,6 +110,32 @@ fn slug(text: &str) -> Result<Slug, sqlx::Error> {
 impl Tenant {
     /// Makes a tenant on the model's initial plan, and its first member, the owner.
     ///
+    /// ```
+    /// use mt_core::email::EmailAddress;
+    /// use mt_core::pg::{SystemReason, Tenant, User};
+    /// # use mt_core::testing::TestDatabase;
+    /// # mt_core::model! {
+    /// #     pub Shop;
+    /// #     roles Role { Owner = "owner" (owner) }
+    /// #     plans Plan { Free = "free" (initial) }
+    /// #     permissions Permission { OrdersRead = "orders.read" [yes] [yes] exempt read; }
+    /// # }
+    ///
+    /// const SIGN_UP: SystemReason = SystemReason::new("a user signs up");
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # if std::env::var_os("MT_TEST_DATABASE_URL").is_none() { return Ok(()) }
+    /// # let db = TestDatabase::create().await?;
+    /// # let database = db.connect(2).await?;
+    /// let mut tx = database.system().begin(SIGN_UP).await?;
+    /// let ada = User::find_or_create(&mut tx, &EmailAddress::parse("ada@example.org")?).await?;
+    /// let shop = Tenant::create::<Shop>(&mut tx, "Ada's shop", ada.id).await?;
+    /// tx.commit().await?;
+    /// assert_eq!(shop.plan, "free");
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`PgError`].

@@ -15,6 +15,7 @@ pub(super) mod last_statement;
 pub(super) mod literal;
 pub(super) mod open_tx;
 pub(super) mod opening;
+pub(super) mod place;
 pub(super) mod principal_tx;
 pub(super) mod query;
 pub(super) mod query_executor;

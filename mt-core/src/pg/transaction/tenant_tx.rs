@@ -7,7 +7,9 @@ use super::exchange::Mode;
 use super::last_statement::LastStatement;
 use super::open_tx::{End, OpenTx};
 use super::tx_conn::{Origin, TxConn};
-use crate::access::{Access, AccessModel, Billing, Effect, Implies, Permission};
+use crate::access::{
+    Access, AccessModel, Auditing, Billing, Effect, Implies, NeedsNoEntry, Permission,
+};
 use crate::auth::Principal;
 use crate::id::TenantId;
 use crate::pg::PgError;
@@ -21,6 +23,24 @@ pub struct Shared(());
 /// A transaction that locks the tenant until it ends. See [`TenantTx`].
 #[derive(Debug)]
 pub struct Exclusive(());
+
+/// A lock that changes to members ask for: [`Exclusive`].
+///
+/// Only this crate implements it.
+#[diagnostic::on_unimplemented(
+    message = "this transaction has not locked the tenant, as changes to members ask for",
+    label = "asks for a transaction that has locked the tenant",
+    note = "open it with `.exclusive()`: `tenants.begin(request).exclusive().await?`",
+    note = "a handler uses `write_exclusive`; a function takes `&mut TenantTx<P, Exclusive>`"
+)]
+pub trait LocksTenant: private::Sealed {}
+
+impl LocksTenant for Exclusive {}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for super::Exclusive {}
+}
 
 /// A transaction opened under permission `P`, in which Postgres shows one tenant's rows.
 ///
@@ -53,20 +73,21 @@ impl<P: Permission, L> TenantTx<P, L> {
     ///
     /// The permission is named at the query (`tx.query::<ProjectsRead>()`), next to the SQL that
     /// needs it. Under one that reads, a statement that would change something fails, also in a transaction that may
-    /// write ([`TxConn`]). In a model that is [`AUDITED`](AccessModel::AUDITED) it is one that reads; what changes
+    /// write ([`TxConn`]). In a model that is [`Audited`](crate::access::Audited) it is one that reads; what changes
     /// something goes by [`execute`](Self::execute).
-    pub fn query<Q: Permission>(&mut self) -> TxConn<'_>
+    pub fn query<Q>(&mut self) -> TxConn<'_>
     where
         P: Implies<Q>,
+        Q: NeedsNoEntry<<P::Model as AccessModel>::Auditing>,
     {
         const {
             assert!(
-                !<P::Model as AccessModel>::AUDITED || matches!(Q::EFFECT, Effect::Read),
-                "a statement that changes something needs an audit entry: use `execute`, not `query`"
+                !<<P::Model as AccessModel>::Auditing as Auditing>::REQUIRES_ENTRIES
+                    || matches!(Q::EFFECT, Effect::Read),
+                "`NeedsNoEntry` is implemented for a permission that writes"
             );
-            Self::assert_covers::<Q>();
         }
-        self.tx.embedders(Mode::of(Q::EFFECT))
+        self.under::<Q>()
     }
 
     /// A place to run one statement that needs permission `Q` and changes something. `entry` is recorded
@@ -83,6 +104,14 @@ impl<P: Permission, L> TenantTx<P, L> {
     /// A place to run one statement under a permission that writes, without an audit entry: one that locks a row, or
     /// changes what no audit is about. Named so that it can be found.
     pub fn execute_unaudited<Q: Permission>(&mut self) -> TxConn<'_>
+    where
+        P: Implies<Q>,
+    {
+        self.under::<Q>()
+    }
+
+    /// A place to run one statement that needs permission `Q`, with or without an entry.
+    pub(in crate::pg) fn under<Q: Permission>(&mut self) -> TxConn<'_>
     where
         P: Implies<Q>,
     {

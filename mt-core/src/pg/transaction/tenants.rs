@@ -40,6 +40,40 @@ impl<M: AccessModel> Tenants<M> {
     /// holds the caller's membership `for share`: once a demotion or removal has returned, no write under the old role can
     /// commit.
     ///
+    /// ```
+    /// # use mt_core::access::AccessRequest;
+    /// # use mt_core::auth::Principal;
+    /// # use mt_core::billing::StandingPolicy;
+    /// # use mt_core::email::EmailAddress;
+    /// # use mt_core::pg::{SystemReason, Tenant, User};
+    /// # use mt_core::testing::TestDatabase;
+    /// # mt_core::model! {
+    /// #     pub Shop;
+    /// #     roles Role { Owner = "owner" (owner) }
+    /// #     plans Plan { Free = "free" (initial) }
+    /// #     permissions Permission { OrdersRead = "orders.read" [yes] [yes] exempt read; }
+    /// # }
+    /// # const SETUP: SystemReason = SystemReason::new("set an example up");
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # if std::env::var_os("MT_TEST_DATABASE_URL").is_none() { return Ok(()) }
+    /// # let db = TestDatabase::create().await?;
+    /// # let database = db.connect(2).await?;
+    /// # let mut tx = database.system().begin(SETUP).await?;
+    /// # let ada = User::find_or_create(&mut tx, &EmailAddress::parse("ada@example.org")?).await?;
+    /// # let shop = Tenant::create::<Shop>(&mut tx, "Ada's shop", ada.id).await?;
+    /// # tx.commit().await?;
+    /// let tenants = database.tenants::<Shop>(StandingPolicy::default());
+    /// let request = AccessRequest::<OrdersRead>::new(Principal::new(ada.id), shop.id);
+    /// let mut tx = tenants.begin(request).await?;
+    /// let names: Vec<String> = sqlx::query_scalar("select name from mt.tenants")
+    ///     .fetch_all(tx.query::<OrdersRead>())
+    ///     .await?;
+    /// assert_eq!(names, ["Ada's shop"]);
+    /// tx.commit().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`BeginError`](crate::pg::BeginError); nothing is left open then.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mt_core::access::{
-    Access, AccessModel, Billing, Denied, Effect, Facts, Implies, Permission, Suspension,
+    Access, AccessModel, Billing, Denied, Effect, Facts, Implies, Permission, Suspension, Unaudited,
 };
 use mt_core::auth::Principal;
 use mt_core::billing::{Standing, StandingPolicy, SubscriptionStatus};
@@ -150,6 +150,7 @@ impl AccessModel for AnyModel {
     type Role = Answer;
     type Plan = Answer;
     type Permission = Answer;
+    type Auditing = Unaudited;
     const INITIAL_PLAN: Answer = Answer::Yes;
 
     fn role_grants(role: Answer, _: Answer) -> bool {

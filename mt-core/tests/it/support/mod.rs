@@ -4,7 +4,9 @@ pub(crate) mod dns_server;
 pub(crate) mod openid;
 pub(crate) mod tcp_proxy;
 
-use mt_core::access::{Access, AccessModel, Billing, Effect, Grant, Implies, Permission};
+use mt_core::access::{
+    Access, AccessModel, Billing, Effect, Grant, Implies, Permission, Unaudited,
+};
 use mt_core::auth::Principal;
 use mt_core::billing::StandingPolicy;
 use mt_core::email::EmailAddress;
@@ -48,6 +50,7 @@ impl AccessModel for Acme {
     type Role = Role;
     type Plan = Plan;
     type Permission = Perm;
+    type Auditing = Unaudited;
     const INITIAL_PLAN: Plan = Plan::Free;
 
     fn role_grants(role: Role, permission: Perm) -> bool {

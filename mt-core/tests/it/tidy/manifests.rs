@@ -6,7 +6,7 @@ use super::{File, assert_none, files};
 
 /// What a crate may not have as a dependency; dev-dependencies are its own business. `deny.toml` says
 /// the same of the whole graph.
-const BANNED: [(&str, &[&str]); 7] = [
+const BANNED: [(&str, &[&str]); 8] = [
     (
         "mt-core",
         &[
@@ -14,6 +14,7 @@ const BANNED: [(&str, &[&str]); 7] = [
             "http",
             "hyper",
             "lettre",
+            "mt-http",
             "mt-mail",
             "mt-stripe",
             "mt-tower",
@@ -29,6 +30,7 @@ const BANNED: [(&str, &[&str]); 7] = [
         "mt-mail",
         &["axum", "http", "hyper", "mt-stripe", "mt-tower", "redis", "salvo", "sqlx", "tower"],
     ),
+    ("mt-http", &["axum", "hyper", "lettre", "redis", "salvo", "sqlx", "tower"]),
     ("mt-axum", &["hyper", "mt-salvo", "mt-stripe", "redis", "salvo"]),
     ("mt-salvo", &["axum", "hyper", "mt-axum", "mt-stripe", "redis", "sqlx", "tower"]),
     ("mt-tonic", &["axum", "hyper", "mt-stripe", "redis", "salvo", "sqlx", "tower"]),
@@ -118,6 +120,7 @@ fn crates_depend_only_on_what_the_import_rules_allow() {
             "[target.'cfg(unix)'.dependencies]\ndb = { package = 'sqlx', version = '0.9' }",
         ),
         ("mt-stripe", "[dependencies]\nmt-tower.workspace = true"),
+        ("mt-http", "[dependencies]\naxum.workspace = true"),
         ("mt-mail", "[dependencies]\nhttp.workspace = true"),
         ("mt-mail", "[dependencies]\nsqlx.workspace = true"),
     ] {

@@ -29,7 +29,7 @@ struct Law {
     because: &'static str,
 }
 
-const LAWS: [Law; 7] = [
+const LAWS: [Law; 8] = [
     Law {
         of: "mt-core/src/",
         names: &["sqlx"],
@@ -65,6 +65,12 @@ const LAWS: [Law; 7] = [
         names: &["axum", "hyper", "mt_tower", "redis", "salvo", "tower"],
         only_in: &[],
         because: "webhooks come by any framework, or from a queue",
+    },
+    Law {
+        of: "mt-http/src/",
+        names: &["axum", "hyper", "redis", "salvo", "sqlx", "tower"],
+        only_in: &[],
+        because: "endpoints are served by any framework, and mt-core has their SQL",
     },
     Law {
         of: "mt-mail/src/",
@@ -244,6 +250,7 @@ fn crates_name_only_what_the_import_rules_allow() {
         ("mt-tower/src/lib.rs", "impl<S> tower::Service<R> for A<S> {"),
         ("mt-tower/src/guard/mod.rs", "use axum::extract::Request;"),
         ("mt-stripe/src/lib.rs", "fn a(x: &mt_tower::Problem) {}"),
+        ("mt-http/src/call.rs", "use axum::Router;"),
         ("mt-mail/src/limits.rs", "use mt_tower::problem::Problem;"),
         ("mt-mail/src/owner_mail.rs", "let a = sqlx::query(\"select 1\");"),
     ] {

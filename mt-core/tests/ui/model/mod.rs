@@ -1,6 +1,6 @@
 //! The vocabulary that each case misuses.
 
-use mt_core::access::{AccessModel, Billing, Effect, Implies, Permission};
+use mt_core::access::{AccessModel, Billing, Effect, Implies, Permission, Unaudited};
 use mt_core::pg::Resource;
 use mt_core::member_policy::MemberPolicy;
 
@@ -30,6 +30,7 @@ impl AccessModel for Acme {
     type Role = Role;
     type Plan = Plan;
     type Permission = Perm;
+    type Auditing = Unaudited;
     const INITIAL_PLAN: Plan = Plan::Free;
 
     fn role_grants(_: Role, _: Perm) -> bool {
