@@ -6,6 +6,8 @@
 //! | [`Tenant`] | a permission in the tenant of the request, as the first argument of a handler |
 //! | [`Caller`] | the principal, as an argument of a handler |
 //! | [`Refusal`], [`Result`] | the error of handlers: a problem as a response |
+//! | `endpoints` | the ready-made endpoints of `mt-http` as routes (feature `endpoints`) |
+//! | `Service` | a whole service: migrations, endpoints, routes, settings from the environment (feature `service`) |
 //! | [`guarded`] | puts guards of `mt-tower` before the routes of a router |
 //!
 //! # Example
@@ -42,15 +44,23 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod caller;
+#[cfg(feature = "endpoints")]
+mod endpoints;
 mod guarded;
 mod refusal;
 mod routes;
+#[cfg(feature = "service")]
+mod service;
 mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use self::caller::Caller;
+#[cfg(feature = "endpoints")]
+pub use self::endpoints::endpoints;
 pub use self::guarded::guarded;
 pub use self::refusal::{Refusal, Result};
 pub use self::routes::{FirstArgument, Route, Routes};
+#[cfg(feature = "service")]
+pub use self::service::{Service, ServiceError};
 pub use self::tenant::Tenant;

@@ -141,6 +141,11 @@ where
         &self.all
     }
 
+    #[cfg(feature = "service")]
+    pub(crate) const fn prefix(&self) -> &'static str {
+        self.prefix
+    }
+
     #[cfg(feature = "testing")]
     pub(crate) const fn parameter(&self) -> &'static str {
         self.parameter

@@ -155,16 +155,16 @@ impl<L: RateLimiter> MailLimits<L> {
     /// # Errors
     ///
     /// [`MailLimitError`] when the invite may not be sent.
-    pub async fn invite<P: TextEnum>(
+    pub async fn invite(
         &self,
         email: &EmailAddress,
-        (tenant, plan): (TenantId, P),
+        (tenant, plan): (TenantId, &str),
         sender: PrincipalId,
     ) -> Result<(), MailLimitError> {
         let own = self.quotas.to_one_recipient.map(half);
         self.count(RECIPIENT, format!("{}/org={tenant}", email.as_str()), own).await?;
         let of_sender = self.of_one_sender(plan).map(an_hour);
-        self.count(SENDER, format!("{sender}/{}", plan.as_str()), of_sender).await?;
+        self.count(SENDER, format!("{sender}/{plan}"), of_sender).await?;
         self.count_tenant(tenant, plan).await?;
         let others = self.quotas.to_one_recipient.map(an_hour);
         self.count(RECIPIENT, format!("{}/others", email.as_str()), others).await?;
@@ -176,10 +176,10 @@ impl<L: RateLimiter> MailLimits<L> {
     /// # Errors
     ///
     /// [`MailLimitError`] when the email may not be sent.
-    pub async fn to_owner<P: TextEnum>(
+    pub async fn to_owner(
         &self,
         email: &EmailAddress,
-        (tenant, plan): (TenantId, P),
+        (tenant, plan): (TenantId, &str),
     ) -> Result<(), MailLimitError> {
         let own = self.quotas.to_one_recipient.map(half);
         self.count(RECIPIENT, format!("{}/owned={tenant}", email.as_str()), own).await?;
@@ -187,19 +187,13 @@ impl<L: RateLimiter> MailLimits<L> {
     }
 
     /// Plans are counted separately, so that a tenant has the whole quota of its new plan after a change.
-    fn of_one_sender<P: TextEnum>(&self, plan: P) -> Option<NonZeroU32> {
-        self.quotas
-            .by_one_sender
-            .map(|quota| quota.saturating_mul((self.plan_factor)(plan.as_str())))
+    fn of_one_sender(&self, plan: &str) -> Option<NonZeroU32> {
+        self.quotas.by_one_sender.map(|quota| quota.saturating_mul((self.plan_factor)(plan)))
     }
 
-    async fn count_tenant<P: TextEnum>(
-        &self,
-        tenant: TenantId,
-        plan: P,
-    ) -> Result<(), MailLimitError> {
+    async fn count_tenant(&self, tenant: TenantId, plan: &str) -> Result<(), MailLimitError> {
         let quota = self.of_one_sender(plan).map(|limit| an_hour(limit.saturating_mul(TWO)));
-        self.count(TENANT, format!("{tenant}/{}", plan.as_str()), quota).await?;
+        self.count(TENANT, format!("{tenant}/{plan}"), quota).await?;
         self.count_in_all(format!("org={tenant}"), Reserve::Closed).await
     }
 
@@ -301,7 +295,7 @@ mod tests {
         let (tenant, sender) = (TenantId::generate(), PrincipalId::generate());
         for sent in 0.. {
             let to = address(&format!("guest-{}-{sent}", plan.as_str()));
-            match limits.invite(&to, (tenant, plan), sender).now_or_never().unwrap() {
+            match limits.invite(&to, (tenant, plan.as_str()), sender).now_or_never().unwrap() {
                 Ok(()) => {}
                 Err(MailLimitError::Reached(reached)) => return (sent, reached),
                 Err(MailLimitError::NotCounted) => panic!("this limiter counts"),
@@ -314,11 +308,13 @@ mod tests {
     fn senders_on_larger_plans_may_invite_more() {
         let by_one_sender = NonZeroU32::new(2);
         let (limits, _) = limits(MailQuotas { by_one_sender, ..MailQuotas::default() });
-        for ((sent, reached), expected) in [
+        for (sent, reached, expected) in [
             (invites(&limits, Plan::Free), 2),
             (invites(&limits, Plan::Team), 6),
             (invites(&limits, OtherPlan::Gold), 2),
-        ] {
+        ]
+        .map(|((sent, reached), expected)| (sent, reached, expected))
+        {
             assert_eq!((sent, reached.name), (expected, "letters-sender"));
             assert_eq!(reached.quota.limit.get(), expected);
             assert!(!reached.decision.allowed && reached.decision.retry_after > Duration::ZERO);

@@ -102,7 +102,7 @@ impl<M: AccessModel, L: RateLimiter> OwnerMailHandler<M, L> {
         };
         let plan = M::Plan::parse(&owner.plan).unwrap_or(M::INITIAL_PLAN);
         // A retry is counted again. That uses up the quota of this owner and this tenant only.
-        if let Err(refused) = self.limits.to_owner(&email, (tenant, plan)).await {
+        if let Err(refused) = self.limits.to_owner(&email, (tenant, plan.as_str())).await {
             let detail = refused.to_string();
             return Ok(HandlerOutcome::Deferred { reason: "limited", detail });
         }

@@ -101,7 +101,7 @@ impl<G: Guard> Handler for GuardHandler<G> {
 }
 
 /// Copies the captured path parameters and the peer's address to where guards look for them.
-fn copy_route(req: &mut Request) {
+pub(crate) fn copy_route(req: &mut Request) {
     if req.extensions().get::<PathParams>().is_none() {
         let params = req.params().iter().map(|(name, value)| (name.clone(), value.clone()));
         let params: PathParams = params.collect();

@@ -5,6 +5,7 @@
 //! | [`GuardHandler`] | a guard of `mt-tower` as a handler: `router.hoop(GuardHandler::new(guards))` |
 //! | [`Caller`] | the principal, as an argument of a handler |
 //! | `Tenant` | a permission in the tenant of the request, as an argument (feature `postgres`) |
+//! | `endpoints` | the ready-made endpoints of `mt-http` as routes (feature `endpoints`) |
 //! | [`Refusal`] | the error of handlers: a problem as a response |
 //!
 //! # Example
@@ -46,12 +47,16 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod caller;
+#[cfg(feature = "endpoints")]
+mod endpoints;
 mod guard;
 mod refusal;
 #[cfg(feature = "postgres")]
 mod tenant;
 
 pub use self::caller::Caller;
+#[cfg(feature = "endpoints")]
+pub use self::endpoints::endpoints;
 pub use self::guard::GuardHandler;
 pub use self::refusal::Refusal;
 #[cfg(feature = "postgres")]

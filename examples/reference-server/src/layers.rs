@@ -19,6 +19,7 @@ use mt_core::access::Access;
 use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::limit::Quota;
 use mt_core::pg::Tenants;
+use mt_http::Guards;
 use mt_tower::Guard;
 use mt_tower::authenticate::Authenticate;
 use mt_tower::bulkhead::Bulkhead;
@@ -29,10 +30,8 @@ use mt_tower::rate_limit::{
 };
 use mt_tower::resolve_tenant::{PathParam, ResolveTenant};
 
-use crate::app::App;
-use crate::config::RateLimitConfig;
+use crate::config::{RateLimitConfig, Secret};
 use crate::http::caller::ORG_ID;
-use crate::http::guard::{ApiGuard, guard_handler};
 use crate::limits::Limiter;
 use crate::metrics::{GuardMetrics, LimitMetrics, Metrics};
 use crate::model::{Plan, Product};
@@ -41,12 +40,9 @@ use crate::strangers::LimitStrangers;
 /// The factor by which the quota of a paying plan is larger than that of the free plan.
 const PRO_FACTOR: u32 = 10;
 
-/// The guards, ready to be put before routes.
+/// The guards, made from the settings.
 #[derive(Clone, Debug)]
-pub struct Layers(Option<Parts>);
-
-#[derive(Clone, Debug)]
-struct Parts {
+pub struct Layers {
     tokens: Arc<JwtAuthenticator>,
     tenants: Tenants<Product>,
     limiter: Limiter,
@@ -56,80 +52,63 @@ struct Parts {
 }
 
 impl Layers {
-    /// Creates the guards of `app`, whose outcomes `metrics` counts.
+    /// Creates the guards, whose outcomes `metrics` counts.
     #[must_use]
-    pub fn new(app: &App, limiter: Limiter, limits: RateLimitConfig, metrics: &Metrics) -> Self {
-        Self(Some(Parts {
-            tokens: Arc::clone(&app.tokens),
-            tenants: app.tenants.clone(),
-            limiter,
-            limits,
-            guards: metrics.guards.clone(),
-            limited: metrics.limits.clone(),
-        }))
+    pub fn new(
+        tokens: Arc<JwtAuthenticator>,
+        tenants: Tenants<Product>,
+        limiter: Limiter,
+        limits: RateLimitConfig,
+        metrics: &Metrics,
+    ) -> Self {
+        let (guards, limited) = (metrics.guards.clone(), metrics.limits.clone());
+        Self { tokens, tenants, limiter, limits, guards, limited }
     }
 
-    /// Creates guards that refuse every request, for routes that are described and not served.
+    /// Returns the guard of routes in an org, the server's own and the ready-made ones.
     #[must_use]
-    pub const fn closed() -> Self {
-        Self(None)
+    pub fn in_org(&self) -> Arc<impl Guard + use<>> {
+        Arc::new((
+            self.authenticate(),
+            ResolveTenant::new(PathParam(ORG_ID)),
+            self.limits.api_per_minute.map(|_| (self.load_access(), self.limit_in_org())),
+            self.bulkhead(),
+        ))
     }
 
-    /// The guard of routes in an org.
-    pub(crate) fn in_org(&self) -> ApiGuard<impl Guard + use<>> {
-        self.guard(|parts| {
-            (
-                parts.authenticate(),
-                ResolveTenant::new(PathParam(ORG_ID)),
-                parts.limits.api_per_minute.map(|_| (parts.load_access(), parts.limit_in_org())),
-                parts.bulkhead(),
-            )
-        })
-    }
-
-    /// The guard of routes of a user, outside of orgs.
-    pub(crate) fn outside_orgs(&self) -> ApiGuard<impl Guard + use<>> {
-        self.guard(|parts| (parts.authenticate(), parts.limit_outside_orgs(), parts.bulkhead()))
-    }
-
-    /// The guard of the route that accepts an invite: it is limited by address before the token is read.
-    pub(crate) fn accept_invite(&self) -> ApiGuard<impl Guard + use<>> {
-        self.guard(|parts| {
-            let limit = parts.limit_auth("invites-accept");
-            (limit, parts.authenticate(), parts.limit_outside_orgs(), parts.bulkhead())
-        })
-    }
-
-    /// Limits an auth endpoint by client address. Each endpoint counts by itself.
-    pub(crate) fn limit_auth(&self, endpoint: &'static str) -> ApiGuard<impl Guard + use<>> {
-        self.guard(|parts| parts.limit_auth(endpoint))
+    /// Returns the guards of the ready-made endpoints. Those that take a secret are limited by address, each by itself.
+    pub(crate) fn of_endpoints(&self, in_org: impl Guard, operators: Option<&Secret>) -> Guards {
+        let accept = self.limit_auth("invites-accept");
+        let signed_in = || (self.authenticate(), self.limit_outside_orgs(), self.bulkhead());
+        let guards = Guards::new(&self.tenants, Arc::clone(&self.tokens))
+            .in_tenant(in_org)
+            .signed_in(signed_in())
+            .request_link(self.limit_auth("auth-request-link"))
+            .redeem(self.limit_auth("auth-redeem"))
+            .accept_invite((accept, signed_in()))
+            .call_provider(self.limit_billing())
+            .webhook(self.limit_webhooks());
+        match operators {
+            Some(token) => guards.operator_token(token.reveal()),
+            None => guards,
+        }
     }
 
     /// Limits webhooks by client address.
-    pub(crate) fn limit_webhooks(&self) -> ApiGuard<impl Guard + use<>> {
-        self.guard(|parts| {
-            let quota = parts.limits.webhooks_per_minute.map(Quota::per_minute);
-            let guard = RateLimit::new("webhooks", parts.limiter.clone(), parts.client(), quota);
-            parts.count_limit("webhooks", guard, quota)
-        })
+    fn limit_webhooks(&self) -> impl Guard + use<> {
+        let quota = self.limits.webhooks_per_minute.map(Quota::per_minute);
+        let guard = RateLimit::new("webhooks", self.limiter.clone(), self.client(), quota);
+        self.count_limit("webhooks", guard, quota)
     }
 
     /// Limits requests that call Stripe by caller, over all orgs.
-    pub(crate) fn limit_billing(&self) -> ApiGuard<impl Guard + use<>> {
-        self.guard(|parts| {
-            let quota = parts.limits.billing_per_minute.map(Quota::per_minute);
-            let key = KeyPrefix("billing", ByPrincipal);
-            let guard = RateLimit::new("billing", parts.limiter.clone(), key, quota);
-            parts.count_limit("billing", guard, quota)
-        })
+    fn limit_billing(&self) -> impl Guard + use<> {
+        let quota = self.limits.billing_per_minute.map(Quota::per_minute);
+        let key = KeyPrefix("billing", ByPrincipal);
+        let guard = RateLimit::new("billing", self.limiter.clone(), key, quota);
+        self.count_limit("billing", guard, quota)
     }
 
-    fn guard<G: Guard>(&self, make: impl FnOnce(&Parts) -> G) -> ApiGuard<G> {
-        guard_handler(self.0.as_ref().map(make))
-    }
-}
-
-impl Parts {
     fn authenticate(&self) -> impl Guard + use<> {
         self.count("authenticate", Authenticate::new(Arc::clone(&self.tokens)))
     }

@@ -9,7 +9,7 @@
 //! | [`config`] | the settings, read once from the environment and checked as a whole |
 //! | [`demo`] | the whole flow, as a client sees it |
 //! | [`doctor`] | checks of settings, database, isolation, Redis and Stripe |
-//! | [`embedded`] | Postgres inside the process, for a machine that has none |
+//! | `endpoints` | the ready-made endpoints that the server mounts |
 //! | [`http`] | the shell around the router, connections, strict bodies, pages, entity tags, OpenAPI |
 //! | [`layers`] | which of `mt-tower`'s guards stand in front of which routes |
 //! | [`limits`] | the server's rate limits |
@@ -30,7 +30,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod doctor;
-pub mod embedded;
+mod endpoints;
 mod housekeeping;
 pub mod http;
 pub mod layers;
@@ -38,7 +38,6 @@ pub mod limits;
 pub mod logging;
 pub mod metrics;
 pub mod model;
-mod pages;
 pub mod product;
 mod refusals;
 pub mod routes;

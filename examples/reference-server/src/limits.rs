@@ -1,15 +1,10 @@
 //! The rate limiter of the server, and the limits on emails.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-
-use ipnet::IpNet;
 
 use mt_core::limit::{Decision, InProcessLimiter, NotCounted, Quota, RateLimiter, StoreLimiter};
 use mt_core::redis::{RedisStore, RedisUrlError};
 use mt_mail::{MailLimits, MailQuotas};
-use mt_tower::rate_limit::{ClientAddress, PeerAddr};
-use salvo::Request;
 
 use crate::config::RateLimitConfig;
 use crate::layers::plan_factor;
@@ -84,24 +79,4 @@ pub(crate) fn mail_limits(
     MailLimits::new(limiter, quotas)
         .with_plan_factor(plan_factor)
         .with_observer(move |limit, allowed| decisions.record(limit, allowed))
-}
-
-/// The networks of clients, as limits on emails count them.
-#[derive(Clone, Debug)]
-pub struct ClientNetworks(ClientAddress);
-
-impl ClientNetworks {
-    /// Creates the networks of clients behind the trusted proxies of `config`.
-    #[must_use]
-    pub fn new(config: &RateLimitConfig) -> Self {
-        Self(ClientAddress::behind(config.trusted_proxies.iter().copied()))
-    }
-
-    /// Returns the network of the client of a request: an IPv4 address or an IPv6 /48.
-    pub(crate) fn of(&self, req: &Request) -> IpNet {
-        // A listener without addresses, such as a Unix socket, counts as one network.
-        let peer = req.extensions().get::<PeerAddr>().map(|PeerAddr(peer)| peer.ip());
-        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        ClientAddress::site(self.0.client(peer, req.headers()))
-    }
 }

@@ -4,14 +4,10 @@ use std::error::Error;
 
 use mt_core::access::Denied;
 use mt_core::pg::idempotency::{IdempotencyError, KeyReused};
-use mt_core::pg::invites::{AcceptError, InviteError, RevokeError};
-use mt_core::pg::{BeginError, CapReached, MemberError, PgError, RedeemError};
-use mt_mail::{LimitReached, MailLimitError, UnsupportedAddress};
-use mt_tower::problem::{FieldError, Problem};
-use mt_tower::rate_limit::limit_fields;
+use mt_core::pg::{BeginError, CapReached, PgError};
+use mt_tower::problem::Problem;
 
 use crate::http::problem::ApiError;
-use crate::http::problems;
 
 /// Errors for which the library has a problem.
 macro_rules! from_library {
@@ -26,44 +22,11 @@ macro_rules! from_library {
     };
 }
 
-from_library!(
-    AcceptError,
-    CapReached,
-    Denied,
-    IdempotencyError,
-    InviteError,
-    KeyReused,
-    MemberError,
-    PgError,
-    RedeemError,
-    RevokeError,
-);
+from_library!(CapReached, Denied, IdempotencyError, KeyReused, PgError);
 
 impl From<BeginError> for ApiError {
     fn from(error: BeginError) -> Self {
         Self::from(Problem::from(error)).by_decision()
-    }
-}
-
-impl From<UnsupportedAddress> for ApiError {
-    fn from(refused: UnsupportedAddress) -> Self {
-        Self::invalid_fields(vec![FieldError::new("/email", refused.to_string())])
-    }
-}
-
-impl From<MailLimitError> for ApiError {
-    fn from(refused: MailLimitError) -> Self {
-        let LimitReached { name, quota, decision } = match refused {
-            MailLimitError::Reached(reached) => reached,
-            MailLimitError::NotCounted => return Self::new(&problems::UNAVAILABLE),
-        };
-        let fields = limit_fields(name, quota, decision);
-        fields
-            .into_iter()
-            .fold(Problem::rate_limited(decision.retry_after), |problem, (name, value)| {
-                problem.with_header(name, value)
-            })
-            .into()
     }
 }
 
@@ -74,6 +37,9 @@ pub(crate) fn internal(error: &dyn Error) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use mt_core::pg::invites::{AcceptError, InviteError, RevokeError};
+    use mt_core::pg::{MemberError, RedeemError};
+
     use super::*;
 
     /// A code that is missing from the catalogue would become `internal`.

@@ -1,12 +1,11 @@
-//! The server's billing: the settings of [`mt_stripe::billing`], the tasks behind requests, and the operators' view of
-//! events.
+//! The server's billing: the settings of [`mt_stripe::billing`], and the tasks behind requests.
 
 pub mod operations;
 mod settings;
 mod worker;
 
-pub(crate) use self::settings::client;
 pub use self::settings::{BillingSettingsError, billing};
+pub(crate) use self::settings::{billing_url, client};
 pub use self::worker::Background;
 
 /// The name of the payment provider in the tables of billing.

@@ -1,5 +1,7 @@
 //! Billing through Stripe with the server's settings.
 
+use std::fmt::Display;
+
 use mt_core::billing::PriceTable;
 use mt_core::pg::System;
 use mt_core::pg::ledger::{LedgerPolicy, RetryPolicy};
@@ -11,7 +13,6 @@ use mt_stripe::signature::{SecretError, Verifier};
 
 use crate::config::{Config, Secret};
 use crate::model::Plan;
-use crate::pages;
 
 /// The metadata of a customer at Stripe that names its org.
 const CUSTOMER_KEY: &str = "org_id";
@@ -53,9 +54,14 @@ pub fn billing(system: System, config: &Config) -> Result<StripeBilling, Billing
         client: client(config)?,
         customer_key: CUSTOMER_KEY.to_owned(),
         simulation,
-        ..BillingConfig::new(events, price, pages::billing_url(base_url, "{tenant}"))
+        ..BillingConfig::new(events, price, billing_url(base_url, "{tenant}"))
     };
     Ok(StripeBilling::new(system, config))
+}
+
+/// Returns the URL of the billing page of `org`. `base_url` is the setting `BASE_URL`.
+pub(crate) fn billing_url(base_url: &str, org: impl Display) -> String {
+    format!("{}/billing?org={org}", base_url.trim_end_matches('/'))
 }
 
 /// The client of Stripe's API with the settings' key; `None` without one.

@@ -22,8 +22,8 @@ use super::CommandError;
 use super::output::{print, print_json};
 use super::table::{lines, table, time};
 use crate::config::Config;
-use crate::http::page::{Listing, MAX_LIMIT, Page};
 use crate::server::{Embedded, cursors, database, seal};
+use mt_http::page::{Listing, MAX_LIMIT, Page};
 
 const LIST: SystemReason = SystemReason::new("list mail for an operator");
 const RETRY: SystemReason = SystemReason::new("retry mail for an operator");

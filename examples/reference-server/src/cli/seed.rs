@@ -4,6 +4,7 @@
 //! It may be repeated. Not for production. Exit codes: 0 success; 1 failure; 2 wrong usage.
 
 use clap::{Args, ValueEnum};
+use embedded_postgres::DataDir;
 use indicatif::{ProgressBar, ProgressStyle};
 use mt_core::billing::StandingPolicy;
 use mt_core::text_enum::TextEnum as _;
@@ -15,7 +16,6 @@ use super::CommandError;
 use super::output::{note, print, print_json};
 use super::table::{lines, table};
 use crate::config::Config;
-use crate::embedded::DataDir;
 use crate::seed::{ACME, Ground, K6, Known, Size, load, seed};
 use crate::server::{Embedded, database};
 

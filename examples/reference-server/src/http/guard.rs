@@ -8,27 +8,22 @@ use mt_tower::{Guard, RequestContext};
 
 use super::problem::ApiError;
 
-/// A guard as a handler. `None` refuses every request, for routes that are described and not served.
-pub(crate) type ApiGuard<G> = GuardHandler<Served<G>>;
-
 /// Puts `guard` before routes.
-pub(crate) fn guard_handler<G: Guard>(guard: Option<G>) -> ApiGuard<G> {
-    GuardHandler::new(Served(guard)).with_reject(in_our_words)
+pub(crate) fn guard_handler<G: Guard>(guard: G) -> GuardHandler<G> {
+    GuardHandler::new(guard).with_reject(in_our_words)
 }
 
-/// A guard, or a refusal of every request.
-#[derive(Clone, Debug)]
-pub(crate) struct Served<G>(Option<G>);
+/// Guard that refuses every request, for routes that are described and not served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NotServed;
 
-impl<G: Guard> Guard for Served<G> {
-    async fn check<'a>(&'a self, request: RequestContext<'a>) -> Result<(), Problem> {
-        match &self.0 {
-            Some(guard) => guard.check(request).await,
-            None => Err(Problem::unavailable()),
-        }
+impl Guard for NotServed {
+    async fn check<'a>(&'a self, _: RequestContext<'a>) -> Result<(), Problem> {
+        Err(Problem::unavailable())
     }
 }
 
-fn in_our_words(problem: &Problem, request: &Extensions) -> Response<Bytes> {
+/// Renders a problem of the library as one of the server's.
+pub(crate) fn in_our_words(problem: &Problem, request: &Extensions) -> Response<Bytes> {
     ApiError::from(problem.clone()).into_problem().into_response(request.get())
 }

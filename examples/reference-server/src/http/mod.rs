@@ -7,7 +7,7 @@
 //! | `shell` | the outermost handler: what is true of every answer |
 //! | `head`, `method` | what is refused before routing: sizes, spellings of a path, methods |
 //! | [`problem`], [`problems`] | the error type of handlers, and the catalogue of problems |
-//! | [`json`], [`fields`], [`body`] | strict reading of bodies |
+//! | [`json`], [`fields`], [`body_limits`] | bodies as arguments of handlers |
 //! | [`path`] | ids and names in paths |
 //! | [`text_enum`] | values of text enums, in answers |
 //! | [`answer`], [`etag`] | answers that tell where and in which state something is |
@@ -22,8 +22,7 @@
 //! Nothing here knows the product or the database.
 
 pub mod answer;
-pub mod body;
-pub mod body_budget;
+pub mod body_limits;
 pub mod caller;
 pub mod connection;
 mod cors;

@@ -101,10 +101,7 @@ impl ApiError {
 impl From<Problem> for ApiError {
     /// Puts a problem of the library's into this server's words: a tenant is an org here.
     fn from(problem: Problem) -> Self {
-        let code = match problem.code() {
-            "tenant-suspended" => problems::ORG_SUSPENDED.code,
-            code => code,
-        };
+        let code = in_our_words(problem.code());
         match Kind::find(code) {
             Some(kind) => Self::of(problem.with_type(kind.code, kind.title)),
             None => {
@@ -112,6 +109,14 @@ impl From<Problem> for ApiError {
                 Self::new(&problems::INTERNAL)
             }
         }
+    }
+}
+
+/// Returns the server's code for a code of the library.
+pub(crate) fn in_our_words(code: &str) -> &str {
+    match code {
+        "tenant-suspended" => problems::ORG_SUSPENDED.code,
+        code => code,
     }
 }
 

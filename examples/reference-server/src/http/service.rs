@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use mt_http::body::BodyBudget;
 use salvo::http::HeaderValue;
 use salvo::{Router, Service};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
-use super::body::BodyLimits;
-use super::body_budget::BodyBudget;
+use super::body_limits::BodyLimits;
 use super::connection::Connections;
 use super::connection::limits::ConnectionLimits;
 use super::connection::slots::Slots;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use ipnet::IpNet;
 use mt_core::pg::audit_log;
+use mt_http::body::BodyBudget;
 use mt_tower::problem::Problem;
 use mt_tower::request_id::{RequestId, X_REQUEST_ID};
 use salvo::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
@@ -20,8 +21,7 @@ use salvo::routing::{FlowCtrl, Router};
 use salvo::{Depot, Handler, Request, Response, async_trait};
 use tracing::{Instrument as _, Span};
 
-use super::body::BodyLimits;
-use super::body_budget::BodyBudget;
+use super::body_limits::BodyLimits;
 use super::cors::Cors;
 use super::observe::{Answered, Exchange, Observers};
 use super::problem::ApiError;

@@ -1,7 +1,6 @@
 //! The audit actions of the product, in addition to those of the library and of billing.
 
-use mt_core::pg::audit_log::{self, Action};
-use mt_core::pg::billing;
+use mt_core::pg::audit_log::Action;
 
 pub(crate) const PROJECT_CREATED: Action = Action::new("project.created", "project");
 pub(crate) const PROJECT_DELETED: Action = Action::new("project.deleted", "project");
@@ -10,10 +9,6 @@ pub(crate) const TASK_CREATED: Action = Action::new("task.created", "task");
 pub(crate) const TASK_DELETED: Action = Action::new("task.deleted", "task");
 pub(crate) const TASK_UPDATED: Action = Action::new("task.updated", "task");
 
-const ACTIONS: &[Action] =
+/// The actions of the product, beside those of the library.
+pub const ACTIONS: &[Action] =
     &[PROJECT_CREATED, PROJECT_DELETED, PROJECT_RENAMED, TASK_CREATED, TASK_DELETED, TASK_UPDATED];
-
-/// Returns all actions that the audit log of an org may hold.
-pub fn actions() -> impl Iterator<Item = Action> {
-    [audit_log::ACTIONS, billing::ACTIONS, ACTIONS].into_iter().flatten().copied()
-}

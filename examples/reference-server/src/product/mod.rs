@@ -1,18 +1,13 @@
-//! The product's data: projects, tasks, usage and billing of an org.
+//! The product's data: projects and tasks.
 //!
 //! Each query is next to its type, names the permission that it requires in its signature, and filters by tenant;
 //! row-level security is the second line. Each change names its audit entry.
 
 pub(crate) mod audit;
-mod billing;
-mod org;
 mod project;
 mod task;
 mod timestamp;
 
-pub use self::audit::actions;
-pub use self::billing::Subscription;
-pub(crate) use self::org::OverviewRow;
-pub use self::org::{Overview, Usage};
+pub use self::audit::ACTIONS;
 pub use self::project::Project;
 pub use self::task::{Missing, NewTask, Status, Task, TaskChange, may_update, missing};

@@ -33,16 +33,17 @@ pub(super) fn routes() -> Router {
 pub(super) struct Document(Bytes);
 
 impl Document {
-    /// The document of what `routes` offers.
-    pub(super) fn of(routes: &Router) -> Self {
-        let offered = openapi::document(TITLE, routes);
+    /// The document of what `routes` and the ready-made `endpoints` offer.
+    pub(super) fn of(routes: &Router, endpoints: &Value) -> Self {
+        let offered = openapi::document(TITLE, routes, endpoints);
         Self(offered.to_json().expect("text and numbers serialize").into())
     }
 }
 
 /// The same as a value.
-pub(super) fn json_of(routes: &Router) -> Value {
-    serde_json::to_value(openapi::document(TITLE, routes)).expect("text and numbers serialize")
+pub(super) fn json_of(routes: &Router, endpoints: &Value) -> Value {
+    serde_json::to_value(openapi::document(TITLE, routes, endpoints))
+        .expect("text and numbers serialize")
 }
 
 /// This document.

@@ -68,7 +68,7 @@ async fn list(
     let tenant = org.0.tenant();
     let page = page.of(&app.cursors, &format!("projects:{tenant}"))?;
     let projects = Project::list(app.tenants.read(org.0), page.after(), page.fetch()).await?;
-    Ok(page.answer(projects, |project| project.id))
+    Ok(page.answer(projects, |project: &Project| project.id).into())
 }
 
 /// Shows a project.

@@ -120,7 +120,7 @@ async fn list(
     if tasks.is_empty() && !Project::exists(app.tenants.read(org.0), project).await? {
         return Err(ApiError::not_found());
     }
-    Ok(page.answer(tasks, |task| task.id))
+    Ok(page.answer(tasks, |task: &Task| task.id).into())
 }
 
 /// Shows a task.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use embedded_postgres::{DataDir, EmbeddedPostgres, LOGIN};
 use mt_core::pg::audit::{Report, Rule};
 use mt_core::pg::{ConnectError, Database, DatabaseOptions, PgError, ServerLogin, Statements};
 use mt_core::shares::Shares;
@@ -9,7 +10,6 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::{Embedded, StartError};
 use crate::config::Config;
-use crate::embedded::{DataDir, EmbeddedPostgres, LOGIN};
 use crate::schema;
 
 /// How long a start waits for a database that is down.

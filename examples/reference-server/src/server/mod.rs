@@ -6,10 +6,12 @@ mod outbox;
 use std::sync::Arc;
 use std::time::Duration;
 
+use embedded_postgres::EmbeddedPostgres;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::pg::Database;
-use mt_core::token::TokenHasher;
+use mt_http::body::BodyBudget;
+use mt_http::{Cursors, EndpointOptions, MAX_DELIVERY, Webhooks};
 use mt_mail::{MailLimits, Mailer, Seal};
 use mt_stripe::billing::StripeBilling;
 use salvo::{Router, Service, async_trait};
@@ -17,19 +19,17 @@ use salvo::{Router, Service, async_trait};
 use self::outbox::OutboxHandlers;
 use crate::app::App;
 use crate::archive::Exports;
-use crate::billing::{self, Background};
+use crate::billing::{Background, billing};
 use crate::config::{AppEnv, AuthConfig, Config};
-use crate::embedded::EmbeddedPostgres;
-use crate::http::body::BodyLimits;
-use crate::http::body_budget::BodyBudget;
+use crate::endpoints;
+use crate::http::body_limits::BodyLimits;
 use crate::http::observe::Observers;
-use crate::http::page::Cursors;
 use crate::http::service::{ShellOptions, service};
 use crate::layers::Layers;
-use crate::limits::{ClientNetworks, Limiter, mail_limits};
+use crate::limits::{Limiter, mail_limits};
 use crate::metrics::{Metrics, Sources};
+use crate::routes;
 use crate::routes::health::{Checks, Readiness};
-use crate::routes::{self, webhooks};
 
 /// The issuer and the audience of tokens.
 const ISSUER: &str = "mt";
@@ -112,7 +112,7 @@ pub enum Embedded {
 pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, StartError> {
     let (database, embedded) = database::open(config, embedded).await?;
     let limiter = limiter(config).await?;
-    let billing = billing::billing(database.system(), config)?;
+    let billing = billing(database.system(), config)?;
     let mailer = mailer(config)?;
     let sources = Sources {
         database: database.clone(),
@@ -122,24 +122,32 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     };
     let metrics = Arc::new(Metrics::new(sources, config.metrics_addr.is_some()));
     let mail_limits = mail_limits(limiter.clone(), &config.rate_limits, metrics.limits.clone());
-    let app = Arc::new(app(config, &database, mail_limits, mailer, billing)?);
+    let tokens = Arc::new(tokens(config.app_env, &config.auth)?);
+    let app = Arc::new(app(config, &database, mailer, billing));
     let checks = Dependencies { database: database.clone(), limiter: limiter.clone() };
     let readiness = Readiness::new(checks, config.redis.required_for_ready);
-    let layers = Layers::new(&app, limiter, config.rate_limits.clone(), &metrics);
+    let limits = config.rate_limits.clone();
+    let layers = Layers::new(Arc::clone(&tokens), app.tenants.clone(), limiter, limits, &metrics);
+    let in_org = layers.in_org();
+    let guards = layers.of_endpoints(Arc::clone(&in_org), config.admin_token.as_ref());
+    let options = options(config, &app, tokens, mail_limits.clone());
+    let endpoints =
+        endpoints::service(&database, app.tenants.clone(), guards, options, app.has_operators);
+    let handlers = OutboxHandlers::new(&app, mail_limits, config.base_url.as_str());
     // The embedded engine has one connection; a second worker would wait for it for ever.
     let connections = if embedded.is_some() { 1 } else { usize::MAX };
-    let background = Background::start(&app, OutboxHandlers::new(&app), config, connections);
+    let background = Background::start(&app, handlers, config, connections);
     let observers = Observers::one(Arc::clone(&metrics.requests) as _);
     let (here, apart) = match config.metrics_addr {
         Some(_) => (None, Some(metrics)),
         None => (Some(metrics), None),
     };
-    let router = routes::router(app, &layers, readiness.clone(), here);
+    let router = routes::router(app, &endpoints, in_org, readiness.clone(), here);
     let metrics = apart.map(|metrics| {
         service(Router::new().push(routes::metrics::routes(metrics)), ShellOptions::default())
     });
     let options = ShellOptions {
-        body_limits: BodyLimits::default().with(webhooks::PATH, webhooks::MAX_BYTES),
+        body_limits: BodyLimits::default().with(Webhooks::PATH, MAX_DELIVERY),
         body_budget: BodyBudget::default(),
         cors_origins: config.cors_origins.clone(),
         observers,
@@ -172,40 +180,48 @@ pub(crate) fn seal(auth: &AuthConfig) -> Seal {
     Seal::new(auth.jwt_secret.reveal().as_bytes(), previous).named("JWT_SECRET")
 }
 
-fn app(
-    config: &Config,
-    database: &Database,
-    mail_limits: MailLimits<Limiter>,
-    mailer: Mailer,
-    billing: StripeBilling,
-) -> Result<App, StartError> {
-    let standing = StandingPolicy::default().with_grace(config.billing_grace);
-    let auth = &config.auth;
-    let mut hasher = TokenHasher::new(auth.jwt_secret.reveal().as_bytes());
-    if let Some(previous) = &auth.jwt_secret_previous {
-        hasher = hasher.with_previous(previous.reveal().as_bytes());
-    }
-    let cursors = cursors(auth);
-    Ok(App {
-        tenants: database.tenants(standing.clone()),
+fn app(config: &Config, database: &Database, mailer: Mailer, billing: StripeBilling) -> App {
+    App {
+        tenants: database.tenants(standing(config)),
         principals: database.principals(),
         system: database.system(),
-        standing,
-        hasher,
-        cursors,
-        tokens: Arc::new(tokens(config.app_env, auth)?),
+        cursors: cursors(&config.auth),
         mailer,
         billing,
         exports: Exports::of(database.clone(), &config.exports),
-        max_owned_orgs: config.growth.orgs_per_user,
-        mail_limits,
-        networks: ClientNetworks::new(&config.rate_limits),
-        admin_token: config.admin_token.clone(),
-        base_url: config.base_url.as_str().to_owned(),
-        magic_link_ttl: auth.magic_link_ttl,
-        invite_ttl: auth.invite_ttl,
+        has_operators: config.admin_token.is_some(),
         reveal_tokens: !config.app_env.is_prod(),
-    })
+    }
+}
+
+fn standing(config: &Config) -> StandingPolicy {
+    StandingPolicy::default().with_grace(config.billing_grace)
+}
+
+/// The settings of the ready-made endpoints.
+fn options(
+    config: &Config,
+    app: &App,
+    tokens: Arc<JwtAuthenticator>,
+    mail_limits: MailLimits<Limiter>,
+) -> EndpointOptions {
+    let auth = &config.auth;
+    let options =
+        EndpointOptions::new(auth.jwt_secret.reveal().as_bytes(), config.base_url.as_str())
+            .tokens(tokens)
+            .stripe(app.billing.clone())
+            .mailer(app.mailer.clone())
+            .mail_limits(mail_limits)
+            .trusted_proxies(config.rate_limits.trusted_proxies.iter().copied())
+            .standing(standing(config))
+            .links_live_for(auth.magic_link_ttl)
+            .invites_live_for(auth.invite_ttl)
+            .max_owned(config.growth.orgs_per_user)
+            .insecure_reveal_tokens(app.reveal_tokens);
+    match &auth.jwt_secret_previous {
+        Some(previous) => options.previous_secret(previous.reveal().as_bytes()),
+        None => options,
+    }
 }
 
 /// Returns the cursors for these settings, for the server and for commands.

@@ -3,13 +3,13 @@
 use mt_core::pg::billing::DUNNING;
 use mt_core::pg::billing::departed::DEPARTED;
 use mt_core::pg::ledger::outbox::{Handler, HandlerOutcome, Message};
-use mt_mail::{MAIL, MailHandler, Mailer, OwnerMailHandler, PAYMENT_FAILED_MAIL};
+use mt_mail::{MAIL, MailHandler, MailLimits, Mailer, OwnerMailHandler, PAYMENT_FAILED_MAIL};
 use mt_stripe::billing::Departures;
 
 use crate::app::App;
+use crate::billing::billing_url;
 use crate::limits::Limiter;
 use crate::model::Product;
-use crate::pages;
 
 /// Passes each outbox message to the handler of its topic.
 #[derive(Debug)]
@@ -21,14 +21,11 @@ pub(super) struct OutboxHandlers {
 }
 
 impl OutboxHandlers {
-    pub(super) fn new(app: &App) -> Self {
-        let base_url = app.base_url.clone();
-        let owner_mail = OwnerMailHandler::new(
-            app.system.clone(),
-            app.mailer.clone(),
-            app.mail_limits.clone(),
-            move |org| pages::billing_url(&base_url, org),
-        );
+    pub(super) fn new(app: &App, limits: MailLimits<Limiter>, base_url: &str) -> Self {
+        let base_url = base_url.to_owned();
+        let (system, mailer) = (app.system.clone(), app.mailer.clone());
+        let owner_mail =
+            OwnerMailHandler::new(system, mailer, limits, move |org| billing_url(&base_url, org));
         Self {
             departures: app.billing.departures(),
             mailer: app.mailer.clone(),

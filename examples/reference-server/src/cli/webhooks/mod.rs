@@ -19,8 +19,9 @@ use crate::billing::billing;
 use crate::billing::operations::{self, EventView};
 use crate::causes::with_causes;
 use crate::config::Config;
-use crate::http::page::{Cursors, MAX_LIMIT, Page};
 use crate::server::{Embedded, cursors, database};
+use mt_http::Cursors;
+use mt_http::page::{MAX_LIMIT, Page};
 
 /// What `webhooks` takes.
 #[derive(Debug, Subcommand)]

@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | [`describe`] | functions with which arguments and answers describe themselves |
 //! | `problems` | problems as responses and as schemas |
+//! | `ready_made` | the endpoints of `mt-http` |
 //! | `naming` | names of schemas and operations |
 //! | `examples` | an example of each body, from `examples.json` |
 
@@ -16,19 +17,22 @@ pub mod describe;
 mod examples;
 mod naming;
 mod problems;
+mod ready_made;
 
 use salvo::Router;
 use salvo_oapi::security::{Http, HttpAuthScheme};
 use salvo_oapi::{Info, License, OpenApi, SecurityScheme};
+use serde_json::Value;
 
 /// The security scheme of users.
 pub const BEARER: &str = "bearer";
 /// The security scheme of operators.
 pub const OPERATOR: &str = "operator";
 
-/// Returns the document of the operations of `router`.
+/// Returns the document of the operations of `router` and of the ready-made `endpoints`, which bring a document of their
+/// own.
 #[must_use]
-pub fn document(title: &str, router: &Router) -> OpenApi {
+pub fn document(title: &str, router: &Router, endpoints: &Value) -> OpenApi {
     naming::install();
     let info = Info::new(title, env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
@@ -38,6 +42,7 @@ pub fn document(title: &str, router: &Router) -> OpenApi {
         .add_security_scheme(OPERATOR, bearer("`ADMIN_TOKEN`", "opaque"))
         .merge_router(router);
     let OpenApi { paths, components, .. } = &mut document;
+    ready_made::add(endpoints, paths, components);
     for item in paths.values_mut() {
         for operation in item.operations.values_mut() {
             problems::settle(operation, components);

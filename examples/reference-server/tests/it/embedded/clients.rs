@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use embedded_postgres::{EmbeddedPostgres, LOGIN};
 use futures_util::StreamExt as _;
-use reference_server::embedded::{EmbeddedPostgres, LOGIN};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection as _, PgConnection};
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
-use reference_server::embedded::{DataDir, EmbeddedError, EmbeddedPostgres};
+use embedded_postgres::{DataDir, EmbeddedError, EmbeddedPostgres};
 use sqlx::Connection as _;
 
 use super::{connect, run, text};

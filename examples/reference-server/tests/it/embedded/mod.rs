@@ -6,7 +6,7 @@ mod sql;
 
 use std::time::Duration;
 
-use reference_server::embedded::{DataDir, EmbeddedPostgres};
+use embedded_postgres::{DataDir, EmbeddedPostgres};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 /// More than anything here takes, and less than for ever.

@@ -1,7 +1,7 @@
 //! SQL features of the embedded database that the server uses, and differences from a Postgres server.
 
+use embedded_postgres::{EmbeddedPostgres, LOGIN};
 use mt_core::pg::{ConnectError, Database, DatabaseOptions, Migration, ProductSchema, ServerLogin};
-use reference_server::embedded::{EmbeddedPostgres, LOGIN};
 use sqlx::migrate::Migrator;
 use sqlx::{Connection as _, PgConnection};
 

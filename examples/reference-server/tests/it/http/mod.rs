@@ -11,9 +11,11 @@ mod reverse_proxies;
 mod shutdown;
 mod size_limits;
 
-use reference_server::http::fields::{Description, Email, Name, Patch};
+use mt_http::body::{self, Received};
+use mt_http::fields::Email;
+use reference_server::http::fields::{Description, Name, Patch};
+use reference_server::http::json::Body;
 use reference_server::http::problem::ApiError;
-use reference_server::http::{body, json};
 use salvo::http::{HeaderValue, StatusCode, StatusError};
 use salvo::prelude::*;
 use serde::Deserialize;
@@ -36,14 +38,21 @@ struct Form {
 }
 
 #[handler]
-async fn read_form(req: &mut Request) -> Result<String, ApiError> {
-    let Form { name, email, note } = json::from_slice(&json::bytes(req).await?)?;
+async fn read_form(form: Body<Form>) -> Result<String, ApiError> {
+    let Form { name, email, note } = form.0;
     Ok(format!("{} {} {}", name.as_str(), email.is_some(), note.into_option().is_some()))
 }
 
 #[handler]
 async fn measure(req: &mut Request) -> Result<String, ApiError> {
-    Ok(body::read(req, MIB).await?.len().to_string())
+    Ok(read(req, MIB).await?.len().to_string())
+}
+
+/// Reads the body of `req` as bytes.
+async fn read(req: &mut Request, limit: u64) -> Result<Received, ApiError> {
+    let stream = req.take_body();
+    let budget = req.extensions().get().cloned().unwrap_or_default();
+    Ok(body::read(req.headers(), stream, &budget, limit).await?)
 }
 
 #[handler]

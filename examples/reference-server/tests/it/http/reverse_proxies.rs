@@ -7,8 +7,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use mt_http::body::DEFAULT_LIMIT;
+use reference_server::http::json;
 use reference_server::http::problem::ApiError;
-use reference_server::http::{body, json};
 use salvo::prelude::*;
 use tokio::task::JoinSet;
 
@@ -27,7 +28,7 @@ async fn works() -> &'static str {
 
 #[handler]
 async fn measure(req: &mut Request) -> Result<String, ApiError> {
-    Ok(body::read(req, body::DEFAULT_LIMIT).await?.len().to_string())
+    Ok(super::read(req, DEFAULT_LIMIT).await?.len().to_string())
 }
 
 #[handler]

@@ -1,7 +1,7 @@
 //! Size limits of request heads and bodies.
 
-use reference_server::http::body::BodyLimits;
-use reference_server::http::body_budget::BodyBudget;
+use mt_http::body::BodyBudget;
+use reference_server::http::body_limits::BodyLimits;
 use reference_server::http::service::{ShellOptions, Timeouts};
 
 use super::{JSON, MIB, fields, routes};

@@ -1,0 +1,50 @@
+//! The ready-made endpoints that the server mounts: all but projects, tasks and exports.
+
+use mt_core::pg::{self, Database, Usage};
+use mt_http::{
+    AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites, Members, Noun,
+    Operators, SignIn, Tenants, WebhookEvents, Webhooks,
+};
+
+use crate::http::guard::in_our_words;
+use crate::model::{
+    AuditRead, BillingManage, BillingRead, InvitesCreate, InvitesRead, InvitesRevoke,
+    MembersAssign, MembersRead, MembersRemove, OrgDelete, OrgRead, OrgUpdate, Product, Projects,
+    Seats, Tasks,
+};
+use crate::product::ACTIONS;
+
+/// What the product calls its tenants.
+const ORG: Noun = Noun::new("org", "orgs");
+
+/// Returns the endpoints, with those of operators if there is a token for them.
+#[must_use]
+pub(crate) fn endpoints(has_operators: bool) -> Endpoints<Product> {
+    let usage = Usage::of::<Projects>().and::<Tasks>().and::<Seats>();
+    let endpoints = Endpoints::new(ORG)
+        .mount(SignIn)
+        .mount(Tenants { read: OrgRead, update: OrgUpdate, delete: OrgDelete, usage })
+        .mount(Members { read: MembersRead, assign: MembersAssign, remove: MembersRemove })
+        .mount(Invites {
+            read: InvitesRead,
+            create: InvitesCreate,
+            revoke: InvitesRevoke,
+            seats: Seats,
+        })
+        .mount(Billing { read: BillingRead, manage: BillingManage })
+        .mount(Webhooks)
+        .mount(AuditLog { read: AuditRead, actions: ACTIONS });
+    if has_operators { endpoints.mount(Operators).mount(WebhookEvents) } else { endpoints }
+}
+
+/// Returns the endpoints as a service, which refuses in the server's words.
+pub(crate) fn service(
+    database: &Database,
+    tenants: pg::Tenants<Product>,
+    guards: Guards,
+    options: EndpointOptions,
+    has_operators: bool,
+) -> EndpointService<Product> {
+    let options = options.reject(in_our_words);
+    endpoints(has_operators).into_service(database, tenants, guards, options)
+}

@@ -1,0 +1,202 @@
+//! A whole service: migrations, ready-made endpoints, the application's routes, and a graceful stop.
+
+use std::error::Error;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
+use mt_core::billing::StandingPolicy;
+use mt_core::member_policy::MemberPolicy;
+use mt_core::pg::{Database, DatabaseOptions, ProductSchema, migrate};
+use mt_http::{EndpointOptions, Endpoints, Group, Guards, Noun};
+use tokio::net::TcpListener;
+
+use crate::{Routes, endpoints};
+
+/// Issuer and audience of the access tokens.
+const ISSUER: &str = "mt";
+
+/// Why a service did not start or serve.
+pub type ServiceError = Box<dyn Error + Send + Sync>;
+
+/// A whole service: it migrates its database, and serves the application's [`Routes`] and the ready-made endpoints that are
+/// mounted.
+///
+/// [`run`](Self::run) takes its settings from the environment:
+///
+/// | variable | holds |
+/// | --- | --- |
+/// | `DATABASE_URL` | the server's login, a role that owns nothing |
+/// | `MIGRATE_DATABASE_URL` | a login that may create roles and tables; without it nothing is migrated |
+/// | `JWT_SECRET` | at least 32 bytes, which sign access tokens, links and cursors |
+/// | `LISTEN` | the address; by default `127.0.0.1:8000` |
+/// | `BASE_URL` | what links begin with; by default `http://` and the address |
+/// | `INSECURE_REVEAL_TOKENS` | `yes` shows the tokens of links and invites in responses, for development without mail |
+///
+/// ```no_run
+/// use mt_axum::{Routes, Service, ServiceError};
+/// use mt_core::pg::ProductSchema;
+/// use mt_http::SignIn;
+/// # mt_core::model! {
+/// #     pub Notebook;
+/// #     roles Role { Owner = "owner" (owner), Reader = "reader" }
+/// #     plans Plan { Free = "free" (initial) }
+/// #     permissions Action { NotesRead = "notes.read" [yes yes] [yes] exempt read; }
+/// # }
+/// # fn routes() -> Routes<Notebook> { Routes::under("/notebooks/{notebook_id}") }
+/// # static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate::Migrator::DEFAULT;
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), ServiceError> {
+///     let schema = ProductSchema { name: "notebook", migrator: &MIGRATIONS };
+///     Service::new(schema, routes()).mount(SignIn).run().await
+/// }
+/// ```
+#[must_use]
+pub struct Service<M: MemberPolicy> {
+    schema: ProductSchema<'static>,
+    routes: Routes<M>,
+    endpoints: Endpoints<M>,
+    options: fn(EndpointOptions) -> EndpointOptions,
+}
+
+impl<M: MemberPolicy> Service<M> {
+    /// Creates a service of `routes`, whose tables are in `schema`. The prefix of the routes says what tenants are called:
+    /// with `/shops/{shop_id}` they are shops.
+    ///
+    /// # Panics
+    ///
+    /// If the prefix does not end like `/shops/{shop_id}`.
+    pub fn new(schema: ProductSchema<'static>, routes: Routes<M>) -> Self {
+        let noun = noun(routes.prefix()).unwrap_or_else(|| {
+            panic!("`{}` does not end like `/shops/{{shop_id}}`", routes.prefix())
+        });
+        Self { schema, routes, endpoints: Endpoints::new(noun), options: |options| options }
+    }
+
+    /// Adds the endpoints of `group`.
+    ///
+    /// # Panics
+    ///
+    /// If one of them is there already.
+    pub fn mount(self, group: impl Group<M>) -> Self {
+        Self { endpoints: self.endpoints.mount(group), ..self }
+    }
+
+    /// Changes the settings of the endpoints, such as the mailer.
+    pub fn with_options(self, options: fn(EndpointOptions) -> EndpointOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Returns the router of a database, for a server or a test of your own. `secret` signs access tokens, links and
+    /// cursors, and `base_url` is what links begin with.
+    ///
+    /// # Errors
+    ///
+    /// When the secret is shorter than 32 bytes.
+    pub fn into_router(
+        self,
+        database: &Database,
+        secret: &str,
+        base_url: &str,
+    ) -> Result<Router, ServiceError> {
+        let key = JwtKey::hs256(secret)?;
+        let tokens = Arc::new(JwtAuthenticator::new(JwtConfig::new(ISSUER, ISSUER, key))?);
+        let tenants = database.tenants::<M>(StandingPolicy::default());
+        let guards = Guards::new(&tenants, Arc::clone(&tokens));
+        let options = EndpointOptions::new(secret.as_bytes(), base_url).tokens(Arc::clone(&tokens));
+        let reveals = optional("INSECURE_REVEAL_TOKENS").is_some_and(|value| value == "yes");
+        let options = (self.options)(options.insecure_reveal_tokens(reveals));
+        let service = self.endpoints.into_service(database, tenants.clone(), guards, options);
+        Ok(self.routes.into_router(tenants, tokens).merge(endpoints(&service)))
+    }
+
+    /// Migrates and serves until SIGINT or SIGTERM, and then lets requests under way finish.
+    ///
+    /// # Errors
+    ///
+    /// When a variable is missing or not valid, when the database cannot be migrated or reached, and when the address cannot
+    /// be listened on.
+    pub async fn run(self) -> Result<(), ServiceError> {
+        let login = required("DATABASE_URL")?;
+        let secret = required("JWT_SECRET")?;
+        let address = optional("LISTEN").unwrap_or_else(|| "127.0.0.1:8000".to_owned());
+        let base_url = optional("BASE_URL").unwrap_or_else(|| format!("http://{address}"));
+        if let Some(url) = optional("MIGRATE_DATABASE_URL") {
+            migrate(&url, &login, &[self.schema]).await?;
+        }
+        let database = Database::connect(DatabaseOptions::new(login.parse()?)).await?;
+        let app = self.into_router(&database, &secret, &base_url)?;
+        let listener = TcpListener::bind(&address)
+            .await
+            .map_err(|error| format!("cannot listen on `LISTEN={address}`: {error}"))?;
+        tracing::info!(%address, "serving");
+        axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(stopped())
+            .await?;
+        database.close().await;
+        Ok(())
+    }
+}
+
+/// What tenants are called, by the end of the path of one.
+fn noun(prefix: &'static str) -> Option<Noun> {
+    let (rest, parameter) = prefix.rsplit_once('/')?;
+    let one = parameter.strip_prefix('{')?.strip_suffix("_id}")?;
+    let many = rest.rsplit('/').next()?;
+    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase());
+    (is_word(one) && is_word(many)).then(|| Noun::new(one, many))
+}
+
+fn optional(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn required(name: &str) -> Result<String, String> {
+    optional(name).ok_or_else(|| format!("the variable `{name}` is not set"))
+}
+
+/// Ready at the first SIGINT or SIGTERM.
+async fn stopped() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Without a handler the signal ends the process at once, which is the second best.
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+impl<M: MemberPolicy> fmt::Debug for Service<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("routes", &self.routes)
+            .field("endpoints", &self.endpoints)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenants_are_called_what_the_prefix_says() {
+        assert_eq!(noun("/shops/{shop_id}"), Some(Noun::new("shop", "shops")));
+        assert_eq!(noun("/v1/companies/{company_id}"), Some(Noun::new("company", "companies")));
+        for other in
+            ["/shops/{shop}", "/{shop_id}", "/shops", "/shops/{_id}", "/my-shops/{shop_id}"]
+        {
+            assert_eq!(noun(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The members of a tenant.
+
+use chrono::{DateTime, Utc};
+use http::Method;
+use mt_core::access::{AccessModel, Permission};
+use mt_core::id::PrincipalId;
+use mt_core::member_policy::MemberPolicy;
+use mt_core::pg::Member;
+use mt_core::text_enum::TextEnum as _;
+use mt_tower::problem::Problem;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Noun;
+use crate::answer::{Answer, json, no_content};
+use crate::call::Call;
+use crate::fields;
+use crate::group::{Group, Operations};
+use crate::openapi::{Description, Schema, date_time, id, text, words};
+use crate::operation::Operation;
+use crate::page::PageQuery;
+
+/// The members of a tenant: `GET …/members`, `PATCH` and `DELETE …/members/{user_id}`.
+#[derive(Clone, Copy, Debug)]
+pub struct Members<R, A, D> {
+    /// The permission to list them.
+    pub read: R,
+    /// The permission to change roles.
+    pub assign: A,
+    /// The permission to remove members, and to leave.
+    pub remove: D,
+}
+
+impl<M, R, A, D> Group<M> for Members<R, A, D>
+where
+    M: MemberPolicy,
+    R: Permission<Model = M>,
+    A: Permission<Model = M>,
+    D: Permission<Model = M>,
+{
+    fn operations(self, noun: Noun) -> Operations<M> {
+        let all = format!("{}/members", noun.item_path());
+        let one = format!("{all}/{{user_id}}");
+        let about =
+            |id: &str, text: String| Description::new(format!("members.{id}"), "members", text);
+        let noun = noun.one();
+        let change = Schema::new("RoleChange").optional("role", words::<M::Role>()).closed();
+        Operations(vec![
+            Operation::new(
+                Method::GET,
+                all,
+                about("list", format!("Lists the members of the {noun}.")).pages_of(&member::<M>()),
+                |call| Box::pin(list::<M, R>(call)),
+            )
+            .needs::<R>(),
+            Operation::new(
+                Method::PATCH,
+                one.clone(),
+                about("assign", "Changes the role of a member.".to_owned())
+                    .path_id("user_id", "user")
+                    .takes(change)
+                    .gives(200, "The member.", member::<M>())
+                    .may(&["last-owner"]),
+                |call| Box::pin(assign::<M, A>(call)),
+            )
+            .needs::<A>(),
+            Operation::new(
+                Method::DELETE,
+                one,
+                about("remove", "Removes a member, or lets the caller leave.".to_owned())
+                    .path_id("user_id", "user")
+                    .gives_nothing()
+                    .may(&["last-owner"]),
+                |call| Box::pin(remove::<M, D>(call)),
+            )
+            .needs::<D>(),
+        ])
+    }
+}
+
+fn member<M: AccessModel>() -> Schema {
+    Schema::new("Member")
+        .with("user_id", id())
+        .with("email", text())
+        .with("role", words::<M::Role>())
+        .with("joined_at", date_time())
+}
+
+#[derive(Serialize)]
+struct MemberView {
+    user_id: Uuid,
+    email: String,
+    role: &'static str,
+    joined_at: DateTime<Utc>,
+}
+
+impl MemberView {
+    fn of<M: AccessModel>(member: Member<M::Role>) -> Self {
+        Self {
+            user_id: member.principal.as_uuid(),
+            email: member.email,
+            role: member.role.as_str(),
+            joined_at: member.joined_at,
+        }
+    }
+}
+
+async fn list<M: AccessModel, R: Permission<Model = M>>(call: Call<'_, M>) -> Answer {
+    let request = call.access::<R>()?;
+    let query = PageQuery::read(&call.parts.uri)?;
+    let page = call.page(query, &format!("members:{}", request.tenant()))?;
+    let before = page.after().map(|(joined_at, id)| (joined_at, PrincipalId::from_uuid(id)));
+    let members = Member::list(call.context.tenants.read(request), before, page.fetch()).await?;
+    let members = members.into_iter().map(MemberView::of::<M>).collect();
+    Ok(json(&page.answer(members, |member: &MemberView| (member.joined_at, member.user_id))))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, bound = "")]
+struct RoleChange<M: AccessModel> {
+    #[serde(default, deserialize_with = "present_role::<M, _>")]
+    role: Option<M::Role>,
+}
+
+fn present_role<'de, M: AccessModel, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<M::Role>, D::Error> {
+    fields::word(deserializer).map(Some)
+}
+
+async fn assign<M, A>(mut call: Call<'_, M>) -> Answer
+where
+    M: MemberPolicy,
+    A: Permission<Model = M>,
+{
+    let request = call.access::<A>()?;
+    let change: RoleChange<M> = call.json().await?;
+    let user = PrincipalId::from_uuid(call.path_id("user_id")?);
+    let mut tx = call.context.tenants.begin(request).exclusive().await?;
+    let member = match change.role {
+        Some(role) => tx.assign_role(user, role).await?,
+        None => Member::find(&mut tx, user).await?.ok_or(Problem::NOT_FOUND)?,
+    };
+    tx.commit().await?;
+    Ok(json(&MemberView::of::<M>(member)))
+}
+
+async fn remove<M, D>(call: Call<'_, M>) -> Answer
+where
+    M: MemberPolicy,
+    D: Permission<Model = M>,
+{
+    let request = call.access::<D>()?;
+    let user = PrincipalId::from_uuid(call.path_id("user_id")?);
+    let mut tx = call.context.tenants.begin(request).exclusive().await?;
+    tx.remove_member(user).await?;
+    tx.commit().await?;
+    Ok(no_content())
+}

@@ -1,0 +1,27 @@
+//! The groups of endpoints.
+
+mod audit_log;
+#[cfg(feature = "stripe")]
+mod billing;
+mod invites;
+mod members;
+mod operators;
+mod sign_in;
+mod tenants;
+#[cfg(feature = "stripe")]
+mod webhook_events;
+#[cfg(feature = "stripe")]
+mod webhooks;
+
+pub use self::audit_log::AuditLog;
+#[cfg(feature = "stripe")]
+pub use self::billing::Billing;
+pub use self::invites::Invites;
+pub use self::members::Members;
+pub use self::operators::Operators;
+pub use self::sign_in::SignIn;
+pub use self::tenants::Tenants;
+#[cfg(feature = "stripe")]
+pub use self::webhook_events::{EventView, WebhookEvents};
+#[cfg(feature = "stripe")]
+pub use self::webhooks::{MAX_DELIVERY, Receipt, Webhooks};

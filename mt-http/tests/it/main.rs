@@ -1,0 +1,9 @@
+//! The endpoints on a database, for a product that calls its tenants shops.
+
+mod decision_order;
+mod flow;
+mod guards;
+mod openapi;
+mod requests;
+mod shop;
+mod socket;
