@@ -1,0 +1,41 @@
+//! A helpdesk for shops: agents answer tickets, viewers read them.
+
+mod model;
+mod tickets;
+
+use mt::axum::{Routes, Service};
+use mt::endpoints::{Invites, Members, SignIn, Tenants};
+use mt::pg::Usage;
+use mt::prelude::*;
+
+pub use self::model::*;
+
+/// Each route, with the permission that its handler asks for.
+pub fn routes() -> Routes<Helpdesk> {
+    Routes::under("/shops/{shop_id}")
+        .get("/tickets", tickets::list)
+        .post("/tickets", tickets::create)
+        .get("/tickets/{ticket_id}", tickets::show)
+        .patch("/tickets/{ticket_id}", tickets::update)
+        .delete("/tickets/{ticket_id}", tickets::delete)
+        .get("/tickets/{ticket_id}/comments", tickets::comments)
+        .post("/tickets/{ticket_id}/comments", tickets::comment)
+}
+
+/// The service: these routes, sign-in, shops, members and invites.
+pub fn service() -> Service<Helpdesk> {
+    Service::new(SCHEMA, routes())
+        .mount(SignIn)
+        .mount(Tenants {
+            read: ShopRead,
+            update: ShopManage,
+            delete: ShopManage,
+            usage: Usage::of::<Tickets>(),
+        })
+        .mount(Members { read: ShopRead, assign: ShopManage, remove: ShopManage })
+        .mount(Invites { read: InvitesRead, create: ShopManage, revoke: ShopManage, seats: Seats })
+}
+
+/// The tables of the service.
+pub const SCHEMA: ProductSchema<'_> = ProductSchema { name: "helpdesk", migrator: &MIGRATIONS };
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
