@@ -10,7 +10,8 @@
 //! | [`pg`] | `mt-core`: tenant transactions, members, invites, caps, audit log | `postgres`, on by default |
 //! | [`limit`], [`shares`] | `mt-core`: rate limits, shares of the connections | `redis` to share limits among replicas |
 //! | [`layers`] | `mt-tower`: guards as tower layers, problem responses | |
-//! | `axum` | `mt-axum`: routes and extractors | `axum` |
+//! | `endpoints` | `mt-http`: sign-in, tenants, members, invites, billing, audit log | `endpoints` |
+//! | `axum` | `mt-axum`: routes and extractors, and with `service` a whole service | `axum` |
 //! | `salvo` | `mt-salvo`: handlers and extractors | `salvo` |
 //! | `tonic` | `mt-tonic`: statuses, the peer's address | `tonic` |
 //! | `mail` | `mt-mail`: e-mail through the outbox | `mail` |
@@ -61,6 +62,8 @@ pub use mt_core::{
     access, auth, billing, clock, email, id, limit, member_policy, model, shares, tenant_name,
     text_enum, token,
 };
+#[cfg(feature = "endpoints")]
+pub use mt_http as endpoints;
 #[cfg(feature = "mail")]
 pub use mt_mail as mail;
 #[cfg(feature = "salvo")]

@@ -2,7 +2,9 @@
 
 use axum::Json;
 use axum::http::StatusCode;
-use mt::axum::{Result, Routes, Tenant};
+use mt::axum::{Result, Routes, Service, Tenant};
+use mt::endpoints::{SignIn, Tenants};
+use mt::pg::Usage;
 use mt::prelude::*;
 use uuid::Uuid;
 
@@ -45,6 +47,16 @@ async fn create(
 /// Each route, with the permission that its handler asks for.
 pub fn routes() -> Routes<Notebook> {
     Routes::under("/notebooks/{notebook_id}").get("/notes", list).post("/notes", create)
+}
+
+/// The service: these routes, sign-in, and `/notebooks` to list, create, rename and delete one.
+pub fn service() -> Service<Notebook> {
+    Service::new(SCHEMA, routes()).mount(SignIn).mount(Tenants {
+        read: NotesRead,
+        update: NotesWrite,
+        delete: NotesDelete,
+        usage: Usage::of::<Notes>(),
+    })
 }
 
 /// The tables of the service.
