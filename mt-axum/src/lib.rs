@@ -51,6 +51,8 @@ mod refusal;
 mod routes;
 #[cfg(feature = "service")]
 mod service;
+#[cfg(feature = "service")]
+mod service_error;
 mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -62,5 +64,7 @@ pub use self::guarded::guarded;
 pub use self::refusal::{Refusal, Result};
 pub use self::routes::{FirstArgument, Route, Routes};
 #[cfg(feature = "service")]
-pub use self::service::{Service, ServiceError};
+pub use self::service::Service;
+#[cfg(feature = "service")]
+pub use self::service_error::ServiceError;
 pub use self::tenant::Tenant;

@@ -1,6 +1,5 @@
 //! A whole service: migrations, ready-made endpoints, the application's routes, and a graceful stop.
 
-use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,13 +12,11 @@ use mt_core::pg::{Database, DatabaseOptions, ProductSchema, migrate};
 use mt_http::{EndpointOptions, Endpoints, Group, Guards, Noun};
 use tokio::net::TcpListener;
 
+use crate::service_error::ServiceError;
 use crate::{Routes, endpoints};
 
 /// Issuer and audience of the access tokens.
 const ISSUER: &str = "mt";
-
-/// Why a service did not start or serve.
-pub type ServiceError = Box<dyn Error + Send + Sync>;
 
 /// A whole service: it migrates its database, and serves the application's [`Routes`] and the ready-made endpoints that are
 /// mounted.
@@ -102,7 +99,8 @@ impl<M: MemberPolicy> Service<M> {
         secret: &str,
         base_url: &str,
     ) -> Result<Router, ServiceError> {
-        let key = JwtKey::hs256(secret)?;
+        let key =
+            JwtKey::hs256(secret).map_err(|error| format!("the secret of tokens: {error}"))?;
         let tokens = Arc::new(JwtAuthenticator::new(JwtConfig::new(ISSUER, ISSUER, key))?);
         let tenants = database.tenants::<M>(StandingPolicy::default());
         let guards = Guards::new(&tenants, Arc::clone(&tokens));
@@ -127,7 +125,8 @@ impl<M: MemberPolicy> Service<M> {
         if let Some(url) = optional("MIGRATE_DATABASE_URL") {
             migrate(&url, &login, &[self.schema]).await?;
         }
-        let database = Database::connect(DatabaseOptions::new(login.parse()?)).await?;
+        let login = login.parse().map_err(|error| format!("`DATABASE_URL`: {error}"))?;
+        let database = Database::connect(DatabaseOptions::new(login)).await?;
         let app = self.into_router(&database, &secret, &base_url)?;
         let listener = TcpListener::bind(&address)
             .await

@@ -81,7 +81,17 @@ pub(crate) fn from_stored(stored: StoredResponse) -> Result<Response<Bytes>, Pro
 
 /// A JSON object whose members are named at run time, such as `org_id`. It keeps their order.
 #[derive(Debug, Default)]
-pub(crate) struct Object(Vec<(Cow<'static, str>, Value)>);
+pub(crate) struct Object(Vec<(Cow<'static, str>, Member)>);
+
+/// The value of a member.
+#[derive(Debug, serde::Serialize)]
+#[serde(untagged)]
+pub(crate) enum Member {
+    /// A text, a number, a list.
+    Value(Value),
+    /// An object, whose members keep their order too.
+    Object(Object),
+}
 
 impl Object {
     pub(crate) fn new() -> Self {
@@ -93,7 +103,12 @@ impl Object {
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Value>,
     ) -> Self {
-        self.0.push((name.into(), value.into()));
+        self.0.push((name.into(), Member::Value(value.into())));
+        self
+    }
+
+    pub(crate) fn with_object(mut self, name: impl Into<Cow<'static, str>>, object: Self) -> Self {
+        self.0.push((name.into(), Member::Object(object)));
         self
     }
 }

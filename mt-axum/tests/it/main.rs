@@ -3,4 +3,5 @@
 mod kit;
 mod notebook;
 mod outside;
+mod service;
 mod writes;

@@ -202,7 +202,7 @@ impl TenantView {
 fn levels<M: AccessModel>(usage: &Usage<M>, plan: M::Plan, used: &[i64]) -> Object {
     usage.caps(plan).zip(used).fold(Object::new(), |levels, ((resource, cap), used)| {
         let level = Object::new().with("used", *used).with("cap", cap);
-        levels.with(resource, serde_json::to_value(level).expect("numbers serialize"))
+        levels.with_object(resource, level)
     })
 }
 
