@@ -15,7 +15,6 @@ use tower::ServiceExt as _;
 
 use crate::notebook::{Notes, NotesAdd, NotesRead, app, routes};
 
-const SECRET: &str = "a secret of 32 bytes or a few more";
 static MIGRATIONS: Migrator = Migrator::DEFAULT;
 
 async fn send(app: &Router, path: &str, token: &str, body: Option<Value>) -> (u16, Value) {
@@ -38,6 +37,7 @@ async fn users_sign_in_make_a_notebook_and_use_the_routes() {
     let world = app(routes()).await;
     let database = world.database().connect(4).await.unwrap();
     let schema = ProductSchema { name: "app", migrator: &MIGRATIONS };
+    let secret = format!("{}{}", uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
     let router = Service::new(schema, routes())
         .mount(SignIn)
         .mount(Tenants {
@@ -47,7 +47,7 @@ async fn users_sign_in_make_a_notebook_and_use_the_routes() {
             usage: Usage::of::<Notes>(),
         })
         .with_options(|options| options.insecure_reveal_tokens(true))
-        .into_router(&database, SECRET, "https://notes.example")
+        .into_router(&database, &secret, "https://notes.example")
         .unwrap();
     let email = json!({"email": "ada@example.org"});
     let (status, link) = send(&router, "/auth/request-link", "", Some(email)).await;

@@ -1,7 +1,7 @@
 //! A product whose tenants are shops, with all endpoints mounted.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -47,7 +47,9 @@ mt_core::model! {
 /// The operators' token.
 pub(crate) const OPERATOR: &str = "the-token-of-operators";
 
-const SECRET: &str = "a secret of 32 bytes or a few more";
+/// A secret of this run.
+static SECRET: LazyLock<String> =
+    LazyLock::new(|| format!("{}{}", uuid::Uuid::new_v4(), uuid::Uuid::new_v4()));
 const ACTIONS: &[Action] = &[Action::new("till.opened", "till")];
 
 /// Returns all endpoints.
@@ -104,7 +106,7 @@ impl Reply {
 
 /// Returns what signs and checks access tokens.
 pub(crate) fn tokens() -> Arc<JwtAuthenticator> {
-    let key = JwtKey::hs256(SECRET).unwrap();
+    let key = JwtKey::hs256(&SECRET).unwrap();
     Arc::new(JwtAuthenticator::new(JwtConfig::new("mt", "mt", key)).unwrap())
 }
 
