@@ -34,7 +34,9 @@ pub struct Guards {
     request_link: BoxGuard,
     redeem: BoxGuard,
     accept_invite: BoxGuard,
+    #[cfg(feature = "stripe")]
     call_provider: BoxGuard,
+    #[cfg(feature = "stripe")]
     webhook: BoxGuard,
     operator: BoxGuard,
 }
@@ -55,8 +57,10 @@ pub(crate) enum Guarded {
     /// The acceptance of an invite.
     AcceptInvite,
     /// In a tenant, and a call of the payment provider.
+    #[cfg(feature = "stripe")]
     CallProvider,
     /// A delivery of the payment provider.
+    #[cfg(feature = "stripe")]
     Webhook,
     /// For operators.
     Operator,
@@ -86,7 +90,9 @@ impl Guards {
             request_link: boxed(limit("request-link")),
             redeem: boxed(limit("redeem")),
             accept_invite: boxed(accept),
+            #[cfg(feature = "stripe")]
             call_provider: boxed(NoGuard),
+            #[cfg(feature = "stripe")]
             webhook: boxed(NoGuard),
             operator: boxed(Closed),
         }
@@ -118,11 +124,13 @@ impl Guards {
     }
 
     /// Before endpoints that call the payment provider, after [`in_tenant`](Self::in_tenant).
+    #[cfg(feature = "stripe")]
     pub fn call_provider(self, guard: impl Guard) -> Self {
         Self { call_provider: boxed(guard), ..self }
     }
 
     /// Before deliveries of the payment provider.
+    #[cfg(feature = "stripe")]
     pub fn webhook(self, guard: impl Guard) -> Self {
         Self { webhook: boxed(guard), ..self }
     }
@@ -137,7 +145,7 @@ impl Guards {
     pub(crate) async fn check(
         &self,
         point: Guarded,
-        mut request: RequestContext<'_>,
+        request: RequestContext<'_>,
     ) -> Result<(), Problem> {
         let guard = match point {
             Guarded::Open => return Ok(()),
@@ -146,10 +154,13 @@ impl Guards {
             Guarded::RequestLink => &self.request_link,
             Guarded::Redeem => &self.redeem,
             Guarded::AcceptInvite => &self.accept_invite,
+            #[cfg(feature = "stripe")]
             Guarded::CallProvider => {
+                let mut request = request;
                 self.in_tenant.check(request.reborrow()).await?;
-                &self.call_provider
+                return self.call_provider.check(request).await;
             }
+            #[cfg(feature = "stripe")]
             Guarded::Webhook => &self.webhook,
             Guarded::Operator => &self.operator,
         };
@@ -200,8 +211,10 @@ impl Resolver for TenantInPath {
 }
 
 /// Lets every request pass.
+#[cfg(feature = "stripe")]
 struct NoGuard;
 
+#[cfg(feature = "stripe")]
 impl Guard for NoGuard {
     async fn check<'a>(&'a self, _: RequestContext<'a>) -> Result<(), Problem> {
         Ok(())

@@ -88,13 +88,17 @@ impl<M: AccessModel> Operation<M> {
     pub(crate) fn behind(mut self, point: Guarded) -> Self {
         self.guarded = point;
         match point {
-            Guarded::Open | Guarded::InTenant | Guarded::CallProvider => {}
+            Guarded::Open | Guarded::InTenant => {}
+            #[cfg(feature = "stripe")]
+            Guarded::CallProvider => {}
+            #[cfg(feature = "stripe")]
+            Guarded::Webhook => self.description = self.description.may(&["rate-limited"]),
             Guarded::SignedIn | Guarded::AcceptInvite => {
                 self.decision = Decision::SignedIn;
                 self.description =
                     self.description.bearer().may(&["unauthenticated", "rate-limited"]);
             }
-            Guarded::RequestLink | Guarded::Redeem | Guarded::Webhook => {
+            Guarded::RequestLink | Guarded::Redeem => {
                 self.description = self.description.may(&["rate-limited"]);
             }
             Guarded::Operator => {

@@ -49,6 +49,7 @@ pub struct EndpointOptions {
     pub(crate) reject: Arc<dyn Reject<Bytes>>,
     pub(crate) sign_in_page: Page,
     pub(crate) invite_page: Page,
+    #[cfg(feature = "stripe")]
     pub(crate) billing_page: Option<Page>,
     pub(crate) tokens: Option<Arc<JwtAuthenticator>>,
     #[cfg(feature = "stripe")]
@@ -75,6 +76,7 @@ impl EndpointOptions {
             reject: Arc::new(ProblemJson::default()),
             sign_in_page: pages::sign_in(),
             invite_page: pages::invite(),
+            #[cfg(feature = "stripe")]
             billing_page: None,
             tokens: None,
             #[cfg(feature = "stripe")]
@@ -160,6 +162,7 @@ impl EndpointOptions {
     }
 
     /// Replaces the page to which Stripe's pages and mails about payments lead.
+    #[cfg(feature = "stripe")]
     pub fn billing_page(self, page: Page) -> Self {
         Self { billing_page: Some(page), ..self }
     }

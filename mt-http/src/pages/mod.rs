@@ -9,6 +9,7 @@
 //! access tokens live as long as the page is open.
 
 mod accept;
+#[cfg(feature = "stripe")]
 mod billing;
 mod sign_in;
 
@@ -20,6 +21,7 @@ use http::{HeaderValue, Response};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use self::accept::page as invite;
+#[cfg(feature = "stripe")]
 pub(crate) use self::billing::page as billing;
 pub(crate) use self::sign_in::page as sign_in;
 
