@@ -1,5 +1,5 @@
 //! The server's own routes, a module for each noun, and the order of checks on the way to them. The others are ready-made
-//! ([`endpoints`](crate::endpoints)).
+//! (`endpoints.rs`).
 //!
 //! A handler has the caller's request for access ([`InOrg`], its first argument), reads the body, opens the transaction,
 //! which decides, looks at what the body refers to, and acts. The layers before it have answered 429 and 401. What is
