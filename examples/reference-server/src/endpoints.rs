@@ -48,3 +48,17 @@ pub(crate) fn service(
     let options = options.reject(in_our_words);
     endpoints(has_operators).into_service(database, tenants, guards, options)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::endpoints;
+
+    #[test]
+    fn without_a_token_there_are_no_routes_for_operators() {
+        let count = |has_operators| {
+            let routes = endpoints(has_operators).routes();
+            routes.iter().filter(|route| route.path.starts_with("/admin")).count()
+        };
+        assert_eq!((count(false), count(true)), (0, 4));
+    }
+}
