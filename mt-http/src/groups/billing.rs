@@ -227,7 +227,7 @@ fn refused(error: BillingError, noun: Noun) -> Refusal {
                 code,
                 param,
                 stripe_request = request_id,
-                "stripe refuses what the settings make the server ask: `mt-server doctor` checks them",
+                "stripe refuses what the settings make the server ask: the key, the price or the portal",
             );
             misconfigured()
         }

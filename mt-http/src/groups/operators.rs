@@ -18,7 +18,7 @@ use crate::guards::Guarded;
 use crate::openapi::{Description, Schema, id, words};
 use crate::operation::Operation;
 
-const SUSPEND: SystemReason = SystemReason::new("suspend an org for an operator");
+const SUSPEND: SystemReason = SystemReason::new("suspend a tenant for an operator");
 
 /// What operators do with tenants: `POST /admin/…/suspension`. [`Guards::operator_token`](crate::Guards::operator_token)
 /// sets who they are.

@@ -26,7 +26,7 @@ use crate::openapi::{
 use crate::operation::Operation;
 use crate::page::{Listing, PageQuery};
 
-const CREATE: SystemReason = SystemReason::new("create an org");
+const CREATE: SystemReason = SystemReason::new("create a tenant");
 
 /// The tenants of the caller: `GET` and `POST /tenants`, `GET`, `PATCH` and `DELETE /tenants/{tenant_id}`.
 #[derive(Debug)]
