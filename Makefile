@@ -37,7 +37,7 @@ lint: ## check format, clippy, features, documentation, dependencies and scripts
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 # The line above unites the features of all crates. A user's build has some of them.
 	$(CARGO) hack clippy --locked --quiet --each-feature --lib \
-		--package mt --package mt-axum --package mt-core --package mt-http --package mt-mail --package mt-salvo --package mt-stripe --package mt-tonic --package mt-tower -- -D warnings
+		--package mt --package mt-axum --package mt-core --package mt-http --package mt-mail --package mt-salvo --package mt-service --package mt-stripe --package mt-tonic --package mt-tower -- -D warnings
 	$(CARGO) clippy --locked --package reference-server --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
 	scripts/external-types
