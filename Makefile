@@ -9,7 +9,7 @@ CARGO := cargo
 SERVER := $(CARGO) run --quiet --locked --package reference-server --
 SCRIPTS := .ci/run bench/instructions bench/measure bench/peers/fastapi/run bench/run bench/throughput ops/image/ready \
 	ops/postgres/logins ops/stand-ins/postgres-entrypoint scripts/audit scripts/external-types scripts/fuzz-stripe \
-	scripts/image-test scripts/k6 scripts/mt-server scripts/native-stack scripts/new-service scripts/package-check scripts/run-tests scripts/smoke.sh \
+	scripts/image-test scripts/k6 scripts/mt-server scripts/native-stack scripts/new-service scripts/package-check scripts/run-tests scripts/semver-check scripts/smoke.sh \
 	scripts/sqlx-prepare scripts/stack-test scripts/stack-up scripts/tools scripts/wait-ready scripts/with-engine scripts/with-services
 COMPOSE := docker compose --project-name $(or $(PROJECT_NAME),mt)
 
@@ -101,6 +101,11 @@ image-test: ## build the image for two clones; neither may hold the other's code
 package: ## build each crate from its package, outside of the workspace
 	scripts/tools cargo-hack
 	scripts/package-check
+
+.PHONY: semver
+semver: ## compare the public items with the baseline: what breaks users of the libraries?
+	scripts/tools cargo-semver-checks
+	scripts/semver-check $(ARGS)
 
 .PHONY: audit
 audit: ## look dependencies up in the RustSec advisory database

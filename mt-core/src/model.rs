@@ -1,6 +1,6 @@
 //! The access model of an application as one table.
 
-use crate::access::{Billing, Effect, Permission};
+use crate::access::{Billing, Effect, Permission, PermissionEffect as _};
 
 /// Declares the access model of an application: roles, plans, permissions, rules for members, and caps.
 ///
@@ -177,9 +177,9 @@ macro_rules! model {
 
             impl $crate::access::Permission for $perm {
                 type Model = $model;
+                type Effect = $crate::model!(@effect $($rule)*);
                 const KEY: $list = $list::$perm;
                 const BILLING: $crate::access::Billing = $crate::model!(@billing $($rule)*);
-                const EFFECT: $crate::access::Effect = $crate::model!(@effect $($rule)*);
             }
 
             $crate::model!(@needs_no_entry $perm $($rule)*);
@@ -268,8 +268,8 @@ macro_rules! model {
             "`", stringify!($($other)*), "`: write `exempt` or `required`, and then `read` or `write`"
         ))
     };
-    (@effect $billing:ident read) => { $crate::access::Effect::Read };
-    (@effect $billing:ident write) => { $crate::access::Effect::Write };
+    (@effect $billing:ident read) => { $crate::access::Reads };
+    (@effect $billing:ident write) => { $crate::access::Writes };
     (@effect $($other:ident)*) => { compile_error!("write `read` or `write` after the billing rule") };
 
     (@needs_no_entry $perm:ident $billing:ident read) => {
@@ -388,5 +388,5 @@ pub const fn holds_all(left: &[bool], right: &[bool]) -> bool {
 #[must_use]
 pub const fn covers<P: Permission, Q: Permission>() -> bool {
     (matches!(P::BILLING, Billing::Required) || matches!(Q::BILLING, Billing::Exempt))
-        && (matches!(P::EFFECT, Effect::Write) || matches!(Q::EFFECT, Effect::Read))
+        && (matches!(P::Effect::VALUE, Effect::Write) || matches!(Q::Effect::VALUE, Effect::Read))
 }

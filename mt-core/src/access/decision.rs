@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AccessModel, Billing, Effect, Grant, Permission};
+use super::{AccessModel, Billing, Effect, Grant, Permission, PermissionEffect as _};
 use crate::auth::Principal;
 use crate::billing::Standing;
 use crate::id::TenantId;
@@ -92,7 +92,7 @@ impl<M: AccessModel> Access<M> {
         if !M::role_grants(facts.role, P::KEY) {
             return Err(Denied::Forbidden);
         }
-        if facts.suspension == Suspension::ReadOnly && P::EFFECT == Effect::Write {
+        if facts.suspension == Suspension::ReadOnly && P::Effect::VALUE == Effect::Write {
             return Err(Denied::Suspended);
         }
         let paid = match P::BILLING {

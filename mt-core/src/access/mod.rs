@@ -19,7 +19,7 @@
 //! # Example
 //!
 //! ```
-//! use mt_core::access::{Access, AccessModel, Billing, Denied, Effect, Facts, Permission, Unaudited};
+//! use mt_core::access::{Access, AccessModel, Billing, Denied, Facts, Permission, Unaudited, Writes};
 //! use mt_core::auth::Principal;
 //! use mt_core::billing::Standing;
 //! use mt_core::id::{PrincipalId, TenantId};
@@ -48,9 +48,9 @@
 //! struct ProjectsWrite;
 //! impl Permission for ProjectsWrite {
 //!     type Model = Acme;
+//!     type Effect = Writes;
 //!     const KEY: Perm = Perm::ProjectsWrite;
 //!     const BILLING: Billing = Billing::Required;
-//!     const EFFECT: Effect = Effect::Write;
 //! }
 //!
 //! let viewer = Access::<Acme>::assertion(
@@ -63,6 +63,7 @@
 
 mod auditing;
 mod decision;
+mod effect;
 mod grant;
 mod model;
 mod policy;
@@ -71,8 +72,9 @@ mod source;
 
 pub use self::auditing::{Audited, Auditing, NeedsNoEntry, Unaudited};
 pub use self::decision::{Access, Denied, Facts, Suspension};
+pub use self::effect::{Effect, PermissionEffect, Reads, Writes};
 pub use self::grant::Grant;
-pub use self::model::{AccessModel, Billing, Effect, Implies, Permission};
+pub use self::model::{AccessModel, Billing, Implies, Permission};
 pub use self::policy::Policy;
 pub use self::request::AccessRequest;
 pub use self::source::{AccessError, AccessSource};

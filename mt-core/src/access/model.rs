@@ -1,6 +1,7 @@
 //! What an embedder writes: its vocabulary, its two tables, and a type for each permission.
 
 use super::auditing::Auditing;
+use super::effect::PermissionEffect;
 use crate::text_enum::TextEnum;
 
 /// What roles, plans and permissions mean in one application.
@@ -44,8 +45,9 @@ pub trait Permission: Send + Sync + 'static {
     const KEY: <Self::Model as AccessModel>::Permission;
     /// Whether an unpaid tenant still has it. No default: leaving it out does not compile.
     const BILLING: Billing;
-    /// Whether it covers writing. A transaction opened for reading is `read only` in Postgres.
-    const EFFECT: Effect;
+    /// Whether it covers writing: [`Reads`](super::Reads) or [`Writes`](super::Writes). No default: leaving it out does
+    /// not compile. A transaction opened for reading is `read only` in Postgres.
+    type Effect: PermissionEffect;
 }
 
 /// `Self` is enough wherever `Q` is asked for.
@@ -68,14 +70,4 @@ pub enum Billing {
     Exempt,
     /// Needs a plan that includes it, in good standing.
     Required,
-}
-
-/// What a permission lets a transaction do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Effect {
-    /// Read rows.
-    Read,
-    /// Read and change rows.
-    Write,
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::marker::PhantomData;
 
-use super::{AccessModel, Billing, Effect, Permission};
+use super::{AccessModel, Billing, Effect, Permission, PermissionEffect as _};
 use crate::member_policy::MemberPolicy;
 #[cfg(feature = "postgres")]
 use crate::pg::Resource;
@@ -67,7 +67,7 @@ impl<M: MemberPolicy> Policy<M> {
             Billing::Exempt => "yes",
             Billing::Required => "402",
         };
-        let effect = match P::EFFECT {
+        let effect = match P::Effect::VALUE {
             Effect::Read => "read",
             Effect::Write => "write",
         };

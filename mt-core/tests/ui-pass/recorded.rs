@@ -4,7 +4,7 @@
 mod model;
 
 use model::{Perm, Plan, Role};
-use mt_core::access::{AccessModel, Audited, Billing, Effect, Implies, NeedsNoEntry, Permission};
+use mt_core::access::{AccessModel, Audited, Billing, Implies, NeedsNoEntry, Permission, Reads, Writes};
 use mt_core::pg::TenantTx;
 use mt_core::pg::audit_log::Action;
 
@@ -30,18 +30,18 @@ struct Read;
 
 impl Permission for Read {
     type Model = Logged;
+    type Effect = Reads;
     const KEY: Perm = Perm::ProjectsRead;
     const BILLING: Billing = Billing::Exempt;
-    const EFFECT: Effect = Effect::Read;
 }
 
 struct Write;
 
 impl Permission for Write {
     type Model = Logged;
+    type Effect = Writes;
     const KEY: Perm = Perm::ProjectsWrite;
     const BILLING: Billing = Billing::Required;
-    const EFFECT: Effect = Effect::Write;
 }
 
 impl NeedsNoEntry for Read {}

@@ -4,7 +4,7 @@
 mod model;
 
 use model::{Perm, Plan, Role};
-use mt_core::access::{AccessModel, Audited, Billing, Effect, Permission};
+use mt_core::access::{AccessModel, Audited, Billing, Permission, Writes};
 use mt_core::pg::{TenantTx, TxConn};
 
 struct Logged;
@@ -29,9 +29,9 @@ struct Write;
 
 impl Permission for Write {
     type Model = Logged;
+    type Effect = Writes;
     const KEY: Perm = Perm::ProjectsWrite;
     const BILLING: Billing = Billing::Required;
-    const EFFECT: Effect = Effect::Write;
 }
 
 fn writes(tx: &mut TenantTx<Write>) -> TxConn<'_> {

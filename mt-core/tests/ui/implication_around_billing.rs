@@ -4,16 +4,16 @@
 mod model;
 
 use model::{Acme, Perm, ProjectsRead};
-use mt_core::access::{Billing, Effect, Implies, Permission};
+use mt_core::access::{Billing, Implies, Permission, Reads};
 use mt_core::pg::TenantTx;
 
 struct Sneaky;
 
 impl Permission for Sneaky {
     type Model = Acme;
+    type Effect = Reads;
     const KEY: Perm = Perm::InvoicesRead;
     const BILLING: Billing = Billing::Exempt;
-    const EFFECT: Effect = Effect::Read;
 }
 
 impl Implies<ProjectsRead> for Sneaky {}

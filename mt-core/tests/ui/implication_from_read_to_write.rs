@@ -4,7 +4,7 @@
 mod model;
 
 use model::{ProjectsRead, ProjectsWrite};
-use mt_core::access::{Billing, Effect, Implies, Permission};
+use mt_core::access::{Billing, Implies, Permission, Reads};
 use mt_core::pg::TenantTx;
 
 struct Sneaky;

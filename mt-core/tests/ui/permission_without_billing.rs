@@ -4,14 +4,14 @@
 mod model;
 
 use model::{Acme, Perm};
-use mt_core::access::{Effect, Permission};
+use mt_core::access::{Permission, Reads};
 
 struct Unbilled;
 
 impl Permission for Unbilled {
     type Model = Acme;
+    type Effect = Reads;
     const KEY: Perm = Perm::ProjectsRead;
-    const EFFECT: Effect = Effect::Read;
 }
 
 fn main() {}

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use http::{Method, Uri};
-use mt_core::access::{AccessModel, Permission};
+use mt_core::access::{AccessModel, Permission, Reads};
 use mt_core::id::PrincipalId;
 use mt_core::pg::audit_log::{self, Action, ActorKind, Entry, Filter};
 use mt_core::pg::billing;
@@ -30,7 +30,7 @@ pub struct AuditLog<R> {
     pub actions: &'static [Action],
 }
 
-impl<M: AccessModel, R: Permission<Model = M>> Group<M> for AuditLog<R> {
+impl<M: AccessModel, R: Permission<Model = M, Effect = Reads>> Group<M> for AuditLog<R> {
     fn operations(self, noun: Noun) -> Operations<M> {
         let Self { actions, .. } = self;
         let words: Vec<_> = all(actions).map(|action| noun.shown(action.word())).collect();
@@ -123,7 +123,7 @@ impl EntryView {
     }
 }
 
-async fn list<M: AccessModel, R: Permission<Model = M>>(
+async fn list<M: AccessModel, R: Permission<Model = M, Effect = Reads>>(
     call: Call<'_, M>,
     actions: &'static [Action],
 ) -> Answer {

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use chrono::{DateTime, Utc};
 use http::{Method, StatusCode};
-use mt_core::access::{AccessModel, Implies, Permission};
+use mt_core::access::{AccessModel, Implies, Permission, Reads, Writes};
 use mt_core::billing::Standing;
 use mt_core::pg::billing::{LinkError, Subscription};
 use mt_core::text_enum::TextEnum as _;
@@ -37,8 +37,8 @@ pub struct Billing<R, P> {
 impl<M, R, P> Group<M> for Billing<R, P>
 where
     M: AccessModel,
-    R: Permission<Model = M>,
-    P: Permission<Model = M> + Implies<R>,
+    R: Permission<Model = M, Effect = Reads>,
+    P: Permission<Model = M, Effect = Writes> + Implies<R>,
 {
     fn operations(self, noun: Noun) -> Operations<M> {
         let path = format!("{}/billing", noun.item_path());
@@ -149,7 +149,9 @@ struct StateView {
     customer_id: Option<String>,
 }
 
-async fn show<M: AccessModel, R: Permission<Model = M>>(call: Call<'_, M>) -> Answer {
+async fn show<M: AccessModel, R: Permission<Model = M, Effect = Reads>>(
+    call: Call<'_, M>,
+) -> Answer {
     let request = call.access::<R>()?;
     let mut tx = call.context.tenants.begin(request).await?;
     let subscription = Subscription::load::<R, _, _>(&mut tx, mt_stripe::PROVIDER).await?;
@@ -169,8 +171,8 @@ async fn show<M: AccessModel, R: Permission<Model = M>>(call: Call<'_, M>) -> An
 async fn make_customer<M, R, P>(call: Call<'_, M>) -> Answer
 where
     M: AccessModel,
-    R: Permission<Model = M>,
-    P: Permission<Model = M> + Implies<R>,
+    R: Permission<Model = M, Effect = Reads>,
+    P: Permission<Model = M, Effect = Writes> + Implies<R>,
 {
     let request = call.access::<P>()?;
     let made = call.stripe()?.customer::<R, P>(&call.context.tenants, request).await;
@@ -181,8 +183,8 @@ where
 async fn open_checkout<M, R, P>(call: Call<'_, M>) -> Answer
 where
     M: AccessModel,
-    R: Permission<Model = M>,
-    P: Permission<Model = M> + Implies<R>,
+    R: Permission<Model = M, Effect = Reads>,
+    P: Permission<Model = M, Effect = Writes> + Implies<R>,
 {
     let (request, noun) = (call.access::<P>()?, call.context.noun);
     let opened = call.stripe()?.checkout::<R, P>(&call.context.tenants, request).await;
@@ -195,8 +197,8 @@ where
 async fn open_portal<M, R, P>(call: Call<'_, M>) -> Answer
 where
     M: AccessModel,
-    R: Permission<Model = M>,
-    P: Permission<Model = M> + Implies<R>,
+    R: Permission<Model = M, Effect = Reads>,
+    P: Permission<Model = M, Effect = Writes> + Implies<R>,
 {
     let request = call.access::<P>()?;
     let opened = call.stripe()?.portal::<R, P>(&call.context.tenants, request).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use http::Method;
-use mt_core::access::{AccessModel, Permission};
+use mt_core::access::{AccessModel, Permission, Reads, Writes};
 use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::id::InviteId;
 use mt_core::member_policy::MemberPolicy;
@@ -49,9 +49,9 @@ pub struct Invites<R, C, D, S> {
 impl<M, R, C, D, S> Group<M> for Invites<R, C, D, S>
 where
     M: MemberPolicy,
-    R: Permission<Model = M>,
-    C: Permission<Model = M>,
-    D: Permission<Model = M>,
+    R: Permission<Model = M, Effect = Reads>,
+    C: Permission<Model = M, Effect = Writes>,
+    D: Permission<Model = M, Effect = Writes>,
     S: Resource<Model = M>,
 {
     fn operations(self, noun: Noun) -> Operations<M> {
@@ -176,7 +176,7 @@ struct NewInvite<M: AccessModel> {
 async fn create<M, C, S>(mut call: Call<'_, M>) -> Answer
 where
     M: MemberPolicy,
-    C: Permission<Model = M>,
+    C: Permission<Model = M, Effect = Writes>,
     S: Resource<Model = M>,
 {
     let request = call.access::<C>()?;
@@ -218,7 +218,9 @@ where
     Ok(answer)
 }
 
-async fn list<M: AccessModel, R: Permission<Model = M>>(call: Call<'_, M>) -> Answer {
+async fn list<M: AccessModel, R: Permission<Model = M, Effect = Reads>>(
+    call: Call<'_, M>,
+) -> Answer {
     let request = call.access::<R>()?;
     let query = PageQuery::read(&call.parts.uri)?;
     let page = call.page(query, &format!("invites:{}", request.tenant()))?;
@@ -228,7 +230,9 @@ async fn list<M: AccessModel, R: Permission<Model = M>>(call: Call<'_, M>) -> An
     Ok(json(&page.answer(invites, |invite: &InviteView| invite.id)))
 }
 
-async fn revoke<M: AccessModel, D: Permission<Model = M>>(call: Call<'_, M>) -> Answer {
+async fn revoke<M: AccessModel, D: Permission<Model = M, Effect = Writes>>(
+    call: Call<'_, M>,
+) -> Answer {
     let request = call.access::<D>()?;
     let invite = InviteId::from_uuid(call.path_id("invite_id")?);
     let mut tx = call.context.tenants.begin(request).exclusive().await?;

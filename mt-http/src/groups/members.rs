@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use http::Method;
-use mt_core::access::{AccessModel, Permission};
+use mt_core::access::{AccessModel, Permission, Reads, Writes};
 use mt_core::id::PrincipalId;
 use mt_core::member_policy::MemberPolicy;
 use mt_core::pg::Member;
@@ -34,9 +34,9 @@ pub struct Members<R, A, D> {
 impl<M, R, A, D> Group<M> for Members<R, A, D>
 where
     M: MemberPolicy,
-    R: Permission<Model = M>,
-    A: Permission<Model = M>,
-    D: Permission<Model = M>,
+    R: Permission<Model = M, Effect = Reads>,
+    A: Permission<Model = M, Effect = Writes>,
+    D: Permission<Model = M, Effect = Writes>,
 {
     fn operations(self, noun: Noun) -> Operations<M> {
         let all = format!("{}/members", noun.item_path());
@@ -105,7 +105,9 @@ impl MemberView {
     }
 }
 
-async fn list<M: AccessModel, R: Permission<Model = M>>(call: Call<'_, M>) -> Answer {
+async fn list<M: AccessModel, R: Permission<Model = M, Effect = Reads>>(
+    call: Call<'_, M>,
+) -> Answer {
     let request = call.access::<R>()?;
     let query = PageQuery::read(&call.parts.uri)?;
     let page = call.page(query, &format!("members:{}", request.tenant()))?;
@@ -131,7 +133,7 @@ fn present_role<'de, M: AccessModel, D: serde::Deserializer<'de>>(
 async fn assign<M, A>(mut call: Call<'_, M>) -> Answer
 where
     M: MemberPolicy,
-    A: Permission<Model = M>,
+    A: Permission<Model = M, Effect = Writes>,
 {
     let request = call.access::<A>()?;
     let change: RoleChange<M> = call.json().await?;
@@ -148,7 +150,7 @@ where
 async fn remove<M, D>(call: Call<'_, M>) -> Answer
 where
     M: MemberPolicy,
-    D: Permission<Model = M>,
+    D: Permission<Model = M, Effect = Writes>,
 {
     let request = call.access::<D>()?;
     let user = PrincipalId::from_uuid(call.path_id("user_id")?);

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use http::Method;
-use mt_core::access::{Access, AccessModel, Denied, Implies, Permission, Suspension};
+use mt_core::access::{
+    Access, AccessModel, Denied, Implies, Permission, Reads, Suspension, Writes,
+};
 use mt_core::billing::Standing;
 use mt_core::id::TenantId;
 use mt_core::member_policy::MemberPolicy;
@@ -44,9 +46,9 @@ pub struct Tenants<M: AccessModel, R, U, D> {
 impl<M, R, U, D> Group<M> for Tenants<M, R, U, D>
 where
     M: MemberPolicy,
-    R: Permission<Model = M>,
-    U: Permission<Model = M> + Implies<R>,
-    D: Permission<Model = M>,
+    R: Permission<Model = M, Effect = Reads>,
+    U: Permission<Model = M, Effect = Writes> + Implies<R>,
+    D: Permission<Model = M, Effect = Writes>,
 {
     fn operations(self, noun: Noun) -> Operations<M> {
         let usage = Arc::new(self.usage);
@@ -255,7 +257,7 @@ async fn create<M: MemberPolicy>(mut call: Call<'_, M>, usage: &Usage<M>) -> Ans
 async fn list<M, R>(call: Call<'_, M>, usage: &Usage<M>) -> Answer
 where
     M: AccessModel,
-    R: Permission<Model = M>,
+    R: Permission<Model = M, Effect = Reads>,
 {
     let (context, principal) = (call.context, call.caller()?);
     let scope = format!("{}:{}", context.noun.many(), principal.id());
@@ -294,7 +296,7 @@ where
 async fn show<M, R>(call: Call<'_, M>, usage: &Usage<M>) -> Answer
 where
     M: AccessModel,
-    R: Permission<Model = M>,
+    R: Permission<Model = M, Effect = Reads>,
 {
     let request = call.access::<R>()?;
     let mut tx = call.context.tenants.begin(request).await?;
@@ -314,8 +316,8 @@ struct Change {
 async fn update<M, R, U>(mut call: Call<'_, M>, usage: &Usage<M>) -> Answer
 where
     M: AccessModel,
-    R: Permission<Model = M>,
-    U: Permission<Model = M> + Implies<R>,
+    R: Permission<Model = M, Effect = Reads>,
+    U: Permission<Model = M, Effect = Writes> + Implies<R>,
 {
     let request = call.access::<U>()?;
     let change: Change = call.json().await?;
@@ -329,7 +331,9 @@ where
     Ok(json(&view))
 }
 
-async fn delete<M: AccessModel, D: Permission<Model = M>>(call: Call<'_, M>) -> Answer {
+async fn delete<M: AccessModel, D: Permission<Model = M, Effect = Writes>>(
+    call: Call<'_, M>,
+) -> Answer {
     let request = call.access::<D>()?;
     let mut tx = call.context.tenants.begin(request).exclusive().await?;
     Tenant::delete(&mut tx).await?;

@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use mt_core::access::{AccessModel, AccessRequest, Implies, Permission};
+use mt_core::access::{AccessModel, AccessRequest, Implies, Permission, Writes};
 use mt_core::id::TenantId;
 use mt_core::pg::billing::call::{self, Call};
 use mt_core::pg::billing::checkout::{self, Session};
@@ -43,7 +43,7 @@ impl StripeBilling {
     ) -> Result<String, BillingError>
     where
         R: Permission,
-        P: Implies<R>,
+        P: Permission<Effect = Writes> + Implies<R>,
     {
         let payer = Manager::<R, P>::new(self, tenants, request).payer(Purpose::Managing).await?;
         Ok(payer.customer)
@@ -63,7 +63,7 @@ impl StripeBilling {
     ) -> Result<Session, BillingError>
     where
         R: Permission,
-        P: Implies<R>,
+        P: Permission<Effect = Writes> + Implies<R>,
     {
         Manager::<R, P>::new(self, tenants, request).checkout().await
     }
@@ -80,7 +80,7 @@ impl StripeBilling {
     ) -> Result<String, BillingError>
     where
         R: Permission,
-        P: Implies<R>,
+        P: Permission<Effect = Writes> + Implies<R>,
     {
         Manager::<R, P>::new(self, tenants, request).portal().await
     }
@@ -121,7 +121,7 @@ struct Opened<T> {
     call: Call,
 }
 
-impl<'b, R: Permission, P: Implies<R>> Manager<'b, R, P> {
+impl<'b, R: Permission, P: Permission<Effect = Writes> + Implies<R>> Manager<'b, R, P> {
     const fn new(
         billing: &'b StripeBilling,
         tenants: &'b Tenants<P::Model>,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Extensions, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use mt_core::access::{
-    Access, AccessModel, Billing, Effect, Facts, Permission, Suspension, Unaudited,
+    Access, AccessModel, Billing, Facts, Permission, Suspension, Unaudited, Writes,
 };
 use mt_core::auth::Principal;
 use mt_core::billing::Standing;
@@ -66,9 +66,9 @@ pub(crate) struct TasksWrite;
 
 impl Permission for TasksWrite {
     type Model = Acme;
+    type Effect = Writes;
     const KEY: Perm = Perm::TasksWrite;
     const BILLING: Billing = Billing::Required;
-    const EFFECT: Effect = Effect::Write;
 }
 
 pub(crate) const EDITOR: Facts<Acme> = Facts {

@@ -10,7 +10,9 @@ use super::authority::{Authority, BeginError};
 use super::cap::{Cap, Resource};
 use super::opening::{Count, Locks, TenantOpening};
 use super::tenant_tx::{Exclusive, Shared, TenantTx};
-use crate::access::{AccessModel, AccessRequest, Effect, Permission};
+use crate::access::{
+    AccessModel, AccessRequest, Effect, Permission, PermissionEffect as _, Writes,
+};
 use crate::pg::idempotency::IdempotentRequest;
 use crate::shares::Requester;
 use crate::text_enum::TextEnum as _;
@@ -18,10 +20,10 @@ use crate::text_enum::TextEnum as _;
 /// A transaction that is about to be opened: await it, after its options if it has any ([`Tenants::begin`](crate::pg::Tenants::begin)).
 ///
 /// ```no_run
-/// # use mt_core::access::{AccessRequest, Permission};
+/// # use mt_core::access::{AccessRequest, Permission, Writes};
 /// # use mt_core::pg::{BeginError, Resource, Tenants};
 /// # async fn example<P, R>(tenants: Tenants<P::Model>, request: AccessRequest<P>) -> Result<(), Box<dyn std::error::Error>>
-/// # where P: Permission, R: Resource<Model = P::Model> {
+/// # where P: Permission<Effect = Writes>, R: Resource<Model = P::Model> {
 /// let tx = tenants.begin(request).await?;
 /// let exclusive = tenants.begin(request).exclusive().await?;
 /// let (capped, cap) = tenants.begin(request).capped::<R>().await?;
@@ -48,8 +50,10 @@ impl<'t, P: Permission> Begin<'t, P> {
 
     /// Locks the tenant too, as changes to members, invites and owners ask for. Transactions of this kind run one after
     /// the other in each tenant, read committed whatever the settings are.
-    pub fn exclusive(self) -> Begin<'t, P, Exclusive> {
-        const { assert!(matches!(P::EFFECT, Effect::Write), "an exclusive transaction writes") }
+    pub fn exclusive(self) -> Begin<'t, P, Exclusive>
+    where
+        P: Permission<Effect = Writes>,
+    {
         self.with()
     }
 }
@@ -58,8 +62,10 @@ impl<'t, P: Permission, L> Begin<'t, P, L> {
     /// Counts the tenant's `R`s, so that no more are made than its plan allows: the transaction comes with the [`Cap`],
     /// which gives out the permit. It locks the tenant as [`exclusive`](Begin::exclusive) does, but on a plan without a
     /// cap, which neither locks nor counts.
-    pub fn capped<R: Resource<Model = P::Model>>(self) -> Begin<'t, P, L, Cap<R>> {
-        const { assert!(matches!(P::EFFECT, Effect::Write), "a capped transaction writes") }
+    pub fn capped<R: Resource<Model = P::Model>>(self) -> Begin<'t, P, L, Cap<R>>
+    where
+        P: Permission<Effect = Writes>,
+    {
         self.with()
     }
 }
@@ -67,13 +73,10 @@ impl<'t, P: Permission, L> Begin<'t, P, L> {
 impl<'t, P: Permission, L, C> Begin<'t, P, L, C> {
     /// Carries out a request that its sender may repeat, if it has an idempotency key: see
     /// [`TenantTx::stored_response`].
-    pub fn idempotent(mut self, request: impl Into<Option<&'t IdempotentRequest>>) -> Self {
-        const {
-            assert!(
-                matches!(P::EFFECT, Effect::Write),
-                "a response is stored by a transaction that writes"
-            );
-        }
+    pub fn idempotent(mut self, request: impl Into<Option<&'t IdempotentRequest>>) -> Self
+    where
+        P: Permission<Effect = Writes>,
+    {
         self.repeatable = request.into();
         self
     }
@@ -90,7 +93,7 @@ impl<'t, P: Permission, L, C> Begin<'t, P, L, C> {
         count: Option<Count>,
     ) -> Result<(TenantTx<P, L2>, Option<u32>), BeginError> {
         let (tenant, principal) = (self.request.tenant(), self.request.principal());
-        let (effect, isolation) = (P::EFFECT, self.authority.pools.settings().isolation);
+        let (effect, isolation) = (P::Effect::VALUE, self.authority.pools.settings().isolation);
         let request = self.repeatable;
         let begin = TenantOpening { tenant, principal, effect, locks, count, request, isolation };
         let opened = self.authority.open(self.request, begin.opening().by(by)).await?;
@@ -114,7 +117,7 @@ impl<'t, P: Permission> IntoFuture for Begin<'t, P> {
     type IntoFuture = BoxFuture<'t, Self::Output>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let locks = match P::EFFECT {
+        let locks = match P::Effect::VALUE {
             Effect::Read => Locks::None,
             Effect::Write => Locks::Membership,
         };

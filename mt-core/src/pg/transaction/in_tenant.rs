@@ -8,7 +8,7 @@ use super::cap::{Cap, CapReached, Resource};
 use super::query::Query;
 use super::tenant_tx::{Exclusive, TenantTx};
 use super::tenants::Tenants;
-use crate::access::{AccessRequest, Permission};
+use crate::access::{AccessRequest, Permission, Reads, Writes};
 use crate::auth::Principal;
 use crate::id::TenantId;
 use crate::pg::audit_log::NewEntry;
@@ -22,20 +22,20 @@ use crate::pg::{BeginError, PgError};
 /// framework's handlers.
 ///
 /// ```no_run
-/// # use mt_core::access::Permission;
+/// # use mt_core::access::{Permission, Reads, Writes};
 /// # use mt_core::pg::{BeginError, CapReached, InTenant, PgError, Resource, query_scalar};
 /// # use mt_core::pg::audit_log::Action;
 /// # use uuid::Uuid;
 /// const NOTE_CREATED: Action = Action::new("note.created", "note");
 ///
 /// async fn list<P, E>(notebook: InTenant<P, E>) -> Result<Vec<String>, E>
-/// # where P: Permission, E: From<BeginError> + From<PgError> + From<CapReached>
+/// # where P: Permission<Effect = Reads>, E: From<BeginError>
 /// {
 ///     notebook.fetch_all(query_scalar("select text from app.notes where tenant_id = mt.tenant_id()")).await
 /// }
 ///
 /// async fn create<P, Notes, E>(notebook: InTenant<P, E>, text: String) -> Result<String, E>
-/// # where P: Permission, Notes: Resource<Model = P::Model>, E: From<BeginError> + From<PgError> + From<CapReached>
+/// # where P: Permission<Effect = Writes>, Notes: Resource<Model = P::Model>, E: From<BeginError> + From<PgError> + From<CapReached>
 /// {
 ///     let id = Uuid::now_v7();
 ///     let insert = query_scalar("insert into app.notes (id, text) values ($1, $2) returning text").bind(id).bind(text);
@@ -73,10 +73,7 @@ impl<P: Permission, E> InTenant<P, E> {
     }
 }
 
-impl<P: Permission, E> InTenant<P, E>
-where
-    E: From<BeginError> + From<PgError> + From<CapReached>,
-{
+impl<P: Permission<Effect = Reads>, E: From<BeginError>> InTenant<P, E> {
     /// Runs one query and returns its rows. See [`TenantRead`](crate::pg::TenantRead).
     ///
     /// # Errors
@@ -103,7 +100,12 @@ where
     pub async fn fetch_one<R: Send>(&self, query: Query<R>) -> Result<R, E> {
         Ok(query.fetch_one(self.tenants.read(self.request)).await?)
     }
+}
 
+impl<P: Permission<Effect = Writes>, E> InTenant<P, E>
+where
+    E: From<BeginError> + From<PgError> + From<CapReached>,
+{
     /// Runs one statement that changes something, records `entry` if it touches a row, commits, and returns its first row.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use super::opening::{self, Locks, TenantOpening};
 use super::query::Query;
 use super::query_executor::{QueryExecutor, private::Sealed};
 use super::value::Value;
-use crate::access::{AccessRequest, Effect, Permission};
+use crate::access::{AccessRequest, Effect, Permission, Reads};
 use crate::id::TenantId;
 use crate::pg::{PgError, Statements};
 
@@ -26,9 +26,9 @@ use crate::pg::{PgError, Statements};
 /// bound, an interval), opening, query and commit take a round trip each.
 ///
 /// ```no_run
-/// # use mt_core::access::{AccessRequest, Permission};
+/// # use mt_core::access::{AccessRequest, Permission, Reads};
 /// # use mt_core::pg::{BeginError, Tenants, query_scalar};
-/// # async fn example<P: Permission>(tenants: Tenants<P::Model>, request: AccessRequest<P>) -> Result<(), BeginError> {
+/// # async fn example<P: Permission<Effect = Reads>>(tenants: Tenants<P::Model>, request: AccessRequest<P>) -> Result<(), BeginError> {
 /// let texts = query_scalar::<String>("select text from app.notes where tenant_id = $1")
 ///     .bind(request.tenant().as_uuid())
 ///     .fetch_all(tenants.read(request))
@@ -45,8 +45,10 @@ impl<'t, P: Permission> TenantRead<'t, P> {
     pub(in crate::pg) const fn new(
         authority: &'t Authority<P::Model>,
         request: AccessRequest<P>,
-    ) -> Self {
-        const { assert!(matches!(P::EFFECT, Effect::Read), "a read reads") }
+    ) -> Self
+    where
+        P: Permission<Effect = Reads>,
+    {
         Self { authority, request }
     }
 
@@ -66,7 +68,7 @@ impl<'t, P: Permission> TenantRead<'t, P> {
         let begin = TenantOpening {
             tenant,
             principal,
-            effect: P::EFFECT,
+            effect: Effect::Read,
             locks: Locks::None,
             count: None,
             request: None,

@@ -9,6 +9,7 @@ use super::open_tx::{End, OpenTx};
 use super::tx_conn::{Origin, TxConn};
 use crate::access::{
     Access, AccessModel, Auditing, Billing, Effect, Implies, NeedsNoEntry, Permission,
+    PermissionEffect as _,
 };
 use crate::auth::Principal;
 use crate::id::TenantId;
@@ -83,7 +84,7 @@ impl<P: Permission, L> TenantTx<P, L> {
         const {
             assert!(
                 !<<P::Model as AccessModel>::Auditing as Auditing>::REQUIRES_ENTRIES
-                    || matches!(Q::EFFECT, Effect::Read),
+                    || matches!(Q::Effect::VALUE, Effect::Read),
                 "`NeedsNoEntry` is implemented for a permission that writes"
             );
         }
@@ -98,7 +99,7 @@ impl<P: Permission, L> TenantTx<P, L> {
     {
         const { Self::assert_covers::<Q>() }
         let line = self.line(entry);
-        self.tx.changing(Origin::Embedder(Mode::of(Q::EFFECT)), line)
+        self.tx.changing(Origin::Embedder(Mode::of(Q::Effect::VALUE)), line)
     }
 
     /// A place to run one statement under a permission that writes, without an audit entry: one that locks a row, or
@@ -116,13 +117,15 @@ impl<P: Permission, L> TenantTx<P, L> {
         P: Implies<Q>,
     {
         const { Self::assert_covers::<Q>() }
-        self.tx.embedders(Mode::of(Q::EFFECT))
+        self.tx.embedders(Mode::of(Q::Effect::VALUE))
     }
 
     /// A declared implication must not be a way around billing or a read-only transaction.
     pub(in crate::pg) const fn assert_covers<Q: Permission>() {
         assert!(matches!(P::BILLING, Billing::Required) || matches!(Q::BILLING, Billing::Exempt));
-        assert!(matches!(P::EFFECT, Effect::Write) || matches!(Q::EFFECT, Effect::Read));
+        assert!(
+            matches!(P::Effect::VALUE, Effect::Write) || matches!(Q::Effect::VALUE, Effect::Read)
+        );
     }
 
     /// Adds an audit entry to this transaction, for a change whose target is known only once it is made.
@@ -187,7 +190,7 @@ impl<P: Permission, L> TenantTx<P, L> {
     {
         const { Self::assert_covers::<Q>() }
         let line = self.line(entry);
-        LastStatement::new(self.tx, Mode::of(Q::EFFECT), line)
+        LastStatement::new(self.tx, Mode::of(Q::Effect::VALUE), line)
     }
 
     /// The response to the request that this transaction was opened for

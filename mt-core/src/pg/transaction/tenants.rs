@@ -5,7 +5,9 @@ use std::fmt;
 use super::authority::Authority;
 use super::begin::Begin;
 use super::tenant_read::TenantRead;
-use crate::access::{Access, AccessError, AccessModel, AccessRequest, AccessSource, Permission};
+use crate::access::{
+    Access, AccessError, AccessModel, AccessRequest, AccessSource, Permission, Reads,
+};
 use crate::auth::Principal;
 use crate::billing::StandingPolicy;
 use crate::id::TenantId;
@@ -85,7 +87,7 @@ impl<M: AccessModel> Tenants<M> {
     }
 
     /// Runs one query in a transaction of its own, which checks the permission. See [`TenantRead`].
-    pub fn read<P: Permission<Model = M>>(
+    pub fn read<P: Permission<Model = M, Effect = Reads>>(
         &self,
         request: impl Into<AccessRequest<P>>,
     ) -> TenantRead<'_, P> {

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mt_core::access::{
-    Access, AccessModel, Billing, Denied, Effect, Facts, Implies, Permission, Suspension, Unaudited,
+    Access, AccessModel, Billing, Denied, Effect, Facts, Implies, Permission,
+    PermissionEffect as _, Reads, Suspension, Unaudited, Writes,
 };
 use mt_core::auth::Principal;
 use mt_core::billing::{Standing, StandingPolicy, SubscriptionStatus};
@@ -33,7 +34,7 @@ impl<M: AccessModel> Marker<M> {
         Self {
             key: P::KEY,
             billing: P::BILLING,
-            effect: P::EFFECT,
+            effect: P::Effect::VALUE,
             check: |access| access.check::<P>(),
             authorize: |access| access.authorize::<P>().map(drop),
         }
@@ -167,16 +168,16 @@ macro_rules! any_permission {
         struct $name;
         impl Permission for $name {
             type Model = AnyModel;
+            type Effect = $effect;
             const KEY: Answer = Answer::Yes;
             const BILLING: Billing = Billing::$billing;
-            const EFFECT: Effect = Effect::$effect;
         }
     };
 }
-any_permission!(ExemptRead, Exempt, Read);
-any_permission!(ExemptWrite, Exempt, Write);
-any_permission!(RequiredRead, Required, Read);
-any_permission!(RequiredWrite, Required, Write);
+any_permission!(ExemptRead, Exempt, Reads);
+any_permission!(ExemptWrite, Exempt, Writes);
+any_permission!(RequiredRead, Required, Reads);
+any_permission!(RequiredWrite, Required, Writes);
 
 const EVERY_KIND: [Marker<AnyModel>; 4] = [
     Marker::of::<ExemptRead>(),

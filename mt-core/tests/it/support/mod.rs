@@ -5,7 +5,7 @@ pub(crate) mod openid;
 pub(crate) mod tcp_proxy;
 
 use mt_core::access::{
-    Access, AccessModel, Billing, Effect, Grant, Implies, Permission, Unaudited,
+    Access, AccessModel, Billing, Grant, Implies, Permission, Reads, Unaudited, Writes,
 };
 use mt_core::auth::Principal;
 use mt_core::billing::StandingPolicy;
@@ -91,16 +91,16 @@ macro_rules! permission {
         pub(crate) struct $name;
         impl Permission for $name {
             type Model = Acme;
+            type Effect = $effect;
             const KEY: Perm = Perm::$key;
             const BILLING: Billing = Billing::$billing;
-            const EFFECT: Effect = Effect::$effect;
         }
     };
 }
-permission!(Leave, Leave, Exempt, Write);
-permission!(Manage, Manage, Required, Write);
-permission!(NotesRead, NotesRead, Exempt, Read);
-permission!(NotesWrite, NotesWrite, Required, Write);
+permission!(Leave, Leave, Exempt, Writes);
+permission!(Manage, Manage, Required, Writes);
+permission!(NotesRead, NotesRead, Exempt, Reads);
+permission!(NotesWrite, NotesWrite, Required, Writes);
 impl Implies<NotesRead> for NotesWrite {}
 
 /// Notes, capped at three on the free plan.

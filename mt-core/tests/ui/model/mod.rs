@@ -1,6 +1,6 @@
 //! The vocabulary that each case misuses.
 
-use mt_core::access::{AccessModel, Billing, Effect, Implies, Permission, Unaudited};
+use mt_core::access::{AccessModel, Billing, Implies, Permission, Reads, Unaudited, Writes};
 use mt_core::pg::Resource;
 use mt_core::member_policy::MemberPolicy;
 
@@ -62,27 +62,27 @@ pub struct InvoicesRead;
 
 impl Permission for InvoicesRead {
     type Model = Acme;
+    type Effect = Reads;
     const KEY: Perm = Perm::InvoicesRead;
     const BILLING: Billing = Billing::Exempt;
-    const EFFECT: Effect = Effect::Read;
 }
 
 pub struct ProjectsRead;
 
 impl Permission for ProjectsRead {
     type Model = Acme;
+    type Effect = Reads;
     const KEY: Perm = Perm::ProjectsRead;
     const BILLING: Billing = Billing::Required;
-    const EFFECT: Effect = Effect::Read;
 }
 
 pub struct ProjectsWrite;
 
 impl Permission for ProjectsWrite {
     type Model = Acme;
+    type Effect = Writes;
     const KEY: Perm = Perm::ProjectsWrite;
     const BILLING: Billing = Billing::Required;
-    const EFFECT: Effect = Effect::Write;
 }
 
 impl Implies<ProjectsRead> for ProjectsWrite {}

@@ -1,6 +1,6 @@
 //! The policy of the server as a committed table, so that a change to it shows in a diff.
 
-use mt_core::access::{Billing, Effect, Permission};
+use mt_core::access::{Billing, Effect, Permission, PermissionEffect as _};
 use mt_core::member_policy::{MemberPolicy as _, holds_all_of, unsound_rules};
 use mt_core::testing::assert_file;
 use mt_core::text_enum::TextEnum as _;
@@ -29,5 +29,8 @@ fn reads_are_never_gated_by_billing() {
         assert!(words[2] == "write" || words[1] == "yes", "{row}");
     }
     // The control: a row that is gated.
-    assert_eq!((TasksUpdate::BILLING, TasksUpdate::EFFECT), (Billing::Required, Effect::Write));
+    assert_eq!(
+        (TasksUpdate::BILLING, <TasksUpdate as Permission>::Effect::VALUE),
+        (Billing::Required, Effect::Write)
+    );
 }
