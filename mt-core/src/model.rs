@@ -28,7 +28,7 @@ use crate::access::{Billing, Effect, Permission, PermissionEffect as _};
 ///   ([`Implies`](crate::access::Implies)). Each role and plan with the first has to have the second.
 /// * `members` says which roles may invite, assign and remove which. Without it, owners may do all of it and others none.
 /// * `caps` says how many rows of a table each plan allows: a number, or `none` for any number. `Seats of members` counts
-///   members and open invites.
+///   members and open invites. `Helpdesk::usage()` is the list of them.
 ///
 /// # Example
 ///
@@ -231,6 +231,7 @@ macro_rules! model {
         }
 
         $crate::model!(@caps $vis $model $plan { $($($caps)*)? });
+        $crate::model!(@usage $vis $model { $($($caps)*)? });
 
         impl $model {
             /// Returns the whole model as a table, to print or to compare with a committed one.
@@ -341,6 +342,29 @@ macro_rules! model {
     };
     (@most none) => { None };
     (@most $most:literal) => { Some($most) };
+
+    (@usage $vis:vis $model:ident {}) => {};
+    (@usage $vis:vis $model:ident { $($caps:tt)+ }) => {
+        impl $model {
+            /// Returns the capped resources, to show how much of each is used.
+            #[must_use]
+            $vis fn usage() -> $crate::pg::Usage<$model> {
+                let usage = $crate::pg::Usage::none();
+                $crate::model!(@counted usage { $($caps)+ })
+            }
+        }
+    };
+    (@counted $usage:ident {}) => { $usage };
+    (@counted $usage:ident { $(#[$meta:meta])* $cap:ident of members { $($caps:tt)* } $($rest:tt)* }) => {{
+        let $usage = $usage.and::<$cap>();
+        $crate::model!(@counted $usage { $($rest)* })
+    }};
+    (@counted $usage:ident {
+        $(#[$meta:meta])* $cap:ident of $schema:ident . $table:ident { $($caps:tt)* } $($rest:tt)*
+    }) => {{
+        let $usage = $usage.and::<$cap>();
+        $crate::model!(@counted $usage { $($rest)* })
+    }};
 
     (@shown $policy:ident {}) => { $policy };
     (@shown $policy:ident { $(#[$meta:meta])* $cap:ident of members { $($caps:tt)* } $($rest:tt)* }) => {{

@@ -5,7 +5,6 @@ mod tickets;
 
 use mt::axum::{Routes, Service};
 use mt::endpoints::{Invites, Members, SignIn, Tenants};
-use mt::pg::Usage;
 use mt::prelude::*;
 
 pub use self::model::*;
@@ -30,7 +29,7 @@ pub fn service() -> Service<Helpdesk> {
             read: ShopRead,
             update: ShopManage,
             delete: ShopManage,
-            usage: Usage::of::<Tickets>(),
+            usage: Helpdesk::usage(),
         })
         .mount(Members { read: ShopRead, assign: ShopManage, remove: ShopManage })
         .mount(Invites { read: InvitesRead, create: ShopManage, revoke: ShopManage, seats: Seats })

@@ -1,6 +1,6 @@
 //! The ready-made endpoints that the server mounts: all but projects, tasks and exports.
 
-use mt_core::pg::{self, Database, Usage};
+use mt_core::pg::{self, Database};
 use mt_http::{
     AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites, Members, Noun,
     Operators, SignIn, Tenants, WebhookEvents, Webhooks,
@@ -9,8 +9,7 @@ use mt_http::{
 use crate::http::guard::in_our_words;
 use crate::model::{
     AuditRead, BillingManage, BillingRead, InvitesCreate, InvitesRead, InvitesRevoke,
-    MembersAssign, MembersRead, MembersRemove, OrgDelete, OrgRead, OrgUpdate, Product, Projects,
-    Seats, Tasks,
+    MembersAssign, MembersRead, MembersRemove, OrgDelete, OrgRead, OrgUpdate, Product, Seats,
 };
 use crate::product::ACTIONS;
 
@@ -20,10 +19,14 @@ const ORG: Noun = Noun::new("org", "orgs");
 /// Returns the endpoints, with those of operators if there is a token for them.
 #[must_use]
 pub(crate) fn endpoints(has_operators: bool) -> Endpoints<Product> {
-    let usage = Usage::of::<Projects>().and::<Tasks>().and::<Seats>();
     let endpoints = Endpoints::new(ORG)
         .mount(SignIn)
-        .mount(Tenants { read: OrgRead, update: OrgUpdate, delete: OrgDelete, usage })
+        .mount(Tenants {
+            read: OrgRead,
+            update: OrgUpdate,
+            delete: OrgDelete,
+            usage: Product::usage(),
+        })
         .mount(Members { read: MembersRead, assign: MembersAssign, remove: MembersRemove })
         .mount(Invites {
             read: InvitesRead,

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use http_body_util::BodyExt as _;
 use mt_axum::Service;
-use mt_core::pg::{ProductSchema, Usage};
+use mt_core::pg::ProductSchema;
 use mt_http::{SignIn, Tenants};
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
@@ -44,7 +44,7 @@ async fn users_sign_in_make_a_notebook_and_use_the_routes() {
             read: NotesRead,
             update: NotesAdd,
             delete: NotesAdd,
-            usage: Usage::of::<Notes>(),
+            usage: Notebook::usage(),
         })
         .with_options(|options| options.insecure_reveal_tokens(true))
         .into_router(&database, &secret, "https://notes.example")

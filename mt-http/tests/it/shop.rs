@@ -8,8 +8,8 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::Full;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::{PriceTable, StandingPolicy};
+use mt_core::pg::Database;
 use mt_core::pg::audit_log::Action;
-use mt_core::pg::{Database, Usage};
 use mt_core::testing::TestDatabase;
 use mt_http::{
     AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites, Members, Noun,
@@ -60,7 +60,7 @@ pub(crate) fn endpoints() -> Endpoints<Shops> {
             read: ShopRead,
             update: ShopUpdate,
             delete: ShopDelete,
-            usage: Usage::of::<Seats>(),
+            usage: Shops::usage(),
         })
         .mount(Members { read: MembersRead, assign: MembersAssign, remove: MembersRemove })
         .mount(Invites {

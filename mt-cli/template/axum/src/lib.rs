@@ -4,7 +4,6 @@ use axum::Json;
 use axum::http::StatusCode;
 use mt::axum::{Result, Routes, Service, Tenant};
 use mt::endpoints::{SignIn, Tenants};
-use mt::pg::Usage;
 use mt::prelude::*;
 use uuid::Uuid;
 
@@ -55,7 +54,7 @@ pub fn service() -> Service<Notebook> {
         read: NotesRead,
         update: NotesWrite,
         delete: NotesDelete,
-        usage: Usage::of::<Notes>(),
+        usage: Notebook::usage(),
     })
 }
 

@@ -26,8 +26,6 @@ pub struct Overview {
 /// The capped resources that an [`Overview`] counts.
 ///
 /// ```
-/// use mt_core::pg::Usage;
-///
 /// mt_core::model! {
 ///     pub Notebook;
 ///     roles Role { Owner = "owner" (owner) }
@@ -36,7 +34,8 @@ pub struct Overview {
 ///     caps { Notes of app.notes { Free: 5, Team: none } Seats of members { Free: 3, Team: none } }
 /// }
 ///
-/// let usage = Usage::of::<Notes>().and::<Seats>();
+/// // The same as `Usage::none().and::<Notes>().and::<Seats>()`.
+/// let usage = Notebook::usage();
 /// let caps: Vec<_> = usage.caps(Plan::Free).collect();
 /// assert_eq!(caps, [("notes", Some(5)), ("members", Some(3))]);
 /// ```
@@ -58,13 +57,7 @@ impl<M: AccessModel> Usage<M> {
         Self { resources: Vec::new(), sql: OnceLock::new() }
     }
 
-    /// Counts `R`.
-    #[must_use]
-    pub fn of<R: Resource<Model = M>>() -> Self {
-        Self::none().and::<R>()
-    }
-
-    /// Counts `R` too.
+    /// Counts `R` too, as the next one.
     #[must_use]
     pub fn and<R: Resource<Model = M>>(mut self) -> Self {
         self.resources.push(Counted { name: R::NAME, rows: R::ROWS, cap: R::cap });
