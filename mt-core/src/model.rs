@@ -29,6 +29,8 @@ use crate::access::{Billing, Effect, Permission, PermissionEffect as _};
 /// * `members` says which roles may invite, assign and remove which. Without it, owners may do all of it and others none.
 /// * `caps` says how many rows of a table each plan allows: a number, or `none` for any number. `Seats of members` counts
 ///   members and open invites. `Helpdesk::usage()` is the list of them.
+/// * `services` names parts of the application that act in tenants without a user, each with its permissions
+///   ([`Service`](crate::access::Service)).
 ///
 /// # Example
 ///
@@ -101,6 +103,9 @@ macro_rules! model {
         }
         $(members { $($members:tt)* })?
         $(caps { $($caps:tt)* })?
+        $(services {
+            $($(#[$service_meta:meta])* $service:ident = $service_text:literal [$($service_perm:ident),+ $(,)?];)+
+        })?
     ) => {
         $(#[$model_meta])*
         #[derive(Clone, Copy, Debug)]
@@ -233,12 +238,27 @@ macro_rules! model {
         $crate::model!(@caps $vis $model $plan { $($($caps)*)? });
         $crate::model!(@usage $vis $model { $($($caps)*)? });
 
+        $($(
+            $(#[$service_meta])*
+            #[doc = concat!("The service `", $service_text, "`.")]
+            #[derive(Clone, Copy, Debug)]
+            $vis struct $service;
+
+            impl $crate::access::Service for $service {
+                type Model = $model;
+                const NAME: &'static str = $service_text;
+            }
+
+            $(impl $crate::access::DeclaredWith<$service_perm> for $service {})+
+        )+)?
+
         impl $model {
             /// Returns the whole model as a table, to print or to compare with a committed one.
             #[must_use]
             $vis fn policy() -> $crate::access::Policy<$model> {
                 let policy = $crate::access::Policy::<$model>::of()$(.permission::<$perm>())+.members();
-                $crate::model!(@shown policy { $($($caps)*)? })
+                let policy = $crate::model!(@shown policy { $($($caps)*)? });
+                policy$($(.service::<$service>(&[$($list::$service_perm),+]))+)?
             }
         }
     };

@@ -92,16 +92,7 @@ impl<M: AccessModel> Access<M> {
         if !M::role_grants(facts.role, P::KEY) {
             return Err(Denied::Forbidden);
         }
-        if facts.suspension == Suspension::ReadOnly && P::Effect::VALUE == Effect::Write {
-            return Err(Denied::Suspended);
-        }
-        let paid = match P::BILLING {
-            Billing::Exempt => true,
-            Billing::Required => {
-                facts.standing != Standing::Lapsed && M::plan_includes(facts.plan, P::KEY)
-            }
-        };
-        if paid { Ok(()) } else { Err(Denied::PaymentRequired) }
+        check_tenant::<P>(facts.plan, facts.standing, facts.suspension)
     }
 
     /// What the decisions rest on.
@@ -183,6 +174,22 @@ impl<M: AccessModel> fmt::Debug for Access<M> {
             .field("facts", &self.facts)
             .finish()
     }
+}
+
+/// Checks what a tenant allows anyone who holds `P`, unless it is fully suspended.
+pub(super) fn check_tenant<P: Permission>(
+    plan: <P::Model as AccessModel>::Plan,
+    standing: Standing,
+    suspension: Suspension,
+) -> Result<(), Denied> {
+    if suspension == Suspension::ReadOnly && P::Effect::VALUE == Effect::Write {
+        return Err(Denied::Suspended);
+    }
+    let is_paid = match P::BILLING {
+        Billing::Exempt => true,
+        Billing::Required => standing != Standing::Lapsed && P::Model::plan_includes(plan, P::KEY),
+    };
+    if is_paid { Ok(()) } else { Err(Denied::PaymentRequired) }
 }
 
 /// Why a check failed.

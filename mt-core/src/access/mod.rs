@@ -68,6 +68,7 @@ mod grant;
 mod model;
 mod policy;
 mod request;
+mod service;
 mod source;
 
 pub use self::auditing::{Audited, Auditing, NeedsNoEntry, Unaudited};
@@ -77,6 +78,7 @@ pub use self::grant::Grant;
 pub use self::model::{AccessModel, Billing, Implies, Permission};
 pub use self::policy::Policy;
 pub use self::request::AccessRequest;
+pub use self::service::{DeclaredWith, Service, ServiceAccess};
 pub use self::source::{AccessError, AccessSource};
 #[cfg(doc)]
 use crate::billing::Standing;

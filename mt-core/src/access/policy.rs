@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::marker::PhantomData;
 
-use super::{AccessModel, Billing, Effect, Permission, PermissionEffect as _};
+use super::{AccessModel, Billing, Effect, Permission, PermissionEffect as _, Service};
 use crate::member_policy::MemberPolicy;
 #[cfg(feature = "postgres")]
 use crate::pg::Resource;
@@ -47,6 +47,7 @@ pub struct Policy<M> {
     permissions: Vec<Vec<String>>,
     members: Vec<Vec<String>>,
     caps: Vec<Vec<String>>,
+    services: Vec<Vec<String>>,
     model: PhantomData<fn() -> M>,
 }
 
@@ -57,6 +58,7 @@ impl<M: MemberPolicy> Policy<M> {
             permissions: vec![titles::<M>(&["permission", "lapsed", "effect"], true)],
             members: Vec::new(),
             caps: Vec::new(),
+            services: Vec::new(),
             model: PhantomData,
         }
     }
@@ -96,6 +98,16 @@ impl<M: MemberPolicy> Policy<M> {
         self
     }
 
+    /// Adds a service and the permissions that it is declared with.
+    pub fn service<S: Service<Model = M>>(mut self, permissions: &[M::Permission]) -> Self {
+        if self.services.is_empty() {
+            self.services.push(["service", "permissions"].map(str::to_owned).to_vec());
+        }
+        let permissions: Vec<_> = permissions.iter().map(|key| key.as_str()).collect();
+        self.services.push(vec![S::NAME.to_owned(), permissions.join(", ")]);
+        self
+    }
+
     /// Adds the cap on `R` of each plan.
     #[cfg(feature = "postgres")]
     pub fn cap<R: Resource<Model = M>>(mut self) -> Self {
@@ -120,7 +132,7 @@ impl<M> fmt::Display for Policy<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_table(f, &self.permissions)?;
         let roles = self.members.len() / 3;
-        for rule in self.members.chunks(roles.max(1)).chain([&self.caps[..]]) {
+        for rule in self.members.chunks(roles.max(1)).chain([&self.caps[..], &self.services[..]]) {
             if !rule.is_empty() {
                 writeln!(f)?;
                 write_table(f, rule)?;

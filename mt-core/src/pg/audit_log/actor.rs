@@ -28,8 +28,10 @@ crate::text_enum! {
         Operator = "operator",
         /// A provider whose event was applied.
         Provider = "provider",
-        /// The service itself, for a reason that it names.
+        /// The application itself, for a reason that it names.
         System = "system",
+        /// A declared service of the application.
+        Service = "service",
     }
 }
 
@@ -56,6 +58,12 @@ impl Actor {
     #[must_use]
     pub fn system(reason: SystemReason) -> Self {
         Self::named(ActorKind::System, &reason.to_string())
+    }
+
+    /// A declared [`Service`](crate::access::Service), by its name.
+    #[must_use]
+    pub fn service(name: &'static str) -> Self {
+        Self::named(ActorKind::Service, name)
     }
 
     /// Names come from outside: control characters go, and so does what is too long.

@@ -28,6 +28,11 @@ impl<M: AccessModel> Authority<M> {
         Self { pools, recent: RecentAccess::new(), standing: Arc::new(standing) }
     }
 
+    /// How payments decide.
+    pub(in crate::pg) fn standing(&self) -> &StandingPolicy {
+        &self.standing
+    }
+
     /// Opens a transaction by `begin`, which returns the facts, and decides on them.
     pub(in crate::pg) async fn open<P: Permission<Model = M>>(
         &self,

@@ -1,12 +1,14 @@
 //! The facts that a decision is made on: how they are read, and whether the credential has ended.
 
+use std::marker::PhantomData;
+
 use chrono::{DateTime, Utc};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
 use super::decode::variant;
 use super::value::Value;
-use crate::access::{Access, AccessModel, Facts, Suspension};
+use crate::access::{Access, AccessModel, Facts, Service, ServiceAccess, Suspension};
 use crate::auth::Principal;
 use crate::billing::{StandingPolicy, SubscriptionStatus};
 use crate::id::TenantId;
@@ -27,6 +29,10 @@ const FACTS_BY_IDENTITY: &str = "select u.generation as mt_generation, u.signed_
      left join mt.users u on u.id = i.principal_id \
      left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
      left join mt.tenants t on t.id = m.tenant_id";
+
+/// The facts about the tenant `$1`, for a service.
+pub(in crate::pg) const TENANT_FACTS: &str = "select t.plan as mt_plan, t.subscription_status, t.past_due_since, \
+     t.suspension, now() as now from mt.tenants t where t.id = $1";
 
 /// The statement that reads the facts of `principal` in `tenant`, and its values.
 pub(in crate::pg) fn facts(tenant: TenantId, principal: Principal) -> (&'static str, Vec<Value>) {
@@ -95,6 +101,27 @@ pub(in crate::pg) fn read<M: AccessModel>(
     let used: Option<i64> = count.map(|row| row.try_get("used")).transpose()?;
     let access = Access::assertion(tenant, principal, facts);
     Ok(Found::Member { access, used: used.map(|n| u32::try_from(n).unwrap_or(u32::MAX)) })
+}
+
+/// Reads the row of [`TENANT_FACTS`]; `None` if the tenant is gone.
+pub(in crate::pg) fn read_for_service<S: Service>(
+    rows: &[PgRow],
+    tenant: TenantId,
+    policy: &StandingPolicy,
+) -> Result<Option<ServiceAccess<S::Model>>, sqlx::Error> {
+    let Some(row) = rows.iter().rfind(|row| row.try_column("mt_plan").is_ok()) else {
+        return Ok(None);
+    };
+    let status = SubscriptionStatus::from_word(row.try_get("subscription_status")?);
+    let past_due_since: Option<DateTime<Utc>> = row.try_get("past_due_since")?;
+    Ok(Some(ServiceAccess {
+        tenant,
+        service: S::NAME,
+        plan: variant("plan", row.try_get("mt_plan")?)?,
+        standing: policy.standing(&status, past_due_since, row.try_get("now")?),
+        suspension: variant::<Suspension>("suspension", row.try_get("suspension")?)?,
+        model: PhantomData,
+    }))
 }
 
 /// Whether the credential has ended, by a row with the session facts of its user.

@@ -29,6 +29,12 @@ pub(in crate::pg) fn pass() -> String {
     )
 }
 
+/// Waits for its turn at the gate of `$1::text`, a tenant, and shares it until the transaction ends: a service has no
+/// membership.
+pub(in crate::pg) fn pass_tenant() -> String {
+    format!("select pg_advisory_xact_lock_shared({})", of_tenant("$1::text"))
+}
+
 /// Waits for the writes in `tenant` that are under way, and keeps new ones out until the transaction ends.
 pub(in crate::pg) async fn close_tenant(conn: TxConn<'_>, tenant: TenantId) -> Result<(), PgError> {
     let gate = of_tenant("$1::uuid");

@@ -1,8 +1,10 @@
 //! Transactions: how they are opened, what runs in them and how they end.
 
+pub(super) mod acting;
 pub(super) mod authority;
 pub(super) mod batch;
 pub(super) mod begin;
+mod begin_as;
 pub(super) mod cap;
 pub(super) mod decode;
 pub(super) mod error;

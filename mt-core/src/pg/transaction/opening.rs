@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::batch::Batch;
 use super::exchange::Mode;
-use super::facts::{facts, session_of};
+use super::facts::{TENANT_FACTS, facts, session_of};
 use super::gate;
 use super::seal::{self, Entrant};
 use super::tx_settings::Isolation;
@@ -198,6 +198,27 @@ impl TenantOpening<'_> {
             Some(request) => opening.text(request.find_in(tenant, principal.id())),
         }
     }
+}
+
+/// The opening of a transaction of a service in `tenant`. Its last row holds the facts, if the tenant exists.
+///
+/// The gate of the tenant alone keeps a deletion or a suspension waiting: there is no membership to hold.
+pub(in crate::pg) fn of_service(tenant: TenantId, effect: Effect, isolation: Isolation) -> Opening {
+    let id = || vec![tenant.as_uuid().into()];
+    let entrant = Entrant::service(tenant);
+    let opening = match effect {
+        Effect::Read => Opening::new(Mode::Read).text(AS_AUTHORITY).enter(entrant),
+        Effect::Write => {
+            let gated = Opening::new(Mode::Write).text(AS_APP).enter(entrant);
+            let gated = gated.statement(gate::pass_tenant(), id());
+            let held = match isolation {
+                Isolation::ReadCommitted => gated,
+                _ => gated.statement(HOLD_TENANT, id()),
+            };
+            held.text(AS_AUTHORITY)
+        }
+    };
+    opening.statement(TENANT_FACTS, id()).text(AS_APP)
 }
 
 /// What most statements here are about: `$1` and `$2`.

@@ -35,6 +35,11 @@ impl Entrant {
         Self { tenant, principal, bound_to: None }
     }
 
+    /// A service in `tenant`: no principal.
+    pub(in crate::pg) const fn service(tenant: TenantId) -> Self {
+        Self { tenant: Some(tenant.as_uuid()), principal: None, bound_to: None }
+    }
+
     /// `principal` in no tenant.
     pub(in crate::pg) fn principal(principal: Principal) -> Self {
         let bound_to = principal.tenant().map(TenantId::as_uuid);
@@ -125,6 +130,7 @@ mod tests {
             key.call(2, Entrant::member(tenant, principal)),
             key.call(1, Entrant::member(other, principal)),
             key.call(1, Entrant::member(tenant, stranger)),
+            key.call(1, Entrant::service(tenant)),
             key.call(1, Entrant::principal(principal)),
             key.call(1, Entrant::principal(principal.bound_to(tenant))),
             SealKey(vec![8; 16]).call(1, Entrant::member(tenant, principal)),

@@ -3,18 +3,19 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use super::acting::Acting;
 use super::exchange::Mode;
 use super::last_statement::LastStatement;
 use super::open_tx::{End, OpenTx};
 use super::tx_conn::{Origin, TxConn};
 use crate::access::{
     Access, AccessModel, Auditing, Billing, Effect, Implies, NeedsNoEntry, Permission,
-    PermissionEffect as _,
+    PermissionEffect as _, ServiceAccess,
 };
 use crate::auth::Principal;
 use crate::id::TenantId;
 use crate::pg::PgError;
-use crate::pg::audit_log::{Actor, Line, NewEntry};
+use crate::pg::audit_log::{Line, NewEntry};
 use crate::pg::idempotency::{IdempotentRequest, KeyReused, StoredResponse};
 
 /// A transaction that has not locked the tenant. See [`TenantTx`].
@@ -48,22 +49,27 @@ mod private {
 /// `L` is the lock that it holds: [`Shared`], or [`Exclusive`] for one that has locked the tenant, which changes to members
 /// and invites ask for in their signatures.
 ///
+/// `A` is who acts in it: a member with their [`Access`], or a service with its [`ServiceAccess`] ([`ServiceTx`]).
+///
 /// Dropping it rolls back, in the background; dropping it in the middle of a statement closes the
 /// connection. Either way nothing of it reaches the connection's next user.
-pub struct TenantTx<P: Permission, L = Shared> {
+pub struct TenantTx<P: Permission, L = Shared, A = Access<<P as Permission>::Model>> {
     tx: OpenTx,
-    access: Access<P::Model>,
+    access: A,
     request: Option<IdempotentRequest>,
     stored: Result<Option<StoredResponse>, KeyReused>,
     permission: PhantomData<fn() -> P>,
     locks: PhantomData<fn() -> L>,
 }
 
-impl<P: Permission, L> TenantTx<P, L> {
+/// A transaction of a [`Service`](crate::access::Service) in one tenant ([`Tenants::begin_as`](crate::pg::Tenants::begin_as)).
+pub type ServiceTx<P> = TenantTx<P, Shared, ServiceAccess<<P as Permission>::Model>>;
+
+impl<P: Permission, L, A: Acting> TenantTx<P, L, A> {
     /// INVARIANT: `access` was read in `tx` and grants `P`, and `tx` holds the locks that `L` names.
     pub(in crate::pg) const fn new(
         tx: OpenTx,
-        access: Access<P::Model>,
+        access: A,
         request: Option<IdempotentRequest>,
         stored: Result<Option<StoredResponse>, KeyReused>,
     ) -> Self {
@@ -152,25 +158,19 @@ impl<P: Permission, L> TenantTx<P, L> {
     }
 
     fn line(&self, entry: NewEntry) -> Line {
-        Line::new(self.tenant(), &Actor::user(self.principal().id()), entry)
+        Line::new(self.tenant(), &self.access.actor(), entry)
     }
 
     /// The facts that hold in this transaction.
     #[must_use]
-    pub const fn access(&self) -> &Access<P::Model> {
+    pub const fn access(&self) -> &A {
         &self.access
     }
 
     /// The tenant whose rows are visible.
     #[must_use]
-    pub const fn tenant(&self) -> TenantId {
+    pub fn tenant(&self) -> TenantId {
         self.access.tenant()
-    }
-
-    /// The caller.
-    #[must_use]
-    pub const fn principal(&self) -> Principal {
-        self.access.principal()
     }
 
     /// Makes the changes permanent, and what is recorded of them with them.
@@ -191,6 +191,23 @@ impl<P: Permission, L> TenantTx<P, L> {
         const { Self::assert_covers::<Q>() }
         let line = self.line(entry);
         LastStatement::new(self.tx, Mode::of(Q::Effect::VALUE), line)
+    }
+
+    /// Takes the changes back, and waits for it. Dropping does the same without waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`PgError`]; the changes are gone all the same.
+    pub async fn rollback(self) -> Result<(), PgError> {
+        self.tx.end(End::Rollback).await
+    }
+}
+
+impl<P: Permission, L> TenantTx<P, L> {
+    /// The caller.
+    #[must_use]
+    pub const fn principal(&self) -> Principal {
+        self.access.principal()
     }
 
     /// The response to the request that this transaction was opened for
@@ -215,18 +232,9 @@ impl<P: Permission, L> TenantTx<P, L> {
         let sender = (self.tenant(), self.principal().id());
         request.store_in(self.tx.conn(), sender, response).await
     }
-
-    /// Takes the changes back, and waits for it. Dropping does the same without waiting.
-    ///
-    /// # Errors
-    ///
-    /// [`PgError`]; the changes are gone all the same.
-    pub async fn rollback(self) -> Result<(), PgError> {
-        self.tx.end(End::Rollback).await
-    }
 }
 
-impl<P: Permission, L> fmt::Debug for TenantTx<P, L> {
+impl<P: Permission, L, A: fmt::Debug> fmt::Debug for TenantTx<P, L, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TenantTx")
             .field("permission", &P::KEY)
