@@ -98,6 +98,7 @@ pub use self::people::users::User;
 pub use self::tenancy::domains;
 pub use self::tenancy::overview::{Overview, Usage};
 pub use self::tenancy::slug::SlugError;
+pub use self::tenancy::sweep::{ForEachTenant, SweepError, SweepReport};
 pub use self::tenancy::tenant::{Tenant, TenantSummary};
 pub use self::transaction::acting::Acting;
 pub use self::transaction::authority::BeginError;

@@ -13,6 +13,7 @@ mod isolation;
 mod ledger;
 mod limit;
 mod members;
+mod services;
 mod support;
 mod tenants;
 mod testing;

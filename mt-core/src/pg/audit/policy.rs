@@ -9,10 +9,14 @@ use super::{Finding, Rule};
 use crate::pg::connection::roles::SYSTEM_ROLE;
 
 /// The accepted right-hand sides of the tenant's condition, as Postgres prints them, without spaces.
-const TENANTS: [&str; 1] = ["(SELECTmt.sealed_tenant_id()ASsealed_tenant_id)"];
+const TENANTS: [&str; 2] = [
+    "(SELECTmt.required_tenant_id()ASrequired_tenant_id)",
+    "(SELECTmt.sealed_tenant_id()ASsealed_tenant_id)",
+];
 
 /// Right-hand sides without the `select`, which Postgres evaluates for each row.
-const TENANTS_PER_ROW: [&str; 3] = [
+const TENANTS_PER_ROW: [&str; 4] = [
+    "mt.required_tenant_id()",
     "mt.sealed_tenant_id()",
     "(current_setting('mt.tenant_id'::text))::uuid",
     "(current_setting('mt.tenant_id'::text,true))::uuid",
@@ -167,7 +171,7 @@ fn without_spaces(expression: &str) -> String {
 mod tests {
     use super::{Condition, condition};
 
-    const GUARD: &str = "(tenant_id = ( SELECT mt.sealed_tenant_id() AS sealed_tenant_id))";
+    const GUARD: &str = "(tenant_id = ( SELECT mt.required_tenant_id() AS required_tenant_id))";
 
     fn of(expression: &str) -> Condition {
         condition(&expression.replace("GUARD", GUARD), Some("tenant_id"))
@@ -180,7 +184,8 @@ mod tests {
             "(GUARD AND (plan = 'free'::text))",
             "((plan = 'a OR (b'::text) AND ((id IS NOT NULL) AND GUARD))",
             "(\"odd ' AND (\" AND GUARD)",
-            "(( SELECT mt.sealed_tenant_id() AS sealed_tenant_id) = tenant_id)",
+            "(( SELECT mt.required_tenant_id() AS required_tenant_id) = tenant_id)",
+            "(tenant_id = ( SELECT mt.sealed_tenant_id() AS sealed_tenant_id))",
         ] {
             assert_eq!(of(guarded), Condition::OfTheTenant, "{guarded}");
         }

@@ -126,6 +126,17 @@ impl DatabaseOptions {
         self
     }
 
+    /// Lets queries on isolated tables find no rows where no tenant is set, such as in a transaction of a principal. By
+    /// default they fail (`MT002`): a job that has forgotten the tenant would do nothing and report success.
+    ///
+    /// It sets `mt.without_tenant` in the sessions of tenants and principals. Behind a pooler, set it for the role:
+    /// `alter role shop_server set mt.without_tenant = 'empty'`.
+    #[must_use]
+    pub fn empty_without_tenant(mut self) -> Self {
+        self.connect = self.connect.options([("mt.without_tenant", "empty")]);
+        self
+    }
+
     /// Sends `set session authorization login` on each new connection: for an engine in which every login is its
     /// superuser.
     #[must_use]

@@ -75,6 +75,7 @@ impl Inventory {
             .without_tenant("mt.schema_migrations", "which versions are applied")
             .without_tenant("mt.sign_in_networks", "of an address")
             .without_tenant("mt.subscriptions", "the provider's, by customer")
+            .without_tenant("mt.sweeps", "how far the work of a service has come")
             .without_tenant("mt.webhook_attempts", "of an event")
             .without_tenant("mt.webhook_events", "the provider's; bodies are purged after a while")
     }

@@ -1,4 +1,4 @@
-//! Tenants: create, name, find, rename, suspend, delete; and how long what they leave behind is kept.
+//! Tenants: create, name, find, rename, suspend, visit, delete; and how long what they leave behind is kept.
 
 pub mod domains;
 mod lookup;
@@ -7,4 +7,5 @@ pub(super) mod plan;
 pub(super) mod retention;
 pub(super) mod slug;
 pub(super) mod suspension;
+pub(super) mod sweep;
 pub(super) mod tenant;

@@ -61,25 +61,23 @@ async fn without_a_tenant_no_rows_are_visible_on_any_connection() {
     let mut conn = raw.acquire().await.unwrap();
     for round in ["fresh", "warm"] {
         for (tenant, seen) in [
-            (String::new(), 0),
-            (TenantId::generate().to_string(), 0),
-            (of_a.to_string(), 1),
-            (of_b.to_string(), 1),
+            (String::new(), None),
+            (TenantId::generate().to_string(), Some(0)),
+            (of_a.to_string(), Some(1)),
+            (of_b.to_string(), Some(1)),
         ] {
             let sql = format!(
                 "begin; reset role; call mt.seal('{tenant}', '', ''); set local role mt_app"
             );
             conn.execute(sqlx::AssertSqlSafe(sql)).await.unwrap();
-            let rows: i64 = sqlx::query_scalar("select count(*) from public.notes")
-                .fetch_one(&mut *conn)
-                .await
-                .unwrap();
-            conn.execute("commit").await.unwrap();
-            assert_eq!(rows, seen, "{round} connection, tenant `{tenant}`");
+            let count = sqlx::query_scalar::<_, i64>("select count(*) from public.notes");
+            let rows = count.fetch_one(&mut *conn).await;
+            conn.execute("rollback").await.unwrap();
+            assert_eq!(rows.ok(), seen, "{round} connection, tenant `{tenant}`");
         }
         // Never set in this transaction, and '' rather than null on a warm connection.
         conn.execute("begin; set local role mt_app").await.unwrap();
-        for table in ["public.notes", "mt.tenants", "mt.memberships", "mt.invites", "mt.users"] {
+        for table in ["mt.tenants", "mt.memberships", "mt.invites", "mt.users"] {
             let count = format!("select count(*) from {table}");
             let rows: i64 =
                 sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&mut *conn).await.unwrap();

@@ -12,7 +12,9 @@ use mt_core::billing::StandingPolicy;
 use mt_core::email::EmailAddress;
 use mt_core::id::TenantId;
 use mt_core::member_policy::MemberPolicy;
-use mt_core::pg::{Database, Resource, SystemReason, Tenant, TenantTx, Tenants, User, invites};
+use mt_core::pg::{
+    Acting, Database, Resource, SystemReason, Tenant, TenantTx, Tenants, User, invites,
+};
 use mt_core::shares::Shares;
 use mt_core::testing::TestDatabase;
 use mt_core::text_enum::TextEnum as _;
@@ -264,9 +266,10 @@ pub(crate) fn email(name: &str) -> EmailAddress {
     EmailAddress::parse(&format!("{name}@example.org")).unwrap()
 }
 
-pub(crate) async fn write_note<P, L>(tx: &mut TenantTx<P, L>, text: &str)
+pub(crate) async fn write_note<P, L, A>(tx: &mut TenantTx<P, L, A>, text: &str)
 where
     P: Implies<NotesWrite>,
+    A: Acting,
 {
     let tenant = tx.tenant().as_uuid();
     sqlx::query("insert into public.notes (tenant_id, text) values ($1, $2)")
@@ -281,9 +284,10 @@ where
 pub(crate) const ALL_NOTES: &str = "select text from public.notes order by text";
 
 /// Runs [`ALL_NOTES`].
-pub(crate) async fn all_notes<P, L>(tx: &mut TenantTx<P, L>) -> Vec<String>
+pub(crate) async fn all_notes<P, L, A>(tx: &mut TenantTx<P, L, A>) -> Vec<String>
 where
     P: Implies<NotesRead>,
+    A: Acting,
 {
     sqlx::query_scalar(ALL_NOTES).fetch_all(tx.query::<NotesRead>()).await.unwrap()
 }
