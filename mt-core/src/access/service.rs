@@ -23,7 +23,7 @@ use crate::id::TenantId;
 ///         OrdersWrite = "orders.write" [yes] [yes] required write + OrdersRead;
 ///     }
 ///     services {
-///         /// Closes orders that nobody pays for.
+///         /// Closes orders that were not paid.
 ///         OrderSweeper = "order-sweeper" [OrdersWrite];
 ///     }
 /// }

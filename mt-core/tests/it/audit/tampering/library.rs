@@ -19,11 +19,11 @@ const TAMPERINGS: [Tampering; 3] = [
     // The same tenant for all.
     (
         "",
-        "do $do$ begin execute format('create or replace function mt.sealed_tenant_id() returns uuid \
+        "do $do$ begin execute format('create or replace function mt.required_tenant_id() returns uuid \
              language sql stable security definer set search_path = pg_catalog, pg_temp as %L', \
              (select format('select %L::uuid', tenant_id) from public.notes where text = 'canary of a')); end $do$",
         Rule::LibraryDiffers,
-        "mt.sealed_tenant_id()",
+        "mt.required_tenant_id()",
         Damage::Finds(OF_A),
     ),
     (
