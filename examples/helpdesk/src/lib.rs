@@ -1,5 +1,6 @@
 //! A helpdesk for shops: agents answer tickets, viewers read them.
 
+mod jobs;
 mod model;
 mod tickets;
 
@@ -7,6 +8,7 @@ use mt::axum::{Routes, Service};
 use mt::endpoints::{Invites, Members, SignIn, Tenants};
 use mt::prelude::*;
 
+pub use self::jobs::purge_closed;
 pub use self::model::*;
 
 /// Each route, with the permission that its handler asks for.

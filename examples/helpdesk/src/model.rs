@@ -18,4 +18,8 @@ mt::model! {
         Tickets of helpdesk.tickets { Basic: 5, Plus: none }
         Seats of members { Basic: none, Plus: none }
     }
+    services {
+        /// Deletes closed tickets at night.
+        Purger = "ticket-purger" [TicketsDelete];
+    }
 }

@@ -1,7 +1,8 @@
-//! Attacks the helpdesk: tenants, roles and the cap.
+//! Attacks the helpdesk: tenants, roles and the cap; and runs its job.
 
-use helpdesk::{Helpdesk, SCHEMA, Tickets, routes};
+use helpdesk::{Helpdesk, SCHEMA, Tickets, purge_closed, routes};
 use mt::axum::testing::TestApp;
+use mt::billing::StandingPolicy;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -21,4 +22,26 @@ async fn tenants_roles_and_the_cap() {
     app.matrix().await.assert_file("tests/it/matrix.txt");
     mt::testing::assert_file("tests/it/policy.txt", &Helpdesk::policy());
     app.cap_race::<Tickets>("/tickets", "helpdesk.tickets").await.unwrap();
+}
+
+#[tokio::test]
+async fn closed_tickets_are_purged_in_every_shop() {
+    let app = TestApp::new(routes(), &[SCHEMA]).await;
+    let tickets = "insert into helpdesk.tickets (tenant_id, id, subject, status) \
+        select $1, gen_random_uuid(), 'a ticket', status from unnest(array['open', 'closed', 'closed']) status";
+    for _ in 0..3 {
+        let (shop, _) = app.tenant_and_owner().await;
+        let admin = app.database().admin();
+        sqlx::query(tickets).bind(shop.as_uuid()).execute(admin).await.unwrap();
+    }
+    let database = app.database().connect(4).await.unwrap();
+    let report = purge_closed(&database.tenants(StandingPolicy::default())).await.unwrap();
+    assert_eq!((report.visited, report.failed.len()), (3, 0));
+    let left = "select array_agg(distinct status), count(*) from helpdesk.tickets";
+    let left: (Vec<String>, i64) =
+        sqlx::query_as(left).fetch_one(app.database().admin()).await.unwrap();
+    assert_eq!(left, (vec!["open".to_owned()], 3));
+    let told = "select count(*) from mt.audit_log where actor_kind = 'service' and actor_name = 'ticket-purger'";
+    let told: i64 = sqlx::query_scalar(told).fetch_one(app.database().admin()).await.unwrap();
+    assert_eq!(told, 3);
 }
