@@ -15,8 +15,7 @@ use tokio::task::JoinHandle;
 use super::CommandError;
 use crate::billing::NO_STRIPE_KEY;
 use crate::config::Config;
-use crate::http::connection::limits::ConnectionLimits;
-use crate::http::service::{Timeouts, serve_within, shutdown_signal};
+use crate::http::service::{ConnectionLimits, Timeouts, serve_within, shutdown_signal};
 use crate::server::{Embedded, Started, start};
 
 /// The arguments of `serve`.

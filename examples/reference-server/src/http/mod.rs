@@ -3,7 +3,6 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`service`] | the service around a router, the listening socket, the graceful stop |
-//! | [`connection`] | one connection of a client: its deadlines, its end, and how many there may be |
 //! | `shell` | the outermost handler: what is true of every answer |
 //! | `head`, `method` | what is refused before routing: sizes, spellings of a path, methods |
 //! | [`problem`], [`problems`] | the error type of handlers, and the catalogue of problems |
@@ -24,7 +23,6 @@
 pub mod answer;
 pub mod body_limits;
 pub mod caller;
-pub mod connection;
 mod cors;
 pub mod etag;
 pub mod fields;

@@ -21,7 +21,7 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Room for connections. Clones share it.
 #[derive(Clone)]
-pub(in crate::http) struct Slots(Arc<Shared>);
+pub(super) struct Slots(Arc<Shared>);
 
 struct Shared {
     limits: ConnectionLimits,
@@ -50,14 +50,14 @@ struct Entry {
 type Clients = [Option<(IpNet, usize)>; 2];
 
 /// A connection's place among those that may be open. It is free again once this is dropped.
-pub(in crate::http) struct Slot {
+pub(super) struct Slot {
     shared: Arc<Shared>,
     number: u64,
     connection: Arc<Connection>,
 }
 
 impl Slots {
-    pub(in crate::http) fn new(limits: ConnectionLimits) -> Self {
+    pub(super) fn new(limits: ConnectionLimits) -> Self {
         Self(Arc::new(Shared {
             limits,
             table: Mutex::default(),
@@ -67,7 +67,7 @@ impl Slots {
     }
 
     /// Returns once another connection may be accepted, after closing those that wait for their clients.
-    pub(in crate::http) async fn room(&self) {
+    pub(super) async fn room(&self) {
         while !self.0.table().has_room(self.0.limits.total.get()) {
             self.0.full.store(true, Ordering::SeqCst);
             // Again, since a connection may have ended before it saw that its end is waited for.
@@ -81,7 +81,7 @@ impl Slots {
 
     /// A slot for a connection from `peer`; `None` if that address has as many as it may have, and all of
     /// them are answering requests.
-    pub(in crate::http) fn take(&self, peer: IpAddr) -> Option<Slot> {
+    pub(super) fn take(&self, peer: IpAddr) -> Option<Slot> {
         let limits = &self.0.limits;
         let peer = peer.to_canonical();
         let is_proxy = limits.proxies.iter().any(|network| network.contains(&peer));

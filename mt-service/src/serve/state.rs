@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::http::service::Timeouts;
+use super::timeouts::Timeouts;
 
 /// A connection, as its stream, its exchanges and the table of connections share it.
-pub(in crate::http) struct Connection {
+pub(super) struct Connection {
     opened: Instant,
     phase: Mutex<Phase>,
     /// The client may still be sending a body that the server does not read.

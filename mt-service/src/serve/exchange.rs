@@ -3,17 +3,16 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::CONNECTION;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http::{HeaderValue, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use hyper::service::Service;
-use hyper::{Request, Response};
-use salvo::http::ReqBody;
 
-use super::leftover;
+use super::body::{self, RequestBody};
 use super::slots::Slot;
+use super::timeouts::Timeouts;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
@@ -21,31 +20,31 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 pub(super) struct Exchanges<H> {
     handler: H,
     slot: Arc<Slot>,
-    age: Duration,
+    timeouts: Timeouts,
 }
 
 impl<H> Exchanges<H> {
-    /// Answers by `handler`. The first answer after `age` says that the connection closes.
-    pub(super) const fn new(handler: H, slot: Arc<Slot>, age: Duration) -> Self {
-        Self { handler, slot, age }
+    /// Answers by `handler`. The first answer after the connection's `age` says that it closes.
+    pub(super) const fn new(handler: H, slot: Arc<Slot>, timeouts: Timeouts) -> Self {
+        Self { handler, slot, timeouts }
     }
 }
 
-impl<H, B> Service<Request<Incoming>> for Exchanges<H>
+impl<H, A, B, E> Service<Request<Incoming>> for Exchanges<H>
 where
-    H: Service<Request<ReqBody>, Response = Response<B>>,
-    H::Future: Send + 'static,
+    H: Fn(Request<RequestBody>) -> A,
+    A: Future<Output = Result<Response<B>, E>> + Send + 'static,
     B: Send,
 {
     type Response = Response<Answer<B>>;
-    type Error = H::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, H::Error>> + Send>>;
+    type Error = E;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, E>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let exchange = Exchange::begin(Arc::clone(&self.slot));
-        let age = self.age;
-        let (request, leftover) = leftover::watch(request);
-        let answering = self.handler.call(request);
+        let age = self.timeouts.age;
+        let (request, leftover) = body::watch(request, self.timeouts.body);
+        let answering = (self.handler)(request);
         Box::pin(async move {
             let mut response = answering.await?;
             let slot = &exchange.0;

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::slots::Slot;
-use crate::http::service::Timeouts;
+use super::timeouts::Timeouts;
 
 /// How long a closing connection is read from after the answer. Closed with bytes unread, the kernel would
 /// reset it, and the client or the proxy could lose the answer (RFC 9112 §9.6).
