@@ -24,7 +24,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::causes::with_causes;
-use crate::config::{Environment, EnvironmentError};
+use crate::config::{Environment, EnvironmentError, ReadConfig as _};
 use crate::logging;
 
 /// Example product built with mt: teams manage projects and tasks.

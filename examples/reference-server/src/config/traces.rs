@@ -11,10 +11,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use reqwest::Url;
 
-use super::reader::Reader;
-use super::secret::Secret;
-use super::shown::Setting;
-use super::values;
+use mt_service::settings::transport::leads_away;
+use mt_service::settings::{Reader, Secret, Setting, values};
 
 /// The timeout of an export request, in milliseconds.
 const TIMEOUT: u32 = 10_000;
@@ -73,7 +71,7 @@ const SAMPLERS: [(&str, bool, Option<f64>); 6] = [
 ];
 
 impl TraceConfig {
-    pub(super) fn read<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> Self {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
         let flag = |value: &str| value.to_ascii_lowercase().parse().ok();
         let url = "an http or https URL without user";
         for name in ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] {
@@ -131,6 +129,17 @@ impl TraceConfig {
         list.and_then(|list| header_list(list.reveal())).unwrap_or_default()
     }
 
+    /// Returns the risk of sending the headers over the network, if there is one.
+    pub(super) fn transport_risk(&self) -> Option<String> {
+        let collector = self.endpoint().and_then(|url| Url::parse(&url).ok());
+        let is_exposed = collector.is_some_and(|url| url.scheme() == "http" && leads_away(&url))
+            && !self.header_list().is_empty();
+        is_exposed.then(|| {
+            "OTEL_EXPORTER_OTLP_HEADERS go to another host without TLS: use an https endpoint"
+                .to_owned()
+        })
+    }
+
     pub(super) fn shown(&self) -> [Setting; 16] {
         let Self {
             disabled,
@@ -173,7 +182,7 @@ impl TraceConfig {
     }
 }
 
-fn sampler<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> Sampler {
+fn sampler(r: &mut Reader<'_>) -> Sampler {
     let ratio = r.optional("OTEL_TRACES_SAMPLER_ARG", "a number from 0 to 1", |value| {
         value.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))
     });

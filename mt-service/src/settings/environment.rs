@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::{Config, ConfigErrors, dotenv};
+use super::{ConfigErrors, dotenv};
 
 /// The name of the file, which is read from the current directory only.
 const FILE: &str = ".env";
@@ -62,37 +62,26 @@ impl Environment {
         self.file.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Reads the settings.
+    /// Reads the settings by `read`, which is given the function that returns the value of a variable.
     ///
     /// # Errors
     ///
     /// [`EnvironmentError::NotText`] when a variable is not UTF-8, [`EnvironmentError::Wrong`] when settings are
     /// invalid.
-    pub fn config(&self) -> Result<Config, EnvironmentError> {
-        self.checked(Config::from_vars(|name| self.asked_for(name)))
-    }
-
-    /// Reads the settings of a process that listens on a port.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`config`](Self::config); see [`Config::to_listen_from_vars`].
-    pub fn config_to_listen(&self) -> Result<Config, EnvironmentError> {
-        self.checked(Config::to_listen_from_vars(|name| self.asked_for(name)))
-    }
-
-    fn asked_for(&self, name: &str) -> Option<String> {
-        self.asked.borrow_mut().insert(name.to_owned());
-        self.get(name)
-    }
-
-    fn checked(&self, config: Result<Config, ConfigErrors>) -> Result<Config, EnvironmentError> {
+    pub fn read<T>(
+        &self,
+        read: impl FnOnce(&dyn Fn(&str) -> Option<String>) -> Result<T, ConfigErrors>,
+    ) -> Result<T, EnvironmentError> {
+        let settings = read(&|name| {
+            self.asked.borrow_mut().insert(name.to_owned());
+            self.get(name)
+        });
         let is_not_text =
             |name: &&String| self.process.get(*name).is_some_and(|v| v.to_str().is_none());
         if let Some(name) = self.asked.borrow().iter().find(is_not_text) {
             return Err(EnvironmentError::NotText(name.clone()));
         }
-        config.map_err(EnvironmentError::Wrong)
+        settings.map_err(EnvironmentError::Wrong)
     }
 
     /// Returns the names in the file that no setting has, after the settings were read: settings of other programs,

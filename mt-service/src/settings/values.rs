@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use reqwest::Url;
-use salvo::http::HeaderValue;
+use http::HeaderValue;
+use url::Url;
+
+use super::Reader;
 
 /// The environment that the process runs in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,13 +19,21 @@ pub enum AppEnv {
 }
 
 impl AppEnv {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// Parses a value of `APP_ENV`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         match text {
             "dev" => Some(Self::Dev),
             "prod" => Some(Self::Prod),
             "test" => Some(Self::Test),
             _ => None,
         }
+    }
+
+    /// Reads `APP_ENV`; without it this is development.
+    #[must_use]
+    pub fn read(r: &mut Reader<'_>) -> Self {
+        r.optional("APP_ENV", "`dev`, `test` or `prod`", Self::parse).unwrap_or(Self::Dev)
     }
 
     /// Returns the value of `APP_ENV`.
@@ -43,42 +53,35 @@ impl AppEnv {
     }
 }
 
-/// The format of log lines.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum LogFormat {
-    /// One JSON object per line.
-    Json,
-    /// Text for people.
-    Pretty,
-}
-
-impl LogFormat {
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        match text {
-            "json" => Some(Self::Json),
-            "pretty" => Some(Self::Pretty),
-            _ => None,
-        }
-    }
-
-    /// Returns the value of `LOG_FORMAT`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Pretty => "pretty",
-        }
-    }
-}
-
 /// The URL under which clients reach the server: the host of links in emails. It is never taken from a request, whose
 /// `Host` the client chooses.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BaseUrl(Url);
 
 impl BaseUrl {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// Parses an http or https URL without user, query or fragment.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         plain_url(text).map(Self)
+    }
+
+    /// Reads `BASE_URL`; without it this is `default`.
+    ///
+    /// # Panics
+    ///
+    /// When `default` is not such a URL.
+    #[must_use]
+    pub fn read(r: &mut Reader<'_>, default: &str) -> Self {
+        let takes = "an http or https URL without user, query or fragment";
+        let url = r.optional("BASE_URL", takes, Self::parse);
+        url.unwrap_or_else(|| Self::parse(default).expect("a valid URL"))
+    }
+
+    /// Refuses a URL that is exposed.
+    pub fn check_production(&self, r: &mut Reader<'_>) {
+        if self.is_exposed() {
+            r.refuse("BASE_URL", self.as_str(), "https in prod, unless the host is this machine");
+        }
     }
 
     /// Returns the URL without a trailing slash, so that a path can follow.
@@ -95,13 +98,15 @@ impl BaseUrl {
 }
 
 /// Returns whether `host`, a name or an address, is this machine.
-pub(super) fn is_loopback(host: &str) -> bool {
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.map_or(host == "localhost" || host.ends_with(".localhost"), |ip| ip.is_loopback())
 }
 
 /// Parses an address to listen on: an IP address or `localhost`.
-pub(super) fn listen_host(text: &str) -> Option<IpAddr> {
+#[must_use]
+pub fn listen_host(text: &str) -> Option<IpAddr> {
     match text {
         "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
         _ => text.parse().ok(),
@@ -109,7 +114,8 @@ pub(super) fn listen_host(text: &str) -> Option<IpAddr> {
 }
 
 /// Parses an origin exactly as browsers send it: lower case, no path, no default port.
-pub(super) fn origin(text: &str) -> Option<HeaderValue> {
+#[must_use]
+pub fn origin(text: &str) -> Option<HeaderValue> {
     let url = Url::parse(text).ok()?;
     let is_origin =
         matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text;
@@ -117,7 +123,8 @@ pub(super) fn origin(text: &str) -> Option<HeaderValue> {
 }
 
 /// Parses an http or https URL without user, query or fragment.
-pub(super) fn plain_url(text: &str) -> Option<Url> {
+#[must_use]
+pub fn plain_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let is_plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()
@@ -129,7 +136,8 @@ pub(super) fn plain_url(text: &str) -> Option<Url> {
 }
 
 /// Returns whether `text` is a URL of one of `schemes` with a host.
-pub(super) fn is_url_of(text: &str, schemes: &[&str]) -> bool {
+#[must_use]
+pub fn is_url_of(text: &str, schemes: &[&str]) -> bool {
     Url::parse(text).is_ok_and(|url| schemes.contains(&url.scheme()) && url.has_host())
 }
 
