@@ -2,12 +2,21 @@
 //!
 //! | module | holds | feature |
 //! | --- | --- | --- |
+//! | `log` | the log on stderr, the span of a request, the export of traces | `log`, `otlp` |
+//! | `observe` | observers of requests, for metrics | `observe` |
 //! | `settings` | settings from the environment, validated as a whole; the groups that most services have | `settings`, `mail`, `redis` |
 //! | `serve` | the listening socket: connections with deadlines and limits, a graceful stop | `serve` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod causes;
+#[cfg(feature = "log")]
+pub mod log;
+#[cfg(feature = "observe")]
+pub mod observe;
 #[cfg(feature = "serve")]
 pub mod serve;
 #[cfg(feature = "settings")]
 pub mod settings;
+
+pub use self::causes::with_causes;

@@ -27,12 +27,12 @@ mod known_secrets;
 mod prod;
 mod sections;
 mod shown;
-mod traces;
 mod transport;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+pub use mt_service::log::{LogConfig, LogFormat, TraceConfig};
 pub use mt_service::settings::{
     AppEnv, AuthConfig, BaseUrl, ConfigError, ConfigErrors, Environment, EnvironmentError,
     HttpConfig, MailConfig, RateLimitConfig, RedisConfig, Secret, Setting, WebhookConfig,
@@ -42,8 +42,7 @@ use salvo::http::HeaderValue;
 
 pub use self::exports::ExportConfig;
 pub use self::growth::GrowthConfig;
-pub use self::sections::{DatabaseConfig, LogConfig, LogFormat, StripeConfig};
-pub use self::traces::{Sampler, TraceConfig};
+pub use self::sections::{DatabaseConfig, StripeConfig};
 
 /// The default of `JWT_SECRET` in dev and test. It is public, so anyone can sign tokens with it.
 const DEV_JWT_SECRET: &str = "mt-dev-secret-known-to-everybody-never-use-it";
@@ -154,7 +153,7 @@ impl Config {
             metrics_addr: r
                 .optional("METRICS_ADDR", "an IP address and a port", |value| value.parse().ok()),
             log: LogConfig::read(r),
-            traces: TraceConfig::read(r),
+            traces: TraceConfig::read(r, "mt-server"),
             shutdown_grace: r.seconds("SHUTDOWN_GRACE_SECONDS", 10, 0..=3600),
         };
         if listens {

@@ -10,7 +10,6 @@
 //! | [`path`] | ids and names in paths |
 //! | [`text_enum`] | values of text enums, in answers |
 //! | [`answer`], [`etag`] | answers that tell where and in which state something is |
-//! | [`observe`], `span` | who is told of requests: metrics, log and traces |
 //! | [`openapi`] | the document of what a router offers |
 //! | [`operations`] | what a router offers, for tests |
 //! | `guard` | guards in the words of this server |
@@ -31,7 +30,6 @@ mod head;
 pub mod headers;
 pub mod json;
 mod method;
-pub mod observe;
 pub mod openapi;
 pub mod operations;
 pub mod page;
@@ -41,7 +39,6 @@ pub mod problems;
 pub mod query;
 pub mod service;
 mod shell;
-pub(crate) mod span;
 pub mod text_enum;
 
 /// What `value` is as JSON.

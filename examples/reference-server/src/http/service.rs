@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use mt_http::body::BodyBudget;
+use mt_service::observe::Observers;
 pub use mt_service::serve::{ConnectionLimits, Timeouts, shutdown_signal};
 use salvo::http::HeaderValue;
 use salvo::{Router, Service};
@@ -14,7 +15,6 @@ use tokio::net::TcpListener;
 use super::body_limits::BodyLimits;
 use super::cors::Cors;
 use super::method::HeadAsGet;
-use super::observe::Observers;
 use super::shell::Shell;
 
 /// What the shell wants to know.

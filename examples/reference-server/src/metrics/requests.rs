@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use mt_service::observe::{Answered, RequestObserver};
 use mt_tower::load_access::RecentAccess;
 use mt_tower::observe::TenantLabels;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -14,7 +15,6 @@ use prometheus_client::registry::Registry;
 use salvo::http::{Method, StatusCode};
 
 use super::latency;
-use crate::http::observe::{Answered, RequestObserver};
 use crate::http::problems;
 use crate::model::Product;
 

@@ -13,6 +13,7 @@ use mt_core::pg::Database;
 use mt_http::body::BodyBudget;
 use mt_http::{Cursors, EndpointOptions, MAX_DELIVERY, Webhooks};
 use mt_mail::{MailLimits, Mailer, Seal};
+use mt_service::observe::Observers;
 use mt_stripe::billing::StripeBilling;
 use salvo::{Router, Service, async_trait};
 
@@ -23,7 +24,6 @@ use crate::billing::{Background, billing};
 use crate::config::{AppEnv, AuthConfig, Config};
 use crate::endpoints;
 use crate::http::body_limits::BodyLimits;
-use crate::http::observe::Observers;
 use crate::http::service::{ShellOptions, service};
 use crate::layers::Layers;
 use crate::limits::{Limiter, mail_limits};

@@ -3,8 +3,6 @@
 //! A thread of its own sends them in batches. When the collector does not accept them, spans are lost and nothing
 //! else; the log reports the start, with the cause, and the end of such an outage.
 
-mod sampling;
-
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,9 +24,9 @@ use opentelemetry_sdk::trace::{
 };
 use reqwest::redirect::Policy;
 
-use self::sampling::Sampling;
-use crate::causes::with_causes;
-use crate::config::TraceConfig;
+use super::TraceConfig;
+use super::sampling::Sampling;
+use crate::with_causes;
 
 /// The error when spans cannot be exported.
 type Error = Box<dyn std::error::Error + Send + Sync>;

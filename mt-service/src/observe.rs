@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::Extensions;
-use salvo::http::{Method, StatusCode};
+use http::{Extensions, Method, StatusCode};
 
 /// An observer of every request. It is called within the request, so it must not block.
 pub trait RequestObserver: Send + Sync + 'static {
@@ -55,13 +54,15 @@ impl fmt::Debug for Observers {
 }
 
 /// A request in progress. If it is dropped before it is answered, it is reported as gone.
-pub(super) struct Exchange {
+pub struct Exchange {
     observer: Option<Arc<dyn RequestObserver>>,
     since: Instant,
 }
 
 impl Exchange {
-    pub(super) fn begin(observers: &Observers) -> Self {
+    /// Reports that a request has begun.
+    #[must_use]
+    pub fn begin(observers: &Observers) -> Self {
         let observer = observers.0.clone();
         if let Some(observer) = &observer {
             observer.begun();
@@ -69,14 +70,23 @@ impl Exchange {
         Self { observer, since: Instant::now() }
     }
 
-    pub(super) fn took(&self) -> Duration {
+    /// Returns how long the request has taken so far.
+    #[must_use]
+    pub fn took(&self) -> Duration {
         self.since.elapsed()
     }
 
-    pub(super) fn answered(mut self, answered: &Answered<'_>) {
+    /// Reports the answer.
+    pub fn answered(mut self, answered: &Answered<'_>) {
         if let Some(observer) = self.observer.take() {
             observer.answered(answered);
         }
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("since", &self.since).finish_non_exhaustive()
     }
 }
 

@@ -9,17 +9,16 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use reqwest::Url;
+use url::Url;
 
-use mt_service::settings::transport::leads_away;
-use mt_service::settings::{Reader, Secret, Setting, values};
+use crate::settings::transport::leads_away;
+use crate::settings::{Reader, Secret, Setting, values};
 
 /// The timeout of an export request, in milliseconds.
 const TIMEOUT: u32 = 10_000;
 /// The maximum of settings in milliseconds: an hour.
 const MOST_MILLISECONDS: u32 = 3_600_000;
 const PROTOCOL: &str = "http/protobuf";
-const DEFAULT_SERVICE_NAME: &str = "mt-server";
 
 /// The destination, format and sampling of traces. Without an endpoint nothing is exported.
 #[derive(Clone, Debug)]
@@ -48,6 +47,7 @@ pub struct TraceConfig {
     pub queue: u32,
     /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`: the maximum number of spans in a request.
     pub batch: u32,
+    program: &'static str,
 }
 
 /// The sampling of traces.
@@ -71,7 +71,9 @@ const SAMPLERS: [(&str, bool, Option<f64>); 6] = [
 ];
 
 impl TraceConfig {
-    pub(super) fn read(r: &mut Reader<'_>) -> Self {
+    /// Reads the variables. `program` is the default name of the service.
+    #[must_use]
+    pub fn read(r: &mut Reader<'_>, program: &'static str) -> Self {
         let flag = |value: &str| value.to_ascii_lowercase().parse().ok();
         let url = "an http or https URL without user";
         for name in ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] {
@@ -85,7 +87,7 @@ impl TraceConfig {
         let are_headers = |value: &str| header_list(value).is_some();
         let attributes = r.optional("OTEL_RESOURCE_ATTRIBUTES", headers, pairs).unwrap_or_default();
         let own_name = attributes.iter().find(|(name, _)| name == "service.name");
-        let own_name = own_name.map_or(DEFAULT_SERVICE_NAME, |(_, value)| value).to_owned();
+        let own_name = own_name.map_or(program, |(_, value)| value).to_owned();
         let delay = r.number("OTEL_BSP_SCHEDULE_DELAY", 5000, 1..=MOST_MILLISECONDS);
         Self {
             disabled: r.optional("OTEL_SDK_DISABLED", "`true` or `false`", flag).unwrap_or(false),
@@ -109,7 +111,13 @@ impl TraceConfig {
             delay: Duration::from_millis(delay.into()),
             queue: r.count("OTEL_BSP_MAX_QUEUE_SIZE", 2048, 1_000_000).get(),
             batch: r.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512, 1_000_000).get(),
+            program,
         }
+    }
+
+    /// Returns the name of the program, under which it makes spans.
+    pub(super) const fn program(&self) -> &'static str {
+        self.program
     }
 
     /// Returns the URL for trace requests: the URL for traces as it is, otherwise `v1/traces` below the base URL.
@@ -130,7 +138,8 @@ impl TraceConfig {
     }
 
     /// Returns the risk of sending the headers over the network, if there is one.
-    pub(super) fn transport_risk(&self) -> Option<String> {
+    #[must_use]
+    pub fn transport_risk(&self) -> Option<String> {
         let collector = self.endpoint().and_then(|url| Url::parse(&url).ok());
         let is_exposed = collector.is_some_and(|url| url.scheme() == "http" && leads_away(&url))
             && !self.header_list().is_empty();
@@ -140,7 +149,9 @@ impl TraceConfig {
         })
     }
 
-    pub(super) fn shown(&self) -> [Setting; 16] {
+    /// Returns the variables with their values.
+    #[must_use]
+    pub fn shown(&self) -> [Setting; 16] {
         let Self {
             disabled,
             base,
@@ -154,6 +165,7 @@ impl TraceConfig {
             delay,
             queue,
             batch,
+            program: _,
         } = self;
         // The query may hold a key.
         let traces = traces.clone().map(|mut url| {

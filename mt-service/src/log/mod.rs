@@ -1,7 +1,32 @@
 //! Logging to stderr, because stdout is for data, and export of traces to a collector if one is configured.
 //!
-//! Both contain the span of a request (`http/span.rs`) and its events. Neither contains tokens, bodies or whole
-//! addresses, because no event has them as fields.
+//! Both contain the span of a request ([`request_span`]) and its events. Neither contains tokens, bodies or whole
+//! addresses, because no event of the library has them as fields.
+//!
+//! ```no_run
+//! use mt_service::log::{LogConfig, TraceConfig, init};
+//! use mt_service::settings::{ConfigErrors, Reader};
+//!
+//! fn read(r: &mut Reader<'_>) -> (LogConfig, TraceConfig) {
+//!     (LogConfig::read(r), TraceConfig::read(r, "notebook"))
+//! }
+//!
+//! # fn run(vars: impl Fn(&str) -> Option<String>) -> Result<(), Box<dyn std::error::Error>> {
+//! let mut r = Reader::new(vars);
+//! let settings = read(&mut r);
+//! let (log, traces) = r.finish(settings)?;
+//! let _logging = init(&log, &traces)?;
+//! # Ok(())
+//! # }
+//! ```
+
+#[cfg(feature = "otlp")]
+mod export;
+mod log_config;
+#[cfg(feature = "otlp")]
+mod sampling;
+mod span;
+mod trace_config;
 
 use std::io::{self, IsTerminal as _};
 
@@ -11,7 +36,9 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::config::{LogConfig, LogFormat, TraceConfig};
+pub use self::log_config::{LogConfig, LogFormat};
+pub use self::span::{record_answer, request_span};
+pub use self::trace_config::{Sampler, TraceConfig};
 
 /// Starts logging for the whole process, until the returned value is dropped.
 ///
@@ -24,8 +51,9 @@ use crate::config::{LogConfig, LogFormat, TraceConfig};
 pub fn init(config: &LogConfig, traces: &TraceConfig) -> Result<Logging, LoggingError> {
     let filter = EnvFilter::try_new(&config.filter)?;
     let provider = exporter(traces)?;
+    let program = traces.program();
     let traces = provider.as_ref().map(|provider| {
-        let tracer = opentelemetry::trace::TracerProvider::tracer(provider, "mt-server");
+        let tracer = opentelemetry::trace::TracerProvider::tracer(provider, program);
         tracing_opentelemetry::layer().with_tracer(tracer)
     });
     tracing_subscriber::registry()
@@ -63,7 +91,7 @@ where
 
 #[cfg(feature = "otlp")]
 fn exporter(config: &TraceConfig) -> Result<Option<SdkTracerProvider>, LoggingError> {
-    crate::traces::provider(config).map_err(LoggingError::Exporter)
+    export::provider(config).map_err(LoggingError::Exporter)
 }
 
 #[cfg(not(feature = "otlp"))]

@@ -8,14 +8,16 @@
 //! | `principal.id`, `tenant.id` | once they are known to exist |
 //! | `route`, `status`, `problem.code` | with the answer |
 //!
-//! With an exporter ([`logging`](crate::logging)) the ids are those of the exported span.
+//! With an exporter ([`init`](super::init)) the ids are those of the exported span.
 //!
-//! Any client can send `traceparent`. Of a peer that is not in `TRUSTED_PROXIES` the ids count, so that its logs and
+//! Any client can send `traceparent`. Of a peer that is not a trusted proxy the ids count, so that its logs and
 //! these can be put together; its sampling flag and its `tracestate` do not, and which of its requests are exported
 //! is decided without it.
 
+use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use http::{HeaderMap, Method};
 use ipnet::IpNet;
 use mt_tower::request_id::RequestId;
 use opentelemetry::Context;
@@ -23,22 +25,28 @@ use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceState};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
-use salvo::Request;
-use salvo::http::{HeaderMap, Method};
 use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::observe::Answered;
+use crate::observe::Answered;
 
 static PROPAGATOR: LazyLock<TraceContextPropagator> = LazyLock::new(TraceContextPropagator::new);
 
 /// Marks the context of a parent whose sampling flag counts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TrustedParent;
+pub(super) struct TrustedParent;
 
-/// The span of `req`, in the caller's trace if it names one. `proxies` are the networks of trusted peers.
-pub(super) fn of(req: &Request, id: &RequestId, method: &Method, proxies: &[IpNet]) -> Span {
+/// Returns the span of a request, in the caller's trace if it names one. `proxies` are the networks of trusted peers.
+#[must_use]
+pub fn request_span(
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+    peer: Option<IpAddr>,
+    id: &RequestId,
+    proxies: &[IpNet],
+) -> Span {
     let span = tracing::info_span!(
         "request",
         otel.kind = "server",
@@ -47,7 +55,7 @@ pub(super) fn of(req: &Request, id: &RequestId, method: &Method, proxies: &[IpNe
         trace_id = Empty,
         span_id = Empty,
         method = %method,
-        path = req.uri().path(),
+        path,
         principal.id = Empty,
         tenant.id = Empty,
         route = Empty,
@@ -55,13 +63,13 @@ pub(super) fn of(req: &Request, id: &RequestId, method: &Method, proxies: &[IpNe
         problem.code = Empty,
     );
     if !span.is_disabled() {
-        place(&span, &parent_of(req, proxies));
+        place(&span, &parent_of(headers, peer, proxies));
     }
     span
 }
 
-/// Records the answer.
-pub(super) fn record(span: &Span, answered: &Answered<'_>) {
+/// Records the answer in the span of its request.
+pub fn record_answer(span: &Span, answered: &Answered<'_>) {
     let name = answered.route.map(|route| format!("{} {route}", answered.method));
     tracing::record_all!(
         span,
@@ -73,9 +81,9 @@ pub(super) fn record(span: &Span, answered: &Answered<'_>) {
 }
 
 /// The caller's place in its trace, as far as the caller is trusted.
-fn parent_of(req: &Request, proxies: &[IpNet]) -> Context {
-    let said = PROPAGATOR.extract(&Headers(req.headers()));
-    let peer = req.remote_addr().ip().map(|address| address.to_canonical());
+fn parent_of(headers: &HeaderMap, peer: Option<IpAddr>, proxies: &[IpNet]) -> Context {
+    let said = PROPAGATOR.extract(&Headers(headers));
+    let peer = peer.map(|address| address.to_canonical());
     if peer.is_some_and(|peer| proxies.iter().any(|network| network.contains(&peer))) {
         return said.with_value(TrustedParent);
     }

@@ -6,8 +6,7 @@ use opentelemetry_sdk::trace::{
     IdGenerator as _, RandomIdGenerator, Sampler, SamplingDecision, SamplingResult, ShouldSample,
 };
 
-use crate::config;
-use crate::http::span::TrustedParent;
+use super::span::TrustedParent;
 
 /// The sampler of the settings.
 ///
@@ -20,7 +19,7 @@ pub(super) struct Sampling {
 }
 
 impl Sampling {
-    pub(super) fn new(config: config::Sampler) -> Self {
+    pub(super) fn new(config: super::Sampler) -> Self {
         let own = Sampler::TraceIdRatioBased(config.ratio);
         Self { parent_based: config.parent_based, own }
     }
