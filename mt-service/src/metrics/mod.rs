@@ -2,13 +2,13 @@
 //!
 //! | module | measures |
 //! | --- | --- |
-//! | `requests` | requests by route and status, problems by code, orgs |
+//! | `requests` | requests by route and status, problems by code, tenants |
 //! | `guards` | outcomes of guards and rate limits, and how long they take |
 //! | `scraped` | values that are read with the page: pool, limiter, ledger, outbox |
 //!
 //! Nothing is global: a [`Metrics`] is a value of one server. Labels are words of the program, with one
-//! exception: some orgs have a label of their own, and then only where `METRICS_ADDR` keeps the page from
-//! everybody. `ops/` has a dashboard and alerts on these names; a test compares them.
+//! exception: some tenants have a label of their own, for a page that only operators can read. The names begin with
+//! `mt_`; `ops/` has a dashboard and alerts on them.
 
 mod guards;
 mod requests;
@@ -17,6 +17,8 @@ mod scraped;
 use std::fmt;
 use std::sync::Arc;
 
+use mt_core::access::AccessModel;
+use mt_core::pg::ledger::Provider;
 use mt_tower::observe::TenantLabels;
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::metrics::family::Family;
@@ -26,19 +28,27 @@ use prometheus_client::registry::Registry;
 
 pub use self::guards::{GuardMetrics, LimitMetrics};
 pub use self::requests::RequestMetrics;
-pub use self::scraped::Sources;
 use self::scraped::{Backlogs, Scraped};
+pub use self::scraped::{LimiterFailures, Sources};
 
 /// The content type of [`Metrics::render`].
 pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
 
-/// The number of orgs that have a label of their own.
-const NAMED_ORGS: usize = 50;
+/// What metrics say about the service.
+#[derive(Clone, Copy, Debug)]
+pub struct MetricsOptions {
+    /// What a tenant is called in names, labels and help texts, such as `org`: a word in lower case.
+    pub tenant: &'static str,
+    /// The version of the service, such as `env!("CARGO_PKG_VERSION")`.
+    pub version: &'static str,
+    /// The number of tenants that have a label of their own. 0 where others than operators can read the page.
+    pub named_tenants: usize,
+}
 
-/// The metrics of a server.
-pub struct Metrics {
+/// The metrics of a server whose ledger has events of `P`.
+pub struct Metrics<P> {
     registry: Registry,
-    backlogs: Arc<Backlogs>,
+    backlogs: Arc<Backlogs<P>>,
     /// The metrics of requests.
     pub requests: Arc<RequestMetrics>,
     /// The metrics of guards.
@@ -47,21 +57,25 @@ pub struct Metrics {
     pub limits: LimitMetrics,
 }
 
-impl Metrics {
-    /// Nothing measured yet, of a server that stands on `sources`. Orgs are told apart where the page is
-    /// `private`.
+impl<P: Provider> Metrics<P> {
+    /// Nothing measured yet, of a server that stands on `sources` and whose access model is `M`.
     #[must_use]
-    pub fn new(sources: Sources, private: bool) -> Self {
+    pub fn new<M: AccessModel>(sources: Sources<P>, options: MetricsOptions) -> Self {
         let mut registry = Registry::with_prefix("mt");
-        let orgs = TenantLabels::at_most(if private { NAMED_ORGS } else { 0 });
-        let requests = Arc::new(RequestMetrics::register(&mut registry, orgs));
+        let tenants = TenantLabels::at_most(options.named_tenants);
+        let requests = RequestMetrics::register::<M>(&mut registry, options.tenant, tenants);
+        let requests = Arc::new(requests);
         let guards = GuardMetrics::register(&mut registry);
         let limits = LimitMetrics::register(&mut registry);
         let build = Family::<[(&str, &str); 1], ConstGauge<u64>, _>::new_with_constructor(one);
-        drop(build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]));
+        drop(build.get_or_create(&[("version", options.version)]));
         registry.register("build_info", "The version that runs", build);
         let backlogs = Arc::new(Backlogs::new(sources.ledger.clone()));
-        registry.register_collector(Box::new(Scraped::new(sources, Arc::clone(&backlogs))));
+        registry.register_collector(Box::new(Scraped::new(
+            sources,
+            options.tenant,
+            Arc::clone(&backlogs),
+        )));
         Self { registry, backlogs, requests, guards, limits }
     }
 
@@ -75,7 +89,7 @@ impl Metrics {
     }
 }
 
-impl fmt::Debug for Metrics {
+impl<P> fmt::Debug for Metrics<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }

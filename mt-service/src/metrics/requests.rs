@@ -1,9 +1,11 @@
-//! Metrics of requests: number, duration, outcome and org.
+//! Metrics of requests: number, duration, outcome and tenant.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use mt_service::observe::{Answered, RequestObserver};
+use http::{Extensions, Method, StatusCode};
+use mt_core::access::AccessModel;
+use mt_core::id::TenantId;
 use mt_tower::load_access::RecentAccess;
 use mt_tower::observe::TenantLabels;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -12,11 +14,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use salvo::http::{Method, StatusCode};
 
 use super::latency;
-use crate::http::problems;
-use crate::model::Product;
+use crate::observe::{Answered, RequestObserver};
+
+/// The codes of answers 402.
+const BILLING: [&str; 2] = ["billing-required", "cap-reached"];
 
 /// Metrics of requests.
 #[derive(Debug)]
@@ -26,10 +29,15 @@ pub struct RequestMetrics {
     durations: Family<RouteLabels, Histogram, fn() -> Histogram>,
     problems: Family<ProblemLabels, Counter>,
     abandoned: Counter,
-    by_org: Family<OrgLabels, Counter>,
-    billing_refusals: Family<RefusalLabels, Counter>,
-    orgs: TenantLabels,
+    by_tenant: Family<TenantLabelPairs, Counter>,
+    billing_refusals: Family<TenantLabelPairs, Counter>,
+    noun: &'static str,
+    tenants: TenantLabels,
+    tenant: fn(&Extensions) -> Option<TenantId>,
 }
+
+/// A tenant's label, and another one.
+type TenantLabelPairs = [(&'static str, Cow<'static, str>); 2];
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct RequestLabels {
@@ -49,29 +57,27 @@ struct ProblemLabels {
     code: &'static str,
 }
 
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct OrgLabels {
-    org: Cow<'static, str>,
-    status: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct RefusalLabels {
-    org: Cow<'static, str>,
-    code: &'static str,
-}
-
 impl RequestMetrics {
-    pub(super) fn register(registry: &mut Registry, orgs: TenantLabels) -> Self {
+    pub(super) fn register<M: AccessModel>(
+        registry: &mut Registry,
+        noun: &'static str,
+        tenants: TenantLabels,
+    ) -> Self {
         let metrics = Self {
             in_flight: Gauge::default(),
             requests: Family::default(),
             durations: Family::new_with_constructor(latency),
             problems: Family::default(),
             abandoned: Counter::default(),
-            by_org: Family::default(),
+            by_tenant: Family::default(),
             billing_refusals: Family::default(),
-            orgs,
+            noun,
+            tenants,
+            // Only members have one, so a client cannot add labels by making up ids.
+            tenant: |extensions| {
+                let access = extensions.get::<RecentAccess<M>>();
+                access.map(|RecentAccess(access)| access.tenant())
+            },
         };
         let Self { in_flight, requests, durations, problems, .. } = &metrics;
         registry.register(
@@ -96,13 +102,13 @@ impl RequestMetrics {
             metrics.abandoned.clone(),
         );
         registry.register(
-            "org_requests",
-            "Requests of members, by org: the first that come have labels of their own",
-            metrics.by_org.clone(),
+            format!("{noun}_requests"),
+            format!("Requests of members, by {noun}: the first that come have labels of their own"),
+            metrics.by_tenant.clone(),
         );
         registry.register(
             "billing_refusals",
-            "Answers 402: an org that does not pay, or a plan's cap",
+            format!("Answers 402: {} {noun} that does not pay, or a plan's cap", article(noun)),
             metrics.billing_refusals.clone(),
         );
         metrics
@@ -126,16 +132,12 @@ impl RequestObserver for RequestMetrics {
         if let Some(code) = answered.problem {
             self.problems.get_or_create(&ProblemLabels { code }).inc();
         }
-        // Only members have one, so a client cannot add labels by making up ids.
-        let Some(RecentAccess(access)) = answered.extensions.get::<RecentAccess<Product>>() else {
-            return;
-        };
-        let org = self.orgs.label(access.tenant());
-        self.by_org.get_or_create(&OrgLabels { org: org.clone(), status }).inc();
-        if let Some(code) = answered.problem
-            && [problems::BILLING_REQUIRED.code, problems::CAP_REACHED.code].contains(&code)
-        {
-            self.billing_refusals.get_or_create(&RefusalLabels { org, code }).inc();
+        let Some(tenant) = (self.tenant)(answered.extensions) else { return };
+        let tenant = (self.noun, self.tenants.label(tenant));
+        let labels = [tenant.clone(), ("status", status.into())];
+        self.by_tenant.get_or_create(&labels).inc();
+        if let Some(code) = answered.problem.filter(|code| BILLING.contains(code)) {
+            self.billing_refusals.get_or_create(&[tenant, ("code", code.into())]).inc();
         }
     }
 
@@ -143,6 +145,10 @@ impl RequestObserver for RequestMetrics {
         self.in_flight.dec();
         self.abandoned.inc();
     }
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
 fn with_slash(route: &str) -> String {

@@ -49,7 +49,7 @@ impl GuardMetrics {
 
 impl GuardMetrics {
     /// Records the outcome of a check.
-    pub(crate) fn record(&self, checked: &CheckOutcome<'_>) {
+    pub fn record(&self, checked: &CheckOutcome<'_>) {
         let guard = checked.guard;
         let outcome = checked.problem.map_or("allowed", Problem::code);
         self.decisions.get_or_create(&DecisionLabels { guard, outcome }).inc();
@@ -82,7 +82,7 @@ impl LimitMetrics {
     }
 
     /// Records a decision of the limit called `limit`.
-    pub(crate) fn record(&self, limit: &'static str, allowed: bool) {
+    pub fn record(&self, limit: &'static str, allowed: bool) {
         let outcome = if allowed { "allowed" } else { "refused" };
         self.decisions.get_or_create(&LimitLabels { limit, outcome }).inc();
     }

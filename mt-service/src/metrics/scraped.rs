@@ -1,33 +1,38 @@
 //! Metrics that are read when the page is rendered.
 
-use std::fmt::Error;
+use std::fmt::{self, Error};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mt_core::pg::Database;
 use mt_core::pg::PgError;
 use mt_core::pg::ledger::outbox::{OutboxBacklog, OutboxStats, backlog};
-use mt_core::pg::ledger::{Backlog, Ledger};
-use mt_stripe::Stripe;
+use mt_core::pg::ledger::{Backlog, Ledger, Provider};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use crate::limits::Limiter;
-
 /// The sources of these metrics.
-#[derive(Clone, Debug)]
-pub struct Sources {
+pub struct Sources<P> {
     /// The pool of connections.
     pub database: Database,
-    /// The limiter.
-    pub limiter: Limiter,
-    /// Stripe's ledger.
-    pub ledger: Ledger<Stripe>,
+    /// Returns how often the store of the rate limiter has failed; zeros for a limiter in the process.
+    pub limiter: Box<dyn Fn() -> LimiterFailures + Send + Sync>,
+    /// The ledger of webhook events.
+    pub ledger: Ledger<P>,
     /// What this process has done with messages of the outbox.
     pub mail: OutboxStats,
+}
+
+/// How often the store of a rate limiter has failed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LimiterFailures {
+    /// Calls that have failed or taken too long.
+    pub calls: u64,
+    /// Requests that were counted in the process instead.
+    pub fallbacks: u64,
 }
 
 /// How often the backlogs of the ledger and the outbox are read, and how long that may take.
@@ -36,9 +41,8 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The backlogs of the ledger and the outbox, a few seconds old at most. The page may be public, so rendering it often must
 /// not load the database.
-#[derive(Debug)]
-pub(super) struct Backlogs {
-    ledger: Ledger<Stripe>,
+pub(super) struct Backlogs<P> {
+    ledger: Ledger<P>,
     last: Mutex<Last>,
 }
 
@@ -49,8 +53,8 @@ struct Last {
     outbox: Option<OutboxBacklog>,
 }
 
-impl Backlogs {
-    pub(super) fn new(ledger: Ledger<Stripe>) -> Self {
+impl<P: Provider> Backlogs<P> {
+    pub(super) fn new(ledger: Ledger<P>) -> Self {
         Self { ledger, last: Mutex::default() }
     }
 
@@ -88,15 +92,19 @@ async fn found<T>(of: &str, asking: impl Future<Output = Result<T, PgError>>) ->
 }
 
 /// See the [module docs](self).
-#[derive(Debug)]
-pub(super) struct Scraped {
-    sources: Sources,
-    backlogs: Arc<Backlogs>,
+pub(super) struct Scraped<P> {
+    sources: Sources<P>,
+    noun: &'static str,
+    backlogs: Arc<Backlogs<P>>,
 }
 
-impl Scraped {
-    pub(super) const fn new(sources: Sources, backlogs: Arc<Backlogs>) -> Self {
-        Self { sources, backlogs }
+impl<P: Provider> Scraped<P> {
+    pub(super) const fn new(
+        sources: Sources<P>,
+        noun: &'static str,
+        backlogs: Arc<Backlogs<P>>,
+    ) -> Self {
+        Self { sources, noun, backlogs }
     }
 
     fn pool(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
@@ -109,8 +117,11 @@ impl Scraped {
         count(encoder, "db_pool_acquired", "Connections that were handed out", stats.acquired)?;
         count(encoder, "db_pool_failed", "Waits that ended without a connection", stats.failed)?;
         let refused = self.sources.database.shares().stats().refused;
-        let help = "Requests that were refused because their org or caller had its share of the connections";
-        count(encoder, "org_share_refusals", help, refused)?;
+        let noun = self.noun;
+        let help = format!(
+            "Requests that were refused because their {noun} or caller had its share of the connections"
+        );
+        count(encoder, &format!("{noun}_share_refusals"), &help, refused)?;
         let waited = ConstCounter::new(stats.waited.as_secs_f64());
         let help = "How long all requests have waited for connections";
         let waits =
@@ -119,14 +130,11 @@ impl Scraped {
     }
 
     fn limiter(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let (failures, fallback) = match &self.sources.limiter {
-            Limiter::Redis(limiter) => (limiter.store_failures(), limiter.decided_without_store()),
-            Limiter::InProcess(_) => (0, 0),
-        };
+        let LimiterFailures { calls, fallbacks } = (self.sources.limiter)();
         let help = "Calls to Redis that have failed or taken too long";
-        count(encoder, "limiter_store_failures", help, failures)?;
+        count(encoder, "limiter_store_failures", help, calls)?;
         let help = "Requests that were counted in the process because Redis was away";
-        count(encoder, "limiter_fallback", help, fallback)
+        count(encoder, "limiter_fallback", help, fallbacks)
     }
 
     fn ledger(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
@@ -156,9 +164,7 @@ impl Scraped {
             encoder.encode_descriptor("webhook_overdue_seconds", help, None, MetricType::Gauge)?;
         ConstGauge::new(backlog.overdue.as_secs_f64()).encode(overdue)
     }
-}
 
-impl Scraped {
     fn outbox(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let help = "Attempts at messages of the outbox, by what came of them and why";
         let mut family =
@@ -184,7 +190,19 @@ impl Scraped {
     }
 }
 
-impl Collector for Scraped {
+impl<P> fmt::Debug for Scraped<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scraped").finish_non_exhaustive()
+    }
+}
+
+impl<P> fmt::Debug for Sources<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+impl<P: Provider> Collector for Scraped<P> {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         self.pool(&mut encoder)?;
         self.limiter(&mut encoder)?;
