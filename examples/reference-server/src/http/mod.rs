@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`service`] | the service around a router, the listening socket, the graceful stop |
 //! | `shell` | the outermost handler: what is true of every answer |
-//! | `head`, `method` | what is refused before routing: sizes, spellings of a path, methods |
+//! | `method` | what is refused before routing: methods that a path does not have |
 //! | [`problem`], [`problems`] | the error type of handlers, and the catalogue of problems |
 //! | [`json`], [`fields`], [`body_limits`] | bodies as arguments of handlers |
 //! | [`path`] | ids and names in paths |
@@ -26,7 +26,6 @@ mod cors;
 pub mod etag;
 pub mod fields;
 pub(crate) mod guard;
-mod head;
 pub mod headers;
 pub mod json;
 mod method;

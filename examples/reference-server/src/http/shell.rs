@@ -13,6 +13,7 @@ use futures_util::FutureExt as _;
 use ipnet::IpNet;
 use mt_core::pg::audit_log;
 use mt_http::body::BodyBudget;
+use mt_http::head::{Head, is_canonical};
 use mt_service::log::{record_answer, request_span};
 use mt_service::observe::{Answered, Exchange, Observers};
 use mt_tower::problem::Problem;
@@ -27,7 +28,7 @@ use super::body_limits::BodyLimits;
 use super::cors::Cors;
 use super::problem::ApiError;
 use super::problems::{self, Kind};
-use super::{head, headers, method};
+use super::{headers, method};
 
 /// See the [module docs](self).
 #[derive(Debug)]
@@ -103,10 +104,12 @@ impl Shell {
     }
 
     async fn admit(&self, req: &mut Request, routed: bool) -> Result<Admission, ApiError> {
-        head::check_size(req)?;
-        head::check_host(req)?;
-        head::check_declared_length(req, self.body_limits.of(req.uri().path()))?;
-        if !head::is_canonical(req.uri().path()) {
+        let (method, uri) = (req.method(), req.uri());
+        let head = Head { method, uri, version: req.version(), headers: req.headers() };
+        head.check_size()?;
+        head.check_host()?;
+        head.check_declared_length(self.body_limits.of(uri.path()))?;
+        if !is_canonical(uri.path()) {
             return Err(ApiError::not_found());
         }
         if routed && method::is_routable(req.method()) {
