@@ -21,6 +21,9 @@ const ISSUER: &str = "mt";
 /// A whole service: it migrates its database, and serves the application's [`Routes`] and the ready-made endpoints that are
 /// mounted.
 ///
+/// Slow and idle clients are cut off, one address has half of the connections at most, and a stop takes bounded time:
+/// see [`mt_service::serve`].
+///
 /// [`run`](Self::run) takes its settings from the environment:
 ///
 /// | variable | holds |
