@@ -14,7 +14,7 @@ use mt_tower::rate_limit::PeerAddr;
 /// Returns a router with a route for the path of each of `endpoints`.
 ///
 /// Limits by address need the peer's address: start the server with
-/// `into_make_service_with_connect_info::<SocketAddr>()`.
+/// `into_make_service_with_connect_info::<SocketAddr>()`, or by `mt_axum::serve`.
 ///
 /// ```
 /// use axum::Router;

@@ -14,7 +14,7 @@ use mt_tower::resolve_tenant::PathParams;
 /// Puts `guard` before the routes that `router` has so far. Several guards in a tuple are one guard.
 ///
 /// The guard finds the path parameters that axum has captured ([`PathParams`]), and the peer's address ([`PeerAddr`]) if
-/// the server was started with `into_make_service_with_connect_info::<SocketAddr>()`.
+/// the server was started with `into_make_service_with_connect_info::<SocketAddr>()`, or by `mt_axum::serve`.
 ///
 /// ```
 /// use axum::{Router, routing::get};

@@ -7,6 +7,7 @@
 //! | [`Caller`] | the principal, as an argument of a handler |
 //! | [`Refusal`], [`Result`] | the error of handlers: a problem as a response |
 //! | `endpoints` | the ready-made endpoints of `mt-http` as routes (feature `endpoints`) |
+//! | `serve` | a router on a socket, with deadlines and limits of connections (feature `serve`) |
 //! | `Service` | a whole service: migrations, endpoints, routes, settings from the environment (feature `service`) |
 //! | [`guarded`] | puts guards of `mt-tower` before the routes of a router |
 //!
@@ -49,6 +50,8 @@ mod endpoints;
 mod guarded;
 mod refusal;
 mod routes;
+#[cfg(feature = "serve")]
+mod serve;
 #[cfg(feature = "service")]
 mod service;
 #[cfg(feature = "service")]
@@ -63,6 +66,8 @@ pub use self::endpoints::endpoints;
 pub use self::guarded::guarded;
 pub use self::refusal::{Refusal, Result};
 pub use self::routes::{FirstArgument, Route, Routes};
+#[cfg(feature = "serve")]
+pub use self::serve::serve;
 #[cfg(feature = "service")]
 pub use self::service::Service;
 #[cfg(feature = "service")]

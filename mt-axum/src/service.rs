@@ -1,7 +1,6 @@
 //! A whole service: migrations, ready-made endpoints, the application's routes, and a graceful stop.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,16 +9,20 @@ use mt_core::billing::StandingPolicy;
 use mt_core::member_policy::MemberPolicy;
 use mt_core::pg::{Database, DatabaseOptions, ProductSchema, migrate};
 use mt_http::{EndpointOptions, Endpoints, Group, Guards, Noun};
+use mt_service::serve::{ConnectionLimits, Timeouts, shutdown_signal};
 use tokio::net::TcpListener;
 
 use crate::service_error::ServiceError;
-use crate::{Routes, endpoints};
+use crate::{Routes, endpoints, serve};
 
 /// Issuer and audience of the access tokens.
 const ISSUER: &str = "mt";
 
 /// A whole service: it migrates its database, and serves the application's [`Routes`] and the ready-made endpoints that are
 /// mounted.
+///
+/// Slow and idle clients are cut off, one address has half of the connections at most, and a stop takes bounded time:
+/// see [`mt_service::serve`].
 ///
 /// [`run`](Self::run) takes its settings from the environment:
 ///
@@ -57,6 +60,8 @@ pub struct Service<M: MemberPolicy> {
     routes: Routes<M>,
     endpoints: Endpoints<M>,
     options: fn(EndpointOptions) -> EndpointOptions,
+    limits: Option<ConnectionLimits>,
+    timeouts: Timeouts,
 }
 
 impl<M: MemberPolicy> Service<M> {
@@ -70,7 +75,14 @@ impl<M: MemberPolicy> Service<M> {
         let noun = noun(routes.prefix()).unwrap_or_else(|| {
             panic!("`{}` does not end like `/shops/{{shop_id}}`", routes.prefix())
         });
-        Self { schema, routes, endpoints: Endpoints::new(noun), options: |options| options }
+        Self {
+            schema,
+            routes,
+            endpoints: Endpoints::new(noun),
+            options: |options| options,
+            limits: None,
+            timeouts: Timeouts::default(),
+        }
     }
 
     /// Adds the endpoints of `group`.
@@ -85,6 +97,17 @@ impl<M: MemberPolicy> Service<M> {
     /// Changes the settings of the endpoints, such as the mailer.
     pub fn with_options(self, options: fn(EndpointOptions) -> EndpointOptions) -> Self {
         Self { options, ..self }
+    }
+
+    /// Limits the connections of clients. Without it there are as many as the process may have open files, and half of
+    /// them from one address. Behind a reverse proxy, name it in `limits.proxies`.
+    pub fn with_connection_limits(self, limits: ConnectionLimits) -> Self {
+        Self { limits: Some(limits), ..self }
+    }
+
+    /// Sets how long the service waits for its clients, and for requests under way when it stops.
+    pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
     }
 
     /// Returns the router of a database, for a server or a test of your own. `secret` signs access tokens, links and
@@ -111,7 +134,8 @@ impl<M: MemberPolicy> Service<M> {
         Ok(self.routes.into_router(tenants, tokens).merge(endpoints(&service)))
     }
 
-    /// Migrates and serves until SIGINT or SIGTERM, and then lets requests under way finish.
+    /// Migrates and serves until SIGINT or SIGTERM, and then lets requests under way finish, for 10 seconds at most where
+    /// [`with_timeouts`](Self::with_timeouts) says nothing else.
     ///
     /// # Errors
     ///
@@ -127,14 +151,19 @@ impl<M: MemberPolicy> Service<M> {
         }
         let login = login.parse().map_err(|error| format!("`DATABASE_URL`: {error}"))?;
         let database = Database::connect(DatabaseOptions::new(login)).await?;
+        let (limits, timeouts) = (self.limits.clone(), self.timeouts);
+        let limits = limits.unwrap_or_else(|| ConnectionLimits::of_process(of_database(&database)));
         let app = self.into_router(&database, &secret, &base_url)?;
         let listener = TcpListener::bind(&address)
             .await
             .map_err(|error| format!("cannot listen on `LISTEN={address}`: {error}"))?;
         tracing::info!(%address, "serving");
-        axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-            .with_graceful_shutdown(stopped())
-            .await?;
+        let stop = async {
+            if let Err(error) = shutdown_signal().await {
+                tracing::error!(%error, "cannot listen for signals; stopping");
+            }
+        };
+        serve(listener, limits, timeouts, app, stop).await;
         database.close().await;
         Ok(())
     }
@@ -157,22 +186,9 @@ fn required(name: &str) -> Result<String, String> {
     optional(name).ok_or_else(|| format!("the variable `{name}` is not set"))
 }
 
-/// Ready at the first SIGINT or SIGTERM.
-async fn stopped() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        // Without a handler the signal ends the process at once, which is the second best.
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
+/// The most files that the connections to Postgres take: the pool is replaced while its old connections close.
+fn of_database(database: &Database) -> usize {
+    usize::try_from(database.pool_stats().max).unwrap_or(usize::MAX).saturating_mul(2)
 }
 
 impl<M: MemberPolicy> fmt::Debug for Service<M> {

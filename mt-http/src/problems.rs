@@ -24,9 +24,21 @@ pub(crate) fn invalid_fields(errors: Vec<FieldError>) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", title).with_errors(errors)
 }
 
+/// 412: the target has changed since the client read it.
+pub(crate) fn precondition_failed() -> Problem {
+    let title = "It has changed since it was read";
+    Problem::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", title)
+}
+
 /// 413: the body is longer than the address takes.
 pub(crate) fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large")
+}
+
+/// 431: the head has too many fields or bytes.
+pub(crate) fn headers_too_large() -> Problem {
+    let title = "The request's head is too large";
+    Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", title)
 }
 
 /// 415: the body is not JSON in UTF-8, or is compressed.

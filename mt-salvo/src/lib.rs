@@ -6,6 +6,7 @@
 //! | [`Caller`] | the principal, as an argument of a handler |
 //! | `Tenant` | a permission in the tenant of the request, as an argument (feature `postgres`) |
 //! | `endpoints` | the ready-made endpoints of `mt-http` as routes (feature `endpoints`) |
+//! | `serve` | a service on a socket, with deadlines and limits of connections (feature `serve`) |
 //! | [`Refusal`] | the error of handlers: a problem as a response |
 //!
 //! # Example
@@ -51,6 +52,8 @@ mod caller;
 mod endpoints;
 mod guard;
 mod refusal;
+#[cfg(feature = "serve")]
+mod serve;
 #[cfg(feature = "postgres")]
 mod tenant;
 
@@ -59,5 +62,7 @@ pub use self::caller::Caller;
 pub use self::endpoints::endpoints;
 pub use self::guard::GuardHandler;
 pub use self::refusal::Refusal;
+#[cfg(feature = "serve")]
+pub use self::serve::serve;
 #[cfg(feature = "postgres")]
 pub use self::tenant::Tenant;

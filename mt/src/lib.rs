@@ -13,6 +13,7 @@
 //! | `endpoints` | `mt-http`: sign-in, tenants, members, invites, billing, audit log | `endpoints` |
 //! | `axum` | `mt-axum`: routes and extractors, and with `service` a whole service | `axum` |
 //! | `salvo` | `mt-salvo`: handlers and extractors | `salvo` |
+//! | `service` | `mt-service`: connections with deadlines, settings, log, metrics | `serve`, `settings`, `log`, `metrics` |
 //! | `tonic` | `mt-tonic`: statuses, the peer's address | `tonic` |
 //! | `mail` | `mt-mail`: e-mail through the outbox | `mail` |
 //! | `stripe` | `mt-stripe`: webhooks and billing | `stripe` |
@@ -68,6 +69,8 @@ pub use mt_http as endpoints;
 pub use mt_mail as mail;
 #[cfg(feature = "salvo")]
 pub use mt_salvo as salvo;
+#[cfg(any(feature = "log", feature = "metrics", feature = "serve", feature = "settings"))]
+pub use mt_service as service;
 #[cfg(feature = "stripe")]
 pub use mt_stripe as stripe;
 #[cfg(feature = "tonic")]

@@ -20,6 +20,7 @@ use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::limit::Quota;
 use mt_core::pg::Tenants;
 use mt_http::Guards;
+use mt_service::metrics::{GuardMetrics, LimitMetrics};
 use mt_tower::Guard;
 use mt_tower::authenticate::Authenticate;
 use mt_tower::bulkhead::Bulkhead;
@@ -33,7 +34,7 @@ use mt_tower::resolve_tenant::{PathParam, ResolveTenant};
 use crate::config::{RateLimitConfig, Secret};
 use crate::http::caller::ORG_ID;
 use crate::limits::Limiter;
-use crate::metrics::{GuardMetrics, LimitMetrics, Metrics};
+use crate::metrics::Metrics;
 use crate::model::{Plan, Product};
 use crate::strangers::LimitStrangers;
 

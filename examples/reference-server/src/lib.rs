@@ -13,7 +13,6 @@
 //! | [`http`] | the shell around the router, connections, strict bodies, pages, entity tags, OpenAPI |
 //! | [`layers`] | which of `mt-tower`'s guards stand in front of which routes |
 //! | [`limits`] | the server's rate limits |
-//! | [`logging`] | the log on stderr, and traces |
 //! | [`metrics`] | what Prometheus scrapes |
 //! | [`model`] | roles, plans, permissions and caps |
 //! | [`product`] | projects and tasks, with their SQL |
@@ -35,7 +34,6 @@ mod housekeeping;
 pub mod http;
 pub mod layers;
 pub mod limits;
-pub mod logging;
 pub mod metrics;
 pub mod model;
 pub mod product;
@@ -45,5 +43,3 @@ pub mod schema;
 pub mod seed;
 pub mod server;
 mod strangers;
-#[cfg(feature = "otlp")]
-mod traces;

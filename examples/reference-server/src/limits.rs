@@ -5,10 +5,10 @@ use std::sync::Arc;
 use mt_core::limit::{Decision, InProcessLimiter, NotCounted, Quota, RateLimiter, StoreLimiter};
 use mt_core::redis::{RedisStore, RedisUrlError};
 use mt_mail::{MailLimits, MailQuotas};
+use mt_service::metrics::LimitMetrics;
 
 use crate::config::RateLimitConfig;
 use crate::layers::plan_factor;
-use crate::metrics::LimitMetrics;
 
 /// The rate limiter: in Redis, with a fallback to this process while Redis is down; or in this process only.
 #[derive(Clone)]

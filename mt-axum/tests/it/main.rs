@@ -3,5 +3,6 @@
 mod kit;
 mod notebook;
 mod outside;
+mod serve;
 mod service;
 mod writes;

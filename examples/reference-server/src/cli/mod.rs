@@ -22,10 +22,10 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use mt_service::log;
 
 use crate::causes::with_causes;
-use crate::config::{Environment, EnvironmentError};
-use crate::logging;
+use crate::config::{Environment, EnvironmentError, ReadConfig as _};
 
 /// Example product built with mt: teams manage projects and tasks.
 #[derive(Debug, Parser)]
@@ -99,7 +99,7 @@ pub fn run() -> ExitCode {
         // These commands print their results on stdout.
         "error".clone_into(&mut config.log.filter);
     }
-    let _logging = match logging::init(&config.log, &config.traces) {
+    let _logging = match log::init(&config.log, &config.traces) {
         Ok(logging) => logging,
         Err(error) => return failed(&error),
     };

@@ -15,8 +15,7 @@ use tokio::task::JoinHandle;
 use super::CommandError;
 use crate::billing::NO_STRIPE_KEY;
 use crate::config::Config;
-use crate::http::connection::limits::ConnectionLimits;
-use crate::http::service::{Timeouts, serve_within, shutdown_signal};
+use crate::http::service::{ConnectionLimits, Timeouts, serve_within, shutdown_signal};
 use crate::server::{Embedded, Started, start};
 
 /// The arguments of `serve`.
@@ -120,15 +119,7 @@ fn limits(config: &Config) -> ConnectionLimits {
     // of workers and of the listener.
     let of_database = 2 * size(config.database.max_connections.get());
     let metrics = config.metrics_addr.map_or(0, |_| METRICS_CONNECTIONS.get());
-    let mut limits = ConnectionLimits::of_process(of_database + metrics);
-    if let Some(total) = config.http.max_connections {
-        limits = limits.with_total(NonZeroUsize::try_from(total).unwrap_or(NonZeroUsize::MAX));
-    }
-    if let Some(per_address) = config.http.max_connections_per_address {
-        limits.per_address = NonZeroUsize::new(size(per_address));
-    }
-    limits.proxies.clone_from(&config.rate_limits.trusted_proxies);
-    limits
+    config.http.limits(of_database + metrics, &config.rate_limits.trusted_proxies)
 }
 
 /// The maximum number of connections to `METRICS_ADDR`.

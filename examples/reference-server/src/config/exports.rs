@@ -3,8 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::reader::Reader;
-use super::shown::Setting;
+use mt_service::settings::{Reader, Setting};
 
 /// Settings of exports of orgs over HTTP.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +15,7 @@ pub struct ExportConfig {
 }
 
 impl ExportConfig {
-    pub(super) fn read<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> Self {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
         Self {
             within: r.seconds("EXPORT_MAX_SECONDS", 600, 1..=86_400),
             disk_mib: r.count("EXPORT_DISK_MB", 4096, 1_000_000),

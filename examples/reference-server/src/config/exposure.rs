@@ -3,10 +3,11 @@
 //! In `dev` and `test` anyone who reaches the server can sign in as any user. On a loopback address only this machine
 //! reaches it. On any other address `APP_ENV` is required, so that a server without settings exposes nothing.
 
-use super::error::Got;
-use super::known_secrets::is_guessable;
-use super::reader::Reader;
-use super::{Config, Secret};
+use mt_service::settings::guessable::is_guessable;
+use mt_service::settings::{Reader, Secret};
+
+use super::Config;
+use super::known_secrets::KNOWN;
 
 impl Config {
     /// Returns whether `APP_HOST` is reachable from other machines.
@@ -21,7 +22,7 @@ impl Config {
         if self.app_env.is_prod() {
             return Vec::new();
         }
-        let is_public = |secret: &Secret| is_guessable(secret.reveal());
+        let is_public = |secret: &Secret| is_guessable(secret.reveal(), KNOWN);
         let webhooks = &self.stripe.webhook_secrets;
         let behaviours = [
             (
@@ -60,13 +61,13 @@ impl Config {
 }
 
 /// Reports a missing `APP_ENV` if other machines may reach the server.
-pub(super) fn check<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>, config: &Config) {
+pub(super) fn check(r: &mut Reader<'_>, config: &Config) {
     if config.listens_to_others() && !config.app_env_is_set {
         let takes = format!(
             "`prod`, or `dev` or `test` set outright, where `APP_HOST` ({}) is not a loopback address: in \
              both, anyone who reaches the server can sign in as anyone",
             config.listen.ip()
         );
-        r.refuse("APP_ENV", Got::Unset, takes);
+        r.refuse_unset("APP_ENV", takes);
     }
 }

@@ -3,8 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::Setting;
-use super::reader::Reader;
+use mt_service::settings::{Reader, Setting};
 
 /// Limits on rows that users create, and retention.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +20,7 @@ pub struct GrowthConfig {
 const DAY: Duration = Duration::from_hours(24);
 
 impl GrowthConfig {
-    pub(super) fn read<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> Self {
+    pub(super) fn read(r: &mut Reader<'_>) -> Self {
         let days = |days| (days > 0).then(|| DAY * days);
         // The minimum is the age below which Postgres refuses to delete an entry.
         let audit_entries =

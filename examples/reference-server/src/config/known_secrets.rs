@@ -1,13 +1,9 @@
-//! Guessable secrets: those that the files of this project contain, and those with too few different bytes.
+//! The secrets in the files of this project.
 
-/// The minimum number of different bytes in a secret. One in twenty million random secrets of 32 hexadecimal digits
-/// has fewer; `password`, repeated, has seven.
-const MIN_DIFFERENT: usize = 8;
-
-/// The secrets in the files of this project: defaults, examples and test values. Production refuses them. A test
+/// Defaults, examples and test values. Production refuses them. A test
 /// searches the repository and reports each that is missing here.
-const KNOWN: &[&str] = &[
-    super::sections::DEV_JWT_SECRET,
+pub(super) const KNOWN: &[&str] = &[
+    super::DEV_JWT_SECRET,
     super::DEV_ADMIN_TOKEN,
     "mt-compose-secret-known-to-everybody",
     "a-secret-that-is-only-for-measuring",
@@ -50,47 +46,3 @@ const KNOWN: &[&str] = &[
     "sk_test_pages",
     "sk_test_reconcile",
 ];
-
-/// The requirement on secrets in production besides their length, for error messages.
-pub(super) const NOT_GUESSABLE: &str =
-    "at least 8 different bytes, and no value that the project's files show";
-
-/// Returns whether `secret` is blank, known or has too few different bytes.
-pub(super) fn is_guessable(secret: &str) -> bool {
-    let mut seen = [false; 256];
-    for byte in secret.bytes() {
-        seen[usize::from(byte)] = true;
-    }
-    let different = seen.into_iter().filter(|seen| *seen).count();
-    secret.trim().is_empty() || different < MIN_DIFFERENT || KNOWN.contains(&secret.trim())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blank_known_and_repetitive_secrets_are_guessable() {
-        let blanks: String = ('\u{2000}'..='\u{200a}').chain(['\t', '\n', ' ']).collect();
-        for secret in [
-            "",
-            " ",
-            &blanks,
-            &"a".repeat(64),
-            &"password".repeat(8),
-            "12121212121212121212121212121212",
-            super::super::sections::DEV_JWT_SECRET,
-            &format!(" {}\n", super::super::sections::DEV_JWT_SECRET),
-        ] {
-            assert!(is_guessable(secret), "{secret:?}");
-        }
-        for secret in ["abcdefgh", "a b c d e f g", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"] {
-            assert!(!is_guessable(secret), "{secret:?}");
-        }
-    }
-
-    #[test]
-    fn the_text_names_the_number() {
-        assert!(NOT_GUESSABLE.contains(&MIN_DIFFERENT.to_string()));
-    }
-}

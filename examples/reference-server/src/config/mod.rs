@@ -20,40 +20,32 @@
 //! # Ok::<(), reference_server::config::ConfigErrors>(())
 //! ```
 
-mod dotenv;
-mod environment;
-mod error;
 mod exports;
 mod exposure;
 mod growth;
 mod known_secrets;
 mod prod;
-mod reader;
-mod secret;
 mod sections;
 mod shown;
-mod traces;
 mod transport;
-mod values;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+pub use mt_service::log::{LogConfig, LogFormat, TraceConfig};
+pub use mt_service::settings::{
+    AppEnv, AuthConfig, BaseUrl, ConfigError, ConfigErrors, Environment, EnvironmentError,
+    HttpConfig, MailConfig, RateLimitConfig, RedisConfig, Secret, Setting, WebhookConfig,
+};
+use mt_service::settings::{Reader, YEAR, values};
 use salvo::http::HeaderValue;
 
-pub use self::environment::{Environment, EnvironmentError};
-pub use self::error::{ConfigError, ConfigErrors};
 pub use self::exports::ExportConfig;
 pub use self::growth::GrowthConfig;
-use self::reader::Reader;
-pub use self::secret::Secret;
-pub use self::sections::{
-    AuthConfig, DatabaseConfig, HttpConfig, LogConfig, MailConfig, RateLimitConfig, RedisConfig,
-    StripeConfig, WebhookConfig,
-};
-pub use self::shown::Setting;
-pub use self::traces::{Sampler, TraceConfig};
-pub use self::values::{AppEnv, BaseUrl, LogFormat};
+pub use self::sections::{DatabaseConfig, StripeConfig};
+
+/// The default of `JWT_SECRET` in dev and test. It is public, so anyone can sign tokens with it.
+const DEV_JWT_SECRET: &str = "mt-dev-secret-known-to-everybody-never-use-it";
 
 /// The default of `ADMIN_TOKEN` in development and tests.
 const DEV_ADMIN_TOKEN: &str = "dev-admin";
@@ -134,18 +126,17 @@ impl Config {
     fn read(vars: impl Fn(&str) -> Option<String>, listens: bool) -> Result<Self, ConfigErrors> {
         let mut reader = Reader::new(vars);
         let r = &mut reader;
-        let app_env =
-            r.optional("APP_ENV", "`dev`, `test` or `prod`", AppEnv::parse).unwrap_or(AppEnv::Dev);
+        let app_env = AppEnv::read(r);
         let config = Self {
             app_env,
             app_env_is_set: r.text("APP_ENV").is_some(),
             listen: listen(r),
-            base_url: base_url(r),
+            base_url: BaseUrl::read(r, "http://localhost:8000"),
             http: HttpConfig::read(r),
             database: DatabaseConfig::read(r),
             redis: RedisConfig::read(r),
-            auth: AuthConfig::read(r),
-            billing_grace: r.seconds("BILLING_GRACE_SECONDS", 0, 0..=sections::YEAR),
+            auth: AuthConfig::read(r, DEV_JWT_SECRET),
+            billing_grace: r.seconds("BILLING_GRACE_SECONDS", 0, 0..=YEAR),
             rate_limits: RateLimitConfig::read(r, app_env),
             exports: ExportConfig::read(r),
             stripe: StripeConfig::read(r, app_env),
@@ -162,7 +153,7 @@ impl Config {
             metrics_addr: r
                 .optional("METRICS_ADDR", "an IP address and a port", |value| value.parse().ok()),
             log: LogConfig::read(r),
-            traces: TraceConfig::read(r),
+            traces: TraceConfig::read(r, "mt-server"),
             shutdown_grace: r.seconds("SHUTDOWN_GRACE_SECONDS", 10, 0..=3600),
         };
         if listens {
@@ -171,12 +162,38 @@ impl Config {
         if app_env.is_prod() {
             prod::check(r, &config);
         }
-        let errors = reader.into_errors();
-        if errors.is_empty() { Ok(config) } else { Err(ConfigErrors(errors)) }
+        reader.finish(config)
     }
 }
 
-fn listen<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> SocketAddr {
+/// Reads a [`Config`] from the environment.
+pub trait ReadConfig {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Environment::read`].
+    fn config(&self) -> Result<Config, EnvironmentError>;
+
+    /// Reads the settings of a process that listens on a port; see [`Config::to_listen_from_vars`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Environment::read`].
+    fn config_to_listen(&self) -> Result<Config, EnvironmentError>;
+}
+
+impl ReadConfig for Environment {
+    fn config(&self) -> Result<Config, EnvironmentError> {
+        self.read(|vars| Config::from_vars(vars))
+    }
+
+    fn config_to_listen(&self) -> Result<Config, EnvironmentError> {
+        self.read(|vars| Config::to_listen_from_vars(vars))
+    }
+}
+
+fn listen(r: &mut Reader<'_>) -> SocketAddr {
     let host = r
         .optional("APP_HOST", "an IP address or `localhost`", values::listen_host)
         .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -184,15 +201,7 @@ fn listen<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> SocketAddr {
     SocketAddr::new(host, u16::try_from(port).expect("the range is limited to ports"))
 }
 
-fn base_url<F: Fn(&str) -> Option<String>>(r: &mut Reader<F>) -> BaseUrl {
-    r.optional("BASE_URL", "an http or https URL without user, query or fragment", BaseUrl::parse)
-        .unwrap_or_else(|| BaseUrl::parse("http://localhost:8000").expect("a valid URL"))
-}
-
-fn admin_token<F: Fn(&str) -> Option<String>>(
-    r: &mut Reader<F>,
-    app_env: AppEnv,
-) -> Option<Secret> {
+fn admin_token(r: &mut Reader<'_>, app_env: AppEnv) -> Option<Secret> {
     // Only visible ASCII can be sent in a header.
     let token = r.secret("ADMIN_TOKEN", "visible ASCII characters without spaces", |token| {
         token.bytes().all(|byte| byte.is_ascii_graphic())

@@ -3,15 +3,13 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`service`] | the service around a router, the listening socket, the graceful stop |
-//! | [`connection`] | one connection of a client: its deadlines, its end, and how many there may be |
 //! | `shell` | the outermost handler: what is true of every answer |
-//! | `head`, `method` | what is refused before routing: sizes, spellings of a path, methods |
+//! | `method` | what is refused before routing: methods that a path does not have |
 //! | [`problem`], [`problems`] | the error type of handlers, and the catalogue of problems |
 //! | [`json`], [`fields`], [`body_limits`] | bodies as arguments of handlers |
 //! | [`path`] | ids and names in paths |
 //! | [`text_enum`] | values of text enums, in answers |
 //! | [`answer`], [`etag`] | answers that tell where and in which state something is |
-//! | [`observe`], `span` | who is told of requests: metrics, log and traces |
 //! | [`openapi`] | the document of what a router offers |
 //! | [`operations`] | what a router offers, for tests |
 //! | `guard` | guards in the words of this server |
@@ -24,16 +22,13 @@
 pub mod answer;
 pub mod body_limits;
 pub mod caller;
-pub mod connection;
 mod cors;
 pub mod etag;
 pub mod fields;
 pub(crate) mod guard;
-mod head;
 pub mod headers;
 pub mod json;
 mod method;
-pub mod observe;
 pub mod openapi;
 pub mod operations;
 pub mod page;
@@ -43,7 +38,6 @@ pub mod problems;
 pub mod query;
 pub mod service;
 mod shell;
-pub(crate) mod span;
 pub mod text_enum;
 
 /// What `value` is as JSON.

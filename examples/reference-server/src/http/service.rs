@@ -2,25 +2,19 @@
 
 use std::future::Future;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use mt_http::body::BodyBudget;
+use mt_service::observe::Observers;
+pub use mt_service::serve::{ConnectionLimits, Timeouts, shutdown_signal};
 use salvo::http::HeaderValue;
 use salvo::{Router, Service};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
 
 use super::body_limits::BodyLimits;
-use super::connection::Connections;
-use super::connection::limits::ConnectionLimits;
-use super::connection::slots::Slots;
 use super::cors::Cors;
 use super::method::HeadAsGet;
-use super::observe::Observers;
 use super::shell::Shell;
 
 /// What the shell wants to know.
@@ -56,43 +50,6 @@ pub fn service(router: Router, options: ShellOptions) -> Service {
     Service::new(router).hoop(shell)
 }
 
-/// How long the server waits for a client.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// For the first byte of the next request on a connection. Longer than a reverse proxy keeps its unused
-    /// connections, or the proxy sends a request into a connection that the server is closing.
-    pub idle: Duration,
-    /// For the head of a request, from its first byte, or from the moment the client has connected.
-    pub head: Duration,
-    /// Between two pieces of a request's body.
-    pub body: Duration,
-    /// For a client to take what it is sent.
-    pub write: Duration,
-    /// From a request's head to the last byte of its answer.
-    pub exchange: Duration,
-    /// For a connection to be used: the first answer after that closes it.
-    pub age: Duration,
-    /// For the requests under way, once the server was told to stop.
-    pub stop: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            idle: Duration::from_secs(75),
-            head: Duration::from_secs(10),
-            body: Duration::from_secs(10),
-            write: Duration::from_secs(30),
-            exchange: Duration::from_mins(15),
-            age: Duration::from_hours(1),
-            stop: Duration::from_secs(10),
-        }
-    }
-}
-
-/// How long to wait when no connection can be accepted, which short of file descriptors lasts a while.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
 /// [`serve_within`] the limits on connections that the process's limit on open files suggests.
 ///
 /// # Errors
@@ -123,73 +80,5 @@ pub async fn serve_within(
     shutdown: impl Future<Output = ()> + Send,
     timeouts: Timeouts,
 ) -> io::Result<()> {
-    let (stop, stopping) = watch::channel(false);
-    let local = listener.local_addr()?.into();
-    let connections = Arc::new(Connections { service, local, timeouts, stopping });
-    let slots = Slots::new(limits);
-    let mut open = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let accepted = async {
-            slots.room().await;
-            listener.accept().await
-        };
-        let (tcp, peer) = tokio::select! {
-            () = &mut shutdown => break,
-            Some(ended) = open.join_next() => {
-                log_failed(ended);
-                continue;
-            }
-            accepted = accepted => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::error!(%error, "a connection was not accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            },
-        };
-        // Without a slot the connection is dropped, which closes it.
-        if let Some(slot) = slots.take(peer.ip()) {
-            let connections = Arc::clone(&connections);
-            open.spawn(async move { connections.serve(tcp, peer, slot).await });
-        }
-    }
-    drop(listener);
-    stop.send_replace(true);
-    let finish = async {
-        while let Some(ended) = open.join_next().await {
-            log_failed(ended);
-        }
-    };
-    if tokio::time::timeout(timeouts.stop, finish).await.is_err() {
-        tracing::warn!(open = open.len(), "requests under way did not finish in time");
-        open.shutdown().await;
-    }
-    Ok(())
-}
-
-fn log_failed(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a connection's task failed");
-    }
-}
-
-/// Ready at the first SIGINT or SIGTERM (on Windows: Ctrl-C).
-///
-/// # Errors
-///
-/// When the process may not listen for signals.
-pub async fn shutdown_signal() -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    mt_salvo::serve(listener, limits, timeouts, service, shutdown).await
 }

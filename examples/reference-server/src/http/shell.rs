@@ -13,6 +13,9 @@ use futures_util::FutureExt as _;
 use ipnet::IpNet;
 use mt_core::pg::audit_log;
 use mt_http::body::BodyBudget;
+use mt_http::head::{Head, is_canonical};
+use mt_service::log::{record_answer, request_span};
+use mt_service::observe::{Answered, Exchange, Observers};
 use mt_tower::problem::Problem;
 use mt_tower::request_id::{RequestId, X_REQUEST_ID};
 use salvo::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
@@ -23,10 +26,9 @@ use tracing::{Instrument as _, Span};
 
 use super::body_limits::BodyLimits;
 use super::cors::Cors;
-use super::observe::{Answered, Exchange, Observers};
 use super::problem::ApiError;
 use super::problems::{self, Kind};
-use super::{head, headers, method, span};
+use super::{headers, method};
 
 /// See the [module docs](self).
 #[derive(Debug)]
@@ -61,7 +63,8 @@ impl Handler for Shell {
         req.extensions_mut().insert(self.body_budget.clone());
         headers::collect_promised(req);
         let asked = if is_head { Method::HEAD } else { req.method().clone() };
-        let span = span::of(req, &id, &asked, &self.trusted_proxies);
+        let (path, peer) = (req.uri().path(), req.remote_addr().ip());
+        let span = request_span(&asked, path, req.headers(), peer, &id, &self.trusted_proxies);
         let exchange = Exchange::begin(&self.observers);
         async {
             audit_log::in_request(id.as_str(), self.answer(&id, req, depot, res, ctrl)).await;
@@ -101,10 +104,12 @@ impl Shell {
     }
 
     async fn admit(&self, req: &mut Request, routed: bool) -> Result<Admission, ApiError> {
-        head::check_size(req)?;
-        head::check_host(req)?;
-        head::check_declared_length(req, self.body_limits.of(req.uri().path()))?;
-        if !head::is_canonical(req.uri().path()) {
+        let (method, uri) = (req.method(), req.uri());
+        let head = Head { method, uri, version: req.version(), headers: req.headers() };
+        head.check_size()?;
+        head.check_host()?;
+        head.check_declared_length(self.body_limits.of(uri.path()))?;
+        if !is_canonical(uri.path()) {
             return Err(ApiError::not_found());
         }
         if routed && method::is_routable(req.method()) {
@@ -150,7 +155,7 @@ fn tell(exchange: Exchange, req: &Request, res: &Response) {
         took: exchange.took(),
         extensions: req.extensions(),
     };
-    span::record(&Span::current(), &answered);
+    record_answer(&Span::current(), &answered);
     let took_ms = answered.took.as_secs_f64() * 1000.0;
     if is_probe(req) {
         tracing::debug!(took_ms, "answered");

@@ -7,7 +7,7 @@ use salvo::http::header::CONTENT_TYPE;
 use salvo::{Depot, Response, Router, affix_state};
 use salvo_oapi::endpoint;
 
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 
 /// The route of this module.
 #[must_use]
@@ -28,7 +28,8 @@ pub(super) fn page_alone() -> Router {
 async fn page(depot: &mut Depot, res: &mut Response) {
     let metrics: &Arc<Metrics> = depot.get_typed().expect("injected with the route");
     let text = metrics.render().await;
-    res.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+    res.headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(mt_service::metrics::CONTENT_TYPE));
     // It is text: there is nothing about it that could fail.
     let _ = res.write_body(text);
 }

@@ -13,6 +13,8 @@ use mt_core::pg::Database;
 use mt_http::body::BodyBudget;
 use mt_http::{Cursors, EndpointOptions, MAX_DELIVERY, Webhooks};
 use mt_mail::{MailLimits, Mailer, Seal};
+use mt_service::metrics::Sources;
+use mt_service::observe::Observers;
 use mt_stripe::billing::StripeBilling;
 use salvo::{Router, Service, async_trait};
 
@@ -23,11 +25,10 @@ use crate::billing::{Background, billing};
 use crate::config::{AppEnv, AuthConfig, Config};
 use crate::endpoints;
 use crate::http::body_limits::BodyLimits;
-use crate::http::observe::Observers;
 use crate::http::service::{ShellOptions, service};
 use crate::layers::Layers;
 use crate::limits::{Limiter, mail_limits};
-use crate::metrics::{Metrics, Sources};
+use crate::metrics::{failures, metrics};
 use crate::routes;
 use crate::routes::health::{Checks, Readiness};
 
@@ -114,13 +115,14 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     let limiter = limiter(config).await?;
     let billing = billing(database.system(), config)?;
     let mailer = mailer(config)?;
+    let counted = limiter.clone();
     let sources = Sources {
         database: database.clone(),
-        limiter: limiter.clone(),
+        limiter: Box::new(move || failures(&counted)),
         ledger: billing.ledger().clone(),
         mail: mailer.stats().clone(),
     };
-    let metrics = Arc::new(Metrics::new(sources, config.metrics_addr.is_some()));
+    let metrics = Arc::new(metrics(sources, config.metrics_addr.is_some()));
     let mail_limits = mail_limits(limiter.clone(), &config.rate_limits, metrics.limits.clone());
     let tokens = Arc::new(tokens(config.app_env, &config.auth)?);
     let app = Arc::new(app(config, &database, mailer, billing));

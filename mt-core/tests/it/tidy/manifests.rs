@@ -6,7 +6,7 @@ use super::{File, assert_none, files};
 
 /// What a crate may not have as a dependency; dev-dependencies are its own business. `deny.toml` says
 /// the same of the whole graph.
-const BANNED: [(&str, &[&str]); 8] = [
+const BANNED: [(&str, &[&str]); 9] = [
     (
         "mt-core",
         &[
@@ -33,6 +33,7 @@ const BANNED: [(&str, &[&str]); 8] = [
     ("mt-http", &["axum", "hyper", "lettre", "redis", "salvo", "sqlx", "tower"]),
     ("mt-axum", &["hyper", "mt-salvo", "mt-stripe", "redis", "salvo"]),
     ("mt-salvo", &["axum", "hyper", "mt-axum", "mt-stripe", "redis", "sqlx", "tower"]),
+    ("mt-service", &["axum", "mt-axum", "mt-salvo", "redis", "salvo", "tower"]),
     ("mt-tonic", &["axum", "hyper", "mt-stripe", "redis", "salvo", "sqlx", "tower"]),
 ];
 

@@ -29,7 +29,7 @@ struct Law {
     because: &'static str,
 }
 
-const LAWS: [Law; 8] = [
+const LAWS: [Law; 9] = [
     Law {
         of: "mt-core/src/",
         names: &["sqlx"],
@@ -77,6 +77,12 @@ const LAWS: [Law; 8] = [
         names: &["axum", "http", "hyper", "mt_tower", "redis", "salvo", "sqlx", "tower"],
         only_in: &[],
         because: "mail is sent by services of any framework, and mt-core has its SQL",
+    },
+    Law {
+        of: "mt-service/src/",
+        names: &["axum", "mt_axum", "mt_salvo", "redis", "salvo", "tower"],
+        only_in: &[],
+        because: "services of any framework stand on it",
     },
 ];
 

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use reference_server::config::{Environment, EnvironmentError};
+use reference_server::config::{Environment, EnvironmentError, ReadConfig as _};
 use serde_json::Value;
 
 /// Every command that reads settings.

@@ -6,6 +6,7 @@ mod dotenv;
 mod exposure;
 mod known_secrets;
 mod production;
+mod transport;
 
 use std::collections::HashMap;
 use std::time::Duration;

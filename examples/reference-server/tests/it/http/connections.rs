@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use reference_server::http::connection::limits::ConnectionLimits;
-use reference_server::http::service::{ShellOptions, Timeouts, service};
+use reference_server::http::service::{ConnectionLimits, ShellOptions, Timeouts, service};
 use salvo::prelude::*;
 use tokio::sync::{Notify, Semaphore};
 

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reference_server::http::connection::limits::ConnectionLimits;
-use reference_server::http::service::{ShellOptions, Timeouts, serve_within, service};
+use reference_server::http::service::{
+    ConnectionLimits, ShellOptions, Timeouts, serve_within, service,
+};
 use salvo::conn::tcp::TcpAcceptor;
 use salvo::{Router, Server, Service};
 use serde_json::Value;
