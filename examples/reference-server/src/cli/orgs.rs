@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use mt_core::id::TenantId;
 use mt_core::pg::audit_log::{Actor, TENANT_EXPORTED};
+use mt_core::pg::portable::archive::{ArchiveWriter, CheckedArchive, ReadError, import};
 use mt_core::pg::portable::{Contents, delete};
 use mt_core::pg::{System, SystemReason};
 use serde_json::{Map, Value, json};
@@ -20,12 +21,10 @@ use tokio::task::spawn_blocking;
 use super::CommandError;
 use super::output::{print, print_json};
 use super::table::{lines, table};
-use crate::archive::import::import;
-use crate::archive::inventory;
-use crate::archive::read::{CheckedArchive, ReadError};
-use crate::archive::write::Archive;
 use crate::config::Config;
 use crate::http::fields::Name;
+use crate::inventory::inventory;
+use crate::model::Product;
 use crate::server::Embedded;
 use crate::server::database;
 
@@ -190,7 +189,7 @@ async fn export_org(
     tx.record(*org, TENANT_EXPORTED.on(org.as_uuid()));
     tx.commit().await?;
     let snapshot = system.snapshot(EXPORT, *org).await?.ok_or_else(|| no_such(*org))?;
-    let mut archive = Archive::new(snapshot, contents).await?;
+    let mut archive = ArchiveWriter::new(snapshot, contents).await?;
     if to_stdout {
         return write(&mut archive, &mut std::io::stdout().lock()).await;
     }
@@ -213,7 +212,10 @@ async fn export_org(
     Ok(())
 }
 
-async fn write(archive: &mut Archive, to: &mut impl std::io::Write) -> Result<(), CommandError> {
+async fn write(
+    archive: &mut ArchiveWriter,
+    to: &mut impl std::io::Write,
+) -> Result<(), CommandError> {
     let progress = progress(archive.length(), "{bytes}/{total_bytes}")?;
     let written = async {
         while let Some(bytes) = archive.next().await? {
@@ -247,7 +249,7 @@ async fn import_org(
     let rows = archive.manifest().tables.iter().map(|table| table.rows).sum();
     let progress = progress(rows, "{pos}/{len} rows")?;
     let seen = |rows| progress.inc(rows);
-    let imported = import(system, contents, archive, name, common.actor(), seen).await;
+    let imported = import::<Product>(system, contents, archive, name, common.actor(), seen).await;
     progress.finish_and_clear();
     let imported = imported?;
     let org = imported.tenant.to_string();

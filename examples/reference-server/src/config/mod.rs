@@ -39,11 +39,11 @@ mod values;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use mt_core::pg::portable::archive::ExportLimits;
 use salvo::http::HeaderValue;
 
 pub use self::environment::{Environment, EnvironmentError};
 pub use self::error::{ConfigError, ConfigErrors};
-pub use self::exports::ExportConfig;
 pub use self::growth::GrowthConfig;
 use self::reader::Reader;
 pub use self::secret::Secret;
@@ -83,7 +83,7 @@ pub struct Config {
     /// Rate limits.
     pub rate_limits: RateLimitConfig,
     /// Exports of orgs over HTTP.
-    pub exports: ExportConfig,
+    pub exports: ExportLimits,
     /// Settings of Stripe.
     pub stripe: StripeConfig,
     /// Settings of the webhook workers.
@@ -147,7 +147,7 @@ impl Config {
             auth: AuthConfig::read(r),
             billing_grace: r.seconds("BILLING_GRACE_SECONDS", 0, 0..=sections::YEAR),
             rate_limits: RateLimitConfig::read(r, app_env),
-            exports: ExportConfig::read(r),
+            exports: exports::read(r),
             stripe: StripeConfig::read(r, app_env),
             webhooks: WebhookConfig::read(r),
             growth: GrowthConfig::read(r),

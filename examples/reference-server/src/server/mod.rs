@@ -10,6 +10,7 @@ use embedded_postgres::EmbeddedPostgres;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::pg::Database;
+use mt_core::pg::portable::archive::Exports;
 use mt_http::body::BodyBudget;
 use mt_http::{Cursors, EndpointOptions, MAX_DELIVERY, Webhooks};
 use mt_mail::{MailLimits, Mailer, Seal};
@@ -18,13 +19,13 @@ use salvo::{Router, Service, async_trait};
 
 use self::outbox::OutboxHandlers;
 use crate::app::App;
-use crate::archive::Exports;
 use crate::billing::{Background, billing};
 use crate::config::{AppEnv, AuthConfig, Config};
 use crate::endpoints;
 use crate::http::body_limits::BodyLimits;
 use crate::http::observe::Observers;
 use crate::http::service::{ShellOptions, service};
+use crate::inventory::inventory;
 use crate::layers::Layers;
 use crate::limits::{Limiter, mail_limits};
 use crate::metrics::{Metrics, Sources};
@@ -188,7 +189,7 @@ fn app(config: &Config, database: &Database, mailer: Mailer, billing: StripeBill
         cursors: cursors(&config.auth),
         mailer,
         billing,
-        exports: Exports::of(database.clone(), &config.exports),
+        exports: Exports::new(database.clone(), inventory(), config.exports),
         has_operators: config.admin_token.is_some(),
         reveal_tokens: !config.app_env.is_prod(),
     }
