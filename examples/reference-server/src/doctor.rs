@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use mt_core::pg::audit::Report;
 use mt_core::pg::{ConnectError, Database};
+use mt_service::with_causes;
 use serde::Serialize;
 use sqlx::postgres::PgConnectOptions;
 
 pub use self::sarif::sarif;
-use crate::causes::with_causes;
 use crate::config::Config;
 use crate::limits::Limiter;
 use crate::schema;

@@ -24,7 +24,6 @@
 
 pub mod app;
 pub mod billing;
-mod causes;
 pub mod cli;
 pub mod config;
 pub mod demo;

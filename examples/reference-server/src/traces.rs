@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
+use mt_service::with_causes;
 use opentelemetry::KeyValue;
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{
@@ -27,7 +28,6 @@ use opentelemetry_sdk::trace::{
 use reqwest::redirect::Policy;
 
 use self::sampling::Sampling;
-use crate::causes::with_causes;
 use crate::config::TraceConfig;
 
 /// The error when spans cannot be exported.

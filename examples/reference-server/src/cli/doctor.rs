@@ -1,10 +1,9 @@
 //! `mt-server doctor`.
 
 use clap::Args;
+use mt_service::commands::{Table, print, print_json};
 
 use super::CommandError;
-use super::output::{print, print_json};
-use super::table::{lines, table};
 use crate::config::Config;
 use crate::doctor::{Check, Health, examine, sarif};
 
@@ -31,13 +30,13 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
     } else if arguments.sarif {
         print_json(&sarif(&checks))?;
     } else {
-        print(&as_text(&checks));
+        print(&as_text(&checks))?;
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", ")).into()) }
 }
 
 fn as_text(checks: &[Check]) -> String {
-    let mut rows = table(&[]);
+    let mut rows = Table::new(&[]);
     for check in checks {
         let word = match check.health {
             Health::Ok => "ok",
@@ -46,8 +45,8 @@ fn as_text(checks: &[Check]) -> String {
         };
         for (number, line) in check.details.iter().enumerate() {
             let (word, name) = if number == 0 { (word, check.name) } else { ("", "") };
-            rows.add_row([word, name, line]);
+            rows.row([word, name, line]);
         }
     }
-    lines(rows)
+    rows.to_string()
 }

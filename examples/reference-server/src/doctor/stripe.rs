@@ -1,12 +1,12 @@
 //! Whether Stripe takes the key and sells what `STRIPE_PRICE_PRO` names.
 
+use mt_service::with_causes;
 use mt_stripe::client::{Refusal, StripeError};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Check, Health, TIMEOUT};
 use crate::billing::{self, NO_STRIPE_KEY};
-use crate::causes::with_causes;
 use crate::config::Config;
 
 #[derive(Deserialize)]
