@@ -3,11 +3,17 @@
 //! | module | holds | feature |
 //! | --- | --- | --- |
 //! | `commands` | operators' commands for the command line of a service | `commands` |
+//! | `doctor` | checks of a database, its schema and its isolation, as text, JSON or SARIF | `doctor` |
+//! | `output` | what commands print, and their errors | `commands`, `doctor` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod causes;
 #[cfg(feature = "commands")]
 pub mod commands;
+#[cfg(feature = "doctor")]
+pub mod doctor;
+#[cfg(any(feature = "commands", feature = "doctor"))]
+pub mod output;
 
 pub use self::causes::with_causes;

@@ -18,10 +18,9 @@ use mt_mail::{MAIL, PAYMENT_FAILED_MAIL, Seal, recipient};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::CommandError;
-use super::output::{print, print_json};
 use super::program::Program;
 use super::table::{Table, time};
+use crate::output::{CommandError, print, print_json};
 
 const LIST: SystemReason = SystemReason::new("list mail for an operator");
 const RETRY: SystemReason = SystemReason::new("retry mail for an operator");

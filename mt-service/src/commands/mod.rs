@@ -18,7 +18,8 @@
 //! use mt_core::pg::Database;
 //! use mt_core::pg::portable::Inventory;
 //! use mt_http::Noun;
-//! use mt_service::commands::{CommandError, Program, TenantsCommand};
+//! use mt_service::commands::{Program, TenantsCommand};
+//! use mt_service::output::CommandError;
 //!
 //! mt_core::model! {
 //!     pub Library;
@@ -57,7 +58,6 @@
 
 mod billing;
 mod mail;
-mod output;
 mod program;
 mod progress;
 mod table;
@@ -66,11 +66,7 @@ mod webhooks;
 
 pub use self::billing::BillingCommand;
 pub use self::mail::MailCommand;
-pub use self::output::{print, print_json};
 pub use self::program::Program;
 pub use self::table::{Table, time};
 pub use self::tenants::TenantsCommand;
 pub use self::webhooks::WebhooksCommand;
-
-/// The error of a command, with its sources. [`with_causes`](crate::with_causes) makes one line of it.
-pub type CommandError = Box<dyn std::error::Error + Send + Sync>;

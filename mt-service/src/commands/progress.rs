@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::CommandError;
+use crate::output::CommandError;
 
 /// Shows a progress bar on stderr if that is a terminal. `done` is the template of what is done.
 pub(super) fn progress(length: u64, done: &str) -> Result<ProgressBar, CommandError> {

@@ -15,11 +15,10 @@ use serde_json::{Map, Value, json};
 use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
-use super::CommandError;
-use super::output::{print, print_json};
 use super::program::{Program, TENANT, UNNAMED, tenant_id};
 use super::progress::progress;
 use super::table::Table;
+use crate::output::{CommandError, print, print_json};
 
 const DELETE: SystemReason = SystemReason::new("delete a tenant for an operator");
 const EXPORT: SystemReason = SystemReason::new("export a tenant for an operator");

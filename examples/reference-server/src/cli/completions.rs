@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap_complete::Shell;
-use mt_service::commands::print;
+use mt_service::output::print;
 
 use super::CommandError;
 

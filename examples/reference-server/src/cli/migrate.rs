@@ -2,7 +2,7 @@
 
 use clap::Args;
 use mt_core::pg::ServerLogin;
-use mt_service::commands::{print, print_json};
+use mt_service::output::{print, print_json};
 use sqlx::postgres::PgConnectOptions;
 
 use super::CommandError;

@@ -17,9 +17,8 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use mt_service::commands::{
-    BillingCommand, CommandError, MailCommand, TenantsCommand, WebhooksCommand,
-};
+use mt_service::commands::{BillingCommand, MailCommand, TenantsCommand, WebhooksCommand};
+use mt_service::output::CommandError;
 use mt_service::with_causes;
 
 use crate::config::{Environment, EnvironmentError};
@@ -44,7 +43,7 @@ enum Command {
     /// Runs a demo over HTTP and prints what each step shows.
     Demo(demo::Arguments),
     /// Checks the settings, the database, tenant isolation in the database, and Redis.
-    Doctor(doctor::Arguments),
+    Doctor(mt_service::doctor::Format),
     /// Prints the OpenAPI document.
     Openapi,
     /// Compares billing with Stripe.
@@ -115,7 +114,7 @@ pub fn run() -> ExitCode {
             Command::Serve(_) => serve::run(config).await,
             Command::Migrate(arguments) => migrate::run(&config, arguments).await,
             Command::Seed(arguments) => seed::run(&config, arguments).await,
-            Command::Doctor(arguments) => doctor::run(&config, arguments).await,
+            Command::Doctor(format) => doctor::run(&config, format).await,
             Command::Demo(arguments) => demo::run(config, arguments, base_url).await,
             Command::Billing(command) => operate::billing_of(&config, command).await,
             Command::Mail(command) => operate::mail(&config, command).await,

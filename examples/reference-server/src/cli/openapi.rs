@@ -1,6 +1,6 @@
 //! `mt-server openapi`.
 
-use mt_service::commands::print_json;
+use mt_service::output::print_json;
 
 use super::CommandError;
 use crate::routes;

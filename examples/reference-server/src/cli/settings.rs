@@ -1,6 +1,7 @@
 //! `mt-server serve --print-config`.
 
-use mt_service::commands::{Table, print as put, print_json};
+use mt_service::commands::Table;
+use mt_service::output::{print as put, print_json};
 use serde_json::{Map, Value};
 
 use super::CommandError;

@@ -6,10 +6,9 @@ use mt_stripe::PROVIDER;
 use serde_json::json;
 
 use super::FlaggedArguments;
-use crate::commands::CommandError;
-use crate::commands::output::{print, print_json};
 use crate::commands::program::Program;
 use crate::commands::table::Table;
+use crate::output::{CommandError, print, print_json};
 
 const LIST: SystemReason = SystemReason::new("list tenants whose billing is flagged");
 

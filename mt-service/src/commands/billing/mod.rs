@@ -8,8 +8,8 @@ use mt_core::id::TenantId;
 use mt_core::pg::{Database, System};
 use mt_stripe::billing::StripeBilling;
 
-use super::CommandError;
 use super::program::{Program, TENANT, tenant_id};
+use crate::output::CommandError;
 
 /// Compares billing with Stripe, and lists tenants whose billing is flagged.
 ///

@@ -7,11 +7,10 @@ use mt_stripe::reconcile::{PaidFor, ReconcileError, Reconciled, Reconciler};
 use serde_json::{Value, json};
 
 use super::ReconcileArguments;
-use crate::commands::CommandError;
-use crate::commands::output::{print, print_json};
 use crate::commands::program::Program;
 use crate::commands::progress::progress;
 use crate::commands::table::Table;
+use crate::output::{CommandError, print, print_json};
 use crate::with_causes;
 
 /// How often one tenant is asked for while Stripe has no answer, and how long the first wait is where Stripe does not

@@ -13,9 +13,8 @@ use mt_stripe::billing::StripeBilling;
 use mt_stripe::operations::scope;
 use serde::Serialize;
 
-use super::CommandError;
-use super::output::{print, print_json};
 use super::program::Program;
+use crate::output::{CommandError, print, print_json};
 use crate::with_causes;
 
 /// Lists, shows and replays webhook events of Stripe.

@@ -1,10 +1,11 @@
-//! Data on stdout.
+//! What commands print, and their errors.
 
 use std::io::{self, ErrorKind, Write as _};
 
 use serde::Serialize;
 
-use super::CommandError;
+/// The error of a command, with its sources. [`with_causes`](crate::with_causes) makes one line of it.
+pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Prints JSON on stdout.
 ///
