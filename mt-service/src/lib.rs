@@ -5,6 +5,7 @@
 //! | `commands` | operators' commands for the command line of a service | `commands` |
 //! | `doctor` | checks of a database, its schema and its isolation, as text, JSON or SARIF | `doctor` |
 //! | `output` | what commands print, and their errors | `commands`, `doctor` |
+//! | `workers` | the tasks behind requests: webhook events, outbox messages, expired data | `workers` |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -15,5 +16,7 @@ pub mod commands;
 pub mod doctor;
 #[cfg(any(feature = "commands", feature = "doctor"))]
 pub mod output;
+#[cfg(feature = "workers")]
+pub mod workers;
 
 pub use self::causes::with_causes;

@@ -29,7 +29,6 @@ pub mod config;
 pub mod demo;
 pub mod doctor;
 mod endpoints;
-mod housekeeping;
 pub mod http;
 pub mod inventory;
 pub mod layers;

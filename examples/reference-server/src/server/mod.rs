@@ -1,7 +1,6 @@
 //! Builds the service from the settings, for `serve`, `demo` and the tests.
 
 pub mod database;
-mod outbox;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +13,12 @@ use mt_core::pg::portable::archive::Exports;
 use mt_http::body::BodyBudget;
 use mt_http::{Cursors, EndpointOptions, MAX_DELIVERY, Webhooks};
 use mt_mail::{MailLimits, Mailer, Seal};
+use mt_service::workers::{Background, BackgroundOptions, OutboxHandlers, Retention};
 use mt_stripe::billing::StripeBilling;
 use salvo::{Router, Service, async_trait};
 
-use self::outbox::OutboxHandlers;
 use crate::app::App;
-use crate::billing::{Background, billing};
+use crate::billing::{billing, billing_url};
 use crate::config::{AppEnv, AuthConfig, Config};
 use crate::endpoints;
 use crate::http::body_limits::BodyLimits;
@@ -29,6 +28,7 @@ use crate::inventory::inventory;
 use crate::layers::Layers;
 use crate::limits::{Limiter, mail_limits};
 use crate::metrics::{Metrics, Sources};
+use crate::model::Product;
 use crate::routes;
 use crate::routes::health::{Checks, Readiness};
 
@@ -134,10 +134,20 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     let options = options(config, &app, tokens, mail_limits.clone());
     let endpoints =
         endpoints::service(&database, app.tenants.clone(), guards, options, app.has_operators);
-    let handlers = OutboxHandlers::new(&app, mail_limits, config.base_url.as_str());
+    let handlers = handlers(config, &app, mail_limits);
     // The embedded engine has one connection; a second worker would wait for it for ever.
     let connections = if embedded.is_some() { 1 } else { usize::MAX };
-    let background = Background::start(&app, handlers, config, connections);
+    let options = BackgroundOptions {
+        workers: usize::try_from(config.webhooks.workers.get()).unwrap_or(1),
+        keep_bodies: config.webhooks.retention,
+        retention: Retention {
+            audit_entries: config.growth.audit_entries,
+            invites: config.growth.invites,
+            messages: config.outbox_retention,
+        },
+        connections,
+    };
+    let background = Background::start(&app.system, &app.billing, &app.mailer, handlers, options);
     let observers = Observers::one(Arc::clone(&metrics.requests) as _);
     let (here, apart) = match config.metrics_addr {
         Some(_) => (None, Some(metrics)),
@@ -156,6 +166,17 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     };
     let behind = Behind { database, embedded, background };
     Ok(Started { service: service(router, options), readiness, behind, metrics })
+}
+
+/// The handlers of outbox messages.
+fn handlers(
+    config: &Config,
+    app: &App,
+    limits: MailLimits<Limiter>,
+) -> OutboxHandlers<Product, Limiter> {
+    let base_url = config.base_url.as_str().to_owned();
+    let billing_url = move |org| billing_url(&base_url, org);
+    OutboxHandlers::new(app.system.clone(), &app.billing, &app.mailer, limits, billing_url)
 }
 
 async fn limiter(config: &Config) -> Result<Limiter, StartError> {
