@@ -1,4 +1,4 @@
-//! The server's billing: the settings of [`mt_stripe::billing`], and the tasks behind requests.
+//! The server's billing: the settings of [`mt_stripe::billing`].
 
 mod settings;
 
