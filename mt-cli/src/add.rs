@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use mt_service::output::{CommandError, print};
 
 use crate::database::is_name;
-use crate::{CommandError, print};
 
 /// What to add.
 #[derive(Debug, Subcommand)]

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
+use mt_service::output::CommandError;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgConnectOptions;
-
-use crate::CommandError;
 
 /// The application's schemas.
 #[derive(Args, Debug)]

@@ -9,10 +9,10 @@ mod migrate;
 mod new;
 
 use std::error::Error;
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mt_service::with_causes;
 
 /// Creates a service on mt, migrates its database and checks its tenant isolation.
 #[derive(Debug, Parser)]
@@ -37,40 +37,23 @@ enum Command {
     Doctor(doctor::Arguments),
 }
 
-/// The error of a command: one line for people, with its sources.
-type CommandError = Box<dyn Error + Send + Sync>;
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::New(arguments) => new::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Add(arguments) => add::run(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Migrate(arguments) => migrate::run(arguments).await.map(|()| ExitCode::SUCCESS),
-        Command::Roles(arguments) => migrate::roles(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::New(arguments) => new::run(&arguments),
+        Command::Add(arguments) => add::run(&arguments),
+        Command::Migrate(arguments) => migrate::run(arguments).await,
+        Command::Roles(arguments) => migrate::roles(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments).await,
     };
-    done.unwrap_or_else(|error| failed(&*error))
-}
-
-/// Prints to stdout. A reader that has left, such as `head`, is not an error.
-fn print(text: &str) -> Result<(), CommandError> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        done => Ok(done?),
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&*error),
     }
 }
 
 #[expect(clippy::print_stderr, reason = "errors of a command are for people")]
 fn failed(error: &(dyn Error + 'static)) -> ExitCode {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    eprintln!("mt: {text}");
+    eprintln!("mt: {}", with_causes(error));
     ExitCode::FAILURE
 }

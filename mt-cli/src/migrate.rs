@@ -2,9 +2,9 @@
 
 use clap::Args;
 use mt_core::pg::{Migration, ProductSchema, ServerLogin};
+use mt_service::output::{CommandError, print};
 
 use crate::database::{Schemas, login};
-use crate::{CommandError, print};
 
 /// The arguments of `mt migrate`.
 #[derive(Args, Debug)]

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use mt_service::output::{CommandError, print};
 
 use crate::database::is_name;
-use crate::{CommandError, print};
 
 /// The files of a service on axum. The test `template` compares them with the quickstart of the repository.
 const FILES: [(&str, &str); 11] = [

@@ -63,8 +63,9 @@ impl Noun {
         first.to_ascii_uppercase() + rest
     }
 
-    /// Returns the article before the singular.
-    pub(crate) fn article(self) -> &'static str {
+    /// Returns the article before the singular: `an` before a vowel.
+    #[must_use]
+    pub fn article(self) -> &'static str {
         if self.one.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
     }
 

@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | [`model!`], [`access`], [`member_policy`] | `mt-core`: roles, plans, permissions, decisions | |
 //! | [`auth`] | `mt-core`: principals and authenticators | `jwt` for JSON Web Tokens, `openid-http` for identity providers |
-//! | [`pg`] | `mt-core`: tenant transactions, members, invites, caps, audit log | `postgres`, on by default |
+//! | [`pg`] | `mt-core`: tenant transactions, members, invites, caps, audit log | `postgres`, on by default; `archive` for tenants as tar files |
 //! | [`limit`], [`shares`] | `mt-core`: rate limits, shares of the connections | `redis` to share limits among replicas |
 //! | [`layers`] | `mt-tower`: guards as tower layers, problem responses | |
 //! | `endpoints` | `mt-http`: sign-in, tenants, members, invites, billing, audit log | `endpoints` |

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use mt_core::pg::portable::archive::Exports;
 use mt_core::pg::{Principals, System, Tenants};
 use mt_http::Cursors;
 use mt_mail::Mailer;
 use mt_stripe::billing::StripeBilling;
 use salvo::Depot;
 
-use crate::archive::Exports;
 use crate::model::Product;
 
 /// The parts of a running server.

@@ -2,64 +2,15 @@
 //!
 //! It changes nothing: without `DATABASE_URL` it checks a temporary embedded database, not the one of `make run`.
 
-mod postgres_log;
-mod sarif;
-mod stripe;
-
-use std::error::Error;
-use std::time::Duration;
-
-use mt_core::pg::audit::Report;
-use mt_core::pg::{ConnectError, Database};
-use serde::Serialize;
+use mt_service::doctor::{Check, DatabaseChecks, Health, StripePrices, TIMEOUT};
 use sqlx::postgres::PgConnectOptions;
 
-pub use self::sarif::sarif;
-use crate::causes::with_causes;
+use crate::billing::{self, NO_STRIPE_KEY};
 use crate::config::Config;
 use crate::limits::Limiter;
 use crate::schema;
 use crate::server::Embedded;
-use crate::server::database::{audit_embedded, behind, logins, open_embedded, options};
-
-/// The timeout of a check of one dependency.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The result of one check.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Health {
-    /// As required.
-    Ok,
-    /// Acceptable outside of production.
-    Warning,
-    /// Not acceptable.
-    Failed,
-}
-
-/// A check and its result.
-#[derive(Clone, Debug, Serialize)]
-pub struct Check {
-    /// `settings`, `postgres`, `schema`, `isolation`, `redis` or `stripe`.
-    pub name: &'static str,
-    /// The result.
-    pub health: Health,
-    /// One line for each detail; at least one.
-    pub details: Vec<String>,
-    /// The findings and notes of `isolation`; in JSON the members `findings` and `notes`.
-    #[serde(flatten)]
-    pub report: Option<Report>,
-}
-
-impl Check {
-    fn new(name: &'static str, health: Health, detail: impl Into<String>) -> Self {
-        Self { name, health, details: vec![detail.into()], report: None }
-    }
-
-    fn failed(name: &'static str, error: &(dyn Error + 'static)) -> Self {
-        Self::new(name, Health::Failed, with_causes(error))
-    }
-}
+use crate::server::database::{MIGRATE, audit_embedded, logins, open_embedded, options};
 
 /// Runs all checks, as far as the results of earlier ones allow.
 pub async fn examine(config: &Config) -> Vec<Check> {
@@ -72,7 +23,7 @@ pub async fn examine(config: &Config) -> Vec<Check> {
         None => checks.extend(embedded().await),
     }
     checks.push(redis(config).await);
-    checks.extend(stripe::stripe(config).await);
+    checks.extend(stripe(config).await);
     checks
 }
 
@@ -105,45 +56,14 @@ fn settings(config: &Config) -> Check {
 }
 
 async fn database(config: &Config, login: PgConnectOptions) -> Vec<Check> {
-    let migration = schema::migration();
-    let pending = match in_time(migration.pending(&login)).await {
-        Ok(pending) => pending,
-        Err(detail) => return vec![Check::new("postgres", Health::Failed, detail)],
+    let checks = DatabaseChecks {
+        options: logins(config, login.clone()),
+        fallback: Some(options(config, login.clone())),
+        migration: schema::migration(),
+        audit: schema::audit(),
+        migrate: MIGRATE,
     };
-    let mut checks = Vec::new();
-    if pending.is_empty() {
-        checks.push(Check::new("schema", Health::Ok, "up to date"));
-    } else {
-        checks.push(Check::new("schema", Health::Failed, behind(&pending)));
-    }
-    let logged = in_time(postgres_log::logged_values(&login)).await.unwrap_or_default();
-    let strict = logins(config, login.clone()).max_connections(1);
-    let (database, refused) = match Database::connect(strict).await {
-        Ok(database) => (Ok(database), None),
-        Err(error @ (ConnectError::PrivilegedLogin { .. } | ConnectError::Inherits { .. })) => {
-            (Database::connect(options(config, login).max_connections(1)).await, Some(error))
-        }
-        Err(error) => (Err(error), None),
-    };
-    let database = match database {
-        Ok(database) => database,
-        Err(error) => {
-            checks.insert(0, Check::failed("postgres", &error));
-            return checks;
-        }
-    };
-    let is_fine = refused.is_none() && logged.is_empty();
-    let health = if is_fine { Health::Ok } else { Health::Warning };
-    let mut postgres = postgres(&database, health).await;
-    postgres.details.extend(logged);
-    postgres.details.extend(refused.map(|error| with_causes(&error)));
-    checks.insert(0, postgres);
-    checks.push(match schema::audit().run(&database).await {
-        Ok(report) => isolation(report),
-        Err(error) => Check::failed("isolation", &error),
-    });
-    database.close().await;
-    checks
+    checks.run(&login).await
 }
 
 async fn embedded() -> Vec<Check> {
@@ -151,10 +71,10 @@ async fn embedded() -> Vec<Check> {
         Ok(opened) => opened,
         Err(error) => return vec![Check::failed("postgres", &*error)],
     };
-    let mut postgres = postgres(&database, Health::Ok).await;
+    let mut postgres = Check::postgres(&database, Health::Ok).await;
     postgres.details.push("embedded, as DATABASE_URL is not set; not for production".to_owned());
     let isolation = match audit_embedded(&database).await {
-        Ok(report) => isolation(report),
+        Ok(report) => Check::isolation(report),
         Err(error) => Check::failed("isolation", &error),
     };
     database.close().await;
@@ -163,26 +83,6 @@ async fn embedded() -> Vec<Check> {
         checks.push(Check::failed("postgres", &error));
     }
     checks
-}
-
-async fn postgres(database: &Database, health: Health) -> Check {
-    match database.server_version().await {
-        Ok(version) => Check::new("postgres", health, format!("PostgreSQL {version}")),
-        Err(error) => Check::failed("postgres", &error),
-    }
-}
-
-/// A finding is a failure in every environment: tenants must be isolated in all of them.
-fn isolation(report: Report) -> Check {
-    let notes = report.notes.iter().map(|note| format!("note: {note}"));
-    let mut check = Check::new("isolation", Health::Ok, "nothing in the catalogue breaks it");
-    if !report.is_clean() {
-        check.health = Health::Failed;
-        check.details = report.findings.iter().map(ToString::to_string).collect();
-    }
-    check.details.extend(notes);
-    check.report = Some(report);
-    check
 }
 
 async fn redis(config: &Config) -> Check {
@@ -201,11 +101,22 @@ async fn redis(config: &Config) -> Check {
     Check::new("redis", health, "not reachable: each process counts requests for itself")
 }
 
-async fn in_time<T, E: Error + 'static>(
-    work: impl Future<Output = Result<T, E>>,
-) -> Result<T, String> {
-    match tokio::time::timeout(TIMEOUT, work).await {
-        Ok(done) => done.map_err(|error| with_causes(&error)),
-        Err(_) => Err(format!("no response within {} seconds", TIMEOUT.as_secs())),
-    }
+/// Asks Stripe, or the stand-in of `STRIPE_API_BASE`, for each price. `None` where Stripe is simulated.
+async fn stripe(config: &Config) -> Option<Check> {
+    let client = match billing::client(config) {
+        Ok(Some(client)) => client,
+        Ok(None) => {
+            let is_prod = config.app_env.is_prod();
+            return is_prod.then(|| Check::new("stripe", Health::Warning, NO_STRIPE_KEY));
+        }
+        Err(error) => return Some(Check::failed("stripe", &error)),
+    };
+    let prices = StripePrices {
+        client: &client,
+        prices: &config.stripe.pro_prices,
+        livemode: config.stripe.livemode,
+        setting: "STRIPE_PRICE_PRO",
+        tenant: "org",
+    };
+    Some(prices.check().await)
 }

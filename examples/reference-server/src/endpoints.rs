@@ -14,7 +14,7 @@ use crate::model::{
 use crate::product::ACTIONS;
 
 /// What the product calls its tenants.
-const ORG: Noun = Noun::new("org", "orgs");
+pub(crate) const ORG: Noun = Noun::new("org", "orgs");
 
 /// Returns the endpoints, with those of operators if there is a token for them.
 #[must_use]

@@ -3,7 +3,6 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`app`] | the state that handlers share |
-//! | [`archive`] | an org as a tar file, and a new org from one |
 //! | [`billing`] | the server's side of Stripe |
 //! | [`cli`] | the commands of `mt-server` |
 //! | [`config`] | the settings, read once from the environment and checked as a whole |
@@ -11,6 +10,7 @@
 //! | [`doctor`] | checks of settings, database, isolation, Redis and Stripe |
 //! | `endpoints` | the ready-made endpoints that the server mounts |
 //! | [`http`] | the shell around the router, connections, strict bodies, pages, entity tags, OpenAPI |
+//! | [`inventory`] | which tables are exported, imported and deleted with an org |
 //! | [`layers`] | which of `mt-tower`'s guards stand in front of which routes |
 //! | [`limits`] | the server's rate limits |
 //! | [`metrics`] | what Prometheus scrapes |
@@ -22,16 +22,14 @@
 //! | [`server`] | from settings to a service that is ready for a socket |
 
 pub mod app;
-pub mod archive;
 pub mod billing;
-mod causes;
 pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod doctor;
 mod endpoints;
-mod housekeeping;
 pub mod http;
+pub mod inventory;
 pub mod layers;
 pub mod limits;
 pub mod metrics;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use tower::ServiceExt as _;
 
-use crate::notebook::{Notes, NotesAdd, NotesRead, app, routes};
+use crate::notebook::{Notebook, NotesAdd, NotesRead, app, routes};
 
 static MIGRATIONS: Migrator = Migrator::DEFAULT;
 

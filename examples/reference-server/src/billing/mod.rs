@@ -1,15 +1,9 @@
-//! The server's billing: the settings of [`mt_stripe::billing`], and the tasks behind requests.
+//! The server's billing: the settings of [`mt_stripe::billing`].
 
-pub mod operations;
 mod settings;
-mod worker;
 
 pub use self::settings::{BillingSettingsError, billing};
 pub(crate) use self::settings::{billing_url, client};
-pub use self::worker::Background;
-
-/// The name of the payment provider in the tables of billing.
-pub(crate) const PROVIDER: &str = mt_stripe::PROVIDER;
 
 /// The warning of a production server without a key for Stripe.
 pub(crate) const NO_STRIPE_KEY: &str = "STRIPE_SECRET_KEY is not set: orgs cannot buy, and billing calls answer `billing-misconfigured`";

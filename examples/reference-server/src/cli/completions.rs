@@ -1,10 +1,10 @@
 //! `mt-server completions`: prints a completion script for a shell.
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
+use mt_service::output::print;
 
-use super::output::print;
-use super::{Cli, CommandError};
+use super::CommandError;
 
 /// The arguments of `completions`.
 #[derive(Debug, Args)]
@@ -16,7 +16,6 @@ pub(super) struct Arguments {
 /// Reads no settings, so that wrong settings do not affect a shell that starts.
 pub(super) fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "mt-server", &mut script);
-    print(std::str::from_utf8(&script)?);
-    Ok(())
+    clap_complete::generate(arguments.shell, &mut super::command_line(), "mt-server", &mut script);
+    print(std::str::from_utf8(&script)?)
 }

@@ -2,10 +2,10 @@
 
 use clap::Args;
 use mt_core::pg::ServerLogin;
+use mt_service::output::{print, print_json};
 use sqlx::postgres::PgConnectOptions;
 
 use super::CommandError;
-use super::output::{print, print_json};
 use crate::config::Config;
 use crate::schema;
 
@@ -36,10 +36,10 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
     if arguments.json {
         print_json(&serde_json::json!({ "applied": pending }))?;
     } else if pending.is_empty() {
-        print("nothing to apply\n");
+        print("nothing to apply\n")?;
     } else {
         for migration in pending {
-            print(&format!("applied {migration}\n"));
+            print(&format!("applied {migration}\n"))?;
         }
     }
     Ok(())

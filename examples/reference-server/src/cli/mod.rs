@@ -2,29 +2,25 @@
 //!
 //! Data goes to stdout and logs go to stderr. Exit codes: 0 success, 1 failure, 2 wrong usage or settings.
 
-mod billing;
 mod completions;
 mod demo;
 mod doctor;
-mod mail;
 mod migrate;
 mod openapi;
-mod orgs;
-mod output;
+mod operate;
 mod seed;
 mod serve;
 mod settings;
-mod table;
-mod webhooks;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
-use mt_service::log;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use mt_service::commands::{BillingCommand, MailCommand, TenantsCommand, WebhooksCommand};
+use mt_service::output::CommandError;
+use mt_service::{log, with_causes};
 
-use crate::causes::with_causes;
 use crate::config::{Environment, EnvironmentError, ReadConfig as _};
 
 /// Example product built with mt: teams manage projects and tasks.
@@ -46,21 +42,21 @@ enum Command {
     /// Runs a demo over HTTP and prints what each step shows.
     Demo(demo::Arguments),
     /// Checks the settings, the database, tenant isolation in the database, and Redis.
-    Doctor(doctor::Arguments),
+    Doctor(mt_service::doctor::Format),
     /// Prints the OpenAPI document.
     Openapi,
     /// Compares billing with Stripe.
     #[command(subcommand)]
-    Billing(billing::Arguments),
+    Billing(BillingCommand),
     /// Lists emails in the outbox, and retries them.
     #[command(subcommand)]
-    Mail(mail::Arguments),
+    Mail(MailCommand),
     /// Exports, imports and deletes whole orgs.
     #[command(subcommand)]
-    Orgs(orgs::Arguments),
+    Orgs(TenantsCommand),
     /// Lists, shows and replays webhook events of Stripe.
     #[command(subcommand)]
-    Webhooks(webhooks::Arguments),
+    Webhooks(WebhooksCommand),
     /// Prints a completion script for a shell.
     Completions(completions::Arguments),
 }
@@ -68,7 +64,8 @@ enum Command {
 /// Runs the command line.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let read = command_line().try_get_matches();
+    let cli = match read.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         // Help and version are errors of clap too; they go to stdout with code 0, usage errors to stderr with code 2.
         Err(error) => return usage(&error),
@@ -116,12 +113,12 @@ pub fn run() -> ExitCode {
             Command::Serve(_) => serve::run(config).await,
             Command::Migrate(arguments) => migrate::run(&config, arguments).await,
             Command::Seed(arguments) => seed::run(&config, arguments).await,
-            Command::Doctor(arguments) => doctor::run(&config, arguments).await,
+            Command::Doctor(format) => doctor::run(&config, format).await,
             Command::Demo(arguments) => demo::run(config, arguments, base_url).await,
-            Command::Billing(arguments) => billing::run(&config, arguments).await,
-            Command::Mail(arguments) => mail::run(&config, arguments).await,
-            Command::Orgs(arguments) => orgs::run(&config, arguments).await,
-            Command::Webhooks(arguments) => webhooks::run(&config, arguments).await,
+            Command::Billing(command) => operate::billing_of(&config, command).await,
+            Command::Mail(command) => operate::mail(&config, command).await,
+            Command::Orgs(command) => operate::orgs(&config, command).await,
+            Command::Webhooks(command) => operate::webhooks(&config, command).await,
             // These commands ran before the settings were read.
             Command::Openapi => openapi::run(),
             Command::Completions(arguments) => completions::run(&arguments),
@@ -130,14 +127,19 @@ pub fn run() -> ExitCode {
     finished(done)
 }
 
+/// Returns the command line.
+fn command_line() -> clap::Command {
+    operate::described(Cli::command())
+}
+
 /// Runs a command that needs no settings, or returns a usage error that no setting can change.
 fn without_settings(command: &Command) -> Option<ExitCode> {
     match command {
         Command::Completions(arguments) => Some(finished(completions::run(arguments))),
         Command::Openapi => Some(finished(openapi::run())),
-        Command::Orgs(arguments) => {
-            let conflict = arguments.conflict()?;
-            Some(usage(&Cli::command().error(ErrorKind::ArgumentConflict, conflict)))
+        Command::Orgs(orgs) => {
+            let conflict = orgs.conflict()?;
+            Some(usage(&command_line().error(ErrorKind::ArgumentConflict, conflict)))
         }
         _ => None,
     }
@@ -157,9 +159,6 @@ fn finished(done: Result<(), CommandError>) -> ExitCode {
         Err(error) => failed(&*error),
     }
 }
-
-/// The error of a command: one line for people, with its sources.
-type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
 #[expect(clippy::print_stderr, reason = "the log may not be running, and this is for people")]
 fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {

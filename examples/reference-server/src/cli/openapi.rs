@@ -1,7 +1,8 @@
 //! `mt-server openapi`.
 
+use mt_service::output::print_json;
+
 use super::CommandError;
-use super::output::print_json;
 use crate::routes;
 
 /// Prints the document. Needs neither a database nor settings.

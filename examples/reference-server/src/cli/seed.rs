@@ -8,16 +8,16 @@ use embedded_postgres::DataDir;
 use indicatif::{ProgressBar, ProgressStyle};
 use mt_core::billing::StandingPolicy;
 use mt_core::text_enum::TextEnum as _;
+use mt_service::commands::Table;
+use mt_service::output::{print, print_json};
 use serde::Serialize;
 use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 use super::CommandError;
-use super::output::{note, print, print_json};
-use super::table::{lines, table};
+use super::operate::on_database;
 use crate::config::Config;
 use crate::seed::{ACME, Ground, K6, Known, Size, load, seed};
-use crate::server::{Embedded, database};
 
 /// The arguments of `seed`.
 #[derive(Debug, Args)]
@@ -55,25 +55,28 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
     if config.app_env.is_prod() {
         return Err("`APP_ENV` is `prod`: its well-known users are for dev and test only".into());
     }
-    let (database, embedded) = database::open(config, Embedded::Persistent).await?;
-    let standing = StandingPolicy::default().with_grace(config.billing_grace);
-    let ground = Ground { system: database.system(), tenants: database.tenants(standing) };
-    let connections = match &embedded {
-        Some(_) => 1,
-        None => CONNECTIONS.min(config.database.max_connections.get() as usize),
+    let connections = match &config.database.url {
+        Some(_) => CONNECTIONS.min(config.database.max_connections.get() as usize),
+        None => 1,
     };
-    let done = run_seed(&ground, arguments.size.map(Size::from), connections).await;
-    database.close().await;
-    if let Some(embedded) = embedded {
-        embedded.stop().await?;
-    }
-    let seeded = done?;
-    note(&format!("wrote to {}", database_name(config)?));
+    let size = arguments.size.map(Size::from);
+    let seeded = on_database(config, async |database| {
+        let standing = StandingPolicy::default().with_grace(config.billing_grace);
+        let ground = Ground { system: database.system(), tenants: database.tenants(standing) };
+        run_seed(&ground, size, connections).await
+    })
+    .await?;
+    note(&database_name(config)?);
     if arguments.json {
         return print_json(&seeded);
     }
-    print(&as_text(&seeded, config.base_url.as_str()));
-    Ok(())
+    print(&as_text(&seeded, config.base_url.as_str()))
+}
+
+/// Prints a note on stderr, because stdout is for the command's data.
+#[expect(clippy::print_stderr, reason = "stdout is for the command's data")]
+fn note(database: &str) {
+    eprintln!("mt-server: wrote to {database}");
 }
 
 /// Returns the name of the database in the settings, without a password.
@@ -177,14 +180,14 @@ fn as_text(seeded: &Seeded, base_url: &str) -> String {
 }
 
 fn of_known(known: &KnownView) -> String {
-    let mut ids = table(&[]);
+    let mut ids = Table::new(&[]);
     for (name, id) in
         [("org", known.org_id), ("project", known.project_id), ("task", known.task_id)]
     {
-        ids.add_row([name.to_owned(), id.to_string()]);
+        ids.row([name.to_owned(), id.to_string()]);
     }
     for user in &known.users {
-        ids.add_row([user.role.to_owned(), user.email.clone()]);
+        ids.row([user.role.to_owned(), user.email.clone()]);
     }
-    lines(ids)
+    ids.to_string()
 }

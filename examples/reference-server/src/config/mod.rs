@@ -32,6 +32,7 @@ mod transport;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use mt_core::pg::portable::archive::ExportLimits;
 pub use mt_service::log::{LogConfig, LogFormat, TraceConfig};
 pub use mt_service::settings::{
     AppEnv, AuthConfig, BaseUrl, ConfigError, ConfigErrors, Environment, EnvironmentError,
@@ -40,7 +41,6 @@ pub use mt_service::settings::{
 use mt_service::settings::{Reader, YEAR, values};
 use salvo::http::HeaderValue;
 
-pub use self::exports::ExportConfig;
 pub use self::growth::GrowthConfig;
 pub use self::sections::{DatabaseConfig, StripeConfig};
 
@@ -75,7 +75,7 @@ pub struct Config {
     /// Rate limits.
     pub rate_limits: RateLimitConfig,
     /// Exports of orgs over HTTP.
-    pub exports: ExportConfig,
+    pub exports: ExportLimits,
     /// Settings of Stripe.
     pub stripe: StripeConfig,
     /// Settings of the webhook workers.
@@ -138,7 +138,7 @@ impl Config {
             auth: AuthConfig::read(r, DEV_JWT_SECRET),
             billing_grace: r.seconds("BILLING_GRACE_SECONDS", 0, 0..=YEAR),
             rate_limits: RateLimitConfig::read(r, app_env),
-            exports: ExportConfig::read(r),
+            exports: exports::read(r),
             stripe: StripeConfig::read(r, app_env),
             webhooks: WebhookConfig::read(r),
             growth: GrowthConfig::read(r),

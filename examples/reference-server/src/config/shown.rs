@@ -46,7 +46,7 @@ impl Config {
         shown.extend(auth.shown());
         shown.push(Setting::seconds("BILLING_GRACE_SECONDS", *billing_grace));
         shown.extend(rate_limits.shown());
-        shown.extend(exports.shown());
+        shown.extend(super::exports::shown(*exports));
         shown.extend(stripe.shown());
         shown.extend(webhooks.shown());
         shown.extend(growth.shown());

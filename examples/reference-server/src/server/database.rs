@@ -6,6 +6,7 @@ use embedded_postgres::{DataDir, EmbeddedPostgres, LOGIN};
 use mt_core::pg::audit::{Report, Rule};
 use mt_core::pg::{ConnectError, Database, DatabaseOptions, PgError, ServerLogin, Statements};
 use mt_core::shares::Shares;
+use mt_service::doctor::behind;
 use sqlx::postgres::PgConnectOptions;
 
 use super::{Embedded, StartError};
@@ -14,6 +15,8 @@ use crate::schema;
 
 /// How long a start waits for a database that is down.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// The command that migrates.
+pub(crate) const MIGRATE: &str = "mt-server migrate";
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Opens the database of `DATABASE_URL`, or the embedded one.
@@ -115,20 +118,10 @@ pub fn options(config: &Config, login: PgConnectOptions) -> DatabaseOptions {
 async fn connect(config: &Config, login: PgConnectOptions) -> Result<Database, StartError> {
     let pending = retried(|| async { schema::migration().pending(&login).await }).await?;
     if !pending.is_empty() {
-        return Err(behind(&pending).into());
+        return Err(behind(&pending, MIGRATE).into());
     }
     let options = options(config, login);
     Ok(retried(|| async { Database::connect(options.clone()).await }).await?)
-}
-
-/// Returns what to do about a schema that lacks these migrations.
-#[must_use]
-pub fn behind(pending: &[String]) -> String {
-    format!(
-        "the database's schema is behind by {} ({}); run `mt-server migrate`",
-        pending.len(),
-        pending.join(", ")
-    )
 }
 
 /// Retries for half a minute while the database does not respond.

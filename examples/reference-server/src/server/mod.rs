@@ -1,7 +1,6 @@
 //! Builds the service from the settings, for `serve`, `demo` and the tests.
 
 pub mod database;
-mod outbox;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,25 +9,27 @@ use embedded_postgres::EmbeddedPostgres;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::pg::Database;
+use mt_core::pg::portable::archive::Exports;
 use mt_http::body::BodyBudget;
 use mt_http::{Cursors, EndpointOptions, MAX_DELIVERY, Webhooks};
 use mt_mail::{MailLimits, Mailer, Seal};
 use mt_service::metrics::Sources;
 use mt_service::observe::Observers;
+use mt_service::workers::{Background, BackgroundOptions, OutboxHandlers, Retention};
 use mt_stripe::billing::StripeBilling;
 use salvo::{Router, Service, async_trait};
 
-use self::outbox::OutboxHandlers;
 use crate::app::App;
-use crate::archive::Exports;
-use crate::billing::{Background, billing};
+use crate::billing::{billing, billing_url};
 use crate::config::{AppEnv, AuthConfig, Config};
 use crate::endpoints;
 use crate::http::body_limits::BodyLimits;
 use crate::http::service::{ShellOptions, service};
+use crate::inventory::inventory;
 use crate::layers::Layers;
 use crate::limits::{Limiter, mail_limits};
 use crate::metrics::{failures, metrics};
+use crate::model::Product;
 use crate::routes;
 use crate::routes::health::{Checks, Readiness};
 
@@ -135,10 +136,20 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     let options = options(config, &app, tokens, mail_limits.clone());
     let endpoints =
         endpoints::service(&database, app.tenants.clone(), guards, options, app.has_operators);
-    let handlers = OutboxHandlers::new(&app, mail_limits, config.base_url.as_str());
+    let handlers = handlers(config, &app, mail_limits);
     // The embedded engine has one connection; a second worker would wait for it for ever.
     let connections = if embedded.is_some() { 1 } else { usize::MAX };
-    let background = Background::start(&app, handlers, config, connections);
+    let options = BackgroundOptions {
+        workers: usize::try_from(config.webhooks.workers.get()).unwrap_or(1),
+        keep_bodies: config.webhooks.retention,
+        retention: Retention {
+            audit_entries: config.growth.audit_entries,
+            invites: config.growth.invites,
+            messages: config.outbox_retention,
+        },
+        connections,
+    };
+    let background = Background::start(&app.system, &app.billing, &app.mailer, handlers, options);
     let observers = Observers::one(Arc::clone(&metrics.requests) as _);
     let (here, apart) = match config.metrics_addr {
         Some(_) => (None, Some(metrics)),
@@ -157,6 +168,17 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     };
     let behind = Behind { database, embedded, background };
     Ok(Started { service: service(router, options), readiness, behind, metrics })
+}
+
+/// The handlers of outbox messages.
+fn handlers(
+    config: &Config,
+    app: &App,
+    limits: MailLimits<Limiter>,
+) -> OutboxHandlers<Product, Limiter> {
+    let base_url = config.base_url.as_str().to_owned();
+    let billing_url = move |org| billing_url(&base_url, org);
+    OutboxHandlers::new(app.system.clone(), &app.billing, &app.mailer, limits, billing_url)
 }
 
 async fn limiter(config: &Config) -> Result<Limiter, StartError> {
@@ -190,7 +212,7 @@ fn app(config: &Config, database: &Database, mailer: Mailer, billing: StripeBill
         cursors: cursors(&config.auth),
         mailer,
         billing,
-        exports: Exports::of(database.clone(), &config.exports),
+        exports: Exports::new(database.clone(), inventory(), config.exports),
         has_operators: config.admin_token.is_some(),
         reveal_tokens: !config.app_env.is_prod(),
     }

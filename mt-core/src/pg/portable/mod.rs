@@ -32,6 +32,7 @@
 //! | [`Manifest`] | the contents of an export, and whether they fit a database |
 //! | [`Import`] | the rows as those of a new tenant, in one transaction |
 //! | [`delete`] | all rows of a tenant, with their number |
+//! | `archive` | a tar file of a snapshot, and an import from one, with the feature `archive` |
 //!
 //! # Exported columns
 //!
@@ -45,6 +46,8 @@
 //! the last 32 bits of the old id. So references stay intact without a table of ids in memory, rows keep their order
 //! (a `UUIDv7` begins with its time), and two imports of one archive share no id.
 
+#[cfg(feature = "archive")]
+pub mod archive;
 mod catalogue;
 mod erase;
 mod id_map;

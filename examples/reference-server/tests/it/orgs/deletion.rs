@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use mt_core::id::TenantId;
 use mt_core::testing::isolation::fingerprint;
-use reference_server::archive::inventory;
+use reference_server::inventory::inventory;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use tracing_subscriber::fmt::MakeWriter;

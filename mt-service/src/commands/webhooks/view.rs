@@ -1,40 +1,39 @@
-//! Stored events as operators see them on the command line.
+//! Stored events as operators see them.
 
 use chrono::{DateTime, Utc};
 use mt_core::pg::ledger::{Filter, HistoryEntry, LedgerEvent};
 use mt_core::pg::{PgError, System};
-pub use mt_http::EventView;
+use mt_http::EventView;
 use mt_http::page::{Listing, Page};
 use mt_stripe::operations;
-pub use mt_stripe::operations::scope;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// An event with its delivered body.
+/// An event with its delivered body and its history.
 #[derive(Debug, Serialize)]
-pub struct EventDetails {
-    /// The event.
+pub(super) struct EventDetails {
     #[serde(flatten)]
-    pub event: EventView,
-    /// The delivered body; `null` once it was purged.
-    pub payload: Option<Box<RawValue>>,
+    pub(super) event: EventView,
+    /// `null` once it was purged.
+    pub(super) payload: Option<Box<RawValue>>,
+    pub(super) history: Vec<HistoryView>,
 }
 
-/// One line of an event's history.
+/// An attempt or a replay in an event's history.
 #[derive(Debug, Serialize)]
-pub struct HistoryView {
+pub(super) struct HistoryView {
     /// `processed`, `ignored`, `failed`, `dead`, `abandoned`, or `replay` for a request of an operator.
-    pub outcome: String,
-    /// Which attempt, counted from the last replay on.
-    pub attempt: i32,
-    /// Why; of a replay, how the event stood before.
-    pub detail: Option<String>,
-    /// Who asked.
-    pub actor: Option<String>,
-    /// When it began.
-    pub began_at: Option<DateTime<Utc>>,
-    /// When it ended, or was asked for.
-    pub ended_at: DateTime<Utc>,
+    pub(super) outcome: String,
+    /// The number of the attempt since the last replay.
+    pub(super) attempt: i32,
+    /// The reason; of a replay, the status before it.
+    pub(super) detail: Option<String>,
+    /// The operator who asked for the replay.
+    pub(super) actor: Option<String>,
+    /// The time at which it began.
+    pub(super) began_at: Option<DateTime<Utc>>,
+    /// The time at which it ended, or was asked for.
+    pub(super) ended_at: DateTime<Utc>,
 }
 
 impl From<HistoryEntry> for HistoryView {
@@ -44,12 +43,8 @@ impl From<HistoryEntry> for HistoryView {
     }
 }
 
-/// One page of events, newest first.
-///
-/// # Errors
-///
-/// [`PgError`].
-pub async fn page_of_events(
+/// Returns one page of events, newest first.
+pub(super) async fn page_of_events(
     system: &System,
     filter: &Filter,
     page: &Page,
@@ -59,18 +54,14 @@ pub async fn page_of_events(
     Ok(Listing { items: items.into_iter().map(EventView::from).collect(), next_cursor })
 }
 
-/// One event with its body and its history, if there is one of that name.
-///
-/// # Errors
-///
-/// [`PgError`].
-pub async fn details(
+/// Returns the event with its body and its history; `None` if there is no such event.
+pub(super) async fn details(
     system: &System,
     event_id: &str,
-) -> Result<Option<(EventDetails, Vec<HistoryView>)>, PgError> {
+) -> Result<Option<EventDetails>, PgError> {
     let Some(found) = operations::find(system, event_id).await? else { return Ok(None) };
     // What was stored is JSON: it was read before.
     let payload = found.body.and_then(|body| serde_json::from_slice(&body).ok());
-    let details = EventDetails { event: found.event.into(), payload };
-    Ok(Some((details, found.history.into_iter().map(HistoryView::from).collect())))
+    let history = found.history.into_iter().map(HistoryView::from).collect();
+    Ok(Some(EventDetails { event: found.event.into(), payload, history }))
 }

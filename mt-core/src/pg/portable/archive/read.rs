@@ -1,17 +1,15 @@
 //! Reads and checks an archive in a file.
-//!
-//! Reading blocks the thread.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
-use mt_core::pg::portable::{Manifest, Table, TableManifest};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{MANIFEST, file_of};
+use crate::pg::portable::{Manifest, Table, TableManifest};
 
 /// The maximum length of a manifest.
 const LONGEST_MANIFEST: u64 = 1024 * 1024;
@@ -20,7 +18,7 @@ const LONGEST_LINE: u64 = 1024 * 1024;
 /// The number of rows in a batch.
 const AT_A_TIME: usize = 100;
 
-/// An archive whose files match its manifest.
+/// An archive whose files match its manifest. Reading blocks the thread.
 #[derive(Debug)]
 pub struct CheckedArchive {
     file: File,

@@ -1,4 +1,4 @@
-//! Results of `doctor` as SARIF 2.1.0, the format of findings that CI systems read.
+//! Results of checks as SARIF 2.1.0, the format of findings that CI systems read.
 
 use mt_core::pg::audit::{Finding, Rule};
 use mt_core::text_enum::TextEnum as _;
@@ -11,7 +11,7 @@ use super::{Check, Health};
 ///
 /// See the [specification](https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html).
 #[must_use]
-pub fn sarif(checks: &[Check]) -> Value {
+pub fn sarif(checks: &[Check], tool: &str, version: &str) -> Value {
     let others: Vec<&Check> = checks.iter().filter(|check| check.report.is_none()).collect();
     let rules = Rule::ALL.iter().map(|rule| {
         json!({
@@ -45,8 +45,8 @@ pub fn sarif(checks: &[Check]) -> Value {
         "runs": [{
             "tool": {
                 "driver": {
-                    "name": "mt-server doctor",
-                    "version": env!("CARGO_PKG_VERSION"),
+                    "name": tool,
+                    "version": version,
                     "rules": rules.collect::<Vec<_>>(),
                 },
             },

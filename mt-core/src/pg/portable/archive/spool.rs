@@ -8,17 +8,17 @@ use futures_util::stream::{self, Stream};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, BufWriter};
 use tokio::sync::Mutex;
-use tokio::task::{AbortHandle, JoinError, spawn_blocking};
+use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::Instant;
 
-use super::write::{Archive, WriteError};
+use super::write::{ArchiveWriter, WriteError};
 
 /// The size of a chunk that is read from the file.
 const CHUNK: usize = 64 * 1024;
 
 /// An archive in the temporary directory. The file has no name there, so it is removed however the process ends.
 #[derive(Debug)]
-pub(crate) struct Spool {
+pub(super) struct Spool {
     file: File,
     length: u64,
 }
@@ -29,9 +29,10 @@ impl Spool {
     /// # Errors
     ///
     /// [`SpoolError`] when the file cannot be written or the database fails.
-    pub(crate) async fn write(mut archive: Archive) -> Result<Self, SpoolError> {
+    pub(super) async fn write(mut archive: ArchiveWriter) -> Result<Self, SpoolError> {
         let length = archive.length();
-        let file = spawn_blocking(tempfile::tempfile).await??;
+        let file = spawn_blocking(tempfile::tempfile).await;
+        let file = file.map_err(|error| SpoolError::Thread(error.into()))??;
         let mut file = BufWriter::with_capacity(CHUNK, File::from_std(file));
         while let Some(bytes) = archive.next().await? {
             file.write_all(&bytes).await?;
@@ -44,17 +45,17 @@ impl Spool {
     }
 
     /// Returns the exact length in bytes.
-    pub(crate) const fn length(&self) -> u64 {
+    pub(super) const fn length(&self) -> u64 {
         self.length
     }
 
     /// Returns the archive as a stream. The file is closed and `held` is dropped before the last chunk is sent, when
     /// the stream is dropped, and at `deadline` even if the client reads nothing.
-    pub(crate) fn into_stream<H: Send + 'static>(
+    pub(super) fn into_stream<H: Send + 'static>(
         self,
         held: H,
         deadline: Instant,
-    ) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<H> {
         let open = Arc::new(Mutex::new(Some((self.file, held))));
         let weak = Arc::downgrade(&open);
         let closing = tokio::spawn(async move {
@@ -98,14 +99,15 @@ impl Drop for AbortOnDrop {
 
 /// The error when an archive could not be written.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SpoolError {
+#[non_exhaustive]
+pub enum SpoolError {
     /// The file could not be created or written.
     #[error("the temporary directory is not writable; set `TMPDIR` to another one")]
     Io(#[from] io::Error),
     /// The thread that creates the file was stopped.
     #[error("creating the file was interrupted")]
-    Thread(#[from] JoinError),
-    /// The org could not be read.
+    Thread(#[source] io::Error),
+    /// The tenant could not be read.
     #[error(transparent)]
     Write(#[from] WriteError),
 }

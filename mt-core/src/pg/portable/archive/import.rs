@@ -1,38 +1,40 @@
-//! Creates an org from an archive, in one transaction.
+//! Creates a tenant from an archive, in one transaction.
 
-use mt_core::pg::audit_log::Actor;
-use mt_core::pg::portable::{Contents, Import, ImportError, Imported, ManifestError, Table};
-use mt_core::pg::{PgError, System, SystemReason};
+use std::io;
+
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::read::{CheckedArchive, ReadError};
-use crate::model::Product;
+use crate::member_policy::MemberPolicy;
+use crate::pg::audit_log::Actor;
+use crate::pg::portable::{Contents, Import, ImportError, Imported, ManifestError, Table};
+use crate::pg::{PgError, System, SystemReason};
 
-const IMPORT: SystemReason = SystemReason::new("import an org for an operator");
+const IMPORT: SystemReason = SystemReason::new("import a tenant for an operator");
 
 /// The number of batches of rows that are read ahead.
 const AHEAD: usize = 2;
 
-/// Creates the org of an archive, under `name` if given. It calls `seen` with the number of rows written since the
+/// Creates the tenant of an archive, under `name` if given. It calls `seen` with the number of rows written since the
 /// last call.
 ///
 /// Rows are read no faster than Postgres writes them.
 ///
 /// # Errors
 ///
-/// [`NotImported`] when the archive or the database refuses it. Nothing was created then.
-pub async fn import(
+/// [`ImportArchiveError`] when the archive or the database refuses it. Nothing was created then.
+pub async fn import<M: MemberPolicy>(
     system: &System,
     contents: &Contents,
     archive: CheckedArchive,
     name: Option<String>,
     actor: Actor,
     seen: impl FnMut(u64),
-) -> Result<Imported, NotImported> {
+) -> Result<Imported, ImportArchiveError> {
     archive.manifest().fits(contents)?;
-    let mut import = system.import::<Product>(IMPORT, actor, archive.manifest(), name).await?;
+    let mut import = system.import::<M>(IMPORT, actor, archive.manifest(), name).await?;
     let tables: Vec<Table> = contents.exported().cloned().collect();
     let (send, mut receive) = mpsc::channel::<(Table, Vec<Value>)>(AHEAD);
     let reading = spawn_blocking(move || {
@@ -44,14 +46,14 @@ pub async fn import(
     });
     let written = write(&mut import, &mut receive, seen).await;
     drop(receive);
-    let read = reading.await?;
+    let read = reading.await.map_err(|error| ImportArchiveError::Thread(error.into()))?;
     written?;
     read?;
     Ok(import.commit().await?)
 }
 
-async fn write(
-    import: &mut Import<Product>,
+async fn write<M: MemberPolicy>(
+    import: &mut Import<M>,
     receive: &mut mpsc::Receiver<(Table, Vec<Value>)>,
     mut seen: impl FnMut(u64),
 ) -> Result<(), ImportError> {
@@ -63,13 +65,13 @@ async fn write(
     Ok(())
 }
 
-/// The error when an org could not be imported.
+/// The error when a tenant could not be imported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum NotImported {
+pub enum ImportArchiveError {
     /// The archive does not fit this database.
     #[error(transparent)]
-    ManifestError(#[from] ManifestError),
+    Manifest(#[from] ManifestError),
     /// A database error.
     #[error(transparent)]
     Pg(#[from] PgError),
@@ -81,5 +83,5 @@ pub enum NotImported {
     Rows(#[from] ImportError),
     /// The thread that reads the archive was stopped.
     #[error("reading the archive was interrupted")]
-    Thread(#[from] tokio::task::JoinError),
+    Thread(#[source] io::Error),
 }

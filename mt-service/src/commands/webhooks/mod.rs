@@ -1,31 +1,27 @@
-//! `mt-server webhooks`: the history of Stripe's events.
-//!
-//! Works on the database, whether or not a server runs on it. Tables are for people; `--json` prints what
-//! the routes of `/admin/webhook-events` answer. Exit codes: 0 fine; 1 no such event, or not every replayed
-//! one is applied; 2 wrong usage.
+//! Lists, shows and replays webhook events of Stripe.
 
 mod table;
+mod view;
 
 use clap::{Args, Subcommand};
-use mt_core::pg::System;
 use mt_core::pg::ledger::{EventStatus, Filter, LedgerEvent, ReplayError, ReplayRequest};
+use mt_core::pg::{Database, System};
 use mt_core::text_enum::TextEnum as _;
+use mt_http::page::{MAX_LIMIT, Page};
+use mt_http::{Cursors, EventView};
 use mt_stripe::billing::StripeBilling;
+use mt_stripe::operations::scope;
 use serde::Serialize;
 
-use super::CommandError;
-use super::output::{print, print_json};
-use crate::billing::billing;
-use crate::billing::operations::{self, EventView};
-use crate::causes::with_causes;
-use crate::config::Config;
-use crate::server::{Embedded, cursors, database};
-use mt_http::Cursors;
-use mt_http::page::{MAX_LIMIT, Page};
+use super::program::Program;
+use crate::output::{CommandError, print, print_json};
+use crate::with_causes;
 
-/// What `webhooks` takes.
+/// Lists, shows and replays webhook events of Stripe.
+///
+/// `--json` prints what the endpoints of [`WebhookEvents`](mt_http::WebhookEvents) answer.
 #[derive(Debug, Subcommand)]
-pub(super) enum Arguments {
+pub enum WebhooksCommand {
     /// Lists events, newest first.
     List(ListArguments),
     /// Shows an event: its payload, and everything that was tried.
@@ -34,8 +30,9 @@ pub(super) enum Arguments {
     Replay(ReplayArguments),
 }
 
+/// The arguments of `list`.
 #[derive(Debug, Args)]
-pub(super) struct ListArguments {
+pub struct ListArguments {
     #[command(flatten)]
     filter: FilterArguments,
     /// At most so many.
@@ -62,8 +59,9 @@ struct FilterArguments {
     customer: Option<String>,
 }
 
+/// The arguments of `show`.
 #[derive(Debug, Args)]
-pub(super) struct ShowArguments {
+pub struct ShowArguments {
     /// Stripe's name for the event.
     event_id: String,
     /// Prints JSON.
@@ -71,8 +69,9 @@ pub(super) struct ShowArguments {
     json: bool,
 }
 
+/// The arguments of `replay`.
 #[derive(Debug, Args)]
-pub(super) struct ReplayArguments {
+pub struct ReplayArguments {
     /// Stripe's names for the events.
     #[arg(required_unless_present = "status", conflicts_with_all = ["status", "kind", "customer"])]
     event_ids: Vec<String>,
@@ -100,22 +99,31 @@ impl From<FilterArguments> for Filter {
     }
 }
 
-pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), CommandError> {
-    let (database, embedded) = database::open(config, Embedded::Persistent).await?;
-    let system = database.system();
-    let done = match arguments {
-        Arguments::List(arguments) => list(&system, &cursors(&config.auth), arguments).await,
-        Arguments::Show(arguments) => show(&system, &arguments).await,
-        Arguments::Replay(arguments) => {
-            let billing = billing(system, config)?;
-            replay(&billing, &cursors(&config.auth), arguments).await
+impl WebhooksCommand {
+    /// Runs the command on `database`. `cursors` are those of the servers on it; `billing` makes what applies events, for
+    /// a replay alone.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such event, a cursor is not of this list, a replayed event was not applied, or the database
+    /// fails.
+    pub async fn run<E: Into<CommandError>>(
+        self,
+        program: &Program,
+        database: &Database,
+        cursors: &Cursors,
+        billing: impl FnOnce(System) -> Result<StripeBilling, E>,
+    ) -> Result<(), CommandError> {
+        let system = database.system();
+        match self {
+            Self::List(arguments) => list(&system, cursors, arguments).await,
+            Self::Show(arguments) => show(&system, &arguments).await,
+            Self::Replay(arguments) => {
+                let billing = billing(system).map_err(Into::into)?;
+                replay(program, &billing, cursors, arguments).await
+            }
         }
-    };
-    database.close().await;
-    if let Some(embedded) = embedded {
-        embedded.stop().await?;
     }
-    done
 }
 
 async fn list(
@@ -124,42 +132,35 @@ async fn list(
     arguments: ListArguments,
 ) -> Result<(), CommandError> {
     let filter = Filter::from(arguments.filter);
-    let cursors = cursors.list(&operations::scope(&filter));
+    let cursors = cursors.list(&scope(&filter));
     let page = Page::at(arguments.limit, arguments.cursor.as_deref(), cursors)
         .ok_or("`--cursor` takes the `next_cursor` of this very list")?;
-    let listing = operations::page_of_events(system, &filter, &page).await?;
+    let listing = view::page_of_events(system, &filter, &page).await?;
     if arguments.json {
         return print_json(&listing);
     }
-    print(&table::of_events(&listing.items));
+    print(&table::of_events(&listing.items).to_string())?;
     if let Some(cursor) = listing.next_cursor {
-        print(&format!("\nmore: --cursor {cursor}\n"));
+        print(&format!("\nmore: --cursor {cursor}\n"))?;
     }
     Ok(())
 }
 
 async fn show(system: &System, arguments: &ShowArguments) -> Result<(), CommandError> {
-    #[derive(Serialize)]
-    struct Shown {
-        #[serde(flatten)]
-        details: operations::EventDetails,
-        history: Vec<operations::HistoryView>,
-    }
-    let found = operations::details(system, &arguments.event_id).await?;
-    let (details, history) = found.ok_or(ReplayError::NotFound)?;
+    let found = view::details(system, &arguments.event_id).await?;
+    let details = found.ok_or(ReplayError::NotFound)?;
     if arguments.json {
-        return print_json(&Shown { details, history });
+        return print_json(&details);
     }
-    print(&table::of_event(&details.event));
-    print(&format!("\n{}", table::of_history(&history)));
+    let history = table::of_history(&details.history);
+    print(&format!("{}\n{history}", table::of_event(&details.event)))?;
     match details.payload {
         Some(payload) => print(&format!("\n{payload}\n")),
         None => print("\nThe payload was purged.\n"),
     }
-    Ok(())
 }
 
-/// What became of one.
+/// The result of a replay.
 #[derive(Debug, Serialize)]
 struct Replayed {
     event_id: String,
@@ -170,11 +171,12 @@ struct Replayed {
 }
 
 async fn replay(
+    program: &Program,
     billing: &StripeBilling,
     cursors: &Cursors,
     arguments: ReplayArguments,
 ) -> Result<(), CommandError> {
-    let mut request = ReplayRequest::by(format!("mt-server, {}", arguments.actor));
+    let mut request = ReplayRequest::by(program.operator(&arguments.actor));
     if arguments.force {
         request = request.force();
     }
@@ -197,7 +199,7 @@ async fn replay(
     if arguments.json {
         print_json(&replayed)?;
     } else {
-        print(&table::of_replays(&replayed));
+        print(&table::of_replays(&replayed).to_string())?;
     }
     if left == 0 {
         Ok(())
@@ -210,19 +212,19 @@ const fn is_done_with(event: &LedgerEvent) -> bool {
     matches!(event.status, EventStatus::Ignored | EventStatus::Processed)
 }
 
-/// The names of all events that there are of `filter`, oldest first: the order in which they came.
+/// Returns the ids of all events of `filter`, oldest first: the order in which they came.
 async fn all_of(
     billing: &StripeBilling,
     cursors: &Cursors,
     filter: &Filter,
 ) -> Result<Vec<String>, CommandError> {
-    let cursors = cursors.list(&operations::scope(filter));
+    let cursors = cursors.list(&scope(filter));
     let (mut ids, mut cursor) = (Vec::new(), None);
     loop {
         let page = Page::at(MAX_LIMIT, cursor.as_deref(), cursors.clone())
             .ok_or("the list was cut short")?;
         let system = billing.ledger().system();
-        let listing = operations::page_of_events(system, filter, &page).await?;
+        let listing = view::page_of_events(system, filter, &page).await?;
         ids.extend(listing.items.into_iter().map(|event| event.event_id));
         cursor = listing.next_cursor;
         if cursor.is_none() {

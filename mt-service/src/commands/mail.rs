@@ -1,8 +1,6 @@
-//! `mt-server mail`: lists the emails of the outbox and their delivery status, and retries them.
-//!
-//! It works on the database, whether or not a server is running; a running server sends the emails that are due. It
-//! shows the domain of an address and nothing of the content. Exit codes: 0 success; 1 a named email could not be
-//! made due; 2 wrong usage.
+//! Lists the emails of the outbox and their delivery status, and retries them.
+
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
@@ -12,18 +10,17 @@ use mt_core::pg::billing::DUNNING;
 use mt_core::pg::ledger::outbox::{
     Message, MessageStatus, OutboxEntry, OutboxFilter, Retried, list, retry, retry_all,
 };
-use mt_core::pg::{PgError, System, SystemReason, SystemTx, User};
+use mt_core::pg::{Database, PgError, System, SystemReason, SystemTx, User};
 use mt_core::text_enum::TextEnum as _;
+use mt_http::Cursors;
+use mt_http::page::{Listing, MAX_LIMIT, Page};
 use mt_mail::{MAIL, PAYMENT_FAILED_MAIL, Seal, recipient};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::CommandError;
-use super::output::{print, print_json};
-use super::table::{lines, table, time};
-use crate::config::Config;
-use crate::server::{Embedded, cursors, database, seal};
-use mt_http::page::{Listing, MAX_LIMIT, Page};
+use super::program::Program;
+use super::table::{Table, time};
+use crate::output::{CommandError, print, print_json};
 
 const LIST: SystemReason = SystemReason::new("list mail for an operator");
 const RETRY: SystemReason = SystemReason::new("retry mail for an operator");
@@ -31,17 +28,21 @@ const RETRY: SystemReason = SystemReason::new("retry mail for an operator");
 /// The outbox topics that are mail.
 const TOPICS: [&str; 3] = [MAIL, PAYMENT_FAILED_MAIL, DUNNING];
 
-/// The subcommands of `mail`.
+/// Lists emails in the outbox, and retries them.
+///
+/// A running server sends the emails that are due. The commands show the domain of an address and nothing of the
+/// content.
 #[derive(Debug, Subcommand)]
-pub(super) enum Arguments {
+pub enum MailCommand {
     /// Lists emails, newest first.
     List(ListArguments),
     /// Makes emails due now: those with the given ids, or all with a status.
     Retry(RetryArguments),
 }
 
+/// The arguments of `list`.
 #[derive(Debug, Args)]
-pub(super) struct ListArguments {
+pub struct ListArguments {
     /// pending, sending, sent, skipped or dead.
     #[arg(long, value_parser = status)]
     status: Option<MessageStatus>,
@@ -56,8 +57,9 @@ pub(super) struct ListArguments {
     json: bool,
 }
 
+/// The arguments of `retry`.
 #[derive(Debug, Args)]
-pub(super) struct RetryArguments {
+pub struct RetryArguments {
     /// Ids of the emails.
     #[arg(required_unless_present = "status", conflicts_with = "status")]
     ids: Vec<Uuid>,
@@ -80,18 +82,25 @@ fn retried_status(word: &str) -> Result<MessageStatus, String> {
     }
 }
 
-pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), CommandError> {
-    let (database, embedded) = database::open(config, Embedded::Persistent).await?;
-    let system = database.system();
-    let done = match arguments {
-        Arguments::List(arguments) => list_emails(&system, config, arguments).await,
-        Arguments::Retry(arguments) => retry_emails(&system, arguments).await,
-    };
-    database.close().await;
-    if let Some(embedded) = embedded {
-        embedded.stop().await?;
+impl MailCommand {
+    /// Runs the command on `database`. `cursors` and `seal` are those of the servers on it.
+    ///
+    /// # Errors
+    ///
+    /// When a cursor is not of this list, an email that is named cannot be made due, or the database fails.
+    pub async fn run(
+        self,
+        program: &Program,
+        database: &Database,
+        cursors: &Cursors,
+        seal: &Seal,
+    ) -> Result<(), CommandError> {
+        let system = database.system();
+        match self {
+            Self::List(arguments) => list_emails(program, &system, cursors, seal, arguments).await,
+            Self::Retry(arguments) => retry_emails(&system, arguments).await,
+        }
     }
-    done
 }
 
 /// An email as operators see it.
@@ -99,9 +108,11 @@ pub(super) async fn run(config: &Config, arguments: Arguments) -> Result<(), Com
 struct EmailView {
     id: Uuid,
     topic: String,
-    /// `…@domain`. `None` if unknown: the email was sent, or goes to all owners of an org.
+    /// `…@domain`. `None` if unknown: the email was sent, or goes to all owners of a tenant.
     to: Option<String>,
-    org_id: Option<String>,
+    /// The tenant's id, by its name in the service.
+    #[serde(flatten)]
+    tenant: BTreeMap<String, Option<String>>,
     status: &'static str,
     attempts: u32,
     last_error: Option<String>,
@@ -112,13 +123,13 @@ struct EmailView {
 }
 
 impl EmailView {
-    fn new(entry: OutboxEntry, to: Option<&EmailAddress>) -> Self {
+    fn new(program: &Program, entry: OutboxEntry, to: Option<&EmailAddress>) -> Self {
         let Message { id, tenant, topic, attempts, .. } = entry.message;
         Self {
             id,
             topic,
             to: to.map(masked),
-            org_id: tenant.map(|org| org.to_string()),
+            tenant: [(program.noun().id_name(), tenant.map(|id| id.to_string()))].into(),
             status: entry.status.as_str(),
             attempts,
             last_error: entry.last_error,
@@ -136,36 +147,37 @@ fn masked(email: &EmailAddress) -> String {
 }
 
 async fn list_emails(
+    program: &Program,
     system: &System,
-    config: &Config,
+    cursors: &Cursors,
+    seal: &Seal,
     arguments: ListArguments,
 ) -> Result<(), CommandError> {
     let scope = format!("mail:{}", arguments.status.map_or("all", MessageStatus::as_str));
-    let cursors = cursors(&config.auth).list(&scope);
+    let cursors = cursors.list(&scope);
     let page: Page<Uuid> = Page::at(arguments.limit, arguments.cursor.as_deref(), cursors)
         .ok_or("`--cursor` must be a `next_cursor` of the same list")?;
     let filter = OutboxFilter { status: arguments.status, topics: TOPICS.to_vec() };
     let mut tx = system.begin(LIST).await?;
     let entries = list(&mut tx, &filter, page.after(), page.fetch()).await?;
-    let seal = seal(&config.auth);
     let mut emails = Vec::with_capacity(entries.len());
     for entry in entries {
-        let to = addressee(&mut tx, &seal, &entry.message).await?;
-        emails.push(EmailView::new(entry, to.as_ref()));
+        let to = addressee(&mut tx, seal, &entry.message).await?;
+        emails.push(EmailView::new(program, entry, to.as_ref()));
     }
     tx.commit().await?;
     let listing: Listing<EmailView> = page.answer(emails, |email| email.id);
     if arguments.json {
         return print_json(&listing);
     }
-    print(&emails_table(&listing.items));
+    print(&emails_table(&listing.items).to_string())?;
     if let Some(cursor) = listing.next_cursor {
-        print(&format!("\nmore: --cursor {cursor}\n"));
+        print(&format!("\nmore: --cursor {cursor}\n"))?;
     }
     Ok(())
 }
 
-/// Returns the recipient: the sealed payload holds the address, or the payload names an owner of the org.
+/// Returns the recipient: the sealed payload holds the address, or the payload names an owner of the tenant.
 async fn addressee(
     tx: &mut SystemTx,
     seal: &Seal,
@@ -216,16 +228,13 @@ async fn retry_emails(system: &System, arguments: RetryArguments) -> Result<(), 
     if arguments.json {
         print_json(&retried)?;
     } else {
-        let mut table = table(&["EMAIL", "DUE", "ERROR"]);
+        let mut table = Table::new(&["EMAIL", "DUE", "ERROR"]);
         for one in &retried {
             let due = if one.due { "now" } else { "-" };
-            table.add_row([
-                one.id.to_string(),
-                due.to_owned(),
-                one.error.clone().unwrap_or_default(),
-            ]);
+            let error = one.error.clone().unwrap_or_default();
+            table.row([one.id.to_string(), due.to_owned(), error]);
         }
-        print(&lines(table));
+        print(&table.to_string())?;
     }
     match left {
         0 => Ok(()),
@@ -233,11 +242,11 @@ async fn retry_emails(system: &System, arguments: RetryArguments) -> Result<(), 
     }
 }
 
-fn emails_table(emails: &[EmailView]) -> String {
-    let mut table =
-        table(&["EMAIL", "TOPIC", "TO", "STATUS", "TRIED", "CREATED", "DUE", "EXPIRES", "ERROR"]);
+fn emails_table(emails: &[EmailView]) -> Table {
+    let head = ["EMAIL", "TOPIC", "TO", "STATUS", "TRIED", "CREATED", "DUE", "EXPIRES", "ERROR"];
+    let mut table = Table::new(&head);
     for email in emails {
-        table.add_row([
+        table.row([
             email.id.to_string(),
             email.topic.clone(),
             email.to.clone().unwrap_or_else(|| "-".to_owned()),
@@ -249,5 +258,5 @@ fn emails_table(emails: &[EmailView]) -> String {
             email.last_error.clone().unwrap_or_default(),
         ]);
     }
-    lines(table)
+    table
 }

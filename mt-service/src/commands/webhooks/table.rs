@@ -1,14 +1,16 @@
 //! Events and what was tried of them, as tables.
 
-use super::Replayed;
-use crate::billing::operations::{EventView, HistoryView};
-use crate::cli::table::{lines, table, time};
+use mt_http::EventView;
 
-pub(super) fn of_events(events: &[EventView]) -> String {
+use super::Replayed;
+use super::view::HistoryView;
+use crate::commands::table::{Table, time};
+
+pub(super) fn of_events(events: &[EventView]) -> Table {
     let mut table =
-        table(&["EVENT", "TYPE", "STATUS", "TRIED", "SENT", "RECEIVED", "DUE", "ERROR"]);
+        Table::new(&["EVENT", "TYPE", "STATUS", "TRIED", "SENT", "RECEIVED", "DUE", "ERROR"]);
     for event in events {
-        table.add_row([
+        table.row([
             event.event_id.clone(),
             event.r#type.clone(),
             event.status.to_string(),
@@ -19,11 +21,11 @@ pub(super) fn of_events(events: &[EventView]) -> String {
             event.last_error.clone().unwrap_or_default(),
         ]);
     }
-    lines(table)
+    table
 }
 
-pub(super) fn of_event(event: &EventView) -> String {
-    let mut table = table(&[]);
+pub(super) fn of_event(event: &EventView) -> Table {
+    let mut table = Table::new(&[]);
     for (name, value) in [
         ("event", event.event_id.clone()),
         ("type", event.r#type.clone()),
@@ -35,15 +37,15 @@ pub(super) fn of_event(event: &EventView) -> String {
         ("due", time(event.next_attempt_at)),
         ("error", event.last_error.clone().unwrap_or_default()),
     ] {
-        table.add_row([name.to_owned(), value]);
+        table.row([name.to_owned(), value]);
     }
-    lines(table)
+    table
 }
 
-pub(super) fn of_history(entries: &[HistoryView]) -> String {
-    let mut table = table(&["AT", "ATTEMPT", "OUTCOME", "DETAIL", "BY"]);
+pub(super) fn of_history(entries: &[HistoryView]) -> Table {
+    let mut table = Table::new(&["AT", "ATTEMPT", "OUTCOME", "DETAIL", "BY"]);
     for entry in entries {
-        table.add_row([
+        table.row([
             time(Some(entry.ended_at)),
             entry.attempt.to_string(),
             entry.outcome.clone(),
@@ -51,19 +53,19 @@ pub(super) fn of_history(entries: &[HistoryView]) -> String {
             entry.actor.clone().unwrap_or_default(),
         ]);
     }
-    lines(table)
+    table
 }
 
-pub(super) fn of_replays(replayed: &[Replayed]) -> String {
-    let mut table = table(&["EVENT", "STATUS", "ERROR"]);
+pub(super) fn of_replays(replayed: &[Replayed]) -> Table {
+    let mut table = Table::new(&["EVENT", "STATUS", "ERROR"]);
     for one in replayed {
         let event = one.event.as_ref();
         let error = one.error.clone().or_else(|| event?.last_error.clone());
-        table.add_row([
+        table.row([
             one.event_id.clone(),
             event.map_or_else(|| "-".to_owned(), |event| event.status.to_string()),
             error.unwrap_or_default(),
         ]);
     }
-    lines(table)
+    table
 }

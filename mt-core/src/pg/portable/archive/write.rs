@@ -8,15 +8,15 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
-use mt_core::pg::PgError;
-use mt_core::pg::portable::{Contents, Manifest, Snapshot, Table, TableManifest};
 use sha2::{Digest as _, Sha256};
 
 use super::{BLOCK, MANIFEST, file_of};
+use crate::pg::PgError;
+use crate::pg::portable::{Contents, Manifest, Snapshot, Table, TableManifest};
 
 /// An archive that is being written.
 #[derive(Debug)]
-pub struct Archive {
+pub struct ArchiveWriter {
     snapshot: Snapshot,
     /// The tables that are not started yet.
     waiting: VecDeque<Table>,
@@ -38,7 +38,7 @@ struct Current {
 /// A placeholder of the same length for a digest that is not known yet.
 const NO_DIGEST: [u8; 32] = [0; 32];
 
-impl Archive {
+impl ArchiveWriter {
     /// Measures the rows of `snapshot` and prepares the archive.
     ///
     /// # Errors
