@@ -19,7 +19,7 @@ use tower_service::Service as _;
 ///
 /// async fn run(router: Router) -> std::io::Result<()> {
 ///     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-///     let stop = async { drop(shutdown_signal().await) };
+///     let stop = shutdown_signal()?;
 ///     mt_axum::serve(listener, ConnectionLimits::default(), Timeouts::default(), router, stop).await;
 ///     Ok(())
 /// }

@@ -157,12 +157,8 @@ impl<M: MemberPolicy> Service<M> {
         let listener = TcpListener::bind(&address)
             .await
             .map_err(|error| format!("cannot listen on `LISTEN={address}`: {error}"))?;
+        let stop = shutdown_signal()?;
         tracing::info!(%address, "serving");
-        let stop = async {
-            if let Err(error) = shutdown_signal().await {
-                tracing::error!(%error, "cannot listen for signals; stopping");
-            }
-        };
         serve(listener, limits, timeouts, app, stop).await;
         database.close().await;
         Ok(())

@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 ///
 /// async fn run(router: Router) -> io::Result<()> {
 ///     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
-///     let stop = async { drop(shutdown_signal().await) };
+///     let stop = shutdown_signal()?;
 ///     let (limits, timeouts) = (ConnectionLimits::default(), Timeouts::default());
 ///     mt_salvo::serve(listener, limits, timeouts, Service::new(router), stop).await
 /// }

@@ -1,4 +1,4 @@
-//! mt over bare hyper: no framework, no router, no database. Shops count their visitors.
+//! mt without a framework, a router and a database. Shops count their visitors.
 //!
 //! | request | answer |
 //! | --- | --- |
@@ -7,7 +7,7 @@
 //!
 //! The guards are those of any other service, in one [`GuardLayer`] of a `tower::ServiceBuilder`; the
 //! tenant is read from the path by a template, access comes from memory, and [`page`] says no in HTML.
-//! [`serve`] has what hyper leaves to others: accepting, the peer's address, an orderly stop.
+//! [`serve`] puts it on a socket.
 
 mod model;
 mod refusal;
@@ -46,6 +46,7 @@ pub fn service<B: Send + 'static>(
 ) -> impl Service<Request<B>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send>
 + Clone
 + Send
++ Sync
 + 'static {
     let path = PathTemplate::new("/shops/{tenant}").expect("it has the segment once");
     let guards = (

@@ -11,6 +11,7 @@ use mt_core::billing::Standing;
 use mt_core::id::PrincipalId;
 use mt_core::limit::Quota;
 use mt_core::token::SecretToken;
+use mt_service::serve::shutdown_signal;
 use tokio::net::TcpListener;
 
 const ADDRESS: &str = "127.0.0.1:8002";
@@ -30,12 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         writeln!(out, "curl -X POST -H 'authorization: Bearer {token}' {ADDRESS}/shops/{shop}")?;
     }
     let listener = TcpListener::bind(ADDRESS).await?;
-    let stop = async {
-        // Without signal handlers, the process is stopped from outside.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
+    let stop = shutdown_signal()?;
     serve(listener, service(shops, tokens, Quota::per_minute(PER_MINUTE)), stop).await;
     Ok(())
 }

@@ -11,7 +11,7 @@
 //!
 //! The workspace is named by the metadata `x-tenant-id`, the caller by a bearer token. What the guards
 //! find out rides in the request's extensions, which tonic hands on to the method: [`NoteService`] takes
-//! its grant from there. By then tonic has decoded the message. So a member who may not call learns first
+//! its request for access from there. By then tonic has decoded the message. So a member who may not call learns first
 //! that it is malformed, if it is; a stranger learns nothing, for [`LoadAccess`] refuses before any message is read. That
 //! costs a query for each call, which the transaction alone would not need.
 //!

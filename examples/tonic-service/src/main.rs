@@ -7,8 +7,7 @@ use std::num::NonZeroU32;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::limit::Quota;
-use mt_core::pg::{Database, DatabaseOptions, Migration, ServerLogin};
-use sqlx::postgres::PgConnectOptions;
+use mt_core::pg::{Database, DatabaseOptions, migrate};
 use tokio::net::TcpListener;
 
 const PER_MINUTE: NonZeroU32 = NonZeroU32::new(600).unwrap();
@@ -16,13 +15,11 @@ const PER_MINUTE: NonZeroU32 = NonZeroU32::new(600).unwrap();
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt::init();
-    let login: PgConnectOptions = env::var("DATABASE_URL")?.parse()?;
+    let login = env::var("DATABASE_URL")?;
     if let Ok(migrator) = env::var("MIGRATE_DATABASE_URL") {
-        let migration = Migration::library().with_product(tonic_service::schema());
-        let migration = migration.for_login(ServerLogin::Existing(login.get_username()));
-        migration.run(&migrator.parse()?).await?;
+        migrate(&migrator, &login, &[tonic_service::schema()]).await?;
     }
-    let database = Database::connect(DatabaseOptions::new(login)).await?;
+    let database = Database::connect(DatabaseOptions::new(login.parse()?)).await?;
     let tenants = database.tenants(StandingPolicy::default());
     let key = JwtKey::hs256(&env::var("JWT_SECRET")?)?;
     let tokens = JwtAuthenticator::new(JwtConfig::new("mt", "mt", key))?;

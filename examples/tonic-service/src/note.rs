@@ -1,7 +1,7 @@
 //! Notes and their rows.
 
-use mt_core::access::Grant;
-use mt_core::pg::{BeginError, PgError, TenantTx, Tenants};
+use mt_core::access::AccessRequest;
+use mt_core::pg::{BeginError, Tenants, query_as};
 use uuid::Uuid;
 
 use crate::model::{Notebook, NotesAdd, NotesRead};
@@ -10,70 +10,40 @@ use crate::pb;
 /// How many notes a transaction reads.
 pub(crate) const PAGE: usize = 50;
 
+const FIND: &str = "select id, text from notebook.notes \
+    where tenant_id = mt.tenant_id() and id > $1 order by id limit $2";
+const INSERT: &str = "insert into notebook.notes (id, text) values ($1, $2) returning id, text";
+
 /// A note.
 #[derive(sqlx::FromRow)]
 pub(crate) struct Note {
-    id: Uuid,
+    pub(crate) id: Uuid,
     text: String,
 }
 
-/// Where in the list of notes the next page begins, and the grant to read it.
-pub(crate) struct Next {
-    grant: Grant<NotesRead>,
-    after: Uuid,
-}
-
-impl Next {
-    /// The first page.
-    pub(crate) const fn first(grant: Grant<NotesRead>) -> Self {
-        Self { grant, after: Uuid::nil() }
-    }
-}
-
 impl Note {
-    /// Adds a note to the transaction's workspace.
-    pub(crate) async fn insert(tx: &mut TenantTx<NotesAdd>, text: String) -> Result<Self, PgError> {
-        let note = Self { id: Uuid::now_v7(), text };
-        sqlx::query("insert into notebook.notes (tenant_id, id, text) values ($1, $2, $3)")
-            .bind(tx.tenant().as_uuid())
-            .bind(note.id)
-            .bind(&note.text)
-            .execute(tx.query::<NotesAdd>())
-            .await?;
+    /// Adds a note to the requested workspace.
+    pub(crate) async fn add(
+        tenants: &Tenants<Notebook>,
+        request: AccessRequest<NotesAdd>,
+        text: String,
+    ) -> Result<Self, BeginError> {
+        let mut tx = tenants.begin(request).await?;
+        let insert = query_as(INSERT).bind(Uuid::now_v7()).bind(text);
+        let note = insert.fetch_one(tx.query::<NotesAdd>()).await?;
+        tx.commit().await?;
         Ok(note)
     }
 
-    /// Reads a page in a transaction of its own, and takes the grant for the next page from the facts
-    /// of this one. So a client that reads slowly holds no connection, and one that loses its
-    /// membership in the middle of a list sees no more than the page it had.
+    /// Reads the notes after one, a page at most, in a transaction of its own, which decides again. So a client that reads
+    /// slowly holds no connection, and one that loses its membership in the middle of a list sees no more than the page it had.
     pub(crate) async fn page(
         tenants: &Tenants<Notebook>,
-        Next { grant, after }: Next,
-    ) -> Result<(Vec<Self>, Option<Next>), BeginError> {
-        let mut tx = tenants.begin(grant).await?;
-        let notes = Self::after(&mut tx, after).await?;
-        let next = match notes.last() {
-            Some(last) if notes.len() == PAGE => {
-                Some(Next { grant: tx.access().authorize()?, after: last.id })
-            }
-            _ => None,
-        };
-        tx.commit().await?;
-        Ok((notes, next))
-    }
-
-    async fn after(tx: &mut TenantTx<NotesRead>, id: Uuid) -> Result<Vec<Self>, PgError> {
-        let tenant = tx.tenant().as_uuid();
-        let notes = sqlx::query_as(
-            "select id, text from notebook.notes where tenant_id = $1 and id > $2 \
-             order by id limit $3",
-        )
-        .bind(tenant)
-        .bind(id)
-        .bind(i64::try_from(PAGE).unwrap_or(i64::MAX))
-        .fetch_all(tx.query::<NotesRead>())
-        .await?;
-        Ok(notes)
+        request: AccessRequest<NotesRead>,
+        after: Uuid,
+    ) -> Result<Vec<Self>, BeginError> {
+        let limit = i64::try_from(PAGE).unwrap_or(i64::MAX);
+        query_as(FIND).bind(after).bind(limit).fetch_all(tenants.read(request)).await
     }
 }
 

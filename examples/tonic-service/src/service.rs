@@ -3,11 +3,12 @@
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use mt_core::pg::Tenants;
 use mt_tonic::refused;
-use mt_tower::authorize::authorize;
+use mt_tower::authorize::access_request;
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use crate::model::{Notebook, NotesAdd, NotesRead};
-use crate::note::{Next, Note};
+use crate::note::{Note, PAGE};
 use crate::pb;
 
 /// Notes of all workspaces. It stands behind [`guards`](crate::guards).
@@ -30,10 +31,9 @@ impl pb::notes_server::Notes for NoteService {
         &self,
         request: Request<pb::AddNoteRequest>,
     ) -> Result<Response<pb::Note>, Status> {
-        let grant = authorize::<NotesAdd>(request.extensions()).map_err(refused)?;
-        let mut tx = self.tenants.begin(grant).await.map_err(refused)?;
-        let note = Note::insert(&mut tx, request.into_inner().text).await.map_err(refused)?;
-        tx.commit().await.map_err(refused)?;
+        let access = access_request::<NotesAdd>(request.extensions()).map_err(refused)?;
+        let text = request.into_inner().text;
+        let note = Note::add(&self.tenants, access, text).await.map_err(refused)?;
         Ok(Response::new(note.into()))
     }
 
@@ -43,13 +43,15 @@ impl pb::notes_server::Notes for NoteService {
         &self,
         request: Request<pb::ListNotesRequest>,
     ) -> Result<Response<Self::ListNotesStream>, Status> {
-        let grant = authorize::<NotesRead>(request.extensions()).map_err(refused)?;
+        let access = access_request::<NotesRead>(request.extensions()).map_err(refused)?;
         let tenants = self.tenants.clone();
-        let pages = stream::try_unfold(Some(Next::first(grant)), move |next| {
+        let pages = stream::try_unfold(Some(Uuid::nil()), move |after| {
             let tenants = tenants.clone();
             async move {
-                let Some(next) = next else { return Ok(None) };
-                Note::page(&tenants, next).await.map(Some).map_err(refused)
+                let Some(after) = after else { return Ok::<_, Status>(None) };
+                let page = Note::page(&tenants, access, after).await.map_err(refused)?;
+                let last = page.last().filter(|_| page.len() == PAGE).map(|note| note.id);
+                Ok(Some((page, last)))
             }
         });
         let notes = pages

@@ -77,7 +77,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 ///             Ok::<_, Infallible>(Response::new(format!("hello, {peer}")))
 ///         }
 ///     };
-///     let stop = async { drop(shutdown_signal().await) };
+///     let stop = shutdown_signal()?;
 ///     serve(listener, ConnectionLimits::default(), Timeouts::default(), service, stop).await;
 ///     Ok(())
 /// }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper_minimal::{Shops, serve, service};
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::Standing;
 use mt_core::id::{PrincipalId, TenantId};
 use mt_core::limit::Quota;
+use mt_service::serve::RequestBody;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -29,7 +29,7 @@ struct Server {
 impl Server {
     async fn start<S>(service: S) -> Self
     where
-        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible>
+        S: Service<Request<RequestBody>, Response = Response<Full<Bytes>>, Error = Infallible>
             + Clone
             + Send
             + Sync
@@ -185,7 +185,7 @@ async fn shutdown_finishes_running_requests_and_accepts_no_others() {
     let (begun, finish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let slow = {
         let (begun, finish) = (Arc::clone(&begun), Arc::clone(&finish));
-        service_fn(move |_: Request<Incoming>| {
+        service_fn(move |_: Request<RequestBody>| {
             let (begun, finish) = (Arc::clone(&begun), Arc::clone(&finish));
             async move {
                 begun.notify_one();

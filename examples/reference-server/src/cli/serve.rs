@@ -37,6 +37,8 @@ pub(super) async fn run(config: Config) -> Result<(), CommandError> {
         .await
         .map_err(|error| format!("cannot listen on {}: {error}", config.listen))?;
     let address = listener.local_addr()?;
+    let stopped =
+        shutdown_signal().map_err(|error| format!("cannot listen for signals: {error}"))?;
     let database = if behind.is_embedded() { "embedded Postgres" } else { "DATABASE_URL" };
     tracing::info!(%address, database, "listening on http://{address}, with {database}");
     let metrics = match config.metrics_addr.zip(metrics) {
@@ -48,9 +50,7 @@ pub(super) async fn run(config: Config) -> Result<(), CommandError> {
     let timeouts = Timeouts { idle: config.http.idle, stop, ..Timeouts::default() };
     let begun = grace.clone();
     let shutdown = async move {
-        if let Err(error) = shutdown_signal().await {
-            tracing::error!(%error, "cannot listen for signals; stopping");
-        }
+        stopped.await;
         begun.begin();
         readiness.stop();
         tracing::info!("stopping");

@@ -3,6 +3,7 @@
 
 use mt_core::id::TenantId;
 use mt_core::pg::{Database, PgError, query_scalar};
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Executor as _, PgPool};
 
@@ -88,7 +89,7 @@ async fn report_in_a_transaction_of_a_principal_fails() {
     let mut tx = world.database.principals().begin(owner).await.unwrap();
     let error = count().fetch_one(tx.conn()).await.unwrap_err();
     let PgError::Database(error) = error else { panic!("{error:?}") };
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(DatabaseError::code);
     assert_eq!(code.as_deref(), Some("MT002"), "{error:?}");
     drop(tx);
     let options = world.db.options(1).empty_without_tenant();

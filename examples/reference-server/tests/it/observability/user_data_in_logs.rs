@@ -19,7 +19,8 @@ const CANARY: &str = "Canary7f3a";
 /// The log message of the server about a slow exchange with Postgres.
 const SLOW: &str = "Postgres was slow to answer";
 /// Every level of this project's crates and of the driver.
-const TRACE: &str = "info,mt_core=trace,mt_stripe=trace,mt_tower=trace,reference_server=trace,sqlx=trace,\
+const TRACE: &str = "info,mt_core=trace,mt_http=trace,mt_mail=trace,mt_service=trace,mt_stripe=trace,mt_tower=trace,\
+                     reference_server=trace,sqlx=trace,\
                      sqlx_core=trace,sqlx_postgres=trace";
 
 /// Has Postgres refuse or delay a project, or a task, by the end of its name, each with the name in its error.

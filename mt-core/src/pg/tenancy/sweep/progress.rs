@@ -13,7 +13,7 @@ use crate::pg::{PgError, System, SystemReason};
 const SWEEP: SystemReason = SystemReason::new("visit every tenant");
 
 /// How long the lease lasts after it was renewed.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 /// How often it is renewed.
 pub(super) const RENEWAL: Duration = Duration::from_secs(15);
 
