@@ -260,7 +260,7 @@ macro_rules! model {
             #[must_use]
             $vis fn policy() -> $crate::access::Policy<$model> {
                 let policy = $crate::access::Policy::<$model>::of()$(.permission::<$perm>())+.members();
-                let policy = $crate::model!(@shown policy { $($($caps)*)? });
+                let policy = $crate::model!(@each policy cap { $($($caps)*)? });
                 policy$($(.service::<$service>(&[$($list::$service_perm),+]))+)?
             }
         }
@@ -373,31 +373,22 @@ macro_rules! model {
             #[must_use]
             $vis fn usage() -> $crate::pg::Usage<$model> {
                 let usage = $crate::pg::Usage::none();
-                $crate::model!(@counted usage { $($caps)+ })
+                $crate::model!(@each usage and { $($caps)+ })
             }
         }
     };
-    (@counted $usage:ident {}) => { $usage };
-    (@counted $usage:ident { $(#[$meta:meta])* $cap:ident of members { $($caps:tt)* } $($rest:tt)* }) => {{
-        let $usage = $usage.and::<$cap>();
-        $crate::model!(@counted $usage { $($rest)* })
+    // `value.method::<Cap>()` for each cap.
+    (@each $value:ident $method:ident {}) => { $value };
+    (@each $value:ident $method:ident {
+        $(#[$meta:meta])* $cap:ident of members { $($caps:tt)* } $($rest:tt)*
+    }) => {{
+        let $value = $value.$method::<$cap>();
+        $crate::model!(@each $value $method { $($rest)* })
     }};
-    (@counted $usage:ident {
+    (@each $value:ident $method:ident {
         $(#[$meta:meta])* $cap:ident of $schema:ident . $table:ident { $($caps:tt)* } $($rest:tt)*
     }) => {{
-        let $usage = $usage.and::<$cap>();
-        $crate::model!(@counted $usage { $($rest)* })
-    }};
-
-    (@shown $policy:ident {}) => { $policy };
-    (@shown $policy:ident { $(#[$meta:meta])* $cap:ident of members { $($caps:tt)* } $($rest:tt)* }) => {{
-        let $policy = $policy.cap::<$cap>();
-        $crate::model!(@shown $policy { $($rest)* })
-    }};
-    (@shown $policy:ident {
-        $(#[$meta:meta])* $cap:ident of $schema:ident . $table:ident { $($caps:tt)* } $($rest:tt)*
-    }) => {{
-        let $policy = $policy.cap::<$cap>();
-        $crate::model!(@shown $policy { $($rest)* })
+        let $value = $value.$method::<$cap>();
+        $crate::model!(@each $value $method { $($rest)* })
     }};
 }

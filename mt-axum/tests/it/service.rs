@@ -62,7 +62,8 @@ async fn users_sign_in_make_a_notebook_and_use_the_routes() {
     assert_eq!(send(&router, &notes, ada, None).await, (200, json!(["a note"])));
     assert_eq!(send(&router, &notes, "none", None).await.0, 401);
     let (_, shown) = send(&router, "/notebooks", ada, None).await;
-    assert_eq!(shown["items"][0]["usage"], json!({"notes": {"used": 1, "cap": 3}}));
+    let usage = json!({"notes": {"used": 1, "cap": 3}, "members": {"used": 1, "cap": 4}});
+    assert_eq!(shown["items"][0]["usage"], usage);
 }
 
 #[tokio::test]

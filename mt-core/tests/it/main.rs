@@ -6,7 +6,6 @@ mod audit;
 mod audit_log;
 mod auth;
 mod billing;
-mod compile_fail;
 mod connections;
 mod database;
 mod isolation;

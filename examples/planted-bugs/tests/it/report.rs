@@ -21,7 +21,7 @@ bugs off, no tool reports anything. The test `every_bug_is_found_by_its_tool` ma
 | completeness | `Harness::serving`, which compares with the routes of the router |
 | run time | the library or Postgres refuses it |
 
-Bugs that do not compile are in [`mt-core/tests/ui`](../mt-core/tests/ui), with the compiler's errors.
+Bugs that do not compile are in [`compile-fail/tests/ui`](../compile-fail/tests/ui), with the compiler's errors.
 
 ";
 
