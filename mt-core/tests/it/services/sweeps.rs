@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use mt_core::id::TenantId;
 use mt_core::pg::{ForEachTenant, PgError, ServiceTx, SweepError};
 use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::{Archivist, tenants};
 use crate::support::{NotesRead, NotesWrite, World, write_note};
@@ -157,6 +159,23 @@ async fn process_that_lost_its_lease_stops() {
         .unwrap_err();
     assert!(matches!(refused, SweepError::LeaseLost), "{refused:?}");
     assert!(visits.0.lock().unwrap().len() <= 3, "it stopped at the end of its page");
+}
+
+#[tokio::test]
+async fn lease_is_renewed_while_a_tenant_takes_long() {
+    let world = World::new(4).await;
+    tenants(&world, 1).await;
+    let report = sweep(&world)
+        .run(async |_| -> Result<(), PgError> {
+            let_the_lease_run_out(&world).await;
+            let renewed = "select count(*) from mt.sweeps where leased_until > now()";
+            let renewal = async { while world.count(renewed).await == 0 {} };
+            timeout(Duration::from_secs(30), renewal).await.expect("a renewal");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    assert_eq!(report.visited, 1);
 }
 
 #[tokio::test]

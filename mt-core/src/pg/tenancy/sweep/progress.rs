@@ -15,7 +15,7 @@ const SWEEP: SystemReason = SystemReason::new("visit every tenant");
 /// How long the lease lasts after it was renewed.
 const LEASE: Duration = Duration::from_mins(1);
 /// How often it is renewed.
-pub(super) const RENEWAL: Duration = Duration::from_secs(15);
+pub(super) const RENEWAL: Duration = Duration::from_secs(5);
 
 /// The lease on a sweep that is under way.
 pub(super) struct Progress<'s> {
