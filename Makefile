@@ -31,13 +31,11 @@ test: ## run every test, on a Postgres and a Redis of their own; ARGS='-p mt-cor
 	scripts/with-services scripts/run-tests $(ARGS)
 
 .PHONY: lint
-lint: ## check format, clippy, features, documentation, dependencies and scripts
-	scripts/tools cargo-check-external-types cargo-deny cargo-hack
+lint: ## check format, clippy, documentation, dependencies and scripts
+	scripts/tools cargo-check-external-types cargo-deny
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-# The line above unites the features of all crates. A user's build has some of them.
-	$(CARGO) hack clippy --locked --quiet --each-feature --lib \
-		--package mt --package mt-axum --package mt-core --package mt-http --package mt-mail --package mt-salvo --package mt-service --package mt-stripe --package mt-tonic --package mt-tower -- -D warnings
+# The line above unites the features of all crates. A user's build has some of them: `make package` checks each.
 	$(CARGO) clippy --locked --package reference-server --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
 	scripts/external-types
@@ -98,7 +96,7 @@ image-test: ## build the image for two clones; neither may hold the other's code
 	scripts/with-engine --rust scripts/image-test
 
 .PHONY: package
-package: ## build each crate from its package, outside of the workspace
+package: ## check each crate from its package, outside of the workspace, with each of its features
 	scripts/tools cargo-hack
 	scripts/package-check
 
