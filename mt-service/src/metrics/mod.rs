@@ -32,7 +32,7 @@ use self::scraped::{Backlogs, Scraped};
 pub use self::scraped::{LimiterFailures, Sources};
 
 /// The content type of [`Metrics::render`].
-pub const CONTENT_TYPE: &str = prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
+pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
 /// What metrics say about the service.
 #[derive(Clone, Copy, Debug)]
