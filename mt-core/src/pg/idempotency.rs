@@ -40,11 +40,11 @@ macro_rules! kept_since {
 /// A request that its sender has given an idempotency key.
 ///
 /// ```no_run
-/// # use mt_core::access::{Grant, Permission};
+/// # use mt_core::access::{Grant, Permission, Writes};
 /// # use mt_core::pg::{TenantTx, Tenants};
 /// # use mt_core::pg::idempotency::{IdempotentRequest, StoredResponse};
-/// # async fn make<P: Permission>(_: &mut TenantTx<P>) -> StoredResponse { unreachable!() }
-/// async fn create<P: Permission>(
+/// # async fn make<P: Permission<Effect = Writes>>(_: &mut TenantTx<P>) -> StoredResponse { unreachable!() }
+/// async fn create<P: Permission<Effect = Writes>>(
 ///     tenants: Tenants<P::Model>,
 ///     grant: Grant<P>,
 /// ) -> Result<StoredResponse, Box<dyn std::error::Error>> {

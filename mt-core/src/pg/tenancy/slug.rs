@@ -27,11 +27,11 @@ impl Tenant {
     /// from then on, and another tenant may take it.
     ///
     /// ```no_run
-    /// use mt_core::access::{AccessRequest, Permission};
+    /// use mt_core::access::{AccessRequest, Permission, Writes};
     /// use mt_core::pg::{SlugError, Tenant, Tenants};
     /// use mt_core::tenant_name::Slug;
     ///
-    /// # async fn example<P: Permission>(
+    /// # async fn example<P: Permission<Effect = Writes>>(
     /// #     tenants: Tenants<P::Model>, request: AccessRequest<P>, typed: &str,
     /// # ) -> Result<(), Box<dyn std::error::Error>> {
     /// let slug = Slug::parse(&typed.to_lowercase())?;
