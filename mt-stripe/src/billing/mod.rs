@@ -16,7 +16,7 @@
 //! [`Ledger::replay`].
 //!
 //! ```no_run
-//! use mt_core::access::{AccessRequest, Implies, Permission};
+//! use mt_core::access::{AccessRequest, Implies, Permission, Writes};
 //! use mt_core::billing::PriceTable;
 //! use mt_core::pg::{Database, Tenants};
 //! use mt_stripe::StripeConfig;
@@ -37,7 +37,7 @@
 //! # }
 //!
 //! /// Returns the address of a page to buy on, for a route that has checked no permission yet.
-//! async fn buy<R: Permission, P: Implies<R>>(
+//! async fn buy<R: Permission, P: Permission<Effect = Writes> + Implies<R>>(
 //!     billing: &StripeBilling,
 //!     tenants: &Tenants<P::Model>,
 //!     request: AccessRequest<P>,
