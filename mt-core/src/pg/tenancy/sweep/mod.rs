@@ -106,7 +106,7 @@ pub enum SweepError {
     /// Another process has taken the sweep over, because this one did not renew its lease in time.
     #[error("another process has taken the sweep over")]
     LeaseLost,
-    /// A database error. The next call goes on where this one has stopped.
+    /// A database error. Once the lease has run out, the next call goes on where this one has stopped.
     #[error(transparent)]
     Pg(#[from] PgError),
     /// Another process, or another call in this one, works on the sweep.
@@ -209,6 +209,10 @@ async fn while_renewing<T>(
         });
         match select(visits.as_mut(), renewed).await {
             Either::Left((visits, _)) => return Ok(visits),
+            // Where the database cannot be asked, the lease may still last; what stores the progress finds out.
+            Either::Right((Err(SweepError::Pg(error)), _)) => {
+                tracing::warn!(%error, "the lease of a sweep was not renewed");
+            }
             Either::Right((renewed, _)) => renewed?,
         }
     }
