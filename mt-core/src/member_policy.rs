@@ -3,13 +3,13 @@
 //! The rules are pure and are asked three times over: when an invite is made, when a role is
 //! assigned, and again when an invite is accepted, with the inviter's role *at that moment*.
 
-use crate::access::AccessModel;
+use crate::access::{AccessModel, PermissionSet};
 use crate::text_enum::TextEnum as _;
 
 /// The part of an [`AccessModel`] that is about the members themselves.
 ///
-/// Whatever it says, a member hands out no more than they hold: `mt-core` refuses to invite as, or to assign, a role that
-/// carries a permission which the caller's role lacks ([`holds_all_of`]). [`unsound_rules`] lists such rules.
+/// Whatever it says, a caller hands out no more than they hold: `mt-core` refuses to invite as, or to assign, a role whose
+/// permissions are not a subset of the caller's. [`unsound_rules`] lists such rules.
 pub trait MemberPolicy: AccessModel {
     /// The role that at least one member must carry, always.
     const OWNER: Self::Role;
@@ -23,14 +23,6 @@ pub trait MemberPolicy: AccessModel {
     /// Whether a holder of `by` may remove another member whose role is `member`. Leaving is
     /// always allowed, except for the last owner.
     fn may_remove(by: Self::Role, member: Self::Role) -> bool;
-}
-
-/// Returns whether `holder` carries each permission that `role` does.
-#[must_use]
-pub fn holds_all_of<M: AccessModel>(holder: M::Role, role: M::Role) -> bool {
-    let mut permissions = M::Permission::ALL.iter();
-    permissions
-        .all(|permission| !M::role_grants(role, *permission) || M::role_grants(holder, *permission))
 }
 
 /// Returns the rules by which a member would hand out more than they hold, a sentence for each. A test expects none.
@@ -57,10 +49,9 @@ pub fn holds_all_of<M: AccessModel>(holder: M::Role, role: M::Role) -> bool {
 pub fn unsound_rules<M: MemberPolicy>() -> Vec<String> {
     let mut unsound = Vec::new();
     for by in M::Role::ALL {
-        for role in M::Role::ALL.iter().filter(|role| !holds_all_of::<M>(*by, **role)) {
-            let lacking = M::Permission::ALL.iter().find(|permission| {
-                M::role_grants(*role, **permission) && !M::role_grants(*by, **permission)
-            });
+        for role in M::Role::ALL {
+            let held = PermissionSet::<M>::of_role(*by);
+            let lacking = PermissionSet::of_role(*role).difference(held).iter().next();
             let Some(lacking) = lacking else { continue };
             let may_assign = M::Role::ALL.iter().any(|from| M::may_assign(*by, *from, *role));
             for (rule, may) in [("invite as", M::may_invite(*by, *role)), ("assign", may_assign)] {

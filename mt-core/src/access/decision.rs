@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{AccessModel, Billing, Effect, Grant, Permission, PermissionEffect as _};
+use super::{
+    AccessModel, Billing, Effect, Grant, Permission, PermissionEffect as _, PermissionSet,
+};
 use crate::auth::Principal;
 use crate::billing::Standing;
 use crate::id::TenantId;
@@ -17,13 +19,21 @@ pub struct Facts<M: AccessModel> {
     pub standing: Standing,
     /// Whether an operator has stopped the tenant.
     pub suspension: Suspension,
+    /// The most that the credential may use, whatever the role holds.
+    pub limit: PermissionSet<M>,
 }
 
 impl<M: AccessModel> Facts<M> {
-    /// The facts of a tenant that is not suspended.
+    /// The facts of a tenant that is not suspended, and of a credential without a limit.
     #[must_use]
     pub const fn new(role: M::Role, plan: M::Plan, standing: Standing) -> Self {
-        Self { role, plan, standing, suspension: Suspension::None }
+        Self { role, plan, standing, suspension: Suspension::None, limit: PermissionSet::all() }
+    }
+
+    /// Returns what the principal holds: the permissions of the role, within the limit of the credential.
+    #[must_use]
+    pub fn permissions(&self) -> PermissionSet<M> {
+        PermissionSet::of_role(self.role).intersection(self.limit)
     }
 }
 
@@ -68,7 +78,7 @@ impl<M: AccessModel> Access<M> {
     /// In this order, so that a viewer of a lapsed tenant is not invited to pay for something that
     /// they could not do anyway: [`Denied::NotAMember`] for a credential that is bound to another
     /// tenant; [`Denied::Suspended`] for a full suspension; [`Denied::Forbidden`]
-    /// when the role lacks the permission; [`Denied::Suspended`] for a write under a read-only
+    /// when the role lacks the permission or the credential is limited to others; [`Denied::Suspended`] for a write under a read-only
     /// suspension; [`Denied::PaymentRequired`] when billing stands in the way.
     pub fn authorize<P: Permission<Model = M>>(&self) -> Result<Grant<P>, Denied> {
         self.check::<P>()?;
@@ -89,7 +99,7 @@ impl<M: AccessModel> Access<M> {
         if facts.suspension == Suspension::Full {
             return Err(Denied::Suspended);
         }
-        if !M::role_grants(facts.role, P::KEY) {
+        if !facts.limit.contains(P::KEY) || !M::role_grants(facts.role, P::KEY) {
             return Err(Denied::Forbidden);
         }
         check_tenant::<P>(facts.plan, facts.standing, facts.suspension)
@@ -117,6 +127,12 @@ impl<M: AccessModel> Access<M> {
     #[must_use]
     pub const fn role(&self) -> M::Role {
         self.facts.role
+    }
+
+    /// What the caller holds in the tenant: the permissions of the role, within the limit of the credential.
+    #[must_use]
+    pub fn permissions(&self) -> PermissionSet<M> {
+        self.facts.permissions()
     }
 
     /// The tenant's plan.
@@ -154,6 +170,7 @@ impl<M: AccessModel> fmt::Debug for Facts<M> {
             .field("plan", &self.plan)
             .field("standing", &self.standing)
             .field("suspension", &self.suspension)
+            .field("limit", &self.limit)
             .finish()
     }
 }
@@ -196,8 +213,8 @@ pub(super) fn check_tenant<P: Permission>(
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Denied {
-    /// The role does not carry the permission.
-    #[error("role does not carry the permission")]
+    /// The role does not carry the permission, or the credential is limited to others.
+    #[error("role or credential does not carry the permission")]
     Forbidden,
     /// The credential is bound to another tenant: a stranger's, and to be answered like one.
     #[error("credential is bound to another tenant")]

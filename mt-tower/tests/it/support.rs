@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Extensions, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use mt_core::access::{
-    Access, AccessModel, Billing, Facts, Permission, Suspension, Unaudited, Writes,
+    Access, AccessModel, Billing, Facts, Permission, PermissionSet, Suspension, Unaudited, Writes,
 };
 use mt_core::auth::Principal;
 use mt_core::billing::Standing;
@@ -76,6 +76,7 @@ pub(crate) const EDITOR: Facts<Acme> = Facts {
     plan: Plan::Free,
     standing: Standing::Good,
     suspension: Suspension::None,
+    limit: PermissionSet::all(),
 };
 
 pub(crate) fn access(facts: Facts<Acme>) -> Access<Acme> {

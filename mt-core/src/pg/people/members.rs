@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
-use crate::access::{AccessModel, Permission};
+use crate::access::{AccessModel, Permission, PermissionSet};
 use crate::id::PrincipalId;
-use crate::member_policy::{MemberPolicy, holds_all_of};
+use crate::member_policy::MemberPolicy;
 use crate::pg::audit_log::{MEMBER_LEFT, MEMBER_REMOVED, MEMBER_ROLE_CHANGED};
 use crate::pg::transaction::decode::variant;
 use crate::pg::transaction::gate;
@@ -129,7 +129,7 @@ where
             Member::<RoleOf<P>>::find(self, member).await?.ok_or(MemberError::NotFound)?;
         let by = self.access().role();
         if !<P::Model as MemberPolicy>::may_assign(by, found.role, role)
-            || !holds_all_of::<P::Model>(by, role)
+            || !PermissionSet::of_role(role).is_subset_of(self.access().permissions())
         {
             return Err(MemberError::Forbidden);
         }

@@ -8,7 +8,9 @@ use sqlx::postgres::PgRow;
 
 use super::decode::variant;
 use super::value::Value;
-use crate::access::{Access, AccessModel, Facts, Service, ServiceAccess, Suspension};
+use crate::access::{
+    Access, AccessModel, Facts, PermissionSet, Service, ServiceAccess, Suspension,
+};
 use crate::auth::Principal;
 use crate::billing::{StandingPolicy, SubscriptionStatus};
 use crate::id::TenantId;
@@ -96,6 +98,7 @@ pub(in crate::pg) fn read<M: AccessModel>(
         plan: variant("plan", row.try_get("plan")?)?,
         standing: policy.standing(&status, past_due_since, row.try_get("now")?),
         suspension: variant::<Suspension>("suspension", row.try_get("suspension")?)?,
+        limit: PermissionSet::all(),
     };
     let count = rows[place..].iter().find(|row| row.try_column("used").is_ok());
     let used: Option<i64> = count.map(|row| row.try_get("used")).transpose()?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use mt_core::access::{
     Access, AccessModel, Billing, Denied, Effect, Facts, Implies, Permission,
-    PermissionEffect as _, Reads, Suspension, Unaudited, Writes,
+    PermissionEffect as _, PermissionSet, Reads, Suspension, Unaudited, Writes,
 };
 use mt_core::auth::Principal;
 use mt_core::billing::{Standing, StandingPolicy, SubscriptionStatus};
@@ -138,7 +138,7 @@ fn roles_with_a_permission_have_the_implied_ones_too() {
 
 // The laws. A decision looks at a model through two answers only, whether the role carries the
 // permission and whether the plan includes it. So a model in which those two answers are the role and
-// the plan stands for every model, and its 144 cases for every decision that there is.
+// the plan stands for every model, and its 288 cases for every decision that there is.
 
 mt_core::text_enum! {
     enum Answer { Yes = "yes", No = "no" }
@@ -194,14 +194,17 @@ fn for_all(law: impl Fn(&Marker<AnyModel>, Facts<AnyModel>)) {
             for &plan in Answer::ALL {
                 for &standing in Standing::ALL {
                     for &suspension in Suspension::ALL {
-                        law(marker, Facts { suspension, ..Facts::new(role, plan, standing) });
-                        cases += 1;
+                        for limit in [PermissionSet::all(), PermissionSet::empty()] {
+                            let facts = Facts::new(role, plan, standing);
+                            law(marker, Facts { suspension, limit, ..facts });
+                            cases += 1;
+                        }
                     }
                 }
             }
         }
     }
-    assert_eq!(cases, 144);
+    assert_eq!(cases, 288);
 }
 
 fn granted(marker: &Marker<AnyModel>, facts: Facts<AnyModel>) -> bool {
@@ -213,6 +216,16 @@ fn checking_and_authorizing_decide_alike() {
     for_all(|marker, facts| {
         let access = access(facts);
         assert_eq!((marker.check)(&access), (marker.authorize)(&access), "{facts:?}");
+    });
+}
+
+#[test]
+fn limit_of_a_credential_never_adds_permissions() {
+    for_all(|marker, facts| {
+        let unlimited = Facts { limit: PermissionSet::all(), ..facts };
+        let expected = facts.limit.contains(marker.key) && granted(marker, unlimited);
+        assert_eq!(granted(marker, facts), expected, "{facts:?}");
+        assert!(facts.permissions().is_subset_of(unlimited.permissions()), "{facts:?}");
     });
 }
 

@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
-use crate::access::{Denied, Suspension};
+use crate::access::{Denied, PermissionSet, Suspension};
 use crate::auth::Principal;
 use crate::billing::{Standing, StandingPolicy, SubscriptionStatus};
 use crate::id::TenantId;
-use crate::member_policy::{MemberPolicy, holds_all_of};
+use crate::member_policy::MemberPolicy;
 use crate::pg::audit_log::MEMBER_JOINED;
 use crate::pg::transaction::decode::variant;
 use crate::pg::{CapReached, PgError, Resource, SystemTx};
@@ -96,7 +96,8 @@ where
         .map(|role| variant("role", role))
         .transpose()
         .map_err(PgError::from)?;
-    let may_invite = |by| M::may_invite(by, role) && holds_all_of::<M>(by, role);
+    let given = PermissionSet::<M>::of_role(role);
+    let may_invite = |by| M::may_invite(by, role) && given.is_subset_of(PermissionSet::of_role(by));
     if !inviter.is_some_and(may_invite) {
         return Err(AcceptError::Invalid);
     }

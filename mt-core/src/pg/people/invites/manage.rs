@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
 use super::{Invite, InviteStatus};
-use crate::access::{AccessModel, Permission};
+use crate::access::{AccessModel, Permission, PermissionSet};
 use crate::email::EmailAddress;
 use crate::id::InviteId;
-use crate::member_policy::{MemberPolicy, holds_all_of};
+use crate::member_policy::MemberPolicy;
 use crate::pg::audit_log::{INVITE_CREATED, INVITE_RENEWED, INVITE_REVOKED};
 use crate::pg::transaction::decode::variant;
 use crate::pg::{
@@ -89,7 +89,9 @@ where
     S: Resource<Model = P::Model>,
 {
     let by = tx.access().role();
-    if !<P::Model as MemberPolicy>::may_invite(by, role) || !holds_all_of::<P::Model>(by, role) {
+    if !<P::Model as MemberPolicy>::may_invite(by, role)
+        || !PermissionSet::of_role(role).is_subset_of(tx.access().permissions())
+    {
         return Err(InviteError::Forbidden);
     }
     let (tenant, inviter) = (tx.tenant().as_uuid(), tx.principal().id().as_uuid());
