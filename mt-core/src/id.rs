@@ -61,6 +61,10 @@ macro_rules! define_id {
 }
 
 define_id! {
+    /// The id of an API key.
+    ApiKeyId
+}
+define_id! {
     /// The id of a tenant's claim of a domain.
     DomainId
 }
@@ -75,6 +79,10 @@ define_id! {
 define_id! {
     /// The id of a principal: a person or machine that can have memberships.
     PrincipalId
+}
+define_id! {
+    /// The id of a service account. It is the id of a principal too ([`Principal::service_account`](crate::auth::Principal::service_account)).
+    ServiceAccountId
 }
 define_id! {
     /// The id of a tenant.

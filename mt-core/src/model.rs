@@ -31,7 +31,7 @@ pub use self::parts::{MemberRule, covers, holds_all};
 ///   ([`Implies`](crate::access::Implies)). Each role and plan with the first has to have the second.
 /// * `members` says which roles may invite, assign and remove which. Without it, owners may do all of it and others none.
 /// * `caps` says how many rows of a table each plan allows: a number, or `none` for any number. `Seats of members` counts
-///   members and open invites. `Helpdesk::usage()` is the list of them.
+///   members and open invites, `ApiKeys of api_keys` the keys that can be used. `Helpdesk::usage()` is the list of them.
 /// * `services` names parts of the application that act in tenants without a user, each with its permissions
 ///   ([`Service`](crate::access::Service)).
 ///
@@ -329,10 +329,10 @@ macro_rules! model {
 
     (@caps $vis:vis $model:ident $plan:ident {}) => {};
     (@caps $vis:vis $model:ident $plan:ident {
-        $(#[$meta:meta])* $cap:ident of members { $($caps:tt)* } $($rest:tt)*
+        $(#[$meta:meta])* $cap:ident of $source:ident { $($caps:tt)* } $($rest:tt)*
     }) => {
-        $crate::model!(@cap $vis $model $plan [$(#[$meta])*] $cap members
-            ($crate::pg::invites::SEATS) { $($caps)* });
+        $crate::model!(@cap $vis $model $plan [$(#[$meta])*] $cap $source
+            ($crate::model!(@rows $source)) { $($caps)* });
         $crate::model!(@caps $vis $model $plan { $($rest)* });
     };
     (@caps $vis:vis $model:ident $plan:ident {
@@ -363,6 +363,11 @@ macro_rules! model {
             }
         }
     };
+    (@rows members) => { $crate::pg::invites::SEATS };
+    (@rows api_keys) => { $crate::pg::api_keys::LIVE };
+    (@rows $other:ident) => {
+        compile_error!(concat!("`", stringify!($other), "` is unknown; write `members`, `api_keys` or `schema.table`"))
+    };
     (@most none) => { None };
     (@most $most:literal) => { Some($most) };
 
@@ -380,7 +385,7 @@ macro_rules! model {
     // `value.method::<Cap>()` for each cap.
     (@each $value:ident $method:ident {}) => { $value };
     (@each $value:ident $method:ident {
-        $(#[$meta:meta])* $cap:ident of members { $($caps:tt)* } $($rest:tt)*
+        $(#[$meta:meta])* $cap:ident of $source:ident { $($caps:tt)* } $($rest:tt)*
     }) => {{
         let $value = $value.$method::<$cap>();
         $crate::model!(@each $value $method { $($rest)* })

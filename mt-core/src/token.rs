@@ -46,7 +46,7 @@ pub struct TokenHash([u8; 32]);
 impl TokenHash {
     /// Returns the 32 bytes.
     #[must_use]
-    pub const fn as_bytes(&self) -> &[u8] {
+    pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }

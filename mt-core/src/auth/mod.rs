@@ -6,6 +6,8 @@
 //! A credential may be limited to one tenant: an API key or token that is [bound](Principal::bound_to) to a tenant
 //! has no access to any other.
 
+#[cfg(feature = "postgres")]
+pub(crate) mod api_key;
 #[cfg(any(feature = "openid", feature = "postgres"))]
 pub(crate) mod identity_name;
 #[cfg(feature = "jwt")]
@@ -16,7 +18,7 @@ mod principal;
 
 use std::future::Future;
 
-pub use self::principal::Principal;
+pub use self::principal::{Principal, PrincipalKind};
 
 /// Turns a bearer credential into a principal.
 ///

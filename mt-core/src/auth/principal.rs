@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::id::{IdentityId, PrincipalId, TenantId};
+use crate::id::{ApiKeyId, IdentityId, PrincipalId, ServiceAccountId, TenantId};
 
 /// A principal, identified by a verified credential, and the scope of that credential.
 ///
@@ -13,6 +13,18 @@ use crate::id::{IdentityId, PrincipalId, TenantId};
 /// A token of an identity provider knows no generation. It has the [time at which it was issued](Self::issued_at), which
 /// the same query compares with the time of the last sign-out, and the [identity](Self::by_identity) that it stands for,
 /// which the same query looks for.
+///
+/// # API keys and service accounts
+///
+/// A [service account](Self::service_account) is a principal of one tenant that is not a person. A principal whose
+/// credential is an API key names the [key](Self::by_key), which the same query looks for: a key that was revoked or has
+/// expired fails at the next transaction.
+///
+/// # On behalf of a user
+///
+/// A service account may [act on behalf](Self::acted_by) of a user, with a key that the user gave it, or with a token that
+/// names it in the claim `act` (RFC 8693, section 4.1). The principal is the user. It may do what both may, and ends with
+/// either.
 ///
 /// # Bound to one tenant
 ///
@@ -40,17 +52,46 @@ use crate::id::{IdentityId, PrincipalId, TenantId};
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Principal {
     id: PrincipalId,
+    kind: PrincipalKind,
     generation: Option<i32>,
     issued_at: Option<DateTime<Utc>>,
     identity: Option<IdentityId>,
+    key: Option<ApiKeyId>,
+    actor: Option<ServiceAccountId>,
     tenant: Option<TenantId>,
 }
 
+crate::text_enum! {
+    /// The kind of a principal.
+    pub enum PrincipalKind {
+        /// A person.
+        User = "user",
+        /// A service account: a program that belongs to one tenant.
+        ServiceAccount = "service_account",
+    }
+}
+
 impl Principal {
-    /// Creates a principal whose credential has no session, such as an API key that is looked up at each request.
+    /// Creates a principal whose credential has no session.
     #[must_use]
     pub const fn new(id: PrincipalId) -> Self {
-        Self { id, generation: None, issued_at: None, identity: None, tenant: None }
+        Self {
+            id,
+            kind: PrincipalKind::User,
+            generation: None,
+            issued_at: None,
+            identity: None,
+            key: None,
+            actor: None,
+            tenant: None,
+        }
+    }
+
+    /// Creates the principal of a service account. It opens transactions with an [API key](Self::by_key) only.
+    #[must_use]
+    pub const fn service_account(account: ServiceAccountId) -> Self {
+        let id = PrincipalId::from_uuid(account.as_uuid());
+        Self { kind: PrincipalKind::ServiceAccount, ..Self::new(id) }
     }
 
     /// Creates a principal whose credential was issued in this session generation.
@@ -74,6 +115,20 @@ impl Principal {
         Self { identity: Some(identity), ..self }
     }
 
+    /// Sets the API key that is the credential, and limits the credential to the tenant of the key.
+    #[must_use]
+    pub const fn by_key(self, key: ApiKeyId, tenant: TenantId) -> Self {
+        Self { key: Some(key), ..self }.bound_to(tenant)
+    }
+
+    /// Sets the service account that acts on behalf of the principal.
+    ///
+    /// With a token, it opens transactions in the account's tenant only: not those of a principal over all tenants.
+    #[must_use]
+    pub const fn acted_by(self, account: ServiceAccountId) -> Self {
+        Self { actor: Some(account), ..self }
+    }
+
     /// Limits the credential to `tenant`.
     ///
     /// The limit is permanent: a credential that is bound already stays bound to its tenant.
@@ -89,6 +144,24 @@ impl Principal {
     #[must_use]
     pub const fn id(self) -> PrincipalId {
         self.id
+    }
+
+    /// Returns the kind of the principal.
+    #[must_use]
+    pub const fn kind(self) -> PrincipalKind {
+        self.kind
+    }
+
+    /// Returns the API key that is the credential, if it is one.
+    #[must_use]
+    pub const fn key(self) -> Option<ApiKeyId> {
+        self.key
+    }
+
+    /// Returns the service account that acts on behalf of the principal, if one does.
+    #[must_use]
+    pub const fn actor(self) -> Option<ServiceAccountId> {
+        self.actor
     }
 
     /// Returns the session generation that the credential was issued in, if it has one.

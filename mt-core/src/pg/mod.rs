@@ -68,6 +68,7 @@
 //! * Postgres 15.20, or the minor of the same date of a newer major, is the oldest that keeps rows
 //!   hidden (CVE-2026-120154, CVE-2026-14666).
 
+pub mod api_keys;
 pub mod audit;
 pub mod audit_log;
 pub mod billing;
@@ -77,6 +78,7 @@ pub mod ledger;
 mod migrate;
 mod people;
 pub mod portable;
+pub mod service_accounts;
 mod tenancy;
 mod transaction;
 

@@ -2,6 +2,7 @@
 //! `MT_TEST_REDIS_URL`, which `make test` provides.
 
 mod access;
+mod api_keys;
 mod audit;
 mod audit_log;
 mod auth;

@@ -46,6 +46,14 @@ macro_rules! actions {
 }
 
 actions! {
+    /// An API key was created.
+    API_KEY_CREATED = "api_key.created", "api_key";
+    /// An API key was limited to fewer permissions.
+    API_KEY_NARROWED = "api_key.narrowed", "api_key";
+    /// An API key was revoked.
+    API_KEY_REVOKED = "api_key.revoked", "api_key";
+    /// A second key was created to replace an API key.
+    API_KEY_ROTATED = "api_key.rotated", "api_key";
     /// A domain was claimed. It is not verified yet.
     DOMAIN_CLAIMED = "domain.claimed", "domain";
     /// The record of a verified domain was missing for too long, so it is not verified any more.
@@ -68,6 +76,12 @@ actions! {
     MEMBER_REMOVED = "member.removed", "member";
     /// A member was given another role.
     MEMBER_ROLE_CHANGED = "member.role_changed", "member";
+    /// A service account was created.
+    SERVICE_ACCOUNT_CREATED = "service_account.created", "service_account";
+    /// A service account was deleted, and its API keys with it.
+    SERVICE_ACCOUNT_DELETED = "service_account.deleted", "service_account";
+    /// A service account was given another role.
+    SERVICE_ACCOUNT_ROLE_CHANGED = "service_account.role_changed", "service_account";
     /// The tenant was made.
     TENANT_CREATED = "tenant.created", "tenant";
     /// The tenant was deleted: in the log of the process, for the tenant's own is gone.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use crate::auth::{Principal, PrincipalKind};
 use crate::id::PrincipalId;
 use crate::pg::SystemReason;
 use crate::text_enum::TextEnum as _;
@@ -11,19 +12,29 @@ use crate::text_enum::TextEnum as _;
 /// The longest name that is kept.
 const LONGEST: usize = 255;
 
-/// Who has changed something.
+/// Who has changed something, and through which keys and service accounts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Actor {
     kind: ActorKind,
     id: Option<PrincipalId>,
     name: Option<String>,
+    via: Vec<Link>,
+}
+
+/// What a principal acted through: a link of the chain between a principal and a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Link {
+    pub(super) kind: &'static str,
+    pub(super) id: Uuid,
 }
 
 crate::text_enum! {
     /// The kind of actor.
     pub enum ActorKind {
-        /// A principal: a person, or a key of theirs.
+        /// A person.
         User = "user",
+        /// A service account.
+        ServiceAccount = "service_account",
         /// A person who runs the service.
         Operator = "operator",
         /// A provider whose event was applied.
@@ -36,10 +47,18 @@ crate::text_enum! {
 }
 
 impl Actor {
-    /// A principal.
+    /// A principal, with the service account that acts on its behalf and the API key that is its credential.
     #[must_use]
-    pub const fn user(id: PrincipalId) -> Self {
-        Self { kind: ActorKind::User, id: Some(id), name: None }
+    pub fn of(principal: Principal) -> Self {
+        let kind = match principal.kind() {
+            PrincipalKind::User => ActorKind::User,
+            PrincipalKind::ServiceAccount => ActorKind::ServiceAccount,
+        };
+        let account =
+            principal.actor().map(|id| Link { kind: "service_account", id: id.as_uuid() });
+        let key = principal.key().map(|id| Link { kind: "api_key", id: id.as_uuid() });
+        let via = account.into_iter().chain(key).collect();
+        Self { kind, id: Some(principal.id()), name: None, via }
     }
 
     /// An operator, by whatever tells one from another.
@@ -70,7 +89,7 @@ impl Actor {
     fn named(kind: ActorKind, name: &str) -> Self {
         let mut clean: String = name.chars().filter(|c| !c.is_control()).collect();
         clean.truncate(clean.floor_char_boundary(LONGEST));
-        Self { kind, id: None, name: Some(clean) }
+        Self { kind, id: None, name: Some(clean), via: Vec::new() }
     }
 
     /// The kind of actor.
@@ -81,6 +100,11 @@ impl Actor {
 
     pub(super) fn id(&self) -> Option<Uuid> {
         self.id.map(PrincipalId::as_uuid)
+    }
+
+    /// The chain from the principal to the request, in its order.
+    pub(super) fn via(&self) -> &[Link] {
+        &self.via
     }
 
     pub(super) fn name(&self) -> Option<&str> {
@@ -96,6 +120,9 @@ impl fmt::Display for Actor {
         }
         if let Some(name) = &self.name {
             write!(f, " {name}")?;
+        }
+        for Link { kind, id } in &self.via {
+            write!(f, " via {kind} {id}")?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use super::actor::Link;
 use super::entry::Fact;
 use super::{Actor, NewEntry, request};
 use crate::id::TenantId;
@@ -29,6 +30,7 @@ pub(in crate::pg) struct Line {
     actor_kind: &'static str,
     actor_id: Option<Uuid>,
     actor_name: Option<String>,
+    via: Option<String>,
     action: &'static str,
     target_kind: &'static str,
     target_id: Uuid,
@@ -45,6 +47,7 @@ impl Line {
             actor_kind: actor.kind().as_str(),
             actor_id: actor.id(),
             actor_name: actor.name().map(str::to_owned),
+            via: chain(actor.via()),
             action: action.word(),
             target_kind: action.target(),
             target_id: target,
@@ -68,8 +71,16 @@ impl Line {
             self.target_id.into(),
             Value::free("jsonb", detail),
             self.request_id.as_deref().into(),
+            self.via.as_deref().map_or(Value::null("jsonb"), |via| Value::free("jsonb", via)),
         ]
     }
+}
+
+/// The links as a JSON array, if there are any.
+fn chain(links: &[Link]) -> Option<String> {
+    let link = |Link { kind, id }: &Link| serde_json::json!({ "kind": kind, "id": id });
+    let links: Vec<_> = links.iter().map(link).collect();
+    (!links.is_empty()).then(|| serde_json::Value::Array(links).to_string())
 }
 
 impl Journal {
@@ -84,12 +95,13 @@ impl Journal {
 
     /// Writes to the log of the process, after the commit.
     pub(in crate::pg) fn log(&self) {
-        for Line { action, tenant_id, actor_kind, actor_id, actor_name, request_id, .. } in
+        for Line { action, tenant_id, actor_kind, actor_id, actor_name, via, request_id, .. } in
             &self.logged
         {
             let actor = actor_id.map(|id| id.to_string()).or_else(|| actor_name.clone());
             let (actor, request) = (actor.as_deref(), request_id.as_deref());
-            tracing::info!(%tenant_id, actor_kind, actor, request, "audit: {action}");
+            let via = via.as_deref();
+            tracing::info!(%tenant_id, actor_kind, actor, via, request, "audit: {action}");
         }
     }
 
@@ -105,8 +117,8 @@ impl Journal {
 }
 
 const INSERT: &str = "insert into mt.audit_log (tenant_id, id, actor_kind, actor_id, actor_name, action, \
-         target_kind, target_id, detail, request_id) \
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+         target_kind, target_id, detail, request_id, via) \
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 
 /// The facts of an entry: a JSON object.
 #[derive(Debug)]

@@ -22,12 +22,15 @@ pub struct Entry {
     pub at: DateTime<Utc>,
     /// The kind of actor, as stored: a text of [`ActorKind`].
     pub actor_kind: String,
-    /// Which user.
+    /// Which user or service account.
     pub actor_id: Option<Uuid>,
-    /// The name of an actor that is not a user.
+    /// The name of any other actor.
     pub actor_name: Option<String>,
     /// The user's address, while they are a member: what any member sees.
     pub actor_email: Option<String>,
+    /// The service account and the API key that the actor acted through: objects with `kind` and `id`, in the order of the
+    /// chain. `None` if there are none.
+    pub via: Option<Value>,
     /// What was done.
     pub action: String,
     /// The kind of thing that it was done to.
@@ -50,6 +53,7 @@ impl FromRow<'_, PgRow> for Entry {
             actor_id: row.try_get("actor_id")?,
             actor_name: row.try_get("actor_name")?,
             actor_email: row.try_get("actor_email")?,
+            via: row.try_get::<Option<Json<Value>>, _>("via")?.map(|Json(via)| via),
             action: row.try_get("action")?,
             target_kind: row.try_get("target_kind")?,
             target_id: row.try_get("target_id")?,
@@ -83,7 +87,7 @@ pub async fn list<P: Permission>(
 ) -> Result<Vec<Entry>, BeginError> {
     query_as(
         "select e.id, e.at, e.actor_kind, e.actor_id, e.actor_name, u.email as actor_email, \
-             e.action, e.target_kind, e.target_id, e.detail, e.request_id \
+             e.via, e.action, e.target_kind, e.target_id, e.detail, e.request_id \
          from mt.audit_log e \
          left join mt.memberships m on m.tenant_id = $1 and m.principal_id = e.actor_id \
          left join mt.users u on u.id = m.principal_id \

@@ -17,12 +17,14 @@ use crate::access::AccessModel;
 use crate::billing::StandingPolicy;
 #[cfg(feature = "openid")]
 use crate::pg::Identities;
+use crate::pg::api_keys::ApiKeys;
 use crate::pg::transaction::exchange::Mode;
 use crate::pg::transaction::known_results::KnownResults;
 use crate::pg::transaction::open_tx::OpenTx;
 use crate::pg::transaction::opening::Opening;
 use crate::pg::{ConnectError, PgError, Principals, System, Tenants};
 use crate::shares::Shares;
+use crate::token::TokenHasher;
 
 /// Connections, out of which come transactions and nothing else.
 ///
@@ -148,6 +150,16 @@ impl Database {
     #[must_use]
     pub fn identities(&self) -> Identities {
         Identities::new(self.system())
+    }
+
+    /// The API keys of this database, whose texts begin with `prefix` and an underscore. `hasher` makes the stored hashes.
+    ///
+    /// # Panics
+    ///
+    /// When `prefix` does not have 1 to 20 lower-case letters, digits or underscores, or does not begin with a letter.
+    #[must_use]
+    pub fn api_keys(&self, prefix: &'static str, hasher: TokenHasher) -> ApiKeys {
+        ApiKeys::new(self.system(), prefix, hasher)
     }
 
     /// Checks that Postgres answers, on a connection outside of the pools: a server whose pool is busy stays in

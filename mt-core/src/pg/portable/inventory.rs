@@ -57,7 +57,12 @@ impl Inventory {
             .export("mt.users")
             .export("mt.memberships")
             .export("mt.invites")
+            .export("mt.service_accounts")
             .export("mt.audit_log")
+            .exclude(
+                "mt.api_keys",
+                "credentials of this service; the hashes are made with its secret",
+            )
             .exclude("mt.billing_customers", "who pays is between the provider and this tenant")
             .exclude("mt.checkout_sessions", "who pays is between the provider and this tenant")
             .exclude(

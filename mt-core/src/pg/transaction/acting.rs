@@ -22,7 +22,7 @@ impl<M: AccessModel> Acting for Access<M> {
     }
 
     fn actor(&self) -> Actor {
-        Actor::user(self.principal().id())
+        Actor::of(self.principal())
     }
 }
 

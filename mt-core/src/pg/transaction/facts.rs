@@ -13,7 +13,8 @@ use crate::access::{
 };
 use crate::auth::Principal;
 use crate::billing::{StandingPolicy, SubscriptionStatus};
-use crate::id::TenantId;
+use crate::id::{IdentityId, ServiceAccountId, TenantId};
+use crate::text_enum::TextEnum as _;
 
 /// The facts about `$2` in `$1`, read by the role that sees these three rows and no other.
 const FACTS: &str = "select u.generation as mt_generation, u.signed_out_at as mt_signed_out_at, m.role, t.plan, \
@@ -32,6 +33,34 @@ const FACTS_BY_IDENTITY: &str = "select u.generation as mt_generation, u.signed_
      left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
      left join mt.tenants t on t.id = m.tenant_id";
 
+/// The same of a principal whose credential is the API key `$3`. `$4` is the service account that acts on behalf of the
+/// principal with it. Once the key has ended, there is no user and no service account.
+const FACTS_BY_KEY: &str = "select case when k.id is null then null when k.user_id is null then 0 else u.generation end \
+         as mt_generation, null::timestamptz as mt_signed_out_at, \
+     case when k.user_id is null then s.role else m.role end as role, \
+     case when k.user_id is not null then s.role end as mt_actor_role, k.permissions as mt_permissions, t.plan, \
+     t.subscription_status, t.past_due_since, t.suspension, now() as now \
+     from (select 1) one \
+     left join mt.api_keys k on k.tenant_id = $1 and k.id = $3 and k.revoked_at is null \
+         and (k.expires_at is null or k.expires_at > now()) and coalesce(k.user_id, k.service_account_id) = $2 \
+         and (k.user_id is null or k.service_account_id is not distinct from $4) \
+     left join mt.users u on u.id = k.user_id \
+     left join mt.memberships m on m.tenant_id = k.tenant_id and m.principal_id = u.id \
+     left join mt.service_accounts s on s.tenant_id = k.tenant_id and s.id = k.service_account_id \
+     left join mt.tenants t on t.id = k.tenant_id";
+
+/// The same of a principal on whose behalf the service account `$3` acts, with a token. `$4` is the identity that the token
+/// stands for, if it stands for one. Once the service account is gone, there is no role.
+const FACTS_BY_ACTOR: &str = "select u.generation as mt_generation, u.signed_out_at as mt_signed_out_at, \
+     case when s.id is not null then m.role end as role, s.role as mt_actor_role, null::text[] as mt_permissions, \
+     t.plan, t.subscription_status, t.past_due_since, t.suspension, now() as now \
+     from (select 1) one \
+     left join mt.identities i on i.id = $4 and i.principal_id = $2 \
+     left join mt.users u on u.id = $2 and ($4::uuid is null or i.id is not null) \
+     left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
+     left join mt.service_accounts s on s.tenant_id = $1 and s.id = $3 \
+     left join mt.tenants t on t.id = m.tenant_id";
+
 /// The facts about the tenant `$1`, for a service.
 pub(in crate::pg) const TENANT_FACTS: &str = "select t.plan as mt_plan, t.subscription_status, t.past_due_since, \
      t.suspension, now() as now from mt.tenants t where t.id = $1";
@@ -39,11 +68,21 @@ pub(in crate::pg) const TENANT_FACTS: &str = "select t.plan as mt_plan, t.subscr
 /// The statement that reads the facts of `principal` in `tenant`, and its values.
 pub(in crate::pg) fn facts(tenant: TenantId, principal: Principal) -> (&'static str, Vec<Value>) {
     let mut values = vec![tenant.as_uuid().into(), principal.id().as_uuid().into()];
-    match principal.identity() {
-        None => (FACTS, values),
-        Some(identity) => {
-            values.push(identity.as_uuid().into());
+    let identity = principal.identity().map(IdentityId::as_uuid);
+    let actor = principal.actor().map(ServiceAccountId::as_uuid);
+    match (principal.key(), actor, identity) {
+        (None, None, None) => (FACTS, values),
+        (None, None, Some(identity)) => {
+            values.push(identity.into());
             (FACTS_BY_IDENTITY, values)
+        }
+        (None, Some(actor), identity) => {
+            values.extend([actor.into(), identity.into()]);
+            (FACTS_BY_ACTOR, values)
+        }
+        (Some(key), actor, _) => {
+            values.extend([key.as_uuid().into(), actor.into()]);
+            (FACTS_BY_KEY, values)
         }
     }
 }
@@ -51,6 +90,17 @@ pub(in crate::pg) fn facts(tenant: TenantId, principal: Principal) -> (&'static 
 /// The statement that reads the session facts of `principal`. Its row is what [`is_signed_out`] decides on.
 pub(in crate::pg) fn session_of(principal: Principal) -> String {
     let id = principal.id();
+    if let (Some(key), Some(tenant)) = (principal.key(), principal.tenant()) {
+        return format!(
+            "select case when k.id is null then null when k.user_id is null then 0 else u.generation end \
+                 as mt_generation, null::timestamptz as mt_signed_out_at \
+             from (select 1) one \
+             left join mt.api_keys k on k.tenant_id = '{tenant}' and k.id = '{key}' and k.revoked_at is null \
+                 and (k.expires_at is null or k.expires_at > now()) \
+                 and coalesce(k.user_id, k.service_account_id) = '{id}' \
+             left join mt.users u on u.id = k.user_id"
+        );
+    }
     let user = match principal.identity() {
         None => format!("left join mt.users u on u.id = '{id}'"),
         Some(identity) => format!(
@@ -98,12 +148,29 @@ pub(in crate::pg) fn read<M: AccessModel>(
         plan: variant("plan", row.try_get("plan")?)?,
         standing: policy.standing(&status, past_due_since, row.try_get("now")?),
         suspension: variant::<Suspension>("suspension", row.try_get("suspension")?)?,
-        limit: PermissionSet::all(),
+        limit: limit(row)?,
     };
     let count = rows[place..].iter().find(|row| row.try_column("used").is_ok());
     let used: Option<i64> = count.map(|row| row.try_get("used")).transpose()?;
     let access = Access::assertion(tenant, principal, facts);
     Ok(Found::Member { access, used: used.map(|n| u32::try_from(n).unwrap_or(u32::MAX)) })
+}
+
+/// Reads the most that the credential may use: what its key is limited to, and what the service account may that acts with it.
+fn limit<M: AccessModel>(row: &PgRow) -> Result<PermissionSet<M>, sqlx::Error> {
+    if row.try_column("mt_permissions").is_err() {
+        return Ok(PermissionSet::all());
+    }
+    let key = match row.try_get::<Option<Vec<String>>, _>("mt_permissions")? {
+        // A permission that the program does not have any more is none.
+        Some(texts) => texts.iter().filter_map(|text| M::Permission::parse(text).ok()).collect(),
+        None => PermissionSet::all(),
+    };
+    let actor = match row.try_get::<Option<&str>, _>("mt_actor_role")? {
+        Some(role) => PermissionSet::of_role(variant("role", role)?),
+        None => PermissionSet::all(),
+    };
+    Ok(key.intersection(actor))
 }
 
 /// Reads the row of [`TENANT_FACTS`]; `None` if the tenant is gone.

@@ -8,6 +8,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::batch::Batch;
 use super::exchange::Mode;
 use super::facts::{TENANT_FACTS, facts, session_of};
@@ -16,8 +18,8 @@ use super::seal::{self, Entrant};
 use super::tx_settings::Isolation;
 use super::value::Value;
 use crate::access::Effect;
-use crate::auth::Principal;
-use crate::id::TenantId;
+use crate::auth::{Principal, PrincipalKind};
+use crate::id::{ServiceAccountId, TenantId};
 use crate::pg::connection::logins::Login;
 use crate::pg::idempotency::IdempotentRequest;
 use crate::shares::Requester;
@@ -136,7 +138,13 @@ const HOLD_TENANT: &str = "select 1 from mt.tenants where id = $1 for share";
 const HOLD_MEMBERSHIP: &str =
     "select 1 from mt.memberships where tenant_id = $1 and principal_id = $2 for share";
 
-/// Which rows are locked before the facts are read. Always in this order: tenant, membership.
+/// The service account `$2` cannot change before this commits.
+const HOLD_SERVICE_ACCOUNT: &str =
+    "select 1 from mt.service_accounts where tenant_id = $1 and id = $2 for key share";
+/// The API key `$2` cannot change before this commits, but for the time of its last use.
+const HOLD_KEY: &str = "select 1 from mt.api_keys where tenant_id = $1 and id = $2 for key share";
+
+/// Which rows are locked before the facts are read. Always in this order: tenant, membership, service account, key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::pg) enum Locks {
     /// None: for reading.
@@ -178,10 +186,15 @@ impl TenantOpening<'_> {
                 opening = opening.statement(LOCK_TENANT, vec![tenant.as_uuid().into()]);
             }
             opening = opening.statement(gate::pass(), ids());
+            if let Some(actor) = principal.actor() {
+                let ids = vec![tenant.as_uuid().into(), actor.as_uuid().into()];
+                opening = opening.statement(gate::pass(), ids);
+            }
             if locks == Locks::Membership && isolation != Isolation::ReadCommitted {
                 opening = opening.statement(HOLD_TENANT, vec![tenant.as_uuid().into()]);
             }
-            opening = opening.statement(HOLD_MEMBERSHIP, ids()).text(AS_AUTHORITY);
+            opening = hold_credential(opening.statement(HOLD_MEMBERSHIP, ids()), tenant, principal)
+                .text(AS_AUTHORITY);
         }
         let (facts, values) = facts(tenant, principal);
         opening = opening.statement(facts, values).text(AS_APP);
@@ -219,6 +232,22 @@ pub(in crate::pg) fn of_service(tenant: TenantId, effect: Effect, isolation: Iso
         }
     };
     opening.statement(TENANT_FACTS, id()).text(AS_APP)
+}
+
+/// Holds what else the credential of `principal` rests on: a service account, a key.
+fn hold_credential(mut opening: Opening, tenant: TenantId, principal: Principal) -> Opening {
+    let ids = |id: Uuid| vec![tenant.as_uuid().into(), id.into()];
+    let account = match principal.kind() {
+        PrincipalKind::ServiceAccount => Some(principal.id().as_uuid()),
+        PrincipalKind::User => principal.actor().map(ServiceAccountId::as_uuid),
+    };
+    if let Some(account) = account {
+        opening = opening.statement(HOLD_SERVICE_ACCOUNT, ids(account));
+    }
+    match principal.key() {
+        Some(key) => opening.statement(HOLD_KEY, ids(key.as_uuid())),
+        None => opening,
+    }
 }
 
 /// What most statements here are about: `$1` and `$2`.
@@ -326,6 +355,23 @@ pub(in crate::pg) fn of_identity(issuer: &str, subject: &str) -> Opening {
         .statement(
             "select id, principal_id from mt.identities where issuer = $1 and subject = $2",
             values,
+        )
+        .text("commit")
+}
+
+/// Finds an API key by the hashes under which it may be stored, in a transaction of its own.
+pub(in crate::pg) fn of_api_key(digests: &[[u8; 32]]) -> Opening {
+    let digest = |place: usize| {
+        digests.get(place).map_or(Value::null("bytea"), |digest| Value::bytes(digest))
+    };
+    Opening::new(Mode::Read)
+        .on(Login::System)
+        .text(AS_SYSTEM)
+        .limits()
+        .statement(
+            "select tenant_id, id, user_id, service_account_id from mt.api_keys \
+             where digest in ($1, $2) and revoked_at is null and (expires_at is null or expires_at > now())",
+            vec![digest(0), digest(1)],
         )
         .text("commit")
 }

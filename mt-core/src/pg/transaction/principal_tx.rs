@@ -5,6 +5,7 @@ use super::facts;
 use super::open_tx::{End, OpenTx};
 use super::opening;
 use super::tx_conn::TxConn;
+use crate::access::Denied;
 use crate::auth::Principal;
 use crate::pg::connection::pools::Pools;
 use crate::pg::{BeginError, PgError};
@@ -29,9 +30,13 @@ impl Principals {
     ///
     /// # Errors
     ///
-    /// [`BeginError::SignedOut`] when the credential has ended by signing out, or its user or identity is gone;
-    /// [`BeginError::Pg`].
+    /// [`BeginError::SignedOut`] when the credential has ended by signing out, or its user, identity or key is gone;
+    /// [`BeginError::Denied`] for a token with which a service account acts on behalf of a user; [`BeginError::Pg`].
     pub async fn begin(&self, principal: Principal) -> Result<PrincipalTx, BeginError> {
+        // The account belongs to one tenant, and the token of one that acts is not looked at here.
+        if principal.actor().is_some() && principal.key().is_none() {
+            return Err(Denied::Forbidden.into());
+        }
         let begin = opening::of_principal(principal).by(Requester::Principal(principal.id()));
         let (tx, rows) = OpenTx::begin(&self.pools, &begin).await?;
         let session = rows.last().ok_or(sqlx::Error::RowNotFound).map_err(PgError::from)?;

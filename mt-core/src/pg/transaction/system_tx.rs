@@ -88,14 +88,14 @@ impl System {
         principal: Principal,
         reason: SystemReason,
     ) -> Result<SystemTx, BeginError> {
-        if principal.tenant().is_some() {
+        if principal.tenant().is_some() || principal.actor().is_some() {
             return Err(Denied::Forbidden.into());
         }
         let begin = opening::of_system()
             .by(Requester::Principal(principal.id()))
             .text(facts::session_of(principal));
         let (mut tx, rows) = self.begin_with(reason, begin).await?;
-        tx.act_as(Actor::user(principal.id()));
+        tx.act_as(Actor::of(principal));
         let session = rows.last().ok_or(sqlx::Error::RowNotFound).map_err(PgError::from)?;
         if facts::is_signed_out(session, principal).map_err(PgError::from)? {
             tx.rollback().await?;

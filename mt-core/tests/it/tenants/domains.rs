@@ -51,7 +51,7 @@ async fn verified(
     by: Principal,
     domain: &Domain,
 ) -> Result<(), VerifyError> {
-    let (system, actor) = (world.database.system(), Actor::user(by.id()));
+    let (system, actor) = (world.database.system(), Actor::of(by));
     domains::verify(&system, dns, actor, domain).await
 }
 

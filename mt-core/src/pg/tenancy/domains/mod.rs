@@ -36,7 +36,7 @@
 //!
 //! // `POST /domains/tasks.acme.com/verify`, later: the transaction checks the permission.
 //! let mut tx = tenants.begin(again).await?;
-//! let actor = Actor::user(tx.principal().id());
+//! let actor = Actor::of(tx.principal());
 //! let Some(domain) = domains::find(&mut tx, &name).await? else { return Ok(()) };
 //! tx.rollback().await?;
 //! domains::verify(&database.system(), &dns, actor, &domain).await?;

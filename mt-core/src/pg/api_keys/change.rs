@@ -1,0 +1,100 @@
+//! Narrowing and revoking API keys.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::ApiKeyError;
+use crate::access::{Permission, PermissionSet};
+use crate::id::{ApiKeyId, PrincipalId};
+use crate::pg::audit_log::{API_KEY_NARROWED, API_KEY_REVOKED};
+use crate::pg::transaction::gate;
+use crate::pg::{Exclusive, PgError, TenantTx};
+use crate::text_enum::TextEnum as _;
+
+/// Limits a key to those of its permissions that are in `permissions` too. It gains none.
+///
+/// Once the transaction has committed, no write under the former permissions can commit.
+///
+/// # Errors
+///
+/// [`ApiKeyError::NotFound`] for a key that is not there or has ended; [`ApiKeyError::Pg`].
+pub async fn narrow<P: Permission>(
+    tx: &mut TenantTx<P, Exclusive>,
+    key: ApiKeyId,
+    permissions: PermissionSet<P::Model>,
+) -> Result<(), ApiKeyError> {
+    let found = hold(tx, key).await?;
+    let kept: Vec<&'static str> = permissions
+        .iter()
+        .map(|permission| permission.as_str())
+        .filter(|text| {
+            found.permissions.as_ref().is_none_or(|had| had.iter().any(|had| had == text))
+        })
+        .collect();
+    let entry = API_KEY_NARROWED.on(key.as_uuid()).with("permissions", kept.clone());
+    sqlx::query("update mt.api_keys set permissions = $3 where tenant_id = $1 and id = $2")
+        .bind(tx.tenant().as_uuid())
+        .bind(key.as_uuid())
+        .bind(kept)
+        .execute(tx.changing(entry))
+        .await
+        .map_err(PgError::from)?;
+    Ok(())
+}
+
+/// Ends a key. Once the transaction has committed, nothing opens with it and no write that it began can commit.
+///
+/// # Errors
+///
+/// [`ApiKeyError::NotFound`] for a key that is not there or has ended; [`ApiKeyError::Pg`].
+pub async fn revoke<P: Permission>(
+    tx: &mut TenantTx<P, Exclusive>,
+    key: ApiKeyId,
+) -> Result<(), ApiKeyError> {
+    hold(tx, key).await?;
+    sqlx::query("update mt.api_keys set revoked_at = now() where tenant_id = $1 and id = $2")
+        .bind(tx.tenant().as_uuid())
+        .bind(key.as_uuid())
+        .execute(tx.changing(API_KEY_REVOKED.on(key.as_uuid())))
+        .await
+        .map_err(PgError::from)?;
+    Ok(())
+}
+
+#[derive(FromRow)]
+struct Found {
+    user_id: Option<Uuid>,
+    service_account_id: Option<Uuid>,
+    permissions: Option<Vec<String>>,
+}
+
+/// Waits for the writes with the key that are under way, and keeps new ones out until the transaction ends.
+async fn hold<P: Permission>(
+    tx: &mut TenantTx<P, Exclusive>,
+    key: ApiKeyId,
+) -> Result<Found, ApiKeyError> {
+    let tenant = tx.tenant();
+    let found: Option<Found> = sqlx::query_as(
+        "select user_id, service_account_id, permissions from mt.api_keys \
+         where tenant_id = $1 and id = $2 and revoked_at is null \
+             and (expires_at is null or expires_at > now())",
+    )
+    .bind(tenant.as_uuid())
+    .bind(key.as_uuid())
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(PgError::from)?;
+    let found = found.ok_or(ApiKeyError::NotFound)?;
+    // Writes with the key have passed the gate of its principal: the user, or the service account.
+    if let Some(holder) = found.user_id.or(found.service_account_id) {
+        gate::close_membership(tx.conn(), tenant, PrincipalId::from_uuid(holder)).await?;
+    }
+    // Writers hold the row `for key share`, which only this lock waits for: the time of the last use changes meanwhile.
+    sqlx::query("select 1 from mt.api_keys where tenant_id = $1 and id = $2 for update")
+        .bind(tenant.as_uuid())
+        .bind(key.as_uuid())
+        .execute(tx.conn())
+        .await
+        .map_err(PgError::from)?;
+    Ok(found)
+}

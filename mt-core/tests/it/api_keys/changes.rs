@@ -1,0 +1,138 @@
+//! Rotating, narrowing and revoking keys.
+
+use mt_core::access::{AccessRequest, PermissionSet};
+use mt_core::auth::{Authenticator as _, Principal};
+use mt_core::id::{ApiKeyId, TenantId};
+use mt_core::pg::api_keys::{self, ApiKeyError, IssuedKey, KeyHolder, NewApiKey};
+use sqlx::Executor as _;
+
+use super::{AN_HOUR, account, api_keys, caller, is_refused, issue, opens, owner};
+use crate::support::{Acme, Leave, NotesRead, Role, World};
+
+async fn rotate(
+    world: &World,
+    by: Principal,
+    tenant: TenantId,
+    key: ApiKeyId,
+) -> Result<IssuedKey<Acme>, ApiKeyError> {
+    let mut tx =
+        world.tenants.begin(AccessRequest::<Leave>::new(by, tenant)).exclusive().await.unwrap();
+    let rotated = api_keys(&world.database).rotate(&mut tx, key, AN_HOUR).await?;
+    tx.commit().await.unwrap();
+    Ok(rotated)
+}
+
+async fn revoke(
+    world: &World,
+    by: Principal,
+    tenant: TenantId,
+    key: ApiKeyId,
+) -> Result<(), ApiKeyError> {
+    let mut tx =
+        world.tenants.begin(AccessRequest::<Leave>::new(by, tenant)).exclusive().await.unwrap();
+    api_keys::revoke(&mut tx, key).await?;
+    tx.commit().await.unwrap();
+    Ok(())
+}
+
+#[tokio::test]
+async fn both_keys_of_a_rotation_work_until_the_old_one_ends() {
+    let world = World::new(2).await;
+    let (ada, acme) = owner(&world).await;
+    let agent = account(&world, ada, acme, Role::Editor).await;
+    let read = PermissionSet::parse(["notes.read"]).unwrap();
+    let new = NewApiKey::new("nightly", KeyHolder::OnBehalfOfCaller(agent))
+        .limited_to(read)
+        .expiring_in(24 * AN_HOUR);
+    let old = issue(&world, ada, acme, &new).await.unwrap();
+    let rotated = rotate(&world, ada, acme, old.key.id).await.unwrap();
+    assert_eq!((rotated.key.name.as_str(), rotated.key.permissions), ("nightly", Some(read)));
+    assert_eq!((rotated.key.user, rotated.key.service_account), (Some(ada.id()), Some(agent)));
+    let lasts = |key: &api_keys::ApiKey<Acme>| key.expires_at.unwrap() - key.created_at;
+    assert_eq!(lasts(&rotated.key), lasts(&old.key));
+    let keys = api_keys(&world.database);
+    for issued in [&old, &rotated] {
+        let key = keys.authenticate(issued.text.reveal()).await.unwrap();
+        assert_eq!(opens(&world.tenants, key, acme).await, read);
+    }
+    // A third is not made while two can be used.
+    for key in [old.key.id, rotated.key.id] {
+        let refused = rotate(&world, ada, acme, key).await;
+        assert!(matches!(refused, Err(ApiKeyError::TwoInUse)), "{refused:?}");
+    }
+    let ends: Vec<bool> =
+        sqlx::query_scalar("select expires_at between now() and now() + interval '1 hour' from mt.api_keys order by id")
+            .fetch_all(world.db.admin())
+            .await
+            .unwrap();
+    assert_eq!(ends, [true, false]);
+    revoke(&world, ada, acme, old.key.id).await.unwrap();
+    let again = rotate(&world, ada, acme, rotated.key.id).await.unwrap();
+    assert_ne!(again.text.reveal(), rotated.text.reveal());
+}
+
+#[tokio::test]
+async fn members_rotate_their_own_keys_and_those_of_weaker_service_accounts() {
+    let world = World::new(2).await;
+    let (ada, acme) = owner(&world).await;
+    let bob = world.user("bob").await;
+    world.join(acme, bob, Role::Viewer).await;
+    let [viewer, editor] = [
+        account(&world, ada, acme, Role::Viewer).await,
+        account(&world, ada, acme, Role::Editor).await,
+    ];
+    let (of_ada, key) = caller(&world, ada, acme, KeyHolder::Caller).await;
+    let (of_viewer, _) = caller(&world, ada, acme, KeyHolder::ServiceAccount(viewer)).await;
+    let (of_editor, _) = caller(&world, ada, acme, KeyHolder::ServiceAccount(editor)).await;
+    let refused = rotate(&world, key, acme, of_ada.key.id).await;
+    assert!(matches!(refused, Err(ApiKeyError::ByKey)), "{refused:?}");
+    for (key, may) in [(&of_ada, false), (&of_editor, false), (&of_viewer, true)] {
+        let rotated = rotate(&world, bob, acme, key.key.id).await;
+        assert_eq!(rotated.is_ok(), may, "{rotated:?}");
+        assert!(may || matches!(rotated, Err(ApiKeyError::Forbidden)), "{rotated:?}");
+    }
+    // A key that has ended is not there.
+    world.db.admin().execute("update mt.api_keys set expires_at = now()").await.unwrap();
+    for refused in [
+        rotate(&world, ada, acme, of_ada.key.id).await.map(drop),
+        revoke(&world, ada, acme, of_ada.key.id).await,
+        revoke(&world, ada, acme, ApiKeyId::generate()).await,
+    ] {
+        assert!(matches!(refused, Err(ApiKeyError::NotFound)), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn narrowed_key_gains_nothing() {
+    let world = World::new(2).await;
+    let (ada, acme) = owner(&world).await;
+    let (issued, key) = caller(&world, ada, acme, KeyHolder::Caller).await;
+    let set = |texts: &[&'static str]| PermissionSet::<Acme>::parse(texts.iter().copied()).unwrap();
+    for (to, expected) in [
+        (set(&["notes.read", "notes.write"]), set(&["notes.read", "notes.write"])),
+        (set(&["notes.read", "manage"]), set(&["notes.read"])),
+        (PermissionSet::all(), set(&["notes.read"])),
+        (PermissionSet::empty(), PermissionSet::empty()),
+    ] {
+        let mut tx =
+            world.tenants.begin(AccessRequest::<Leave>::new(ada, acme)).exclusive().await.unwrap();
+        api_keys::narrow(&mut tx, issued.key.id, to).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(opens(&world.tenants, key, acme).await, expected, "{to:?}");
+    }
+}
+
+#[tokio::test]
+async fn revoked_key_is_listed_and_does_not_authenticate() {
+    let world = World::new(2).await;
+    let (ada, acme) = owner(&world).await;
+    let (issued, _) = caller(&world, ada, acme, KeyHolder::Caller).await;
+    revoke(&world, ada, acme, issued.key.id).await.unwrap();
+    assert!(is_refused(&api_keys(&world.database).authenticate(issued.text.reveal()).await));
+    let read = world.tenants.read(AccessRequest::<NotesRead>::new(ada, acme));
+    let listed = api_keys::list(read, None, 10).await.unwrap();
+    let [key] = &listed[..] else { panic!("{listed:?}") };
+    assert!(key.id == issued.key.id && key.revoked_at.is_some());
+    let read = world.tenants.read(AccessRequest::<NotesRead>::new(ada, acme));
+    assert!(api_keys::list(read, Some(key.id), 10).await.unwrap().is_empty(), "the next page");
+}
