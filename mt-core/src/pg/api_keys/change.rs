@@ -6,7 +6,9 @@ use uuid::Uuid;
 use super::ApiKeyError;
 use crate::access::{Permission, PermissionSet};
 use crate::id::{ApiKeyId, PrincipalId};
+use crate::member_policy::MemberPolicy;
 use crate::pg::audit_log::{API_KEY_NARROWED, API_KEY_REVOKED};
+use crate::pg::transaction::decode::variant;
 use crate::pg::transaction::gate;
 use crate::pg::{Exclusive, PgError, TenantTx};
 use crate::text_enum::TextEnum as _;
@@ -17,12 +19,16 @@ use crate::text_enum::TextEnum as _;
 ///
 /// # Errors
 ///
-/// [`ApiKeyError::NotFound`] for a key that is not there or has ended; [`ApiKeyError::Pg`].
+/// [`ApiKeyError::NotFound`] for a key that is not there or has ended; [`ApiKeyError::Forbidden`] for one of another holder
+/// whom the caller may not remove ([`MemberPolicy::may_remove`]); [`ApiKeyError::Pg`].
 pub async fn narrow<P: Permission>(
     tx: &mut TenantTx<P, Exclusive>,
     key: ApiKeyId,
     permissions: PermissionSet<P::Model>,
-) -> Result<(), ApiKeyError> {
+) -> Result<(), ApiKeyError>
+where
+    P::Model: MemberPolicy,
+{
     let found = hold(tx, key).await?;
     let kept: Vec<&'static str> = permissions
         .iter()
@@ -46,11 +52,15 @@ pub async fn narrow<P: Permission>(
 ///
 /// # Errors
 ///
-/// [`ApiKeyError::NotFound`] for a key that is not there or has ended; [`ApiKeyError::Pg`].
+/// [`ApiKeyError::NotFound`] for a key that is not there or has ended; [`ApiKeyError::Forbidden`] for one of another holder
+/// whom the caller may not remove ([`MemberPolicy::may_remove`]); [`ApiKeyError::Pg`].
 pub async fn revoke<P: Permission>(
     tx: &mut TenantTx<P, Exclusive>,
     key: ApiKeyId,
-) -> Result<(), ApiKeyError> {
+) -> Result<(), ApiKeyError>
+where
+    P::Model: MemberPolicy,
+{
     hold(tx, key).await?;
     sqlx::query("update mt.api_keys set revoked_at = now() where tenant_id = $1 and id = $2")
         .bind(tx.tenant().as_uuid())
@@ -66,18 +76,26 @@ struct Found {
     user_id: Option<Uuid>,
     service_account_id: Option<Uuid>,
     permissions: Option<Vec<String>>,
+    /// The role of the member or service account that holds it.
+    role: String,
 }
 
-/// Waits for the writes with the key that are under way, and keeps new ones out until the transaction ends.
+/// Finds a key that the caller may end: their own, or that of a holder whom they may remove from the tenant. Waits for the
+/// writes with it that are under way, and keeps new ones out until the transaction ends.
 async fn hold<P: Permission>(
     tx: &mut TenantTx<P, Exclusive>,
     key: ApiKeyId,
-) -> Result<Found, ApiKeyError> {
+) -> Result<Found, ApiKeyError>
+where
+    P::Model: MemberPolicy,
+{
     let tenant = tx.tenant();
     let found: Option<Found> = sqlx::query_as(
-        "select user_id, service_account_id, permissions from mt.api_keys \
-         where tenant_id = $1 and id = $2 and revoked_at is null \
-             and (expires_at is null or expires_at > now())",
+        "select k.user_id, k.service_account_id, k.permissions, coalesce(m.role, s.role) as role from mt.api_keys k \
+         left join mt.memberships m on m.tenant_id = k.tenant_id and m.principal_id = k.user_id \
+         left join mt.service_accounts s on s.tenant_id = k.tenant_id and s.id = k.service_account_id \
+         where k.tenant_id = $1 and k.id = $2 and k.revoked_at is null \
+             and (k.expires_at is null or k.expires_at > now())",
     )
     .bind(tenant.as_uuid())
     .bind(key.as_uuid())
@@ -85,6 +103,12 @@ async fn hold<P: Permission>(
     .await
     .map_err(PgError::from)?;
     let found = found.ok_or(ApiKeyError::NotFound)?;
+    let role = variant("role", &found.role).map_err(PgError::from)?;
+    if found.user_id != Some(tx.principal().id().as_uuid())
+        && !P::Model::may_remove(tx.access().role(), role)
+    {
+        return Err(ApiKeyError::Forbidden);
+    }
     // Writes with the key have passed the gate of its principal: the user, or the service account.
     if let Some(holder) = found.user_id.or(found.service_account_id) {
         gate::close_membership(tx.conn(), tenant, PrincipalId::from_uuid(holder)).await?;

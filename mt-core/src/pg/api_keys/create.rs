@@ -1,5 +1,6 @@
 //! Creating and rotating API keys.
 
+use std::fmt;
 use std::time::Duration;
 
 use sqlx::FromRow;
@@ -263,4 +264,20 @@ async fn role_of<P: Permission>(
             .map_err(PgError::from)?;
     let role = role.ok_or(ApiKeyError::NotFound)?;
     Ok(variant("role", &role).map_err(PgError::from)?)
+}
+
+impl<M: AccessModel> fmt::Debug for NewApiKey<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewApiKey")
+            .field("holder", &self.holder)
+            .field("permissions", &self.permissions)
+            .field("expires_in", &self.expires_in)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<M: AccessModel> fmt::Debug for IssuedKey<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuedKey").field("key", &self.key).finish_non_exhaustive()
+    }
 }

@@ -132,8 +132,8 @@ pub enum ApiKeyError {
     /// The plan allows no more keys.
     #[error(transparent)]
     CapReached(#[from] CapReached),
-    /// The key could do what the caller may not.
-    #[error("the key would hold what the caller does not")]
+    /// The key could do what the caller may not, or it is of another holder.
+    #[error("the caller may not issue or change this API key")]
     Forbidden,
     /// The name is empty, longer than 100 characters or has control characters.
     #[error("the name must have 1 to 100 characters, without control characters")]

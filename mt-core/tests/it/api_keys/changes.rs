@@ -136,3 +136,28 @@ async fn revoked_key_is_listed_and_does_not_authenticate() {
     let read = world.tenants.read(AccessRequest::<NotesRead>::new(ada, acme));
     assert!(api_keys::list(read, Some(key.id), 10).await.unwrap().is_empty(), "the next page");
 }
+
+#[tokio::test]
+async fn members_revoke_their_own_keys_and_those_of_holders_whom_they_may_remove() {
+    let world = World::new(2).await;
+    let (ada, acme) = owner(&world).await;
+    let (bob, eve) = (world.user("bob").await, world.user("eve").await);
+    world.join(acme, bob, Role::Editor).await;
+    world.join(acme, eve, Role::Viewer).await;
+    let viewer = account(&world, ada, acme, Role::Viewer).await;
+    for (holder, of, by, may) in [
+        (KeyHolder::Caller, bob, eve, false),
+        (KeyHolder::Caller, bob, bob, true),
+        (KeyHolder::Caller, bob, ada, true),
+        (KeyHolder::ServiceAccount(viewer), ada, bob, false),
+        (KeyHolder::ServiceAccount(viewer), ada, ada, true),
+        (KeyHolder::OnBehalfOfCaller(viewer), bob, eve, false),
+        (KeyHolder::OnBehalfOfCaller(viewer), bob, bob, true),
+    ] {
+        let (issued, key) = caller(&world, of, acme, holder).await;
+        let revoked = revoke(&world, by, acme, issued.key.id).await;
+        assert_eq!(revoked.is_ok(), may, "{holder:?}: {revoked:?}");
+        assert!(may || matches!(revoked, Err(ApiKeyError::Forbidden)), "{revoked:?}");
+        assert_eq!(opens(&world.tenants, key, acme).await.is_empty(), may);
+    }
+}
