@@ -10,6 +10,7 @@ use mt_core::access::{AccessModel, AccessRequest, Permission};
 use mt_core::auth::Principal;
 use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::id::InviteId;
+use mt_core::pg::api_keys::ApiKeys;
 use mt_core::pg::idempotency::IdempotentRequest;
 #[cfg(feature = "stripe")]
 use mt_stripe::billing::StripeBilling;
@@ -71,6 +72,11 @@ impl<M: AccessModel> Call<'_, M> {
     /// Returns what issues access tokens.
     pub(crate) fn tokens(&self) -> Result<&JwtAuthenticator, Problem> {
         self.context.options.tokens.as_deref().ok_or_else(|| missing("tokens"))
+    }
+
+    /// Returns what issues API keys.
+    pub(crate) fn api_keys(&self) -> Result<&ApiKeys, Problem> {
+        self.context.options.api_keys.as_ref().ok_or_else(|| missing("api_keys"))
     }
 
     /// Returns Stripe's side of billing.

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::billing::StandingPolicy;
 use mt_core::limit::RateLimiter;
+use mt_core::pg::api_keys::ApiKeys;
 use mt_core::token::TokenHasher;
 use mt_mail::{MailLimits, Mailer};
 #[cfg(feature = "stripe")]
@@ -52,6 +53,7 @@ pub struct EndpointOptions {
     #[cfg(feature = "stripe")]
     pub(crate) billing_page: Option<Page>,
     pub(crate) tokens: Option<Arc<JwtAuthenticator>>,
+    pub(crate) api_keys: Option<ApiKeys>,
     #[cfg(feature = "stripe")]
     pub(crate) stripe: Option<StripeBilling>,
 }
@@ -79,6 +81,7 @@ impl EndpointOptions {
             #[cfg(feature = "stripe")]
             billing_page: None,
             tokens: None,
+            api_keys: None,
             #[cfg(feature = "stripe")]
             stripe: None,
         }
@@ -96,6 +99,12 @@ impl EndpointOptions {
     /// Issues access tokens with `tokens`, for [`SignIn`](crate::SignIn). The guards have to accept them.
     pub fn tokens(self, tokens: Arc<JwtAuthenticator>) -> Self {
         Self { tokens: Some(tokens), ..self }
+    }
+
+    /// Issues API keys with `keys`, for [`ApiKeys`](crate::ApiKeys). The guards have to accept them
+    /// ([`ApiKeys::or`](mt_core::pg::api_keys::ApiKeys::or)).
+    pub fn api_keys(self, keys: ApiKeys) -> Self {
+        Self { api_keys: Some(keys), ..self }
     }
 
     /// Bills through `stripe`, for [`Billing`](crate::Billing), [`Webhooks`](crate::Webhooks) and

@@ -1,8 +1,10 @@
 //! The error of endpoints.
 
 use mt_core::access::{AccessError, Denied};
+use mt_core::pg::api_keys::ApiKeyError;
 use mt_core::pg::idempotency::{IdempotencyError, KeyReused};
 use mt_core::pg::invites::{AcceptError, InviteError, RevokeError};
+use mt_core::pg::service_accounts::ServiceAccountError;
 use mt_core::pg::{BeginError, CapReached, MemberError, PgError, RedeemError};
 use mt_tower::problem::Problem;
 
@@ -39,6 +41,7 @@ macro_rules! from {
 from!(
     AcceptError,
     AccessError,
+    ApiKeyError,
     CapReached,
     Denied,
     IdempotencyError,
@@ -48,4 +51,5 @@ from!(
     PgError,
     RedeemError,
     RevokeError,
+    ServiceAccountError,
 );

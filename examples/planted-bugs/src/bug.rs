@@ -116,6 +116,9 @@ bugs! {
     ShopOfTheQuery: Isolation at "GET /shops/{shop}/export", "canary", "The export is of the shop that the query names.";
     BoardOutsideTheGuards: Isolation at "GET /shops/{shop}/board", "canary", "A route stands outside of the guards and asks nothing.";
     StatsOutsideTheGuards: Isolation at "GET /shops/{shop}/stats", "get different responses", "A route without texts stands outside of the guards.";
+    KeyIsASession: Isolation at "GET /shops/{shop}", "it works there", "An API key is taken for a session of its holder.";
+    KeyRemembered: Isolation at "GET /shops/{shop}", "a revoked API key still works", "What a key stands for is remembered, and the key is not looked at again.";
+    KeyActsAsTheOwner: Isolation at "GET /shops/{shop}", "an API key outlives its holder", "A key acts as the owner of its shop.";
     NoMembershipAsked: Isolation at "GET /shops/{shop}", "canary", "A route asks who is calling, and not whether they are a member.";
     FileOfAnyShop: Isolation at "GET /shops/{shop}/files/{file}", "canary", "Files are kept by name, without the shop.";
     FileOverwritten: Isolation at "GET /shops/{shop}/files/{file}, PUT /shops/{shop}/files/{file}", "changes the response", "A file overwrites those of the same name in other shops.";

@@ -13,6 +13,7 @@ mod comments;
 mod files;
 mod http;
 mod jobs;
+mod keys;
 mod model;
 mod people;
 mod reports;
@@ -27,6 +28,7 @@ use sqlx::migrate::Migrator;
 pub use self::app::App;
 pub use self::bug::{Bug, Tool};
 pub use self::http::Failure;
+pub use self::keys::{KEY_PREFIX, key_hasher};
 pub use self::model::Helpdesk;
 pub use self::routes::{operations, router};
 

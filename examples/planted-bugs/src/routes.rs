@@ -15,6 +15,7 @@ use mt_tower::resolve_tenant::{PathParam, ResolveTenant};
 use crate::app::{App, Shared};
 use crate::bug::Bug;
 use crate::http::export_params;
+use crate::keys::Credentials;
 use crate::model::Helpdesk;
 use crate::{comments, files, jobs, people, reports, ticket_list, tickets};
 
@@ -105,11 +106,11 @@ pub fn operations(app: &App) -> Vec<(&'static str, &'static str)> {
 /// The helpdesk. `tokens` makes what authenticates its callers.
 pub fn router(app: Arc<App>, tokens: impl Fn() -> JwtAuthenticator) -> Router {
     let members = GuardLayer::new((
-        Authenticate::new(tokens()),
+        Authenticate::new(Credentials::new(&app, tokens())),
         ResolveTenant::new(PathParam("shop")),
         LoadAccess::<Helpdesk, _>::new(app.tenants.clone()),
     ));
-    let signed_in = GuardLayer::new(Authenticate::new(tokens()));
+    let signed_in = GuardLayer::new(Authenticate::new(Credentials::new(&app, tokens())));
     let of = |guarded: Guarded| {
         let entries = table(&app).into_iter().filter(move |(_, _, of, _)| *of == guarded);
         entries.fold(Router::new(), |router, (_, path, _, method)| router.route(path, method))

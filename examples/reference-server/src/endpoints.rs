@@ -3,13 +3,14 @@
 use mt_core::pg::{self, Database};
 use mt_http::{
     AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites, Members, Noun,
-    Operators, SignIn, Tenants, WebhookEvents, Webhooks,
+    Operators, ServiceAccounts, SignIn, Tenants, WebhookEvents, Webhooks,
 };
 
 use crate::http::guard::in_our_words;
 use crate::model::{
-    AuditRead, BillingManage, BillingRead, InvitesCreate, InvitesRead, InvitesRevoke,
-    MembersAssign, MembersRead, MembersRemove, OrgDelete, OrgRead, OrgUpdate, Product, Seats,
+    ApiKeys, ApiKeysManage, ApiKeysRead, AuditRead, BillingManage, BillingRead, InvitesCreate,
+    InvitesRead, InvitesRevoke, MembersAssign, MembersRead, MembersRemove, OrgDelete, OrgRead,
+    OrgUpdate, Product, Seats, ServiceAccountsManage, ServiceAccountsRead,
 };
 use crate::product::ACTIONS;
 
@@ -34,6 +35,8 @@ pub(crate) fn endpoints(has_operators: bool) -> Endpoints<Product> {
             revoke: InvitesRevoke,
             seats: Seats,
         })
+        .mount(ServiceAccounts { read: ServiceAccountsRead, manage: ServiceAccountsManage })
+        .mount(mt_http::ApiKeys { read: ApiKeysRead, manage: ApiKeysManage, keys: ApiKeys })
         .mount(Billing { read: BillingRead, manage: BillingManage })
         .mount(Webhooks)
         .mount(AuditLog { read: AuditRead, actions: ACTIONS });

@@ -19,6 +19,7 @@ use mt_core::access::Access;
 use mt_core::auth::jwt::JwtAuthenticator;
 use mt_core::limit::Quota;
 use mt_core::pg::Tenants;
+use mt_core::pg::api_keys::ApiKeysOr;
 use mt_http::Guards;
 use mt_service::metrics::{GuardMetrics, LimitMetrics};
 use mt_tower::Guard;
@@ -41,10 +42,13 @@ use crate::strangers::LimitStrangers;
 /// The factor by which the quota of a paying plan is larger than that of the free plan.
 const PRO_FACTOR: u32 = 10;
 
+/// What callers authenticate with: API keys and access tokens.
+pub type Credentials = ApiKeysOr<Arc<JwtAuthenticator>>;
+
 /// The guards, made from the settings.
 #[derive(Clone, Debug)]
 pub struct Layers {
-    tokens: Arc<JwtAuthenticator>,
+    credentials: Credentials,
     tenants: Tenants<Product>,
     limiter: Limiter,
     limits: RateLimitConfig,
@@ -56,14 +60,14 @@ impl Layers {
     /// Creates the guards, whose outcomes `metrics` counts.
     #[must_use]
     pub fn new(
-        tokens: Arc<JwtAuthenticator>,
+        credentials: Credentials,
         tenants: Tenants<Product>,
         limiter: Limiter,
         limits: RateLimitConfig,
         metrics: &Metrics,
     ) -> Self {
         let (guards, limited) = (metrics.guards.clone(), metrics.limits.clone());
-        Self { tokens, tenants, limiter, limits, guards, limited }
+        Self { credentials, tenants, limiter, limits, guards, limited }
     }
 
     /// Returns the guard of routes in an org, the server's own and the ready-made ones.
@@ -81,7 +85,7 @@ impl Layers {
     pub(crate) fn of_endpoints(&self, in_org: impl Guard, operators: Option<&Secret>) -> Guards {
         let accept = self.limit_auth("invites-accept");
         let signed_in = || (self.authenticate(), self.limit_outside_orgs(), self.bulkhead());
-        let guards = Guards::new(&self.tenants, Arc::clone(&self.tokens))
+        let guards = Guards::new(&self.tenants, self.credentials.clone())
             .in_tenant(in_org)
             .signed_in(signed_in())
             .request_link(self.limit_auth("auth-request-link"))
@@ -111,7 +115,7 @@ impl Layers {
     }
 
     fn authenticate(&self) -> impl Guard + use<> {
-        self.count("authenticate", Authenticate::new(Arc::clone(&self.tokens)))
+        self.count("authenticate", Authenticate::new(self.credentials.clone()))
     }
 
     fn load_access(&self) -> impl Guard + use<> {

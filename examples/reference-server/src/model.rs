@@ -26,6 +26,10 @@ mt_core::model! {
     // Which task may be changed and which member removed depends on a row; the handlers decide that.
     permissions Perm {
         //                                   Owner Admin Member  Free Pro
+        /// Creating, rotating, narrowing and revoking API keys: their own, and those that the rules for members allow.
+        ApiKeysManage = "api_keys.manage"   [yes   yes   yes]   [yes  yes] exempt write;
+        /// Listing API keys.
+        ApiKeysRead = "api_keys.read"       [yes   yes   yes]   [yes  yes] exempt read;
         /// Reading the audit log.
         AuditRead = "audit.read"            [yes   yes   no]    [yes  yes] exempt read;
         /// Creating the Stripe customer, subscribing, opening the customer portal.
@@ -60,6 +64,10 @@ mt_core::model! {
         ProjectsRead = "projects.read"      [yes   yes   yes]   [yes  yes] exempt read;
         /// Renaming projects.
         ProjectsUpdate = "projects.update"  [yes   yes   no]    [yes  yes] required write;
+        /// Creating service accounts, changing their roles, deleting them.
+        ServiceAccountsManage = "service_accounts.manage" [yes yes no] [yes yes] exempt write;
+        /// Listing service accounts.
+        ServiceAccountsRead = "service_accounts.read" [yes yes yes] [yes yes] exempt read;
         /// Creating tasks.
         TasksCreate = "tasks.create"        [yes   yes   yes]   [yes  yes] required write;
         /// Deleting tasks.
@@ -82,5 +90,7 @@ mt_core::model! {
         Tasks of app.tasks { Free: 100, Pro: none }
         /// Members of an org and, for invites, its pending invites.
         Seats of members { Free: 4, Pro: none }
+        /// API keys of an org that can be used.
+        ApiKeys of api_keys { Free: 5, Pro: none }
     }
 }

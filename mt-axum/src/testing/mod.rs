@@ -61,9 +61,11 @@ use mt_core::pg::{Database, ProductSchema, Resource, Tenants};
 use mt_core::testing::TestDatabase;
 use mt_core::testing::caps::{CapBroken, CapRace};
 use mt_core::testing::isolation::{
-    Findings, Harness, Matrix, Route, TenantFixture, TestRequest, TestResponse, check_tables,
+    Findings, Harness, KeyCallers, Matrix, Route, TenantFixture, TestRequest, TestResponse,
+    check_tables,
 };
 use mt_core::text_enum::TextEnum as _;
+use mt_core::token::TokenHasher;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 
@@ -73,6 +75,13 @@ use crate::Routes;
 
 /// The connections of an application under test.
 const CONNECTIONS: u32 = 16;
+
+/// What API keys of the application under test begin with.
+const PREFIX: &str = "test";
+
+fn hasher() -> TokenHasher {
+    TokenHasher::new(b"of tests, and of no application")
+}
 
 /// An application under test. See the [module docs](self).
 pub struct TestApp<M: AccessModel> {
@@ -98,7 +107,8 @@ impl<M: MemberPolicy> TestApp<M> {
         let database = db.connect(CONNECTIONS).await.expect("the database's login");
         let tenants: Tenants<M> = database.tenants(StandingPolicy::default());
         let (all, parameter) = (routes.list().to_vec(), routes.parameter());
-        let router = routes.into_router(tenants, BearerIsPrincipal);
+        let keys = database.api_keys(PREFIX, hasher());
+        let router = routes.into_router(tenants, keys.or(BearerIsPrincipal));
         let (seeds, bodies) = (Vec::new(), Vec::new());
         let schemas = schemas.iter().map(|schema| schema.name.to_owned()).collect();
         Self {
@@ -231,6 +241,7 @@ impl<M: MemberPolicy> TestApp<M> {
             async |canary: String| self.tenant(&canary).await,
             async |request: TestRequest| send(&self.router, request).await,
         )
+        .with_api_keys(KeyCallers::new(PREFIX, hasher()))
         .serving(served)
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use super::{Access, Permission};
+use super::{Access, Implies, Permission};
 use crate::auth::Principal;
 use crate::id::TenantId;
 
@@ -22,6 +22,30 @@ impl<P: Permission> Grant<P> {
     // INVARIANT: called by `Access::authorize` alone, after its check has passed.
     pub(super) const fn new(access: Access<P::Model>) -> Self {
         Self { access, permission: PhantomData }
+    }
+
+    /// Returns the grant of a permission that `P` covers, to hand on to code that needs no more.
+    ///
+    /// ```
+    /// use mt_core::access::{Grant, Implies, Permission};
+    ///
+    /// fn summary<Read: Permission>(_: Grant<Read>) {}
+    ///
+    /// fn rewrite<Write: Implies<Read>, Read: Permission>(grant: Grant<Write>) {
+    ///     summary(grant.narrow::<Read>());
+    /// }
+    /// ```
+    pub const fn narrow<Q: Permission>(self) -> Grant<Q>
+    where
+        P: Implies<Q>,
+    {
+        const {
+            assert!(
+                crate::model::covers::<P, Q>(),
+                "a permission that is exempt from payment, or reads, does not cover one that is not"
+            );
+        }
+        Grant::new(self.access)
     }
 
     /// The facts that the check was made on.

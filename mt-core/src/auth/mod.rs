@@ -3,7 +3,7 @@
 //! An [`Authenticator`] turns a credential into a [`Principal`]. It does not decide what the principal may do: roles
 //! are not in tokens, but read in the transaction that uses them.
 //!
-//! A credential may be limited to one tenant: an API key or token that is [bound](Principal::bound_to) to a tenant
+//! A credential may be limited to one tenant: an API key, or a token that is [bound](Principal::bound_to) to a tenant,
 //! has no access to any other.
 
 #[cfg(feature = "postgres")]
@@ -22,26 +22,26 @@ pub use self::principal::{Principal, PrincipalKind};
 
 /// Turns a bearer credential into a principal.
 ///
-/// Implemented by `jwt::JwtAuthenticator` (feature `jwt`) for tokens of this service and by
-/// `openid::OpenIdAuthenticator` (feature `openid`) for those of identity providers; implement it for API keys, sessions
-/// or anything else.
+/// Implemented by `jwt::JwtAuthenticator` (feature `jwt`) for tokens of this service, by
+/// `openid::OpenIdAuthenticator` (feature `openid`) for those of identity providers, and by `pg::api_keys::ApiKeys` (feature
+/// `postgres`) for API keys; implement it for sessions or anything else.
 ///
 /// ```
 /// use std::collections::HashMap;
 /// use mt_core::auth::{AuthError, Authenticator, Principal};
-/// use mt_core::id::{PrincipalId, TenantId};
+/// use mt_core::id::PrincipalId;
 ///
-/// /// API keys, each of a machine in one tenant, by the hash under which they are stored.
-/// struct ApiKeys(HashMap<[u8; 32], (PrincipalId, TenantId)>);
+/// /// Sessions, by the hash under which they are stored.
+/// struct Sessions(HashMap<[u8; 32], PrincipalId>);
 ///
 /// # fn sha256(_: &str) -> [u8; 32] { [0; 32] }
-/// impl Authenticator for ApiKeys {
-///     async fn authenticate(&self, key: &str) -> Result<Principal, AuthError> {
-///         let (machine, tenant) = self
+/// impl Authenticator for Sessions {
+///     async fn authenticate(&self, token: &str) -> Result<Principal, AuthError> {
+///         let user = self
 ///             .0
-///             .get(&sha256(key))
-///             .ok_or_else(|| AuthError::Invalid("unknown key".to_owned()))?;
-///         Ok(Principal::new(*machine).bound_to(*tenant))
+///             .get(&sha256(token))
+///             .ok_or_else(|| AuthError::Invalid("unknown session".to_owned()))?;
+///         Ok(Principal::new(*user))
 ///     }
 /// }
 /// ```

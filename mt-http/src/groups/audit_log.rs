@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::answer::{Answer, json};
 use crate::call::Call;
 use crate::group::{Group, Operations};
-use crate::openapi::{Description, Schema, any, date_time, id, nullable, text};
+use crate::openapi::{Description, Schema, any, date_time, id, list as list_of, nullable, text};
 use crate::operation::Operation;
 use crate::page::PageQuery;
 use crate::problems::invalid_parameter;
@@ -62,12 +62,14 @@ fn all(actions: &'static [Action]) -> impl Iterator<Item = Action> {
 fn entry() -> Schema {
     let actor = Schema::new("Actor")
         .described(
-            "The actor of an entry. A user has an id, and an address while they are a member; other actors have a name.",
+            "The actor of an entry. A user has an id, and an address while they are a member; a service account has an \
+             id; other actors have a name. `via` has the service account and the API key that the actor acted through.",
         )
         .with("kind", text())
         .with("id", nullable(id()))
         .with("email", nullable(text()))
-        .with("name", nullable(text()));
+        .with("name", nullable(text()))
+        .optional("via", list_of(&Schema::new("Link").with("kind", text()).with("id", id()).value()));
     let target = Schema::new("Target").with("kind", text()).with("id", nullable(id()));
     Schema::new("Entry")
         .with("id", id())
@@ -96,6 +98,8 @@ struct ActorView {
     id: Option<Uuid>,
     email: Option<String>,
     name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    via: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -114,6 +118,7 @@ impl EntryView {
                 id: recorded.actor_id,
                 email: recorded.actor_email,
                 name: recorded.actor_name,
+                via: recorded.via,
             },
             action: noun.shown(&recorded.action),
             target: TargetView { kind: noun.shown(&recorded.target_kind), id: recorded.target_id },
@@ -154,15 +159,16 @@ fn action_of(word: &str, actions: &'static [Action], noun: Noun) -> Result<&'sta
     })
 }
 
-/// A user by their id, or all of one kind.
+/// A user or a service account by its id, or all of one kind.
 fn actor_of(word: &str) -> Result<(Option<ActorKind>, Option<PrincipalId>), Problem> {
-    if let Some(user) = PrincipalId::parse(word) {
-        return Ok((Some(ActorKind::User), Some(user)));
+    if let Some(principal) = PrincipalId::parse(word) {
+        return Ok((None, Some(principal)));
     }
     ActorKind::parse(word).map(|kind| (Some(kind), None)).map_err(|_| {
         invalid_parameter(
             "actor",
-            "takes a user's id, or `user`, `operator`, `provider` or `system`",
+            "takes the id of a user or service account, or a kind: `user`, `service_account`, `operator`, `provider`, \
+             `system` or `service`",
         )
     })
 }

@@ -1,11 +1,13 @@
 //! The groups of endpoints.
 
+mod api_keys;
 mod audit_log;
 #[cfg(feature = "stripe")]
 mod billing;
 mod invites;
 mod members;
 mod operators;
+mod service_accounts;
 mod sign_in;
 mod tenants;
 #[cfg(feature = "stripe")]
@@ -13,12 +15,14 @@ mod webhook_events;
 #[cfg(feature = "stripe")]
 mod webhooks;
 
+pub use self::api_keys::ApiKeys;
 pub use self::audit_log::AuditLog;
 #[cfg(feature = "stripe")]
 pub use self::billing::Billing;
 pub use self::invites::Invites;
 pub use self::members::Members;
 pub use self::operators::Operators;
+pub use self::service_accounts::ServiceAccounts;
 pub use self::sign_in::SignIn;
 pub use self::tenants::Tenants;
 #[cfg(feature = "stripe")]

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 pub(crate) use self::description::Description;
 pub(crate) use self::schema::{
-    Schema, any, boolean, date_time, id, integer, nullable, text, text_like, words,
+    Schema, any, boolean, date_time, id, integer, list, nullable, text, text_like, words,
 };
 use crate::Noun;
 use crate::operation::Operation;

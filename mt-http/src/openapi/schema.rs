@@ -144,7 +144,8 @@ pub(crate) fn words<W: TextEnum>() -> Value {
     json!({"type": "string", "enum": words})
 }
 
-fn list(items: &Value) -> Value {
+/// A list of these.
+pub(crate) fn list(items: &Value) -> Value {
     json!({"type": "array", "items": items})
 }
 

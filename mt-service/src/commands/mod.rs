@@ -6,6 +6,7 @@
 //! | | |
 //! | --- | --- |
 //! | [`TenantsCommand`] | exports, imports and deletes whole tenants |
+//! | [`ApiKeysCommand`] | lists the API keys of a tenant, and revokes keys |
 //! | [`MailCommand`] | lists emails in the outbox, and retries them |
 //! | [`WebhooksCommand`] | lists, shows and replays webhook events of Stripe |
 //! | [`BillingCommand`] | compares billing with Stripe, and lists tenants whose billing is flagged |
@@ -56,6 +57,7 @@
 //! }
 //! ```
 
+mod api_keys;
 mod billing;
 mod mail;
 mod program;
@@ -64,6 +66,7 @@ mod table;
 mod tenants;
 mod webhooks;
 
+pub use self::api_keys::ApiKeysCommand;
 pub use self::billing::BillingCommand;
 pub use self::mail::MailCommand;
 pub use self::program::Program;

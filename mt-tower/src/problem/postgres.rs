@@ -9,6 +9,7 @@
 //! | [`BeginError`] | 404 `not-found`, 401 `unauthenticated`, those of [`Denied`](mt_core::access::Denied) |
 //! | [`CapReached`] | 402 `cap-reached` with `cap` and `resource` |
 //! | [`MemberError`] | 403 `forbidden`, 404 `not-found`, 409 `last-owner` |
+//! | [`ApiKeyError`], [`ServiceAccountError`] | 403 `forbidden`, 404 `not-found`, 409 `conflict`, 422 `invalid-fields` |
 //! | [`InviteError`], [`RevokeError`] | 403 `forbidden`, 404 `not-found`, 409 `already-member`, 409 `conflict` |
 //! | [`AcceptError`] | 400 `invite-invalid`, 403 `forbidden`, 409 `already-member` |
 //! | [`RedeemError`] | 400 `magic-link-expired`, `magic-link-invalid`, `magic-link-used` |
@@ -16,16 +17,19 @@
 //! | [`VerifyError`] | 404 `not-found`, 409 `domain-not-verified` with `record` and `value`, 409 `domain-taken`, 503 `unavailable` |
 //! | [`KeyReused`], [`IdempotencyError`] | 409 `idempotency-mismatch` |
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::time::Duration;
 
 use http::StatusCode;
+use mt_core::pg::api_keys::ApiKeyError;
 use mt_core::pg::domains::VerifyError;
 use mt_core::pg::idempotency::{IdempotencyError, KeyReused};
 use mt_core::pg::invites::{AcceptError, InviteError, RevokeError};
+use mt_core::pg::service_accounts::ServiceAccountError;
 use mt_core::pg::{BeginError, CapReached, MemberError, PgError, RedeemError, SlugError};
 
-use super::Problem;
+use super::{FieldError, Problem};
 
 /// Shorter than for other outages: a failover or a busy pool is over within seconds.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -77,6 +81,34 @@ impl From<MemberError> for Problem {
     }
 }
 
+impl From<ApiKeyError> for Problem {
+    fn from(error: ApiKeyError) -> Self {
+        match error {
+            ApiKeyError::ByKey => Self::FORBIDDEN.with_detail(error.to_string()),
+            ApiKeyError::CapReached(reached) => reached.into(),
+            ApiKeyError::Forbidden => Self::FORBIDDEN,
+            ApiKeyError::Name => invalid_name(error.to_string()),
+            ApiKeyError::NotFound => Self::NOT_FOUND,
+            ApiKeyError::TwoInUse => conflict(error.to_string()),
+            ApiKeyError::Pg(error) => error.into(),
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<ServiceAccountError> for Problem {
+    fn from(error: ServiceAccountError) -> Self {
+        match error {
+            ServiceAccountError::Forbidden => Self::FORBIDDEN,
+            ServiceAccountError::Name => invalid_name(error.to_string()),
+            ServiceAccountError::NameTaken => conflict(error.to_string()),
+            ServiceAccountError::NotFound => Self::NOT_FOUND,
+            ServiceAccountError::Pg(error) => error.into(),
+            other => Self::internal(&other),
+        }
+    }
+}
+
 impl From<InviteError> for Problem {
     fn from(error: InviteError) -> Self {
         match error {
@@ -92,10 +124,7 @@ impl From<InviteError> for Problem {
 impl From<RevokeError> for Problem {
     fn from(error: RevokeError) -> Self {
         match error {
-            RevokeError::Accepted => {
-                Self::new(StatusCode::CONFLICT, "conflict", "Not possible in the present state")
-                    .with_detail("the invite was accepted")
-            }
+            RevokeError::Accepted => conflict("the invite was accepted"),
             RevokeError::NotFound => Self::NOT_FOUND,
             RevokeError::Pg(error) => error.into(),
             other => Self::internal(&other),
@@ -188,6 +217,16 @@ impl From<IdempotencyError> for Problem {
             other => Self::internal(&other),
         }
     }
+}
+
+fn conflict(detail: impl Into<Cow<'static, str>>) -> Problem {
+    let title = "Not possible in the present state";
+    Problem::new(StatusCode::CONFLICT, "conflict", title).with_detail(detail)
+}
+
+fn invalid_name(detail: String) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", "Some fields are not valid")
+        .with_errors(vec![FieldError::new("name", detail)])
 }
 
 fn already_member() -> Problem {

@@ -103,13 +103,17 @@ combination!(A B);
 combination!(A B C);
 combination!(A B C D);
 
-/// Key that counts each caller. It needs [`Authenticate`](crate::authenticate::Authenticate) before it.
+/// Key that counts each caller: each API key by itself, and other credentials by their principal. It needs [`Authenticate`](crate::authenticate::Authenticate) before it.
 #[derive(Clone, Copy, Debug)]
 pub struct ByPrincipal;
 
 impl RateKey for ByPrincipal {
     fn write(&self, request: &RequestContext<'_>, key: &mut KeyWriter) -> Result<(), NoKey> {
-        key.id("p", request.require::<Principal>()?.id().as_uuid());
+        let principal = request.require::<Principal>()?;
+        match principal.key() {
+            Some(api_key) => key.id("k", api_key.as_uuid()),
+            None => key.id("p", principal.id().as_uuid()),
+        }
         Ok(())
     }
 }

@@ -11,8 +11,10 @@ use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::id::{PrincipalId, TenantId};
 use mt_core::pg::Database;
 use mt_core::testing::TestDatabase;
-use mt_core::testing::isolation::{Harness, Route, TenantFixture, TestRequest, TestResponse};
-use planted_bugs::{App, Bug, Failure, operations, router, schema};
+use mt_core::testing::isolation::{
+    Harness, KeyCallers, Route, TenantFixture, TestRequest, TestResponse,
+};
+use planted_bugs::{App, Bug, Failure, KEY_PREFIX, key_hasher, operations, router, schema};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPoolOptions;
@@ -198,6 +200,7 @@ impl TestHelpdesk {
     > {
         let seed = async |canary| self.seed(canary).await;
         Harness::new(&self.db, seed, async |call| self.send(call).await)
+            .with_api_keys(KeyCallers::new(KEY_PREFIX, key_hasher()))
             .serving(self.operations.clone())
     }
 

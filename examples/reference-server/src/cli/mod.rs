@@ -17,7 +17,9 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use mt_service::commands::{BillingCommand, MailCommand, TenantsCommand, WebhooksCommand};
+use mt_service::commands::{
+    ApiKeysCommand, BillingCommand, MailCommand, TenantsCommand, WebhooksCommand,
+};
 use mt_service::output::CommandError;
 use mt_service::{log, with_causes};
 
@@ -45,6 +47,9 @@ enum Command {
     Doctor(mt_service::doctor::Format),
     /// Prints the OpenAPI document.
     Openapi,
+    /// Lists the API keys of an org, and revokes keys.
+    #[command(subcommand)]
+    ApiKeys(ApiKeysCommand),
     /// Compares billing with Stripe.
     #[command(subcommand)]
     Billing(BillingCommand),
@@ -115,6 +120,7 @@ pub fn run() -> ExitCode {
             Command::Seed(arguments) => seed::run(&config, arguments).await,
             Command::Doctor(format) => doctor::run(&config, format).await,
             Command::Demo(arguments) => demo::run(config, arguments, base_url).await,
+            Command::ApiKeys(command) => operate::api_keys(&config, command).await,
             Command::Billing(command) => operate::billing_of(&config, command).await,
             Command::Mail(command) => operate::mail(&config, command).await,
             Command::Orgs(command) => operate::orgs(&config, command).await,

@@ -3,7 +3,9 @@
 //! They work whether or not a server is running. Exit codes: 0 success; 1 failure; 2 wrong usage.
 
 use mt_core::pg::Database;
-use mt_service::commands::{BillingCommand, MailCommand, Program, TenantsCommand, WebhooksCommand};
+use mt_service::commands::{
+    ApiKeysCommand, BillingCommand, MailCommand, Program, TenantsCommand, WebhooksCommand,
+};
 
 use super::CommandError;
 use crate::billing::billing;
@@ -11,14 +13,14 @@ use crate::config::Config;
 use crate::endpoints::ORG;
 use crate::inventory::inventory;
 use crate::model::Product;
-use crate::server::{Embedded, cursors, database, seal};
+use crate::server::{Embedded, cursors, database, keys, seal};
 
 const PROGRAM: Program = Program::new("mt-server", ORG);
 
 /// Returns the command line with help in the words of the server.
 pub(super) fn described(command: clap::Command) -> clap::Command {
     command.mut_subcommands(|command| match command.get_name() {
-        "billing" | "mail" | "orgs" | "webhooks" => PROGRAM.describe(command),
+        "api-keys" | "billing" | "mail" | "orgs" | "webhooks" => PROGRAM.describe(command),
         _ => command,
     })
 }
@@ -34,6 +36,13 @@ pub(super) async fn billing_of(
     }
     on_database(config, async |database| {
         command.run(&PROGRAM, database, |system| billing(system, config)).await
+    })
+    .await
+}
+
+pub(super) async fn api_keys(config: &Config, command: ApiKeysCommand) -> Result<(), CommandError> {
+    on_database(config, async |database| {
+        command.run::<Product>(&PROGRAM, database, &keys(database, &config.auth)).await
     })
     .await
 }

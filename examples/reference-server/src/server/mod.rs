@@ -9,7 +9,9 @@ use embedded_postgres::EmbeddedPostgres;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::pg::Database;
+use mt_core::pg::api_keys::ApiKeys;
 use mt_core::pg::portable::archive::Exports;
+use mt_core::token::TokenHasher;
 use mt_http::body::BodyBudget;
 use mt_http::{Cursors, EndpointOptions, MAX_DELIVERY, Webhooks};
 use mt_mail::{MailLimits, Mailer, Seal};
@@ -35,6 +37,8 @@ use crate::routes::health::{Checks, Readiness};
 
 /// The issuer and the audience of tokens.
 const ISSUER: &str = "mt";
+/// What API keys begin with.
+const API_KEYS: &str = "mt";
 /// How long a start waits for Redis before it continues without.
 const REDIS_BUDGET: Duration = Duration::from_secs(1);
 /// How long the shutdown waits for events and messages in progress.
@@ -130,10 +134,12 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
     let checks = Dependencies { database: database.clone(), limiter: limiter.clone() };
     let readiness = Readiness::new(checks, config.redis.required_for_ready);
     let limits = config.rate_limits.clone();
-    let layers = Layers::new(Arc::clone(&tokens), app.tenants.clone(), limiter, limits, &metrics);
+    let keys = keys(&database, &config.auth);
+    let credentials = keys.clone().or(Arc::clone(&tokens));
+    let layers = Layers::new(credentials, app.tenants.clone(), limiter, limits, &metrics);
     let in_org = layers.in_org();
     let guards = layers.of_endpoints(Arc::clone(&in_org), config.admin_token.as_ref());
-    let options = options(config, &app, tokens, mail_limits.clone());
+    let options = options(config, &app, tokens, mail_limits.clone()).api_keys(keys);
     let endpoints =
         endpoints::service(&database, app.tenants.clone(), guards, options, app.has_operators);
     let handlers = handlers(config, &app, mail_limits);
@@ -256,6 +262,17 @@ pub fn cursors(auth: &AuthConfig) -> Cursors {
         Some(previous) => cursors.with_previous(previous.reveal().as_bytes()),
         None => cursors,
     }
+}
+
+/// Returns the API keys of these settings, for the server and for commands.
+#[must_use]
+pub fn keys(database: &Database, auth: &AuthConfig) -> ApiKeys {
+    let hasher = TokenHasher::new(auth.jwt_secret.reveal().as_bytes());
+    let hasher = match &auth.jwt_secret_previous {
+        Some(previous) => hasher.with_previous(previous.reveal().as_bytes()),
+        None => hasher,
+    };
+    database.api_keys(API_KEYS, hasher)
 }
 
 fn tokens(env: AppEnv, auth: &AuthConfig) -> Result<JwtAuthenticator, StartError> {

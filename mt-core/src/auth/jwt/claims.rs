@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{AuthError, refused};
-use crate::id::TenantId;
+use crate::id::{ServiceAccountId, TenantId};
 
 #[derive(Deserialize, Serialize)]
 pub(super) struct Claims {
@@ -21,11 +21,28 @@ pub(super) struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) jti: Option<String>,
     pub(super) ver: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) act: Option<Actor>,
+}
+
+/// The party that acts on behalf of the subject (RFC 8693, section 4.1).
+#[derive(Deserialize, Serialize)]
+pub(in crate::auth) struct Actor {
+    pub(in crate::auth) sub: String,
+}
+
+impl Actor {
+    /// Returns the service account that acts. Prior actors, in an `act` of its own, are for information only.
+    pub(in crate::auth) fn account(&self) -> Result<ServiceAccountId, AuthError> {
+        ServiceAccountId::parse(&self.sub)
+            .ok_or_else(|| refused("`act.sub` is not the id of a service account"))
+    }
 }
 
 impl Claims {
     /// The names of the claims, which cannot name the tenant.
-    pub(super) const NAMES: [&str; 8] = ["sub", "iss", "aud", "iat", "exp", "nbf", "jti", "ver"];
+    pub(super) const NAMES: [&str; 9] =
+        ["sub", "iss", "aud", "iat", "exp", "nbf", "jti", "ver", "act"];
 
     /// Returns the claims with an additional claim that names the tenant.
     pub(super) fn with_tenant(&self, claim: &str, tenant: TenantId) -> serde_json::Result<Value> {

@@ -9,6 +9,12 @@
 //! [bound](Principal::bound_to) credential: it has no access to other tenants. The membership and role in its own
 //! tenant are still read where they are used; a token never contains them.
 //!
+//! # On behalf of a user
+//!
+//! A token with the claim `act` (RFC 8693, section 4.1) is used by a service account on behalf of its subject. `act.sub` is
+//! the id of the account; both the user and the account decide ([`Principal::acted_by`]). An `act` within `act` names prior
+//! actors, which are not looked at.
+//!
 //! # Refused tokens
 //!
 //! A token is refused with [`AuthError::Invalid`], whose text is for logs, when
@@ -16,7 +22,7 @@
 //! * no configured key verifies its signature. Each key has one algorithm; the token's `alg` never selects one (RFC
 //!   8725 §3.1), so `none` and an HMAC made with a public key fail;
 //! * `exp`, `aud`, `iss`, `sub` or `ver` is missing or has the wrong type; `aud` or `iss` is not the configured one;
-//!   `sub` or the tenant claim is not a hyphenated UUID;
+//!   `sub`, `act.sub` or the tenant claim is not a hyphenated UUID;
 //! * it has expired, or its `nbf` is in the future, by the given [`Clock`] and with at most 30 s leeway;
 //! * its header requires an unsupported extension (`crit`) or has another type (`typ` other than `JWT`).
 //!
@@ -204,6 +210,7 @@ impl<C: Clock> JwtAuthenticator<C> {
             nbf: None,
             jti: Some(Uuid::new_v4().to_string()),
             ver: generation,
+            act: None,
         }
     }
 
@@ -226,6 +233,10 @@ impl<C: Clock> JwtAuthenticator<C> {
         }
         let id = PrincipalId::parse(&claims.sub).ok_or_else(|| refused("`sub` is not a UUID"))?;
         let principal = Principal::in_generation(id, claims.ver);
+        let principal = match &claims.act {
+            Some(actor) => principal.acted_by(actor.account()?),
+            None => principal,
+        };
         Ok(tenant.map_or(principal, |tenant| principal.bound_to(tenant)))
     }
 

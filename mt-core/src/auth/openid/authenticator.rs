@@ -111,6 +111,7 @@ impl<S: IdentityStore> Authenticator for OpenIdAuthenticator<S> {
             accepted.ok_or_else(|| refused("`iss` is not an accepted issuer"))?;
         let token = verifier.verify(credential).await?;
         let principal = self.store.principal(&token, *first_sight).await?;
-        Ok(principal.issued_at(token.issued_at()))
+        let principal = principal.issued_at(token.issued_at());
+        Ok(token.actor().map_or(principal, |account| principal.acted_by(account)))
     }
 }

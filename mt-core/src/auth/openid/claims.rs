@@ -9,6 +9,7 @@ use crate::auth::AuthError;
 use crate::auth::identity_name::is_storable;
 use crate::auth::jwt::refused;
 use crate::email::EmailAddress;
+use crate::id::ServiceAccountId;
 
 /// What the claims of a token are compared with.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ pub struct VerifiedToken {
     subject: String,
     issued_at: DateTime<Utc>,
     email: Option<String>,
+    actor: Option<ServiceAccountId>,
 }
 
 impl VerifiedToken {
@@ -50,11 +52,26 @@ impl VerifiedToken {
         self.issued_at
     }
 
+    /// Returns the service account that acts on behalf of the subject, if the token names one in `act` (RFC 8693, section
+    /// 4.1).
+    #[must_use]
+    pub const fn actor(&self) -> Option<ServiceAccountId> {
+        self.actor
+    }
+
     /// Returns the user's e-mail address, if the token says that it is verified and a mail server could deliver to it.
     #[must_use]
     pub fn verified_email(&self) -> Option<EmailAddress> {
         self.email.as_deref().and_then(|email| EmailAddress::parse(email).ok())
     }
+}
+
+/// The service account that acts on behalf of the subject.
+fn actor(claims: &Map<String, Value>) -> Result<Option<ServiceAccountId>, AuthError> {
+    let Some(actor) = claims.get("act") else { return Ok(None) };
+    let account = actor.get("sub").and_then(Value::as_str).and_then(ServiceAccountId::parse);
+    let unknown = || refused("`act.sub` is not the id of a service account");
+    account.map(Some).ok_or_else(unknown)
 }
 
 impl fmt::Debug for VerifiedToken {
@@ -109,6 +126,7 @@ impl ClaimRules {
             subject: subject.to_owned(),
             issued_at,
             email: self.verified_email(claims).map(str::to_owned),
+            actor: actor(claims)?,
         })
     }
 
@@ -307,6 +325,19 @@ mod tests {
         let mut claims = claims();
         claims.insert("email".to_owned(), json!("not an address"));
         assert_eq!(rules().check(&claims, NOW).unwrap().verified_email(), None);
+    }
+
+    #[test]
+    fn act_names_a_service_account_or_refuses_the_token() {
+        let account = ServiceAccountId::generate();
+        let mut claims = claims();
+        assert_eq!(rules().check(&claims, NOW).unwrap().actor(), None);
+        claims.insert("act".to_owned(), json!({ "sub": account, "act": { "sub": "prior" } }));
+        assert_eq!(rules().check(&claims, NOW).unwrap().actor(), Some(account));
+        for other in [json!({ "sub": "client" }), json!({}), json!("x"), Value::Null] {
+            claims.insert("act".to_owned(), other.clone());
+            assert!(rules().check(&claims, NOW).is_err(), "{other}");
+        }
     }
 
     fn any_value() -> impl Strategy<Value = Value> {

@@ -39,7 +39,8 @@ const USE_NOTED_EVERY: Duration = Duration::from_mins(10);
 /// # Last use
 ///
 /// The time of the last use is written at most once in ten minutes for each key and process, in a task of its own, so a
-/// request does not wait for it.
+/// request does not wait for it. The same statement stores the hash under the current secret of the hasher: to replace the
+/// secret, accept the previous one until each key was used once.
 #[derive(Clone)]
 pub struct ApiKeys {
     system: System,
@@ -109,12 +110,13 @@ impl ApiKeys {
         Ok(Some(holder.by_key(key, tenant)))
     }
 
-    /// Has the use of a key written, unless that happened lately.
-    fn note_use(&self, principal: Principal) {
+    /// Has the use of a key written. Its hash is made anew, so a key that is used while a secret is being replaced goes on
+    /// working without the old one.
+    fn note_use(&self, principal: Principal, digest: [u8; 32]) {
         let (Some(key), Some(tenant)) = (principal.key(), principal.tenant()) else { return };
         let system = self.system.clone();
         tokio::spawn(async move {
-            if let Err(error) = write_use(&system, tenant, key).await {
+            if let Err(error) = write_use(&system, tenant, key, digest).await {
                 tracing::debug!(%error, "the use of an API key was not noted");
             }
         });
@@ -139,7 +141,7 @@ impl Authenticator for ApiKeys {
         let is_noted =
             known.is_some_and(|known| now < known.noted.saturating_add(micros(USE_NOTED_EVERY)));
         if !is_noted {
-            self.note_use(principal);
+            self.note_use(principal, digest);
         }
         let is_remembered = known.is_some_and(|known| now < known.until);
         if !is_noted || !is_remembered {
@@ -154,20 +156,27 @@ impl Authenticator for ApiKeys {
     }
 }
 
-async fn write_use(system: &System, tenant: TenantId, key: ApiKeyId) -> Result<(), PgError> {
+async fn write_use(
+    system: &System,
+    tenant: TenantId,
+    key: ApiKeyId,
+    digest: [u8; 32],
+) -> Result<(), PgError> {
     let mut tx = system.begin(NOTE_USE).await?;
     sqlx::query(
-        "update mt.api_keys set last_used_at = now() where tenant_id = $1 and id = $2 and revoked_at is null",
+        "update mt.api_keys set last_used_at = now(), digest = $3 where tenant_id = $1 and id = $2 and revoked_at is null \
+             and (last_used_at > now() - interval '10 min' and digest = $3) is not true",
     )
     .bind(tenant.as_uuid())
     .bind(key.as_uuid())
+    .bind(digest)
     .execute(tx.conn())
     .await?;
     tx.commit().await
 }
 
 /// What is hashed: apart from the other tokens that the hasher is used for.
-fn labelled(text: &str) -> String {
+pub(crate) fn labelled(text: &str) -> String {
     format!("API key {text}")
 }
 

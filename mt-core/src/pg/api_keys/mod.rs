@@ -79,13 +79,17 @@ mod authenticator;
 mod change;
 mod create;
 mod list;
+mod operate;
 
 use chrono::{DateTime, Utc};
 
+#[cfg(feature = "testing")]
+pub(crate) use self::authenticator::labelled;
 pub use self::authenticator::{ApiKeys, ApiKeysOr};
 pub use self::change::{narrow, revoke};
 pub use self::create::{IssuedKey, KeyHolder, NewApiKey};
 pub use self::list::list;
+pub use self::operate::{list_for_operator, revoke_for_operator};
 use crate::access::{AccessModel, PermissionSet};
 pub use crate::auth::api_key::ApiKeyText;
 use crate::id::{ApiKeyId, PrincipalId, ServiceAccountId};

@@ -21,11 +21,11 @@ where
         let a = self.a;
         self.watch(&[a]).await;
         for route in self.routes {
-            for number in 0..=self.b.members.len() {
+            for number in 0..=self.b.callers().count() {
                 // A new tenant for each caller, so that writes of one do not affect the response to the next.
                 let b =
                     if route.writes() { self.harness.new_tenant().await } else { self.b.clone() };
-                let (role, bearer) = match b.members.get(number) {
+                let (role, bearer) = match b.callers().nth(number) {
                     Some((role, bearer)) => (*role, Some(bearer.as_str())),
                     None => ("anonymous", None),
                 };

@@ -13,6 +13,7 @@ pub struct TenantFixture {
     pub(super) tenant: TenantId,
     pub(super) canary: String,
     pub(super) members: Vec<(&'static str, String)>,
+    pub(super) keys: Vec<(&'static str, String)>,
     pub(super) ids: Vec<(&'static str, String)>,
 }
 
@@ -20,7 +21,8 @@ impl TenantFixture {
     /// Creates a fixture for a new tenant.
     #[must_use]
     pub fn new(tenant: TenantId) -> Self {
-        Self { tenant, canary: String::new(), members: Vec::new(), ids: Vec::new() }
+        let (members, keys, ids) = (Vec::new(), Vec::new(), Vec::new());
+        Self { tenant, canary: String::new(), members, keys, ids }
     }
 
     /// Returns the tenant.
@@ -42,6 +44,11 @@ impl TenantFixture {
     pub fn id(mut self, slot: &'static str, id: impl Display) -> Self {
         self.ids.push((slot, id.to_string()));
         self
+    }
+
+    /// Returns the name and the credential of each caller: the members, and then the keys.
+    pub(super) fn callers(&self) -> impl Iterator<Item = &(&'static str, String)> {
+        self.members.iter().chain(&self.keys)
     }
 
     /// Returns a new canary: unique, and unchanged by case folding, URL encoding and email addresses.

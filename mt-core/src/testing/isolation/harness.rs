@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::fixture::TenantFixture;
+use super::key_callers::KeyCallers;
 use super::normalizer::Normalizer;
 use super::request::{TestRequest, TestResponse};
 use crate::testing::TestDatabase;
@@ -17,6 +18,7 @@ pub struct Harness<'d, S, C> {
     pub(super) send: C,
     pub(super) normalizer: Normalizer,
     pub(super) operations: Option<Vec<(String, String)>>,
+    pub(super) key_callers: Option<KeyCallers>,
     pub(super) is_without_policies: bool,
 }
 
@@ -33,8 +35,8 @@ where
     ///
     /// `send` sends a request to the application.
     pub fn new(db: &'d TestDatabase, seed: S, send: C) -> Self {
-        let (normalizer, operations) = (Normalizer::default(), None);
-        Self { db, seed, send, normalizer, operations, is_without_policies: false }
+        let (normalizer, operations, key_callers) = (Normalizer::default(), None, None);
+        Self { db, seed, send, normalizer, operations, key_callers, is_without_policies: false }
     }
 
     /// Excludes a name from comparisons, because its value differs between requests: a header (`x-request-id`), a
@@ -57,6 +59,12 @@ where
         self
     }
 
+    /// Calls the routes with API keys too. The application has to accept the keys that `callers` creates. A tenant's canary is
+    /// part of their names.
+    pub fn with_api_keys(self, callers: KeyCallers) -> Self {
+        Self { key_callers: Some(callers), ..self }
+    }
+
     /// Returns a harness that switches row-level security off during [`check`](Self::check), to find queries that
     /// rely on policies alone.
     ///
@@ -69,6 +77,7 @@ where
             send: &self.send,
             normalizer: self.normalizer.clone(),
             operations: self.operations.clone(),
+            key_callers: self.key_callers.clone(),
             is_without_policies: true,
         }
     }
@@ -77,6 +86,10 @@ where
     pub(super) async fn new_tenant(&self) -> TenantFixture {
         let canary = TenantFixture::new_canary();
         let mut tenant = (self.seed)(canary.clone()).await;
+        if let Some(callers) = &self.key_callers {
+            let keys = callers.create(self.db, tenant.tenant, &canary).await;
+            tenant.keys = KeyCallers::NAMES.into_iter().zip(keys).collect();
+        }
         tenant.canary = canary;
         tenant
     }

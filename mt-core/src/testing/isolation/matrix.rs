@@ -92,8 +92,8 @@ where
     S: AsyncFn(String) -> TenantFixture,
     C: AsyncFn(TestRequest) -> TestResponse,
 {
-    /// Returns the status and the tables written for each route and role: a member of each role, a member of another
-    /// tenant and an anonymous caller, each in a new tenant. [Exempt](Route::exempt) routes are left out.
+    /// Returns the status and the tables written for each route and role: a member of each role, API keys
+    /// ([`with_api_keys`](Self::with_api_keys)), a member of another tenant and an anonymous caller, each in a new tenant. [Exempt](Route::exempt) routes are left out.
     ///
     /// # Panics
     ///
@@ -102,16 +102,17 @@ where
         let write_log = WriteLog::new(self.db).await;
         let stranger = self.new_tenant().await;
         let mut matrix = Matrix { routes: Vec::new() };
-        let roles: Vec<&'static str> = stranger.members.iter().map(|(role, _)| *role).collect();
+        let roles: Vec<&'static str> = stranger.callers().map(|(role, _)| *role).collect();
         let callers = [&roles[..], &["outsider", "anonymous"]].concat();
         let width = callers.iter().map(|role| role.len()).max().unwrap_or_default();
         for route in routes.into_iter().filter(|route| !route.is_exempt) {
             let mut lines = Vec::new();
             for role in &callers {
                 let tenant = self.new_tenant().await;
-                let members =
-                    if *role == "outsider" { &stranger.members[..1] } else { &tenant.members };
-                let person = members.iter().find(|(of, _)| of == role || *role == "outsider");
+                let person = match *role {
+                    "outsider" => stranger.members.first(),
+                    role => tenant.callers().find(|(of, _)| *of == role),
+                };
                 let request =
                     own_request(&route, &tenant, person.map(|(_, bearer)| bearer.as_str()));
                 write_log.clear().await;

@@ -10,6 +10,8 @@
 //! * no request changes data of another tenant or copies it into other rows;
 //! * an id of another tenant gets the same bytes as an id that does not exist;
 //! * activity of other tenants changes no response: no count, number or entity tag covers all tenants;
+//! * with [`Harness::with_api_keys`], keys call the routes too: one of an owner, one of a service account, one of an
+//!   account that acts on behalf of the owner. None works in another tenant, after it was revoked, or without its holder;
 //! * with [`Harness::serving`], the application has this route, and the check covers all routes of the application.
 //!
 //! [`Harness::without_policies`] runs the check with row-level security off, which finds queries that rely on
@@ -77,6 +79,7 @@ mod findings;
 mod fingerprint;
 mod fixture;
 mod harness;
+mod key_callers;
 mod matrix;
 mod normalizer;
 mod operations;
@@ -95,6 +98,7 @@ pub use self::findings::Findings;
 pub use self::fingerprint::fingerprint;
 pub use self::fixture::TenantFixture;
 pub use self::harness::Harness;
+pub use self::key_callers::KeyCallers;
 pub use self::matrix::Matrix;
 pub use self::operations::operations;
 pub use self::request::{TestRequest, TestResponse};

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::fixture::TenantFixture;
+use super::key_callers::{ENDS, end};
 use super::request::{TestRequest, TestResponse};
 use super::run::{Run, shown};
 use super::substitution::own_request;
@@ -22,7 +23,7 @@ where
             let mut statuses = String::new();
             for (turn, [reader, other]) in [[a, b], [b, a], [a, b]].into_iter().enumerate() {
                 let name = self.name(reader);
-                for (role, bearer) in &reader.members {
+                for (role, bearer) in reader.callers() {
                     let request = own_request(route, reader, Some(bearer));
                     let who = format!("{role} of {name}");
                     let response = self.send((&who, route), reader, request, &[other]).await;
@@ -73,7 +74,7 @@ where
         let (reader, other) = if reader_name == "A" { (self.a, self.b) } else { (self.b, self.a) };
         let reads = self.routes.iter().enumerate();
         for (number, route) in reads.filter(|(_, route)| !route.writes() && !route.is_exempt) {
-            for (role, bearer) in &reader.members {
+            for (role, bearer) in reader.callers() {
                 let key = (number, if reader_name == "A" { 'A' } else { 'B' }, *role);
                 let Some(earlier) = self.responses.get(&key).cloned() else { continue };
                 let who = format!("{role} of {reader_name}");
@@ -124,12 +125,58 @@ where
                 }
             }
         }
+        for (key, bearer) in &first.keys {
+            for route in &reads {
+                let request = own_request(route, &second, Some(bearer));
+                let what =
+                    format!("{key} of one tenant in another: {} {}", request.method, request.path);
+                let response = (self.harness.send)(request).await;
+                if response.is_success() {
+                    let finding = format!("{what}: it works there: {}", shown(&response));
+                    self.findings.add_once(&route.name(), "key", finding);
+                }
+            }
+        }
         if has_shown != [true; 2] && reads.iter().any(|route| !route.is_silent) {
             self.findings.add(
                 "no member of two tenants is shown the canaries of both, so the check \
                  proves nothing"
                     .to_owned(),
             );
+        }
+    }
+
+    /// Reads with keys that were revoked, and with keys whose holder has gone. An application that remembers what a key may
+    /// do, or decides on it by itself, still answers.
+    pub(super) async fn ended_keys(&mut self) {
+        let reads = self.routes.iter().filter(|r| !r.writes() && !r.is_exempt && r.names_tenant());
+        let reads: Vec<_> = reads.collect();
+        for (sql, finding) in ENDS {
+            let tenant = self.harness.new_tenant().await;
+            let mut worked = Vec::new();
+            for (key, bearer) in &tenant.keys {
+                for route in &reads {
+                    let request = own_request(route, &tenant, Some(bearer));
+                    if (self.harness.send)(request).await.is_success() {
+                        worked.push((*key, bearer.as_str(), *route));
+                    }
+                }
+                if !worked.iter().any(|(of, ..)| of == key) && !reads.is_empty() {
+                    self.findings.add(format!(
+                        "{key}: no route answers it, so the check of keys proves nothing"
+                    ));
+                }
+            }
+            end(self.harness.db, tenant.tenant, sql).await;
+            for (key, bearer, route) in worked {
+                let request = own_request(route, &tenant, Some(bearer));
+                let what = format!("{key}: {} {}", request.method, request.path);
+                let response = (self.harness.send)(request).await;
+                if response.is_success() {
+                    let finding = format!("{what}: {finding}: {}", shown(&response));
+                    self.findings.add_once(&route.name(), "ended", finding);
+                }
+            }
         }
     }
 

@@ -91,6 +91,7 @@ where
         self.later_reads("A", "activity of other tenants changes the response").await;
         self.later_reads("B", "activity of other tenants changes the response").await;
         self.members_of_both().await;
+        self.ended_keys().await;
         self.ids_of_other_tenants().await;
         self.named_tenants().await;
         self.later_reads("A", "activity of B's members changes the response").await;

@@ -7,7 +7,7 @@ use mt_core::pg::api_keys::{self, ApiKeyError, IssuedKey, KeyHolder, NewApiKey};
 use sqlx::Executor as _;
 
 use super::{AN_HOUR, account, api_keys, caller, is_refused, issue, opens, owner};
-use crate::support::{Acme, Leave, NotesRead, Role, World};
+use crate::support::{Acme, Leave, NotesRead, Role, SETUP, World};
 
 async fn rotate(
     world: &World,
@@ -160,4 +160,22 @@ async fn members_revoke_their_own_keys_and_those_of_holders_whom_they_may_remove
         assert!(may || matches!(revoked, Err(ApiKeyError::Forbidden)), "{revoked:?}");
         assert_eq!(opens(&world.tenants, key, acme).await.is_empty(), may);
     }
+}
+
+#[tokio::test]
+async fn operator_lists_and_revokes_keys() {
+    let world = World::new(2).await;
+    let (ada, acme) = owner(&world).await;
+    let (issued, key) = caller(&world, ada, acme, KeyHolder::Caller).await;
+    let mut tx = world.database.system().begin(SETUP).await.unwrap();
+    let listed = api_keys::list_for_operator::<Acme>(&mut tx, acme).await.unwrap();
+    assert_eq!(listed.iter().map(|key| key.id).collect::<Vec<_>>(), [issued.key.id]);
+    let blue = TenantId::generate();
+    assert!(!api_keys::revoke_for_operator(&mut tx, blue, issued.key.id).await.unwrap());
+    assert!(api_keys::revoke_for_operator(&mut tx, acme, issued.key.id).await.unwrap());
+    assert!(!api_keys::revoke_for_operator(&mut tx, acme, issued.key.id).await.unwrap(), "again");
+    tx.commit().await.unwrap();
+    assert!(opens(&world.tenants, key, acme).await.is_empty());
+    let revoked = "select count(*) from mt.audit_log where action = 'api_key.revoked'";
+    assert_eq!(world.count(revoked).await, 1);
 }

@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use mt_core::auth::jwt::{IssueError, JwtAuthenticator, JwtConfig, JwtConfigError, JwtKey};
 use mt_core::auth::{AuthError, Principal};
 use mt_core::clock::ManualClock;
-use mt_core::id::{PrincipalId, TenantId};
+use mt_core::id::{PrincipalId, ServiceAccountId, TenantId};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -376,4 +376,19 @@ fn debug_output_shows_no_secret() {
     let issued = tokens.issue(ada(), 0).unwrap();
     let shown = format!("{key:?} {:?} {tokens:?} {issued:?}", config());
     assert!(!shown.contains("secret of") && !shown.contains(&issued.token), "{shown}");
+}
+
+#[test]
+fn act_claim_names_the_service_account_that_acts() {
+    let account = ServiceAccountId::generate();
+    let act = json!({ "sub": account, "act": { "sub": "a prior actor" } });
+    for tokens in unaware_and_aware() {
+        let principal = tokens.verify(&hs256(&with("act", act.clone()))).unwrap();
+        assert_eq!((principal.id(), principal.actor()), (ada(), Some(account)));
+        assert_eq!(tokens.verify(&hs256(&claims())).unwrap().actor(), None);
+        for other in [json!({ "sub": "a client" }), json!({}), json!("text"), json!([])] {
+            let refused = reason(tokens.verify(&hs256(&with("act", other.clone()))));
+            assert!(!refused.is_empty(), "{other}");
+        }
+    }
 }

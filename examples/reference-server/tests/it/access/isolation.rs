@@ -10,9 +10,10 @@ use std::sync::Arc;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::id::{PrincipalId, TenantId};
 use mt_core::testing::isolation::{
-    Findings, Harness, Route, TenantFixture, TestRequest, TestResponse, check_tables,
+    Findings, Harness, KeyCallers, Route, TenantFixture, TestRequest, TestResponse, check_tables,
 };
 use mt_core::testing::{Relay, TestDatabase};
+use mt_core::token::TokenHasher;
 use reference_server::schema;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -29,6 +30,13 @@ fn body(operation: &str) -> Option<Value> {
         | "PATCH /orgs/{tenant}"
         | "POST /orgs/{tenant}/projects"
         | "PATCH /orgs/{tenant}/projects/{project_id}" => json!({"name": "x"}),
+        "POST /orgs/{tenant}/api-keys" => {
+            json!({"name": "x", "service_account_id": "{account_id}"})
+        }
+        "PATCH /orgs/{tenant}/api-keys/{key_id}" => json!({"permissions": ["tasks.read"]}),
+        "POST /orgs/{tenant}/api-keys/{key_id}/rotate" => json!({"overlap_hours": 1}),
+        "POST /orgs/{tenant}/service-accounts" => json!({"name": "x", "role": "member"}),
+        "PATCH /orgs/{tenant}/service-accounts/{account_id}" => json!({"role": "admin"}),
         "PATCH /orgs/{tenant}/members/{user_id}" => json!({"role": "admin"}),
         "POST /orgs/{tenant}/invites" => {
             // Asked for a second time, so that it takes no further seat.
@@ -72,6 +80,7 @@ fn routes(server: &Server) -> Vec<Route> {
 struct Checked {
     server: Server,
     tokens: JwtAuthenticator,
+    secret: String,
 }
 
 impl Checked {
@@ -79,8 +88,9 @@ impl Checked {
         let secret = secret();
         let key = JwtKey::hs256(&secret).unwrap();
         let tokens = JwtAuthenticator::new(JwtConfig::new("mt", "mt", key)).unwrap();
-        let settings = [&[("JWT_SECRET", secret.as_str())], settings].concat();
-        Self { server: Server::start_on(Arc::new(db), &settings).await, tokens }
+        let all = [&[("JWT_SECRET", secret.as_str())], settings].concat();
+        let server = Server::start_on(Arc::new(db), &all).await;
+        Self { server, tokens, secret }
     }
 
     async fn new() -> Self {
@@ -92,6 +102,7 @@ impl Checked {
         let org = TenantId::generate();
         let [owner, admin, member] = [(); 3].map(|()| PrincipalId::generate());
         let [project, task, invite, entry] = [(); 4].map(|()| Uuid::now_v7());
+        let [account, key] = [(); 2].map(|()| Uuid::now_v7());
         let sql = format!(
             "insert into mt.users (id, email) values \
                  ('{owner}', 'owner-{canary}@example.org'), \
@@ -111,7 +122,11 @@ impl Checked {
              insert into mt.billing_customers (tenant_id, provider, customer_id) \
                  values ('{org}', 'stripe', 'cus_{canary}'); \
              insert into mt.audit_log (tenant_id, id, actor_kind, actor_name, action, target_kind) \
-                 values ('{org}', '{entry}', 'operator', '{canary}', 'tenant.created', 'tenant')"
+                 values ('{org}', '{entry}', 'operator', '{canary}', 'tenant.created', 'tenant'); \
+             insert into mt.service_accounts (tenant_id, id, name, role, created_by) \
+                 values ('{org}', '{account}', '{canary}', 'member', '{owner}'); \
+             insert into mt.api_keys (tenant_id, id, service_account_id, name, digest, hint, series, created_by) \
+                 values ('{org}', '{key}', '{account}', '{canary}', sha256('{canary}'), 'mt_abcd', '{key}', '{owner}')"
         );
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.server.db.admin()).await.unwrap();
         let token = |principal| self.tokens.issue(principal, 0).unwrap().token;
@@ -124,6 +139,8 @@ impl Checked {
             .id("invite_id", invite)
             .id("guest", format!("guest-{canary}@example.org"))
             .id("user_id", member)
+            .id("account_id", account)
+            .id("key_id", key)
     }
 
     async fn send(&self, call: TestRequest) -> TestResponse {
@@ -153,6 +170,7 @@ impl Checked {
             .ignoring("request_id")
             // A worker sends the mails of invites and changes their rows.
             .ignoring("mt.outbox")
+            .with_api_keys(KeyCallers::new("mt", TokenHasher::new(self.secret.as_bytes())))
             .serving(self.server.operations.clone())
     }
 
@@ -171,6 +189,8 @@ fn without_the_tenant(sql: &str) -> Option<String> {
         "from mt.audit_log e",
         "from mt.invites",
         "from mt.memberships m join mt.users",
+        "from mt.service_accounts where",
+        "from mt.api_keys where tenant_id = $1 and ($2",
     ];
     let statements = sql.split("; ").map(|statement| {
         let is_product = !is_opening || of_lists.iter().any(|list| statement.contains(list));

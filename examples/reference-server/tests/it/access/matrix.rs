@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use mt_core::id::TenantId;
-use mt_core::testing::isolation::fingerprint;
+use mt_core::testing::isolation::{KeyCallers, fingerprint};
 use mt_core::token::{SecretToken, TokenHasher};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -53,8 +53,18 @@ pub(crate) const EXEMPT: [(&str, &str); 24] = [
     ),
 ];
 
-const CALLERS: [&str; 7] =
-    ["anonymous", "bad token", "stranger", "removed", "member", "admin", "owner"];
+const CALLERS: [&str; 10] = [
+    "anonymous",
+    "bad token",
+    "stranger",
+    "removed",
+    "member",
+    "admin",
+    "owner",
+    "api key",
+    "account",
+    "agent",
+];
 
 /// States, with what makes them so.
 const STATES: [(&str, &str); 5] = [
@@ -70,7 +80,14 @@ pub(crate) fn body(operation: &str) -> Option<Value> {
     match operation {
         "PATCH /orgs/{org_id}"
         | "POST /orgs/{org_id}/projects"
-        | "PATCH /orgs/{org_id}/projects/{project_id}" => Some(json!({"name": "Another"})),
+        | "PATCH /orgs/{org_id}/projects/{project_id}"
+        | "POST /orgs/{org_id}/api-keys" => Some(json!({"name": "Another"})),
+        "PATCH /orgs/{org_id}/api-keys/{key_id}" => Some(json!({"permissions": ["tasks.read"]})),
+        "POST /orgs/{org_id}/api-keys/{key_id}/rotate" => Some(json!({"overlap_hours": 1})),
+        "POST /orgs/{org_id}/service-accounts" => {
+            Some(json!({"name": "Another", "role": "member"}))
+        }
+        "PATCH /orgs/{org_id}/service-accounts/{account_id}" => Some(json!({"role": "admin"})),
         "PATCH /orgs/{org_id}/members/{user_id}" => Some(json!({"role": "admin"})),
         // Asked for a second time, so that it takes no further seat.
         "POST /orgs/{org_id}/invites" => {
@@ -100,11 +117,18 @@ impl Callers {
         Self { server, people }
     }
 
-    fn token(&self, caller: &str) -> Option<&str> {
+    /// The credential of a caller in an org.
+    async fn token(&self, caller: &str, org: TenantId) -> Option<String> {
+        if let Some(place) = KeyCallers::NAMES.iter().position(|name| *name == caller) {
+            let callers = KeyCallers::new("mt", TokenHasher::new(SECRET.as_bytes()));
+            return Some(
+                callers.create(&self.server.db, org, "of the matrix").await[place].clone(),
+            );
+        }
         match caller {
             "anonymous" => None,
-            "bad token" => Some("nonsense"),
-            name => Some(&self.people[name].token),
+            "bad token" => Some("nonsense".to_owned()),
+            name => Some(self.people[name].token.clone()),
         }
     }
 
@@ -114,6 +138,7 @@ impl Callers {
         let id = |name: &str| &self.people[name].id;
         let (org, project, task, invite) =
             (TenantId::generate(), Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+        let (account, key) = (Uuid::now_v7(), Uuid::now_v7());
         let token = SecretToken::generate();
         let hash = TokenHasher::new(SECRET.as_bytes()).hash(token.reveal());
         let sql = format!(
@@ -128,7 +153,11 @@ impl Callers {
                  values ('{org}', '{task}', '{project}', 'T', '{owner}'); \
              insert into mt.invites (tenant_id, id, email, role, token_hash, invited_by, expires_at) \
                  values ('{org}', '{invite}', 'guest@example.org', 'member', '\\x{hash}', '{owner}', \
-                     now() + interval '1 day')",
+                     now() + interval '1 day'); \
+             insert into mt.service_accounts (tenant_id, id, name, role, created_by) \
+                 values ('{org}', '{account}', 'A', 'member', '{owner}'); \
+             insert into mt.api_keys (tenant_id, id, service_account_id, name, digest, hint, series, created_by) \
+                 values ('{org}', '{key}', '{account}', 'K', '\\x{hash}', 'mt_abcd', '{key}', '{owner}')",
             owner = id("owner"),
             admin = id("admin"),
             member = id("member"),
@@ -141,6 +170,8 @@ impl Callers {
             .replace("{project_id}", &project.to_string())
             .replace("{task_id}", &task.to_string())
             .replace("{invite_id}", &invite.to_string())
+            .replace("{account_id}", &account.to_string())
+            .replace("{key_id}", &key.to_string())
             .replace("{user_id}", id("member"));
         (org, path)
     }
@@ -149,10 +180,11 @@ impl Callers {
     async fn cell(&self, operation: &str, caller: &str, state: &str) -> String {
         let (method, template) = operation.split_once(' ').unwrap();
         let (org, path) = self.org(state, template).await;
+        let token = self.token(caller, org).await;
         let before = fingerprint(&self.server.db, org).await;
         let method: Method = method.parse().unwrap();
-        let token = self.token(caller);
-        let answer = self.server.send(method.clone(), &path, token, body(operation)).await;
+        let answer =
+            self.server.send(method.clone(), &path, token.as_deref(), body(operation)).await;
         let changed = fingerprint(&self.server.db, org).await != before;
         let writes = method != Method::GET;
         let granted = answer.status < 400;
