@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::AccessModel;
-use crate::text_enum::{TextEnum as _, UnknownVariant};
+use crate::text_enum::{TextEnum, UnknownVariant};
 
 /// A set of the permissions of a model: what a role holds, or the most that a credential may use.
 ///
@@ -32,7 +32,7 @@ pub struct PermissionSet<M>(u128, PhantomData<fn() -> M>);
 impl<M: AccessModel> PermissionSet<M> {
     /// One bit for each permission of the model, in the order of their declaration.
     const ALL: u128 = {
-        let permissions = <M::Permission as crate::text_enum::TextEnum>::ALL.len();
+        let permissions = <M::Permission as TextEnum>::ALL.len();
         assert!(permissions <= 128, "a model has at most 128 permissions");
         if permissions == 128 { u128::MAX } else { (1 << permissions) - 1 }
     };
@@ -132,7 +132,7 @@ impl<M> Eq for PermissionSet<M> {}
 
 impl<M: AccessModel> fmt::Debug for PermissionSet<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter().map(|permission| permission.as_str())).finish()
+        f.debug_set().entries(self.iter().map(TextEnum::as_str)).finish()
     }
 }
 

@@ -9,7 +9,7 @@ use mt_core::id::{ApiKeyId, PrincipalId, ServiceAccountId};
 use mt_core::member_policy::MemberPolicy;
 use mt_core::pg::Resource;
 use mt_core::pg::api_keys::{self, ApiKey, IssuedKey, KeyHolder, NewApiKey};
-use mt_core::text_enum::TextEnum as _;
+use mt_core::text_enum::TextEnum;
 use mt_tower::problem::{FieldError, Problem};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
@@ -166,8 +166,7 @@ struct KeyView {
 
 impl KeyView {
     fn of<M: AccessModel>(key: ApiKey<M>) -> Self {
-        let words =
-            |set: PermissionSet<M>| set.iter().map(|permission| permission.as_str()).collect();
+        let words = |set: PermissionSet<M>| set.iter().map(TextEnum::as_str).collect();
         Self {
             id: key.id.as_uuid(),
             name: key.name,

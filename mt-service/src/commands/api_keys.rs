@@ -8,7 +8,7 @@ use mt_core::auth::Authenticator as _;
 use mt_core::id::{ApiKeyId, TenantId};
 use mt_core::pg::api_keys::{ApiKey, ApiKeys, list_for_operator, revoke_for_operator};
 use mt_core::pg::{Database, SystemReason};
-use mt_core::text_enum::TextEnum as _;
+use mt_core::text_enum::TextEnum;
 use serde_json::{Value, json};
 
 use super::program::{Program, TENANT, UNNAMED, tenant_id};
@@ -132,7 +132,7 @@ async fn list<M: AccessModel>(
 }
 
 fn limit<M: AccessModel>(key: &ApiKey<M>) -> Option<Vec<&'static str>> {
-    key.permissions.map(|set| set.iter().map(|permission| permission.as_str()).collect())
+    key.permissions.map(|set| set.iter().map(TextEnum::as_str).collect())
 }
 
 fn view<M: AccessModel>(key: &ApiKey<M>) -> Value {

@@ -11,7 +11,7 @@ use crate::pg::audit_log::{API_KEY_NARROWED, API_KEY_REVOKED};
 use crate::pg::transaction::decode::variant;
 use crate::pg::transaction::gate;
 use crate::pg::{Exclusive, PgError, TenantTx};
-use crate::text_enum::TextEnum as _;
+use crate::text_enum::TextEnum;
 
 /// Limits a key to those of its permissions that are in `permissions` too. It gains none.
 ///
@@ -32,7 +32,7 @@ where
     let found = hold(tx, key).await?;
     let kept: Vec<&'static str> = permissions
         .iter()
-        .map(|permission| permission.as_str())
+        .map(TextEnum::as_str)
         .filter(|text| {
             found.permissions.as_ref().is_none_or(|had| had.iter().any(|had| had == text))
         })

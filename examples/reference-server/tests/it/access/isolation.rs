@@ -36,8 +36,8 @@ fn body(operation: &str) -> Option<Value> {
         "PATCH /orgs/{tenant}/api-keys/{key_id}" => json!({"permissions": ["tasks.read"]}),
         "POST /orgs/{tenant}/api-keys/{key_id}/rotate" => json!({"overlap_hours": 1}),
         "POST /orgs/{tenant}/service-accounts" => json!({"name": "x", "role": "member"}),
-        "PATCH /orgs/{tenant}/service-accounts/{account_id}" => json!({"role": "admin"}),
-        "PATCH /orgs/{tenant}/members/{user_id}" => json!({"role": "admin"}),
+        "PATCH /orgs/{tenant}/service-accounts/{account_id}"
+        | "PATCH /orgs/{tenant}/members/{user_id}" => json!({"role": "admin"}),
         "POST /orgs/{tenant}/invites" => {
             // Asked for a second time, so that it takes no further seat.
             json!({"email": "{guest}", "role": "member"})

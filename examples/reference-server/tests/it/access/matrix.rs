@@ -87,8 +87,8 @@ pub(crate) fn body(operation: &str) -> Option<Value> {
         "POST /orgs/{org_id}/service-accounts" => {
             Some(json!({"name": "Another", "role": "member"}))
         }
-        "PATCH /orgs/{org_id}/service-accounts/{account_id}" => Some(json!({"role": "admin"})),
-        "PATCH /orgs/{org_id}/members/{user_id}" => Some(json!({"role": "admin"})),
+        "PATCH /orgs/{org_id}/service-accounts/{account_id}"
+        | "PATCH /orgs/{org_id}/members/{user_id}" => Some(json!({"role": "admin"})),
         // Asked for a second time, so that it takes no further seat.
         "POST /orgs/{org_id}/invites" => {
             Some(json!({"email": "guest@example.org", "role": "member"}))
