@@ -211,7 +211,7 @@ impl<M: AccessModel> NewKey<M> {
             (Some(account), false) => KeyHolder::ServiceAccount(account),
             (Some(account), true) => KeyHolder::OnBehalfOfCaller(account),
             (None, true) => {
-                return Err(invalid("on_behalf_of_me", "needs a `service_account_id` that acts"));
+                return Err(invalid("/on_behalf_of_me", "needs a `service_account_id` that acts"));
             }
         };
         let new = NewApiKey::new(self.name.as_str(), holder);
@@ -222,13 +222,13 @@ impl<M: AccessModel> NewKey<M> {
         match self.expires_in_days {
             None => Ok(new),
             Some(days @ 1..=MAX_DAYS) => Ok(new.expiring_in(Duration::from_hours(24) * days)),
-            Some(_) => Err(invalid("expires_in_days", format!("must be 1 to {MAX_DAYS}"))),
+            Some(_) => Err(invalid("/expires_in_days", format!("must be 1 to {MAX_DAYS}"))),
         }
     }
 }
 
-fn invalid(field: &'static str, detail: impl Into<String>) -> Problem {
-    invalid_fields(vec![FieldError::new(field, detail.into())])
+fn invalid(pointer: &'static str, detail: impl Into<String>) -> Problem {
+    invalid_fields(vec![FieldError::new(pointer, detail.into())])
 }
 
 fn some_permissions<'de, M: AccessModel, D: Deserializer<'de>>(
@@ -298,7 +298,7 @@ where
     let Rotation { overlap_hours } = call.json().await?;
     if overlap_hours > MAX_OVERLAP_HOURS {
         let most = format!("must be 0 to {MAX_OVERLAP_HOURS}");
-        return Err(invalid("overlap_hours", most).into());
+        return Err(invalid("/overlap_hours", most).into());
     }
     let key = ApiKeyId::from_uuid(call.path_id("key_id")?);
     let keys = call.api_keys()?;

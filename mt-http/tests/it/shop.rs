@@ -8,12 +8,13 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::Full;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::{PriceTable, StandingPolicy};
-use mt_core::pg::Database;
 use mt_core::pg::audit_log::Action;
+use mt_core::pg::{self, Database};
 use mt_core::testing::TestDatabase;
+use mt_core::token::TokenHasher;
 use mt_http::{
-    AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites, Members, Noun,
-    Operators, SignIn, Tenants, WebhookEvents, Webhooks,
+    ApiKeys, AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites,
+    Members, Noun, Operators, ServiceAccounts, SignIn, Tenants, WebhookEvents, Webhooks,
 };
 use mt_stripe::StripeConfig;
 use mt_stripe::billing::{BillingConfig, Simulation, StripeBilling};
@@ -28,12 +29,15 @@ mt_core::model! {
     plans Plan { Basic = "basic" (initial), Plus = "plus" }
     permissions Right {
         //                                 Owner Clerk Guest  Basic Plus
+        AccountsManage = "accounts.manage" [yes  no    no]    [yes  yes] exempt   write;
         AuditRead = "audit.read"          [yes   no    no]    [yes  yes] exempt   read;
         BillingManage = "billing.manage"  [yes   no    no]    [yes  yes] exempt   write + BillingRead;
         BillingRead = "billing.read"      [yes   yes   no]    [yes  yes] exempt   read;
         InvitesCreate = "invites.create"  [yes   no    no]    [yes  yes] required write;
         InvitesRead = "invites.read"      [yes   no    no]    [yes  yes] exempt   read;
         InvitesRevoke = "invites.revoke"  [yes   no    no]    [yes  yes] exempt   write;
+        KeysManage = "keys.manage"        [yes   yes   no]    [yes  yes] exempt   write;
+        KeysRead = "keys.read"            [yes   yes   no]    [yes  yes] exempt   read;
         MembersAssign = "members.assign"  [yes   no    no]    [yes  yes] required write;
         MembersRead = "members.read"      [yes   yes   no]    [yes  yes] exempt   read;
         MembersRemove = "members.remove"  [yes   yes   no]    [yes  yes] exempt   write;
@@ -41,7 +45,10 @@ mt_core::model! {
         ShopRead = "shop.read"            [yes   yes   no]    [yes  yes] exempt   read;
         ShopUpdate = "shop.update"        [yes   no    no]    [yes  yes] required write + ShopRead;
     }
-    caps { Seats of members { Basic: 3, Plus: none } }
+    caps {
+        Seats of members { Basic: 3, Plus: none }
+        Keys of api_keys { Basic: 3, Plus: none }
+    }
 }
 
 /// The operators' token.
@@ -69,6 +76,8 @@ pub(crate) fn endpoints() -> Endpoints<Shops> {
             revoke: InvitesRevoke,
             seats: Seats,
         })
+        .mount(ServiceAccounts { read: KeysRead, manage: AccountsManage })
+        .mount(ApiKeys { read: KeysRead, manage: KeysManage, keys: Keys })
         .mount(AuditLog { read: AuditRead, actions: ACTIONS })
         .mount(Billing { read: BillingRead, manage: BillingManage })
         .mount(Webhooks)
@@ -110,6 +119,11 @@ pub(crate) fn tokens() -> Arc<JwtAuthenticator> {
     Arc::new(JwtAuthenticator::new(JwtConfig::new("mt", "mt", key)).unwrap())
 }
 
+/// Returns what makes and checks API keys.
+pub(crate) fn keys(database: &Database) -> pg::api_keys::ApiKeys {
+    database.api_keys("shop", TokenHasher::new(SECRET.as_bytes()))
+}
+
 /// Returns the settings, without mail: answers show the tokens of links.
 pub(crate) fn options(database: &Database) -> EndpointOptions {
     let events =
@@ -123,6 +137,7 @@ pub(crate) fn options(database: &Database) -> EndpointOptions {
     };
     EndpointOptions::new(SECRET.as_bytes(), "https://shops.example")
         .tokens(tokens())
+        .api_keys(keys(database))
         .stripe(StripeBilling::new(database.system(), config))
         .insecure_reveal_tokens(true)
 }
@@ -130,7 +145,7 @@ pub(crate) fn options(database: &Database) -> EndpointOptions {
 /// Returns the guards, without limits by address.
 pub(crate) fn guards(database: &Database) -> Guards {
     let tenants = database.tenants::<Shops>(StandingPolicy::default());
-    Guards::new(&tenants, tokens()).operator_token(OPERATOR)
+    Guards::new(&tenants, keys(database).or(tokens())).operator_token(OPERATOR)
 }
 
 /// Makes a service of `endpoints`.

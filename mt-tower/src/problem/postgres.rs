@@ -226,7 +226,7 @@ fn conflict(detail: impl Into<Cow<'static, str>>) -> Problem {
 
 fn invalid_name(detail: String) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", "Some fields are not valid")
-        .with_errors(vec![FieldError::new("name", detail)])
+        .with_errors(vec![FieldError::new("/name", detail)])
 }
 
 fn already_member() -> Problem {
@@ -252,6 +252,12 @@ mod tests {
         assert_eq!(shown(BeginError::Denied(Denied::Forbidden)), (403, "forbidden"));
         assert_eq!(shown(MemberError::LastOwner), (409, "last-owner"));
         assert_eq!(shown(MemberError::NotFound), (404, "not-found"));
+        assert_eq!(shown(ApiKeyError::ByKey), (403, "forbidden"));
+        assert_eq!(shown(ApiKeyError::Name), (422, "invalid-fields"));
+        assert_eq!(shown(ApiKeyError::NotFound), (404, "not-found"));
+        assert_eq!(shown(ApiKeyError::TwoInUse), (409, "conflict"));
+        assert_eq!(shown(ServiceAccountError::Forbidden), (403, "forbidden"));
+        assert_eq!(shown(ServiceAccountError::NameTaken), (409, "conflict"));
         assert_eq!(shown(InviteError::AlreadyMember), (409, "already-member"));
         assert_eq!(shown(RevokeError::Accepted), (409, "conflict"));
         assert_eq!(shown(AcceptError::Invalid), (400, "invite-invalid"));

@@ -11,7 +11,7 @@ use http_body_util::Full;
 use mt_core::access::{Access, Facts};
 use mt_core::auth::Principal;
 use mt_core::clock::ManualClock;
-use mt_core::id::{PrincipalId, TenantId};
+use mt_core::id::{ApiKeyId, PrincipalId, TenantId};
 use mt_core::limit::{InProcessLimiter, Quota};
 use mt_tower::RequestContext;
 use mt_tower::layer::GuardLayer;
@@ -273,6 +273,22 @@ async fn tuple_of_keys_separates_by_each_key() {
     // One part that is missing refuses the request.
     let layer = layer(key(), a_minute(1));
     assert_eq!(send(&layer, from(one)).await.refused(), "internal");
+}
+
+#[tokio::test]
+async fn each_api_key_of_a_principal_has_a_quota() {
+    let ada = Principal::new(PrincipalId::generate());
+    let tenant = TenantId::generate();
+    let [one, two] = [(); 2].map(|()| ada.by_key(ApiKeyId::generate(), tenant));
+    let known = |principal: Principal| {
+        move |extensions: &mut Extensions| {
+            extensions.insert(principal);
+        }
+    };
+    assert!(share(ByPrincipal, known(one), known(one)).await);
+    assert!(share(ByPrincipal, known(ada), known(ada)).await);
+    assert!(!share(ByPrincipal, known(one), known(two)).await);
+    assert!(!share(ByPrincipal, known(one), known(ada)).await);
 }
 
 #[tokio::test]
