@@ -232,6 +232,8 @@ impl<M: MemberPolicy> TestApp<M> {
             async |request: TestRequest| send(&self.router, request).await,
         )
         .serving(served)
+        .ignoring("x-request-id")
+        .ignoring("request_id")
     }
 
     /// The routes as the harness takes them: `{tenant}` for the tenant's id.
