@@ -56,7 +56,7 @@ fn an_added_table_gets_the_next_number() {
     let said = text(&added);
     assert!(said.starts_with("created migrations/0002_orders.sql\n"), "{said}");
     assert!(
-        said.contains(".seed(\"orders_id\", \"insert into shop.orders (tenant_id, id) \\\n"),
+        said.contains(".seed(\"orders_id\", \"insert into shop.orders (tenant_id, id, name) \\\n"),
         "{said}"
     );
     let sql = fs::read_to_string(shop.join("migrations/0002_orders.sql")).unwrap();
