@@ -52,7 +52,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     report(&checks, arguments.format, "mt doctor", env!("CARGO_PKG_VERSION"))
 }
 
-/// Returns a schema with a record of migrations that no `--schema` names. Its tables are no tables of tenants.
+/// Returns a schema with a record of migrations that no `--schema` names. That record is not a table of tenants.
 fn unnamed_schema(report: &Report) -> Option<&str> {
     let mut missing = report.findings.iter().filter(|finding| finding.rule == Rule::TenantMissing);
     missing.find_map(|finding| finding.object.strip_suffix(".schema_migrations"))
