@@ -23,6 +23,11 @@ impl Process {
             .stderr(Stdio::piped());
         Self(command.spawn().unwrap())
     }
+
+    /// The lines of the log, as they come.
+    fn log(&mut self) -> impl Iterator<Item = String> + use<> {
+        BufReader::new(self.0.stderr.take().unwrap()).lines().map(Result::unwrap)
+    }
 }
 
 impl Drop for Process {
@@ -36,19 +41,19 @@ impl Drop for Process {
 async fn a_database_without_the_migrations_is_refused() {
     let db = TestDatabase::create().await.unwrap();
     let mut service = Process::start(&db);
-    let mut text = String::new();
-    service.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
-    assert_eq!(service.0.wait().unwrap().code(), Some(1), "{text}");
+    let mut log = service.log();
+    let text = log.find(|line| line.contains("migrations") || line.contains("listening")).unwrap();
     let lacks = "the database lacks migrations: 1, the first is `helpdesk/0001 tickets`";
     assert!(text.contains(lacks), "{text}");
     assert!(text.contains("`mt migrate --schema helpdesk=migrations --login mt_test_"), "{text}");
+    assert_eq!(service.0.wait().unwrap().code(), Some(1));
 }
 
 #[tokio::test]
 async fn the_log_has_the_address_and_a_line_for_each_request() {
     let db = TestDatabase::create_with(&[SCHEMA]).await.unwrap();
     let mut service = Process::start(&db);
-    let mut log = BufReader::new(service.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut log = service.log();
     let line = log.find(|line| line.contains("listening on http://")).unwrap();
     let (_, address) = line.split_once("http://").unwrap();
     let (address, _) = address.split_once('"').unwrap();
