@@ -6,7 +6,7 @@
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 CARGO := cargo
-SERVER := $(CARGO) run --quiet --locked --package reference-server --
+SERVER := $(CARGO) run --locked --package reference-server --
 SCRIPTS := .ci/run bench/instructions bench/measure bench/peers/fastapi/run bench/run bench/throughput ops/image/ready \
 	ops/postgres/logins ops/stand-ins/postgres-entrypoint scripts/audit scripts/external-types scripts/fuzz-stripe \
 	scripts/image-test scripts/k6 scripts/mt-server scripts/native-stack scripts/new-service scripts/package-check scripts/run-tests scripts/semver-check scripts/smoke.sh \

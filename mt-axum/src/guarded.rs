@@ -11,7 +11,12 @@ use mt_tower::layer::GuardLayer;
 use mt_tower::rate_limit::PeerAddr;
 use mt_tower::resolve_tenant::PathParams;
 
+use crate::request;
+
 /// Puts `guard` before the routes that `router` has so far. Several guards in a tuple are one guard.
+///
+/// Each request gets an id ([`RequestId`](mt_tower::request_id::RequestId)) unless a layer outside has chosen one. The answer
+/// has it as `x-request-id`, problems as `request_id`, and audit entries name it.
 ///
 /// The guard finds the path parameters that axum has captured ([`PathParams`]), and the peer's address ([`PeerAddr`]) if
 /// the server was started with `into_make_service_with_connect_info::<SocketAddr>()`, or by `mt_axum::serve`.
@@ -31,15 +36,16 @@ pub fn guarded<S>(router: Router<S>, guard: impl Guard) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    router.route_layer(GuardLayer::new(guard)).route_layer(from_fn(copy_route))
+    router.route_layer(GuardLayer::new(guard)).route_layer(from_fn(prepare))
 }
 
-/// Copies the captured path parameters and the peer's address to where guards look for them.
-async fn copy_route(params: RawPathParams, mut request: Request, next: Next) -> Response {
+/// Chooses the request's id, and copies the captured path parameters and the peer's address to where guards look for them.
+async fn prepare(params: RawPathParams, mut request: Request, next: Next) -> Response {
+    let id = request::identify(&mut request);
     let extensions = request.extensions_mut();
     extensions.insert(PathParams::from_iter(&params));
     if let Some(ConnectInfo(peer)) = extensions.get::<ConnectInfo<SocketAddr>>().copied() {
         extensions.insert(PeerAddr(peer));
     }
-    next.run(request).await
+    request::run(&id, request, next).await
 }

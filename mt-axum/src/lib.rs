@@ -49,6 +49,7 @@ mod caller;
 mod endpoints;
 mod guarded;
 mod refusal;
+mod request;
 mod routes;
 #[cfg(feature = "serve")]
 mod serve;
@@ -56,6 +57,8 @@ mod serve;
 mod service;
 #[cfg(feature = "service")]
 mod service_error;
+#[cfg(feature = "service")]
+mod span;
 mod tenant;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -8,12 +8,15 @@ use mt_core::pg::invites::{AcceptError, InviteError, RevokeError};
 use mt_core::pg::{BeginError, CapReached, MemberError, PgError, RedeemError};
 use mt_tower::problem::Problem;
 
+use crate::request::WithoutId;
+
 /// The result of a handler.
 pub type Result<T, E = Refusal> = std::result::Result<T, E>;
 
 /// A [`Problem`] as the response of a handler, `application/problem+json`.
 ///
-/// Errors of `mt-core` become one by `?`. Add those of your own with `impl From<YourError> for Refusal`.
+/// Behind [`guarded`](crate::guarded), as in [`Routes`](crate::Routes), it shows the request's id. Errors of `mt-core`
+/// become one by `?`. Add those of your own with `impl From<YourError> for Refusal`.
 ///
 /// ```
 /// use http::StatusCode;
@@ -38,7 +41,9 @@ pub struct Refusal(pub Problem);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        self.0.into_response::<Body>(None)
+        let mut response = self.0.into_response::<Body>(None);
+        response.extensions_mut().insert(WithoutId);
+        response
     }
 }
 

@@ -194,7 +194,8 @@ fn only_parameter(path: &'static str) -> Option<&'static str> {
 
 /// The arguments of a handler whose first is a [`Tenant`]. Implemented for up to eight arguments.
 #[diagnostic::on_unimplemented(
-    message = "the first argument of a handler in `Routes<{M}>` has to be a `Tenant<P>` with a permission `P` of `{M}`",
+    message = "the first argument of a handler in `Routes` has to be a `Tenant<P>`, with a permission `P` of their model",
+    label = "this handler names no permission",
     note = "a route outside of tenants goes into a `Router`, with `Caller` as its argument and `guarded` around it"
 )]
 pub trait FirstArgument<M: AccessModel> {

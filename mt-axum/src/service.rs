@@ -4,15 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::member_policy::MemberPolicy;
-use mt_core::pg::{Database, DatabaseOptions, ProductSchema, migrate};
+use mt_core::pg::{Database, DatabaseOptions, Migration, ProductSchema, migrate};
 use mt_http::{EndpointOptions, Endpoints, Group, Guards, Noun};
 use mt_service::serve::{ConnectionLimits, Timeouts, shutdown_signal};
+use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 
 use crate::service_error::ServiceError;
+use crate::span::in_span;
 use crate::{Routes, endpoints, serve};
 
 /// Issuer and audience of the access tokens.
@@ -29,11 +32,14 @@ const ISSUER: &str = "mt";
 /// | variable | holds |
 /// | --- | --- |
 /// | `DATABASE_URL` | the server's login, a role that owns nothing |
-/// | `MIGRATE_DATABASE_URL` | a login that may create roles and tables; without it nothing is migrated |
+/// | `MIGRATE_DATABASE_URL` | a login that may create roles and tables, to migrate at the start; without it a database that lacks a migration is refused |
 /// | `JWT_SECRET` | at least 32 bytes, which sign access tokens, links and cursors |
 /// | `LISTEN` | the address; by default `127.0.0.1:8000` |
 /// | `BASE_URL` | what links begin with; by default `http://` and the address |
 /// | `INSECURE_REVEAL_TOKENS` | `yes` shows the tokens of links and invites in responses, for development without mail |
+///
+/// Each request has a span and a line in the log, with the id that is also in its answer. `main` starts the log
+/// ([`mt_service::log::init_from_env`]), whose level `RUST_LOG` sets.
 ///
 /// ```no_run
 /// use mt_axum::{Routes, Service, ServiceError};
@@ -131,7 +137,8 @@ impl<M: MemberPolicy> Service<M> {
         let reveals = optional("INSECURE_REVEAL_TOKENS").is_some_and(|value| value == "yes");
         let options = (self.options)(options.insecure_reveal_tokens(reveals));
         let service = self.endpoints.into_service(database, tenants.clone(), guards, options);
-        Ok(self.routes.into_router(tenants, tokens).merge(endpoints(&service)))
+        let router = self.routes.into_router(tenants, tokens).merge(endpoints(&service));
+        Ok(router.layer(from_fn_with_state(self.limits.map(Arc::new), in_span)))
     }
 
     /// Migrates and serves until SIGINT or SIGTERM, and then lets requests under way finish, for 10 seconds at most where
@@ -139,8 +146,8 @@ impl<M: MemberPolicy> Service<M> {
     ///
     /// # Errors
     ///
-    /// When a variable is missing or not valid, when the database cannot be migrated or reached, and when the address cannot
-    /// be listened on.
+    /// When a variable is missing or not valid, when the database cannot be migrated or reached or lacks a migration, and when
+    /// the address cannot be listened on.
     pub async fn run(self) -> Result<(), ServiceError> {
         let login = required("DATABASE_URL")?;
         let secret = required("JWT_SECRET")?;
@@ -150,6 +157,7 @@ impl<M: MemberPolicy> Service<M> {
             migrate(&url, &login, &[self.schema]).await?;
         }
         let login = login.parse().map_err(|error| format!("`DATABASE_URL`: {error}"))?;
+        refuse_old(&login, self.schema).await?;
         let database = Database::connect(DatabaseOptions::new(login)).await?;
         let (limits, timeouts) = (self.limits.clone(), self.timeouts);
         let limits = limits.unwrap_or_else(|| ConnectionLimits::of_process(of_database(&database)));
@@ -158,11 +166,25 @@ impl<M: MemberPolicy> Service<M> {
             .await
             .map_err(|error| format!("cannot listen on `LISTEN={address}`: {error}"))?;
         let stop = shutdown_signal()?;
-        tracing::info!(%address, "serving");
+        tracing::info!("listening on http://{}", listener.local_addr()?);
         serve(listener, limits, timeouts, app, stop).await;
         database.close().await;
         Ok(())
     }
+}
+
+/// Refuses a database that lacks migrations, on which requests would fail with 500.
+async fn refuse_old(
+    login: &PgConnectOptions,
+    schema: ProductSchema<'_>,
+) -> Result<(), ServiceError> {
+    let pending = Migration::library().with_product(schema).pending(login).await?;
+    let Some(first) = pending.first() else { return Ok(()) };
+    let (count, name, login) = (pending.len(), schema.name, login.get_username());
+    Err(ServiceError::from(format!(
+        "the database lacks migrations: {count}, the first is `{first}`; set `MIGRATE_DATABASE_URL`, or run \
+         `mt migrate --schema {name}=migrations --login {login}`"
+    )))
 }
 
 /// What tenants are called, by the end of the path of one.

@@ -57,20 +57,22 @@ pub(crate) fn run(Arguments::Table(arguments): &Arguments) -> Result<(), Command
     print(&format!(
         "created {}\n\
          The isolation tests need rows in it. Seed them where the tests make their application:\n\n    \
-             .seed(\"{table}_id\", \"insert into {schema}.{table} (tenant_id, id) \\\n        \
-                 values ($1, gen_random_uuid()) returning id::text\")\n",
+             .seed(\"{table}_id\", \"insert into {schema}.{table} (tenant_id, id, name) \\\n        \
+                 values ($1, gen_random_uuid(), $2) returning id::text\")\n\n\
+         $2 is a text that no other tenant may see. It belongs into each text of the row.\n",
         path.display()
     ))
 }
 
 fn migration(schema: &str, table: &str) -> String {
     format!(
-        "-- Each key and index begins with the tenant. `mt.isolate` checks it, turns row-level security on, and\n\
-         -- creates policies and grants.\n\
+        "-- Add your columns. Each key and index begins with the tenant. `mt.isolate` checks it, turns row-level security\n\
+         -- on, and creates policies and grants.\n\
          \n\
          create table {schema}.{table} (\n    \
              tenant_id  uuid not null default mt.tenant_id(),\n    \
              id         uuid not null,\n    \
+             name       text not null,\n    \
              created_at timestamptz not null default now(),\n    \
              primary key (tenant_id, id)\n\
          );\n\

@@ -1,7 +1,7 @@
 //! `mt doctor`.
 
 use clap::Args;
-use mt_core::pg::audit::{Audit, Rule};
+use mt_core::pg::audit::{Audit, Report, Rule};
 use mt_core::pg::{DatabaseOptions, Migration, ProductSchema};
 use mt_service::doctor::{DatabaseChecks, Format, report};
 use mt_service::output::CommandError;
@@ -39,6 +39,21 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     });
     let checks =
         DatabaseChecks { options, fallback: None, migration, audit, migrate: "mt migrate" };
-    let checks = checks.run(&connect).await;
+    let mut checks = checks.run(&connect).await;
+    for check in &mut checks {
+        let unnamed = check.report.as_ref().and_then(unnamed_schema);
+        check.details.extend(unnamed.map(|schema| {
+            format!(
+                "hint: `{schema}` is the schema of a service; name it and the folder of its migrations: \
+                 `mt doctor --schema {schema}=migrations`"
+            )
+        }));
+    }
     report(&checks, arguments.format, "mt doctor", env!("CARGO_PKG_VERSION"))
+}
+
+/// Returns a schema with a record of migrations that no `--schema` names. That record is not a table of tenants.
+fn unnamed_schema(report: &Report) -> Option<&str> {
+    let mut missing = report.findings.iter().filter(|finding| finding.rule == Rule::TenantMissing);
+    missing.find_map(|finding| finding.object.strip_suffix(".schema_migrations"))
 }

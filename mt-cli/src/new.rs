@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use clap::Args;
 use mt_service::output::{CommandError, print};
@@ -9,7 +10,7 @@ use mt_service::output::{CommandError, print};
 use crate::database::is_name;
 
 /// The files of a service on axum. The test `template` compares them with the quickstart of the repository.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     ("Cargo.toml", include_str!("../template/axum/Cargo.toml.txt")),
     ("build.rs", include_str!("../template/axum/build.rs")),
     ("README.md", include_str!("../template/axum/README.md")),
@@ -20,6 +21,7 @@ const FILES: [(&str, &str); 11] = [
     ("tests/it/main.rs", include_str!("../template/axum/tests/it/main.rs")),
     ("tests/it/matrix.txt", include_str!("../template/axum/tests/it/matrix.txt")),
     ("tests/it/policy.txt", include_str!("../template/axum/tests/it/policy.txt")),
+    ("rustfmt.toml", include_str!("../template/axum/rustfmt.toml")),
     (".gitignore", "/target\n"),
 ];
 
@@ -70,11 +72,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
         }
         fs::write(path, filled(text, name, &source))?;
     }
+    // Where a line ends depends on the name. Without rustfmt the service is as good, and its lines are longer or shorter.
+    let _ = Command::new("cargo").arg("fmt").current_dir(folder).output();
     print(&format!(
         "created {name}\n\n\
          cd {name}\n\
-         cargo test            # needs MT_TEST_DATABASE_URL, the URL of a superuser of a Postgres for tests\n\
-         cargo run             # see README.md\n"
+         cargo test\n\n\
+         The test needs MT_TEST_DATABASE_URL, the URL of a superuser of a Postgres for tests.\n\
+         README.md says how to run the service.\n"
     ))
 }
 

@@ -1,6 +1,12 @@
 //! Serves the helpdesk. `mt::axum::Service` lists the variables of the environment.
 
+fn main() -> Result<(), mt::axum::ServiceError> {
+    // Before the runtime, because an exporter of traces starts a thread of its own.
+    let _log = mt::service::log::init_from_env("helpdesk")?;
+    run()
+}
+
 #[tokio::main]
-async fn main() -> Result<(), mt::axum::ServiceError> {
+async fn run() -> Result<(), mt::axum::ServiceError> {
     helpdesk::service().run().await
 }

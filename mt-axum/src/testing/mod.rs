@@ -243,6 +243,8 @@ impl<M: MemberPolicy> TestApp<M> {
         )
         .with_api_keys(KeyCallers::new(PREFIX, hasher()))
         .serving(served)
+        .ignoring("x-request-id")
+        .ignoring("request_id")
     }
 
     /// The routes as the harness takes them: `{tenant}` for the tenant's id.

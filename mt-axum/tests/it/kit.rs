@@ -49,7 +49,9 @@ async fn a_handler_without_a_transaction_is_found() {
     let app = app(routes).await;
     ADMIN.set(app.database().admin().clone()).unwrap();
     let findings = app.isolation().await;
-    assert!(findings.to_string().contains("the response holds A's canary"), "{findings}");
+    let text = findings.to_string();
+    assert!(text.contains("the response holds A's canary"), "{text}");
+    assert!(!text.contains("row-level security off"), "{text}");
 }
 
 #[tokio::test]
@@ -82,7 +84,11 @@ async fn a_query_without_tenant_is_found() {
     let app = app(routes).await;
     app.isolation().await.assert_none();
     let findings = app.isolation_without_policies().await;
-    assert!(findings.to_string().contains("the response holds"), "{findings}");
+    let text = findings.to_string();
+    assert!(
+        text.contains(" with row-level security off:\n") && text.contains("the response holds"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod kit;
 mod notebook;
 mod outside;
+mod request_id;
 mod serve;
 mod service;
 mod writes;

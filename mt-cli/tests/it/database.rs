@@ -41,6 +41,11 @@ async fn a_database_is_migrated_and_checked() {
     let fine = mt(folder.path(), &doctor);
     assert!(fine.status.success(), "{}", text(&fine));
     assert!(text(&fine).contains("nothing in the catalogue breaks it"));
+    assert!(!text(&fine).contains("hint:"), "{}", text(&fine));
+    // Without its name, the schema's record of migrations is taken for a table of tenants.
+    let unnamed = mt(folder.path(), &["doctor", "--database-url", &login]);
+    assert_eq!(unnamed.status.code(), Some(1));
+    assert!(text(&unnamed).contains("`mt doctor --schema shop=migrations`"), "{}", text(&unnamed));
     // The control: a table that another tenant's rows could be read from.
     let open =
         "create table shop.open (tenant_id uuid, text text); grant select on shop.open to mt_app";
@@ -48,6 +53,19 @@ async fn a_database_is_migrated_and_checked() {
     let found = mt(folder.path(), &doctor);
     assert_eq!(found.status.code(), Some(1));
     assert!(text(&found).contains("shop.open"), "{}", text(&found));
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_is_named_with_the_reason() {
+    let (_db, folder, superuser) = empty().await;
+    let file = folder.path().join("migrations/0001_orders.sql");
+    let unsafe_key = fs::read_to_string(&file).unwrap().replace("(tenant_id, id)", "(id)");
+    fs::write(&file, unsafe_key).unwrap();
+    let migrate = ["migrate", "--migrate-database-url", &superuser, "--schema", "shop=migrations"];
+    let failed = mt(folder.path(), &migrate);
+    assert_eq!(failed.status.code(), Some(1));
+    let said = "mt: migration `shop/0001 orders` fails: mt.isolate(shop.orders): the primary key must begin with tenant_id\n";
+    assert_eq!(text(&failed), said);
 }
 
 /// The script that is printed makes the schema that `mt migrate` would.

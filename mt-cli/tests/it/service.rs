@@ -23,11 +23,16 @@ fn a_new_service_is_the_quickstart_under_another_name() {
         "migrations/0001_notes.sql",
     ] {
         let read = |folder: &Path| fs::read_to_string(folder.join(file)).unwrap();
-        // Comments at the top, the crate's name and the README's test are the quickstart's own.
+        // Comments at the top, the crate's name and the README's test are the quickstart's own. The name decides the order
+        // of the first lines.
         let without_head = |text: String| {
             let lines =
                 text.lines().filter(|line| !line.starts_with("//!") && *line != "mod readme;");
-            lines.collect::<Vec<_>>().join("\n").trim_start().replace("axum_quickstart", "notebook")
+            let text = lines.collect::<Vec<_>>().join("\n").replace("axum_quickstart", "notebook");
+            let mut lines: Vec<_> = text.trim_start().lines().map(str::to_owned).collect();
+            let uses = lines.iter().take_while(|line| line.starts_with("use ")).count();
+            lines[..uses].sort_unstable();
+            lines
         };
         assert_eq!(without_head(read(&new)), without_head(read(Path::new(QUICKSTART))), "{file}");
     }
@@ -56,7 +61,7 @@ fn an_added_table_gets_the_next_number() {
     let said = text(&added);
     assert!(said.starts_with("created migrations/0002_orders.sql\n"), "{said}");
     assert!(
-        said.contains(".seed(\"orders_id\", \"insert into shop.orders (tenant_id, id) \\\n"),
+        said.contains(".seed(\"orders_id\", \"insert into shop.orders (tenant_id, id, name) \\\n"),
         "{said}"
     );
     let sql = fs::read_to_string(shop.join("migrations/0002_orders.sql")).unwrap();

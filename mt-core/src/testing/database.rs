@@ -1,7 +1,8 @@
 //! A migrated database for each test.
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
+use std::error::Error as _;
+use std::fmt::{self, Write as _};
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -322,17 +323,49 @@ fn fingerprint(migration: &Migration<'_>) -> String {
     })
 }
 
-/// The error when a test database could not be created.
-#[derive(Debug, thiserror::Error)]
+/// The error when a test database could not be created. `Debug`, which a panic of `unwrap` shows, is the text with its
+/// causes.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum TestDatabaseError {
     /// The migrations failed.
     #[error("could not migrate the test database")]
     Migrate(#[from] MigrateError),
     /// The variable for the server is not set.
-    #[error("`{URL}` is not set; run the tests with `make test`, or set it to a superuser's URL")]
+    #[error(
+        "`{URL}` is not set; the tests need the URL of a superuser of a Postgres that is made for tests, such as \
+         postgres://postgres:postgres@localhost/postgres"
+    )]
     NoServer,
     /// The server returned an error.
     #[error("could not create a test database")]
     Server(#[from] sqlx::Error),
+}
+
+impl fmt::Debug for TestDatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_unwrap_names_the_variable_and_the_causes() {
+        assert!(
+            format!("{:?}", TestDatabaseError::NoServer)
+                .contains("`MT_TEST_DATABASE_URL` is not set")
+        );
+        let error = TestDatabaseError::from(sqlx::Error::PoolClosed);
+        let text = format!("{error:?}");
+        assert!(text.starts_with("could not create a test database: "), "{text}");
+    }
 }

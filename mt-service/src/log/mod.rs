@@ -28,6 +28,7 @@ mod sampling;
 mod span;
 mod trace_config;
 
+use std::error::Error;
 use std::io::{self, IsTerminal as _};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -39,6 +40,27 @@ use tracing_subscriber::{EnvFilter, Layer};
 pub use self::log_config::{LogConfig, LogFormat};
 pub use self::span::{record_answer, request_span};
 pub use self::trace_config::{Sampler, TraceConfig};
+use crate::settings::Reader;
+
+/// Starts logging with the settings of the environment: `RUST_LOG`, `LOG_FORMAT`, and for traces `OTEL_…`
+/// ([`TraceConfig`]). `program` is the name of the service in traces.
+///
+/// ```no_run
+/// fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+///     let _log = mt_service::log::init_from_env("shop")?;
+///     Ok(())
+/// }
+/// ```
+///
+/// # Errors
+///
+/// Where a variable is not valid, and as [`init`].
+pub fn init_from_env(program: &'static str) -> Result<Logging, Box<dyn Error + Send + Sync>> {
+    let mut r = Reader::new(|name: &str| std::env::var(name).ok());
+    let settings = (LogConfig::read(&mut r), TraceConfig::read(&mut r, program));
+    let (log, traces) = r.finish(settings)?;
+    Ok(init(&log, &traces)?)
+}
 
 /// Starts logging for the whole process, until the returned value is dropped.
 ///
@@ -123,11 +145,11 @@ impl Drop for Logging {
 pub enum LoggingError {
     /// The settings of trace export are invalid.
     #[error("the settings of OpenTelemetry (`OTEL_…`) cannot be used")]
-    Exporter(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Exporter(#[source] Box<dyn Error + Send + Sync>),
     /// `RUST_LOG` is not a filter.
     #[error("`RUST_LOG` is not a list of directives")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// Logging was started before.
     #[error("logging was started before")]
-    Started(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Started(#[source] Box<dyn Error + Send + Sync>),
 }

@@ -1,5 +1,7 @@
 //! Attacks the helpdesk: tenants, roles and the cap; and runs its job.
 
+mod start;
+
 use helpdesk::{Helpdesk, SCHEMA, Tickets, purge_closed, routes};
 use mt::axum::testing::TestApp;
 use mt::billing::StandingPolicy;

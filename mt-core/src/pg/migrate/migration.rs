@@ -192,7 +192,8 @@ impl<'m> Migration<'m> {
         )))
         .await?;
         conn.execute(AssertSqlSafe(format!("set role {OWNER_ROLE}"))).await?;
-        recorded_in(schema, migrator).run_direct(None, conn, false).await?;
+        let applied = recorded_in(schema, migrator).run_direct(None, conn, false).await;
+        applied.map_err(|error| MigrateError::of(error, schema, migrator))?;
         // Servers read it to check whether their schema is up to date.
         conn.execute(AssertSqlSafe(format!(
             "grant usage on schema {name} to {APP_ROLE}, {SYSTEM_ROLE}; \
@@ -349,7 +350,30 @@ pub enum MigrateError {
     /// The connection failed, or roles or schemas could not be created.
     #[error("could not prepare the database for its migrations")]
     Prepare(#[from] sqlx::Error),
-    /// A migration failed, or an applied migration has changed since.
+    /// An applied migration has changed since, or the connection failed.
     #[error("could not apply the migrations")]
     Apply(#[from] sqlx::migrate::MigrateError),
+    /// A migration failed: Postgres refused a statement of it.
+    #[error("migration `{migration}` fails: {message}")]
+    Statement {
+        /// The migration, as `schema/version description`.
+        migration: String,
+        /// What Postgres says.
+        message: String,
+    },
+}
+
+impl MigrateError {
+    fn of(error: sqlx::migrate::MigrateError, schema: &str, migrator: &Migrator) -> Self {
+        use sqlx::migrate::MigrateError::ExecuteMigration;
+
+        // The text of sqlx ends with a line number, which is one of the C code of Postgres.
+        if let ExecuteMigration(sqlx::Error::Database(refused), version) = &error
+            && let Some(migration) = migrator.iter().find(|one| one.version == *version)
+        {
+            let (migration, message) = (title(schema, migration), refused.message().to_owned());
+            return Self::Statement { migration, message };
+        }
+        error.into()
+    }
 }

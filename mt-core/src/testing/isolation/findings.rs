@@ -9,9 +9,15 @@ use std::fmt;
 pub struct Findings {
     all: Vec<String>,
     seen: BTreeSet<(String, &'static str)>,
+    is_without_policies: bool,
 }
 
 impl Findings {
+    /// Makes the text say that row-level security was off, so that a finding is not taken for a leak of the service.
+    pub(super) fn without_policies(self) -> Self {
+        Self { is_without_policies: true, ..self }
+    }
+
     pub(super) fn add(&mut self, finding: String) {
         self.all.push(finding);
     }
@@ -43,7 +49,12 @@ impl Findings {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} findings:", self.all.len())?;
+        let (count, plural) = (self.all.len(), if self.all.len() == 1 { "" } else { "s" });
+        write!(f, "{count} finding{plural}")?;
+        if self.is_without_policies {
+            f.write_str(" with row-level security off")?;
+        }
+        f.write_str(":")?;
         self.all.iter().try_for_each(|finding| write!(f, "\n  {finding}"))
     }
 }

@@ -41,10 +41,9 @@ where
             None
         };
         let findings = Run::new(self, &routes, &a, &b, findings).await.all().await;
-        if let Some(off) = off {
-            off.end().await;
-        }
-        findings
+        let Some(off) = off else { return findings };
+        off.end().await;
+        findings.without_policies()
     }
 }
 

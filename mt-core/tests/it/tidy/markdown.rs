@@ -83,6 +83,9 @@ fn trimmed(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).collect()
 }
 
+/// Code that `scripts/new-service` compiles in a new service.
+const ADDED: &str = "mt-cli/tests/orders.txt";
+
 /// The words that `bench/run` takes: the labels of its `case`.
 fn measurements(script: &str) -> BTreeSet<&str> {
     let cases = script.split_once("case $what in\n").expect("the script chooses").1;
@@ -130,7 +133,9 @@ fn links_lead_to_headings() {
 #[test]
 fn rust_in_documents_is_compiled() {
     let files = files();
-    let sources: Vec<_> = files.iter().filter(|file| file.path.starts_with("examples/")).collect();
+    let is_source = |path: &str| path.starts_with("examples/") || path == ADDED;
+    let sources: Vec<_> = files.iter().filter(|file| is_source(&file.path)).collect();
+    assert!(sources.iter().any(|file| file.path == ADDED), "there is no {ADDED}");
     let sources: Vec<_> = sources.iter().map(|file| trimmed(&file.text)).collect();
     let public = |file: &&File| file.path == "README.md" || file.path.starts_with("docs/");
     let documents: Vec<_> = files.iter().filter(public).collect();
