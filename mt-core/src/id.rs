@@ -77,6 +77,10 @@ define_id! {
     PrincipalId
 }
 define_id! {
+    /// The id of a role that a tenant made.
+    RoleId
+}
+define_id! {
     /// The id of a tenant.
     TenantId
 }

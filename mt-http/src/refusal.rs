@@ -3,6 +3,7 @@
 use mt_core::access::{AccessError, Denied};
 use mt_core::pg::idempotency::{IdempotencyError, KeyReused};
 use mt_core::pg::invites::{AcceptError, InviteError, RevokeError};
+use mt_core::pg::roles::RoleError;
 use mt_core::pg::{BeginError, CapReached, MemberError, PgError, RedeemError};
 use mt_tower::problem::Problem;
 
@@ -48,4 +49,5 @@ from!(
     PgError,
     RedeemError,
     RevokeError,
+    RoleError,
 );

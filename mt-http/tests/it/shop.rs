@@ -13,7 +13,7 @@ use mt_core::pg::audit_log::Action;
 use mt_core::testing::TestDatabase;
 use mt_http::{
     AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites, Members, Noun,
-    Operators, SignIn, Tenants, WebhookEvents, Webhooks,
+    Operators, Roles, SignIn, Tenants, WebhookEvents, Webhooks,
 };
 use mt_stripe::StripeConfig;
 use mt_stripe::billing::{BillingConfig, Simulation, StripeBilling};
@@ -63,6 +63,7 @@ pub(crate) fn endpoints() -> Endpoints<Shops> {
             usage: Shops::usage(),
         })
         .mount(Members { read: MembersRead, assign: MembersAssign, remove: MembersRemove })
+        .mount(Roles { read: MembersRead, write: MembersAssign })
         .mount(Invites {
             read: InvitesRead,
             create: InvitesCreate,

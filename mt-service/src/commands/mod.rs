@@ -5,7 +5,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | [`TenantsCommand`] | exports, imports and deletes whole tenants |
+//! | [`TenantsCommand`] | exports, imports and deletes whole tenants, and shows their roles |
 //! | [`MailCommand`] | lists emails in the outbox, and retries them |
 //! | [`WebhooksCommand`] | lists, shows and replays webhook events of Stripe |
 //! | [`BillingCommand`] | compares billing with Stripe, and lists tenants whose billing is flagged |
@@ -61,6 +61,7 @@ mod mail;
 mod program;
 mod progress;
 mod table;
+mod tenant_roles;
 mod tenants;
 mod webhooks;
 

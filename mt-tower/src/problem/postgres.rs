@@ -9,6 +9,7 @@
 //! | [`BeginError`] | 404 `not-found`, 401 `unauthenticated`, those of [`Denied`](mt_core::access::Denied) |
 //! | [`CapReached`] | 402 `cap-reached` with `cap` and `resource` |
 //! | [`MemberError`] | 403 `forbidden`, 404 `not-found`, 409 `last-owner` |
+//! | [`RoleError`] | 403 `forbidden`, 404 `not-found`, 409 `conflict`, with `members` and `invites` if they have the role |
 //! | [`InviteError`], [`RevokeError`] | 403 `forbidden`, 404 `not-found`, 409 `already-member`, 409 `conflict` |
 //! | [`AcceptError`] | 400 `invite-invalid`, 403 `forbidden`, 409 `already-member` |
 //! | [`RedeemError`] | 400 `magic-link-expired`, `magic-link-invalid`, `magic-link-used` |
@@ -16,6 +17,7 @@
 //! | [`VerifyError`] | 404 `not-found`, 409 `domain-not-verified` with `record` and `value`, 409 `domain-taken`, 503 `unavailable` |
 //! | [`KeyReused`], [`IdempotencyError`] | 409 `idempotency-mismatch` |
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use http::StatusCode;
 use mt_core::pg::domains::VerifyError;
 use mt_core::pg::idempotency::{IdempotencyError, KeyReused};
 use mt_core::pg::invites::{AcceptError, InviteError, RevokeError};
+use mt_core::pg::roles::RoleError;
 use mt_core::pg::{BeginError, CapReached, MemberError, PgError, RedeemError, SlugError};
 
 use super::Problem;
@@ -70,8 +73,23 @@ impl From<MemberError> for Problem {
             MemberError::LastOwner => {
                 Self::new(StatusCode::CONFLICT, "last-owner", "A tenant needs an owner")
             }
-            MemberError::NotFound => Self::NOT_FOUND,
+            MemberError::NotFound | MemberError::UnknownRole => Self::NOT_FOUND,
             MemberError::Pg(error) => error.into(),
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<RoleError> for Problem {
+    fn from(error: RoleError) -> Self {
+        match error {
+            RoleError::Forbidden => Self::FORBIDDEN,
+            RoleError::InUse { members, invites } => conflict(error.to_string())
+                .with_member("members", members)
+                .with_member("invites", invites),
+            RoleError::NameTaken | RoleError::TooMany => conflict(error.to_string()),
+            RoleError::NotFound => Self::NOT_FOUND,
+            RoleError::Pg(error) => error.into(),
             other => Self::internal(&other),
         }
     }
@@ -84,6 +102,7 @@ impl From<InviteError> for Problem {
             InviteError::CapReached(reached) => reached.into(),
             InviteError::Forbidden => Self::FORBIDDEN,
             InviteError::Pg(error) => error.into(),
+            InviteError::UnknownRole => Self::NOT_FOUND,
             other => Self::internal(&other),
         }
     }
@@ -92,10 +111,7 @@ impl From<InviteError> for Problem {
 impl From<RevokeError> for Problem {
     fn from(error: RevokeError) -> Self {
         match error {
-            RevokeError::Accepted => {
-                Self::new(StatusCode::CONFLICT, "conflict", "Not possible in the present state")
-                    .with_detail("the invite was accepted")
-            }
+            RevokeError::Accepted => conflict("the invite was accepted"),
             RevokeError::NotFound => Self::NOT_FOUND,
             RevokeError::Pg(error) => error.into(),
             other => Self::internal(&other),
@@ -190,6 +206,11 @@ impl From<IdempotencyError> for Problem {
     }
 }
 
+fn conflict(detail: impl Into<Cow<'static, str>>) -> Problem {
+    let title = "Not possible in the present state";
+    Problem::new(StatusCode::CONFLICT, "conflict", title).with_detail(detail)
+}
+
 fn already_member() -> Problem {
     Problem::new(StatusCode::CONFLICT, "already-member", "Already a member")
 }
@@ -213,6 +234,9 @@ mod tests {
         assert_eq!(shown(BeginError::Denied(Denied::Forbidden)), (403, "forbidden"));
         assert_eq!(shown(MemberError::LastOwner), (409, "last-owner"));
         assert_eq!(shown(MemberError::NotFound), (404, "not-found"));
+        assert_eq!(shown(MemberError::UnknownRole), (404, "not-found"));
+        assert_eq!(shown(RoleError::InUse { members: 1, invites: 0 }), (409, "conflict"));
+        assert_eq!(shown(RoleError::NotFound), (404, "not-found"));
         assert_eq!(shown(InviteError::AlreadyMember), (409, "already-member"));
         assert_eq!(shown(RevokeError::Accepted), (409, "conflict"));
         assert_eq!(shown(AcceptError::Invalid), (400, "invite-invalid"));

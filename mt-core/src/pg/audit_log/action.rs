@@ -68,6 +68,12 @@ actions! {
     MEMBER_REMOVED = "member.removed", "member";
     /// A member was given another role.
     MEMBER_ROLE_CHANGED = "member.role_changed", "member";
+    /// A custom role was changed.
+    ROLE_CHANGED = "role.changed", "role";
+    /// A custom role was made.
+    ROLE_CREATED = "role.created", "role";
+    /// A custom role was deleted.
+    ROLE_DELETED = "role.deleted", "role";
     /// The tenant was made.
     TENANT_CREATED = "tenant.created", "tenant";
     /// The tenant was deleted: in the log of the process, for the tenant's own is gone.

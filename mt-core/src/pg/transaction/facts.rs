@@ -15,22 +15,33 @@ use crate::auth::Principal;
 use crate::billing::{StandingPolicy, SubscriptionStatus};
 use crate::id::TenantId;
 
-/// The facts about `$2` in `$1`, read by the role that sees these three rows and no other.
-const FACTS: &str = "select u.generation as mt_generation, u.signed_out_at as mt_signed_out_at, m.role, t.plan, \
-     t.subscription_status, t.past_due_since, t.suspension, now() as now \
-     from (select 1) one \
-     left join mt.users u on u.id = $2 \
+/// The columns of the facts. A subquery instead of a join: without a custom role, Postgres does not run it.
+macro_rules! member_facts {
+    () => {
+        "select u.generation as mt_generation, u.signed_out_at as mt_signed_out_at, m.role, \
+         case when m.role_id is not null then coalesce((select r.permissions from mt.roles r \
+             where r.tenant_id = m.tenant_id and r.id = m.role_id), '{}') end as custom_role, \
+         t.plan, t.subscription_status, t.past_due_since, t.suspension, now() as now \
+         from (select 1) one "
+    };
+}
+
+/// The facts about `$2` in `$1`, read by the role that sees these rows and no others of users, members and tenants.
+const FACTS: &str = concat!(
+    member_facts!(),
+    "left join mt.users u on u.id = $2 \
      left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
-     left join mt.tenants t on t.id = m.tenant_id";
+     left join mt.tenants t on t.id = m.tenant_id"
+);
 
 /// The same of a principal that a provider's identity `$3` stands for: once that is unlinked, there is no user.
-const FACTS_BY_IDENTITY: &str = "select u.generation as mt_generation, u.signed_out_at as mt_signed_out_at, m.role, t.plan, \
-     t.subscription_status, t.past_due_since, t.suspension, now() as now \
-     from (select 1) one \
-     left join mt.identities i on i.id = $3 and i.principal_id = $2 \
+const FACTS_BY_IDENTITY: &str = concat!(
+    member_facts!(),
+    "left join mt.identities i on i.id = $3 and i.principal_id = $2 \
      left join mt.users u on u.id = i.principal_id \
      left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
-     left join mt.tenants t on t.id = m.tenant_id";
+     left join mt.tenants t on t.id = m.tenant_id"
+);
 
 /// The facts about the tenant `$1`, for a service.
 pub(in crate::pg) const TENANT_FACTS: &str = "select t.plan as mt_plan, t.subscription_status, t.past_due_since, \
@@ -93,8 +104,11 @@ pub(in crate::pg) fn read<M: AccessModel>(
     };
     let status = SubscriptionStatus::from_word(row.try_get("subscription_status")?);
     let past_due_since: Option<DateTime<Utc>> = row.try_get("past_due_since")?;
+    let custom_role: Option<Vec<String>> = row.try_get("custom_role")?;
     let facts = Facts {
         role: variant("role", role)?,
+        custom_role: custom_role
+            .map(|granted| PermissionSet::of_known(granted.iter().map(String::as_str))),
         plan: variant("plan", row.try_get("plan")?)?,
         standing: policy.standing(&status, past_due_since, row.try_get("now")?),
         suspension: variant::<Suspension>("suspension", row.try_get("suspension")?)?,
