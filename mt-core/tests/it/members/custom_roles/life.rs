@@ -39,7 +39,7 @@ async fn a_holder_may_do_what_the_role_grants_and_nothing_else() {
     let members = Member::list(read, None, 10).await.unwrap();
     assert!(members.contains(&member) && members.len() == 3);
 
-    fixture.assign(owner, clerk, Role::Clerk).await.unwrap();
+    fixture.assign(owner, clerk, Role::Guest).await.unwrap();
     assert!(fixture.access(clerk).await.facts().custom_role.is_none());
 }
 

@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, Test
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 
-use self::model::{Belief, Model, Step, step};
+use self::model::{Belief, Model, Step, history};
 use self::real::Real;
 use super::Shop;
 
@@ -46,8 +46,7 @@ fn runner(cases: u32, seed_is_fixed: bool) -> TestRunner {
 
 /// Plays histories on the model alone.
 fn play(belief: Belief, cases: u32, seed_is_fixed: bool) -> Result<(), TestError<Vec<Step>>> {
-    let history = proptest::collection::vec(step(), 1..60);
-    runner(cases, seed_is_fixed).run(&history, |steps| {
+    runner(cases, seed_is_fixed).run(&history(60), |steps| {
         let mut model = Model::new(belief);
         for step in &steps {
             let (before, giver) = (model.held(), model.giver(step));
@@ -61,9 +60,8 @@ fn play(belief: Belief, cases: u32, seed_is_fixed: bool) -> Result<(), TestError
 /// Plays histories on a database, until it differs from the model or breaks the invariant.
 fn compare(belief: Belief, cases: u32, seed_is_fixed: bool) -> Result<(), TestError<Vec<Step>>> {
     let runtime = Runtime::new().unwrap();
-    let history = proptest::collection::vec(step(), 1..40);
     let real = Mutex::new(runtime.block_on(Real::new()));
-    let played = runner(cases, seed_is_fixed).run(&history, |steps| {
+    let played = runner(cases, seed_is_fixed).run(&history(40), |steps| {
         runtime.block_on(async {
             let mut model = Model::new(belief);
             let mut real = real.lock().await;

@@ -43,7 +43,20 @@ pub(super) enum Step {
     Remove { by: usize, who: usize },
 }
 
-pub(super) fn step() -> impl Strategy<Value = Step> {
+/// Histories of up to so many steps. In the first ones, person 3 joins with a role that only the owner can give.
+pub(super) fn history(most: usize) -> impl Strategy<Value = Vec<Step>> {
+    let (by, place, who) = (0, 0, PEOPLE - 1);
+    let set = [Action::LogRead, Action::TeamManage].into_iter().collect();
+    let begin = vec![
+        Step::Make { by, place, based_on: Role::Guest, set },
+        Step::Invite { by, who, given: Given::Custom(place) },
+        Step::Accept { who },
+    ];
+    proptest::collection::vec(step(), 1..most)
+        .prop_map(move |steps| [begin.clone(), steps].concat())
+}
+
+fn step() -> impl Strategy<Value = Step> {
     let who = || 0..PEOPLE;
     let place = || 0..ROLES;
     let role = || proptest::sample::select(Role::ALL);
