@@ -8,7 +8,7 @@ use axum::middleware::from_fn_with_state;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::member_policy::MemberPolicy;
-use mt_core::pg::{Database, DatabaseOptions, Migration, ProductSchema, migrate};
+use mt_core::pg::{Database, DatabaseOptions, Migration, ProductSchema, migrate, roles};
 use mt_http::{EndpointOptions, Endpoints, Group, Guards, Noun};
 use mt_service::serve::{ConnectionLimits, Timeouts, shutdown_signal};
 use sqlx::postgres::PgConnectOptions;
@@ -146,8 +146,9 @@ impl<M: MemberPolicy> Service<M> {
     ///
     /// # Errors
     ///
-    /// When a variable is missing or not valid, when the database cannot be migrated or reached or lacks a migration, and when
-    /// the address cannot be listened on.
+    /// When a variable is missing or not valid, when the database cannot be migrated or reached or lacks a migration, when
+    /// custom roles of tenants name a permission that the model does not have ([`roles::check`]), and when the address cannot
+    /// be listened on.
     pub async fn run(self) -> Result<(), ServiceError> {
         let login = required("DATABASE_URL")?;
         let secret = required("JWT_SECRET")?;
@@ -159,6 +160,7 @@ impl<M: MemberPolicy> Service<M> {
         let login = login.parse().map_err(|error| format!("`DATABASE_URL`: {error}"))?;
         refuse_old(&login, self.schema).await?;
         let database = Database::connect(DatabaseOptions::new(login)).await?;
+        roles::check::<M>(&database.system()).await?;
         let (limits, timeouts) = (self.limits.clone(), self.timeouts);
         let limits = limits.unwrap_or_else(|| ConnectionLimits::of_process(of_database(&database)));
         let app = self.into_router(&database, &secret, &base_url)?;

@@ -81,6 +81,10 @@ define_id! {
     PrincipalId
 }
 define_id! {
+    /// The id of a role that a tenant made.
+    RoleId
+}
+define_id! {
     /// The id of a service account. It is the id of a principal too ([`Principal::service_account`](crate::auth::Principal::service_account)).
     ServiceAccountId
 }

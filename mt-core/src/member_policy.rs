@@ -2,6 +2,10 @@
 //!
 //! The rules are pure and are asked three times over: when an invite is made, when a role is
 //! assigned, and again when an invite is accepted, with the inviter's role *at that moment*.
+//!
+//! Beside the rules of the application there is one law, over sets of permissions: a change is made only by a caller who
+//! holds each set that it is about. Those are the set that it hands out and, of a custom role, also the set that it takes
+//! away. So a member never holds a permission that the one who gave it did not hold.
 
 use crate::access::{AccessModel, PermissionSet};
 use crate::text_enum::TextEnum as _;
@@ -9,7 +13,8 @@ use crate::text_enum::TextEnum as _;
 /// The part of an [`AccessModel`] that is about the members themselves.
 ///
 /// Whatever it says, a caller hands out no more than they hold: `mt-core` refuses to invite as, or to assign, a role whose
-/// permissions are not a subset of the caller's. [`unsound_rules`] lists such rules.
+/// permissions are not a subset of the caller's. [`unsound_rules`] lists such rules. A custom role counts as the role that
+/// it is based on in these rules, and as its own set in that check.
 pub trait MemberPolicy: AccessModel {
     /// The role that at least one member must carry, always.
     const OWNER: Self::Role;
@@ -23,6 +28,15 @@ pub trait MemberPolicy: AccessModel {
     /// Whether a holder of `by` may remove another member whose role is `member`. Leaving is
     /// always allowed, except for the last owner.
     fn may_remove(by: Self::Role, member: Self::Role) -> bool;
+}
+
+/// Whether a caller who holds `held` may make a change that is about `sets`: only if they hold each of them.
+#[cfg(feature = "postgres")]
+pub(crate) fn holds_each<M: AccessModel>(
+    held: PermissionSet<M>,
+    sets: impl IntoIterator<Item = PermissionSet<M>>,
+) -> bool {
+    sets.into_iter().all(|set| set.is_subset_of(held))
 }
 
 /// Returns the rules by which a member would hand out more than they hold, a sentence for each. A test expects none.

@@ -86,7 +86,7 @@ pub use self::cursors::{Cursors, ListCursors};
 pub use self::endpoints::Endpoints;
 pub use self::group::Group;
 pub use self::groups::{
-    ApiKeys, AuditLog, Invites, Members, Operators, ServiceAccounts, SignIn, Tenants,
+    ApiKeys, AuditLog, Invites, Members, Operators, Roles, ServiceAccounts, SignIn, Tenants,
 };
 #[cfg(feature = "stripe")]
 pub use self::groups::{Billing, EventView, MAX_DELIVERY, Receipt, WebhookEvents, Webhooks};

@@ -4,6 +4,7 @@ use mt_core::access::{AccessError, Denied};
 use mt_core::pg::api_keys::ApiKeyError;
 use mt_core::pg::idempotency::{IdempotencyError, KeyReused};
 use mt_core::pg::invites::{AcceptError, InviteError, RevokeError};
+use mt_core::pg::roles::RoleError;
 use mt_core::pg::service_accounts::ServiceAccountError;
 use mt_core::pg::{BeginError, CapReached, MemberError, PgError, RedeemError};
 use mt_tower::problem::Problem;
@@ -51,5 +52,6 @@ from!(
     PgError,
     RedeemError,
     RevokeError,
+    RoleError,
     ServiceAccountError,
 );

@@ -2,12 +2,14 @@
 //!
 //! It changes nothing: without `DATABASE_URL` it checks a temporary embedded database, not the one of `make run`.
 
+use mt_core::pg::Database;
 use mt_service::doctor::{Check, DatabaseChecks, Health, StripePrices, TIMEOUT};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::billing::{self, NO_STRIPE_KEY};
 use crate::config::Config;
 use crate::limits::Limiter;
+use crate::model::Product;
 use crate::schema;
 use crate::server::Embedded;
 use crate::server::database::{MIGRATE, audit_embedded, logins, open_embedded, options};
@@ -63,7 +65,15 @@ async fn database(config: &Config, login: PgConnectOptions) -> Vec<Check> {
         audit: schema::audit(),
         migrate: MIGRATE,
     };
-    checks.run(&login).await
+    let mut checks = checks.run(&login).await;
+    let is_up_to_date = |check: &Check| check.name == "schema" && check.health == Health::Ok;
+    if checks.iter().any(is_up_to_date)
+        && let Ok(database) = Database::connect(options(config, login).max_connections(1)).await
+    {
+        checks.push(Check::roles::<Product>(&database).await);
+        database.close().await;
+    }
+    checks
 }
 
 async fn embedded() -> Vec<Check> {

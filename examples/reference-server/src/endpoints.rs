@@ -3,7 +3,7 @@
 use mt_core::pg::{self, Database};
 use mt_http::{
     AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites, Members, Noun,
-    Operators, ServiceAccounts, SignIn, Tenants, WebhookEvents, Webhooks,
+    Operators, Roles, ServiceAccounts, SignIn, Tenants, WebhookEvents, Webhooks,
 };
 
 use crate::http::guard::in_our_words;
@@ -29,6 +29,8 @@ pub(crate) fn endpoints(has_operators: bool) -> Endpoints<Product> {
             usage: Product::usage(),
         })
         .mount(Members { read: MembersRead, assign: MembersAssign, remove: MembersRemove })
+        // Who gives members their roles also makes roles.
+        .mount(Roles { read: MembersRead, write: MembersAssign })
         .mount(Invites {
             read: InvitesRead,
             create: InvitesCreate,

@@ -11,8 +11,10 @@ use crate::id::TenantId;
 
 /// What was known of a membership and its tenant at one moment.
 pub struct Facts<M: AccessModel> {
-    /// The role that the membership carries.
+    /// The role that the membership carries, or the one that its custom role is based on.
     pub role: M::Role,
+    /// What the custom role of the membership grants, if it has one, instead of what `role` grants.
+    pub custom_role: Option<PermissionSet<M>>,
     /// The plan that the tenant is on.
     pub plan: M::Plan,
     /// Where the tenant's payments stand.
@@ -24,16 +26,28 @@ pub struct Facts<M: AccessModel> {
 }
 
 impl<M: AccessModel> Facts<M> {
-    /// The facts of a tenant that is not suspended, and of a credential without a limit.
+    /// The facts of a tenant that is not suspended, of a membership without a custom role, and of a credential without a
+    /// limit.
     #[must_use]
     pub const fn new(role: M::Role, plan: M::Plan, standing: Standing) -> Self {
-        Self { role, plan, standing, suspension: Suspension::None, limit: PermissionSet::all() }
+        let (suspension, limit) = (Suspension::None, PermissionSet::all());
+        Self { role, custom_role: None, plan, standing, suspension, limit }
     }
 
     /// Returns what the principal holds: the permissions of the role, within the limit of the credential.
     #[must_use]
     pub fn permissions(&self) -> PermissionSet<M> {
-        PermissionSet::of_role(self.role).intersection(self.limit)
+        let granted = self.custom_role.unwrap_or_else(|| PermissionSet::of_role(self.role));
+        granted.intersection(self.limit)
+    }
+
+    /// Whether [`permissions`](Self::permissions) has `permission`, without making the set.
+    fn has(&self, permission: M::Permission) -> bool {
+        let is_granted = match self.custom_role {
+            Some(granted) => granted.contains(permission),
+            None => M::role_grants(self.role, permission),
+        };
+        is_granted && self.limit.contains(permission)
     }
 }
 
@@ -99,7 +113,7 @@ impl<M: AccessModel> Access<M> {
         if facts.suspension == Suspension::Full {
             return Err(Denied::Suspended);
         }
-        if !facts.limit.contains(P::KEY) || !M::role_grants(facts.role, P::KEY) {
+        if !facts.has(P::KEY) {
             return Err(Denied::Forbidden);
         }
         check_tenant::<P>(facts.plan, facts.standing, facts.suspension)
@@ -123,7 +137,8 @@ impl<M: AccessModel> Access<M> {
         self.principal
     }
 
-    /// The caller's role in the tenant.
+    /// The caller's role in the tenant. Of a caller with a custom role it is the role that this one is based on, so it
+    /// decides about rows and members, and [`permissions`](Self::permissions) says what the caller holds.
     #[must_use]
     pub const fn role(&self) -> M::Role {
         self.facts.role
@@ -167,6 +182,7 @@ impl<M: AccessModel> fmt::Debug for Facts<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Facts")
             .field("role", &self.role)
+            .field("custom_role", &self.custom_role)
             .field("plan", &self.plan)
             .field("standing", &self.standing)
             .field("suspension", &self.suspension)

@@ -64,6 +64,12 @@ impl<M: AccessModel> PermissionSet<M> {
         texts.into_iter().map(M::Permission::parse).collect()
     }
 
+    /// Returns the set of the permissions with these texts. A text of no permission adds nothing.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn of_known<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
+        texts.into_iter().filter_map(|text| M::Permission::parse(text).ok()).collect()
+    }
+
     /// Returns whether the set has `permission`.
     #[must_use]
     pub fn contains(self, permission: M::Permission) -> bool {

@@ -96,6 +96,7 @@ pub use self::people::identity_store::Identities;
 pub use self::people::invites;
 pub use self::people::magic_links::RedeemError;
 pub use self::people::members::{Member, MemberError};
+pub use self::people::roles;
 pub use self::people::users::User;
 pub use self::tenancy::domains;
 pub use self::tenancy::overview::{Overview, Usage};

@@ -141,7 +141,7 @@ async fn every_missing_library_policy_is_reported() {
     .await
     .unwrap();
     // Two more are for inserting alone and one for deleting: `ledger::outbox`, `audit_log` and `retention` try those.
-    assert_eq!(policies.len(), 44);
+    assert_eq!(policies.len(), 47);
     for (table, policy, again) in policies {
         let sql = format!("drop policy {policy} on {table}");
         world.db.admin().execute(AssertSqlSafe(sql)).await.unwrap();

@@ -6,25 +6,28 @@ use chrono::{DateTime, Utc};
 use http::Method;
 use mt_core::access::{AccessModel, Permission, Reads, Writes};
 use mt_core::clock::{Clock as _, SystemClock};
-use mt_core::id::InviteId;
+use mt_core::id::{InviteId, RoleId};
 use mt_core::member_policy::MemberPolicy;
 use mt_core::pg::invites::{self, Invite, InviteStatus, InviteTerms};
 use mt_core::pg::ledger::outbox::Lane;
 use mt_core::pg::{Resource, SystemReason, Tenant};
 use mt_core::text_enum::TextEnum as _;
 use mt_mail::token_link;
+use mt_tower::problem::FieldError;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::member_role::{NamedRoleView, given, named_role, present_id, present_role};
 use crate::answer::{Answer, Object, created, from_stored, json, no_content, to_stored};
 use crate::call::Call;
-use crate::fields::{self, ADDRESS, Email, MAX_ADDRESS, Token};
+use crate::fields::{ADDRESS, Email, MAX_ADDRESS, Token};
 use crate::group::{Group, Operations};
 use crate::guards::Guarded;
 use crate::openapi::{Description, Schema, date_time, id, text, text_like, words};
 use crate::operation::Operation;
 use crate::page::PageQuery;
+use crate::problems::invalid_fields;
 use crate::{Noun, mail_limits, pages};
 
 const ACCEPT: SystemReason = SystemReason::new("accept an invite");
@@ -100,6 +103,7 @@ fn invite<M: AccessModel>() -> Schema {
         .with("id", id())
         .with("email", text())
         .with("role", words::<M::Role>())
+        .optional("custom_role", named_role())
         .with("status", words::<InviteStatus>())
         .with("expires_at", date_time())
         .optional("token", text())
@@ -112,7 +116,12 @@ fn about_create<M: AccessModel>() -> Description {
         Within a minute of the first e-mail no second one is sent; its token then stays valid beside the new one.";
     about("create", text.to_owned())
         .takes(
-            Schema::new("NewInvite").with("email", email).with("role", words::<M::Role>()).closed(),
+            Schema::new("NewInvite")
+                .described("With a built-in role as `role`, or a custom one as `role_id`.")
+                .with("email", email)
+                .optional("role", words::<M::Role>())
+                .optional("role_id", id())
+                .closed(),
         )
         .repeatable()
         .creates(invite::<M>())
@@ -126,7 +135,10 @@ fn about_page() -> Description {
 }
 
 fn about_accept<M: AccessModel>(noun: Noun) -> Description {
-    let joined = Schema::new("Joined").with(noun.id_name(), id()).with("role", words::<M::Role>());
+    let joined = Schema::new("Joined")
+        .with(noun.id_name(), id())
+        .with("role", words::<M::Role>())
+        .optional("role_id", id());
     let problems = [
         "already-member",
         "billing-required",
@@ -146,6 +158,8 @@ struct InviteView {
     id: Uuid,
     email: String,
     role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom_role: Option<NamedRoleView>,
     status: &'static str,
     expires_at: DateTime<Utc>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,6 +172,7 @@ impl InviteView {
             id: invite.id.as_uuid(),
             email: invite.email,
             role: invite.role.as_str(),
+            custom_role: invite.custom_role.map(NamedRoleView::from),
             status: invite.status.as_str(),
             expires_at: invite.expires_at,
             token: None,
@@ -169,8 +184,10 @@ impl InviteView {
 #[serde(deny_unknown_fields, bound = "")]
 struct NewInvite<M: AccessModel> {
     email: Email,
-    #[serde(deserialize_with = "fields::word")]
-    role: M::Role,
+    #[serde(default, deserialize_with = "present_role")]
+    role: Option<M::Role>,
+    #[serde(default, deserialize_with = "present_id")]
+    role_id: Option<RoleId>,
 }
 
 async fn create<M, C, S>(mut call: Call<'_, M>) -> Answer
@@ -180,7 +197,9 @@ where
     S: Resource<Model = M>,
 {
     let request = call.access::<C>()?;
-    let (NewInvite::<M> { email, role }, repeatable) = call.json_once().await?;
+    let (NewInvite::<M> { email, role, role_id }, repeatable) = call.json_once().await?;
+    let role = given(role, role_id)?
+        .ok_or_else(|| invalid_fields(vec![FieldError::new("/role", "is required")]))?;
     let (context, email) = (call.context, email.as_address());
     let options = &context.options;
     mail_limits::check_address(&options.mailer, email)?;
@@ -204,7 +223,9 @@ where
         }
         let (ttl, now) = (options.invites_live_for, SystemClock.now());
         let url = token_link(&options.base_url, pages::INVITE_PATH, &made.token);
-        let message = options.mailer.invite(&url, &tenant.name, role.as_str(), ttl, now);
+        // Not the name of a custom role: members choose it, and the mail may go to a stranger.
+        let role = made.invite.role.as_str();
+        let message = options.mailer.invite(&url, &tenant.name, role, ttl, now);
         let conn = tx.execute_unaudited::<C>();
         options.mailer.enqueue(conn, Some(tenant.id), email, message).await?;
     }
@@ -261,8 +282,11 @@ async fn accept<M: MemberPolicy, S: Resource<Model = M>>(mut call: Call<'_, M>) 
     )
     .await?;
     tx.commit().await?;
-    let joined = Object::new()
+    let mut joined = Object::new()
         .with(context.noun.id_name(), accepted.tenant.to_string())
         .with("role", accepted.role.as_str());
+    if let Some(custom) = accepted.custom_role {
+        joined = joined.with("role_id", custom.to_string());
+    }
     Ok(json(&joined))
 }

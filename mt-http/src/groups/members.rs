@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use http::Method;
 use mt_core::access::{AccessModel, Permission, Reads, Writes};
-use mt_core::id::PrincipalId;
+use mt_core::id::{PrincipalId, RoleId};
 use mt_core::member_policy::MemberPolicy;
 use mt_core::pg::Member;
 use mt_core::text_enum::TextEnum as _;
@@ -11,10 +11,10 @@ use mt_tower::problem::Problem;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::member_role::{NamedRoleView, given, named_role, present_id, present_role};
 use crate::Noun;
 use crate::answer::{Answer, json, no_content};
 use crate::call::Call;
-use crate::fields;
 use crate::group::{Group, Operations};
 use crate::openapi::{Description, Schema, date_time, id, text, words};
 use crate::operation::Operation;
@@ -44,7 +44,11 @@ where
         let about =
             |id: &str, text: String| Description::new(format!("members.{id}"), "members", text);
         let noun = noun.one();
-        let change = Schema::new("RoleChange").optional("role", words::<M::Role>()).closed();
+        let change = Schema::new("RoleChange")
+            .described("A built-in role as `role`, or a custom one as `role_id`.")
+            .optional("role", words::<M::Role>())
+            .optional("role_id", id())
+            .closed();
         Operations(vec![
             Operation::new(
                 Method::GET,
@@ -83,6 +87,7 @@ fn member<M: AccessModel>() -> Schema {
         .with("user_id", id())
         .with("email", text())
         .with("role", words::<M::Role>())
+        .optional("custom_role", named_role())
         .with("joined_at", date_time())
 }
 
@@ -91,6 +96,8 @@ struct MemberView {
     user_id: Uuid,
     email: String,
     role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom_role: Option<NamedRoleView>,
     joined_at: DateTime<Utc>,
 }
 
@@ -100,6 +107,7 @@ impl MemberView {
             user_id: member.principal.as_uuid(),
             email: member.email,
             role: member.role.as_str(),
+            custom_role: member.custom_role.map(NamedRoleView::from),
             joined_at: member.joined_at,
         }
     }
@@ -120,14 +128,10 @@ async fn list<M: AccessModel, R: Permission<Model = M, Effect = Reads>>(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, bound = "")]
 struct RoleChange<M: AccessModel> {
-    #[serde(default, deserialize_with = "present_role::<M, _>")]
+    #[serde(default, deserialize_with = "present_role")]
     role: Option<M::Role>,
-}
-
-fn present_role<'de, M: AccessModel, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<M::Role>, D::Error> {
-    fields::word(deserializer).map(Some)
+    #[serde(default, deserialize_with = "present_id")]
+    role_id: Option<RoleId>,
 }
 
 async fn assign<M, A>(mut call: Call<'_, M>) -> Answer
@@ -137,9 +141,10 @@ where
 {
     let request = call.access::<A>()?;
     let change: RoleChange<M> = call.json().await?;
+    let role = given(change.role, change.role_id)?;
     let user = PrincipalId::from_uuid(call.path_id("user_id")?);
     let mut tx = call.context.tenants.begin(request).exclusive().await?;
-    let member = match change.role {
+    let member = match role {
         Some(role) => tx.assign_role(user, role).await?,
         None => Member::find(&mut tx, user).await?.ok_or(Problem::NOT_FOUND)?,
     };

@@ -5,8 +5,10 @@ mod audit_log;
 #[cfg(feature = "stripe")]
 mod billing;
 mod invites;
+mod member_role;
 mod members;
 mod operators;
+mod roles;
 mod service_accounts;
 mod sign_in;
 mod tenants;
@@ -22,6 +24,7 @@ pub use self::billing::Billing;
 pub use self::invites::Invites;
 pub use self::members::Members;
 pub use self::operators::Operators;
+pub use self::roles::Roles;
 pub use self::service_accounts::ServiceAccounts;
 pub use self::sign_in::SignIn;
 pub use self::tenants::Tenants;

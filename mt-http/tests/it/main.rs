@@ -6,5 +6,6 @@ mod flow;
 mod guards;
 mod openapi;
 mod requests;
+mod roles;
 mod shop;
 mod socket;

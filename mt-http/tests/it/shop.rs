@@ -14,7 +14,7 @@ use mt_core::testing::TestDatabase;
 use mt_core::token::TokenHasher;
 use mt_http::{
     ApiKeys, AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites,
-    Members, Noun, Operators, ServiceAccounts, SignIn, Tenants, WebhookEvents, Webhooks,
+    Members, Noun, Operators, Roles, ServiceAccounts, SignIn, Tenants, WebhookEvents, Webhooks,
 };
 use mt_stripe::StripeConfig;
 use mt_stripe::billing::{BillingConfig, Simulation, StripeBilling};
@@ -70,6 +70,7 @@ pub(crate) fn endpoints() -> Endpoints<Shops> {
             usage: Shops::usage(),
         })
         .mount(Members { read: MembersRead, assign: MembersAssign, remove: MembersRemove })
+        .mount(Roles { read: MembersRead, write: MembersAssign })
         .mount(Invites {
             read: InvitesRead,
             create: InvitesCreate,

@@ -5,7 +5,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | [`TenantsCommand`] | exports, imports and deletes whole tenants |
+//! | [`TenantsCommand`] | exports, imports and deletes whole tenants, and shows their roles |
 //! | [`ApiKeysCommand`] | lists the API keys of a tenant, and revokes keys |
 //! | [`MailCommand`] | lists emails in the outbox, and retries them |
 //! | [`WebhooksCommand`] | lists, shows and replays webhook events of Stripe |
@@ -63,6 +63,7 @@ mod mail;
 mod program;
 mod progress;
 mod table;
+mod tenant_roles;
 mod tenants;
 mod webhooks;
 

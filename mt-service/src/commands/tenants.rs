@@ -1,4 +1,4 @@
-//! Exports a tenant to a file, imports a file as a new tenant, and deletes a tenant.
+//! Exports a tenant to a file, imports a file as a new tenant, deletes a tenant, and shows its roles.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,15 @@ use tokio::task::spawn_blocking;
 use super::program::{Program, TENANT, UNNAMED, tenant_id};
 use super::progress::progress;
 use super::table::Table;
+use super::tenant_roles::RolesArguments;
 use crate::output::{CommandError, print, print_json};
 
 const DELETE: SystemReason = SystemReason::new("delete a tenant for an operator");
 const EXPORT: SystemReason = SystemReason::new("export a tenant for an operator");
 
-/// Exports, imports and deletes whole tenants.
+/// Exports, imports and deletes whole tenants, and shows the roles of one.
 ///
-/// Each command is one transaction, and fails at the start if the inventory does not cover every table.
+/// Each command is one transaction. All but `roles` fail at the start if the inventory does not cover every table.
 #[derive(Debug, Subcommand)]
 pub enum TenantsCommand {
     /// Deletes a tenant and all of its data.
@@ -34,6 +35,8 @@ pub enum TenantsCommand {
     Export(ExportArguments),
     /// Creates a new tenant from an archive. Members are matched with users by email address.
     Import(ImportArguments),
+    /// Prints what each role of a tenant may do, and how its custom roles differ from the built-in ones.
+    Roles(RolesArguments),
 }
 
 impl TenantsCommand {
@@ -62,12 +65,15 @@ impl TenantsCommand {
         database: &Database,
         inventory: Inventory,
     ) -> Result<(), CommandError> {
-        let contents = inventory.take(database).await?;
-        let work = Work { program, system: database.system(), contents };
+        let work = async || {
+            let contents = inventory.take(database).await?;
+            Ok::<_, CommandError>(Work { program, system: database.system(), contents })
+        };
         match self {
-            Self::Delete(arguments) => work.delete(&arguments).await,
-            Self::Export(arguments) => work.export(&arguments).await,
-            Self::Import(arguments) => work.import::<M>(arguments).await,
+            Self::Delete(arguments) => work().await?.delete(&arguments).await,
+            Self::Export(arguments) => work().await?.export(&arguments).await,
+            Self::Import(arguments) => work().await?.import::<M>(arguments).await,
+            Self::Roles(arguments) => arguments.run::<M>(program, database).await,
         }
     }
 }

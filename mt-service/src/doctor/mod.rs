@@ -34,8 +34,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use clap::Args;
-use mt_core::pg::Database;
+use mt_core::access::AccessModel;
 use mt_core::pg::audit::Report;
+use mt_core::pg::{Database, roles};
 use serde::Serialize;
 
 pub use self::database::{DatabaseChecks, behind};
@@ -92,6 +93,15 @@ impl Check {
         match database.server_version().await {
             Ok(version) => Self::new("postgres", health, format!("PostgreSQL {version}")),
             Err(error) => Self::failed("postgres", &error),
+        }
+    }
+
+    /// Creates the check `roles`: that custom roles of tenants name no permission that `M` does not have. A service with
+    /// such roles should not start.
+    pub async fn roles<M: AccessModel>(database: &Database) -> Self {
+        match roles::check::<M>(&database.system()).await {
+            Ok(()) => Self::new("roles", Health::Ok, "custom roles name known permissions"),
+            Err(error) => Self::failed("roles", &error),
         }
     }
 

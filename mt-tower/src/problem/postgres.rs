@@ -9,6 +9,7 @@
 //! | [`BeginError`] | 404 `not-found`, 401 `unauthenticated`, those of [`Denied`](mt_core::access::Denied) |
 //! | [`CapReached`] | 402 `cap-reached` with `cap` and `resource` |
 //! | [`MemberError`] | 403 `forbidden`, 404 `not-found`, 409 `last-owner` |
+//! | [`RoleError`] | 403 `forbidden`, 404 `not-found`, 409 `conflict`, with `members` and `invites` if they have the role |
 //! | [`ApiKeyError`], [`ServiceAccountError`] | 403 `forbidden`, 404 `not-found`, 409 `conflict`, 422 `invalid-fields` |
 //! | [`InviteError`], [`RevokeError`] | 403 `forbidden`, 404 `not-found`, 409 `already-member`, 409 `conflict` |
 //! | [`AcceptError`] | 400 `invite-invalid`, 403 `forbidden`, 409 `already-member` |
@@ -26,6 +27,7 @@ use mt_core::pg::api_keys::ApiKeyError;
 use mt_core::pg::domains::VerifyError;
 use mt_core::pg::idempotency::{IdempotencyError, KeyReused};
 use mt_core::pg::invites::{AcceptError, InviteError, RevokeError};
+use mt_core::pg::roles::RoleError;
 use mt_core::pg::service_accounts::ServiceAccountError;
 use mt_core::pg::{BeginError, CapReached, MemberError, PgError, RedeemError, SlugError};
 
@@ -74,8 +76,23 @@ impl From<MemberError> for Problem {
             MemberError::LastOwner => {
                 Self::new(StatusCode::CONFLICT, "last-owner", "A tenant needs an owner")
             }
-            MemberError::NotFound => Self::NOT_FOUND,
+            MemberError::NotFound | MemberError::UnknownRole => Self::NOT_FOUND,
             MemberError::Pg(error) => error.into(),
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<RoleError> for Problem {
+    fn from(error: RoleError) -> Self {
+        match error {
+            RoleError::Forbidden => Self::FORBIDDEN,
+            RoleError::InUse { members, invites } => conflict(error.to_string())
+                .with_member("members", members)
+                .with_member("invites", invites),
+            RoleError::NameTaken | RoleError::TooMany => conflict(error.to_string()),
+            RoleError::NotFound => Self::NOT_FOUND,
+            RoleError::Pg(error) => error.into(),
             other => Self::internal(&other),
         }
     }
@@ -116,6 +133,7 @@ impl From<InviteError> for Problem {
             InviteError::CapReached(reached) => reached.into(),
             InviteError::Forbidden => Self::FORBIDDEN,
             InviteError::Pg(error) => error.into(),
+            InviteError::UnknownRole => Self::NOT_FOUND,
             other => Self::internal(&other),
         }
     }
@@ -252,6 +270,9 @@ mod tests {
         assert_eq!(shown(BeginError::Denied(Denied::Forbidden)), (403, "forbidden"));
         assert_eq!(shown(MemberError::LastOwner), (409, "last-owner"));
         assert_eq!(shown(MemberError::NotFound), (404, "not-found"));
+        assert_eq!(shown(MemberError::UnknownRole), (404, "not-found"));
+        assert_eq!(shown(RoleError::InUse { members: 1, invites: 0 }), (409, "conflict"));
+        assert_eq!(shown(RoleError::NotFound), (404, "not-found"));
         assert_eq!(shown(ApiKeyError::ByKey), (403, "forbidden"));
         assert_eq!(shown(ApiKeyError::Name), (422, "invalid-fields"));
         assert_eq!(shown(ApiKeyError::NotFound), (404, "not-found"));

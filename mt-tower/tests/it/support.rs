@@ -73,6 +73,7 @@ impl Permission for TasksWrite {
 
 pub(crate) const EDITOR: Facts<Acme> = Facts {
     role: Role::Editor,
+    custom_role: None,
     plan: Plan::Free,
     standing: Standing::Good,
     suspension: Suspension::None,

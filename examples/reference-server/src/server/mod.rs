@@ -8,9 +8,9 @@ use std::time::Duration;
 use embedded_postgres::EmbeddedPostgres;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
-use mt_core::pg::Database;
 use mt_core::pg::api_keys::ApiKeys;
 use mt_core::pg::portable::archive::Exports;
+use mt_core::pg::{Database, roles};
 use mt_core::token::TokenHasher;
 use mt_http::body::BodyBudget;
 use mt_http::{Cursors, EndpointOptions, MAX_DELIVERY, Webhooks};
@@ -114,9 +114,11 @@ pub enum Embedded {
 ///
 /// # Errors
 ///
-/// [`StartError`] when the database is down, out of date or refused, or a setting cannot be used.
+/// [`StartError`] when the database is down, out of date or refused, custom roles of orgs name a permission that the
+/// product does not have, or a setting cannot be used.
 pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, StartError> {
     let (database, embedded) = database::open(config, embedded).await?;
+    roles::check::<Product>(&database.system()).await?;
     let limiter = limiter(config).await?;
     let billing = billing(database.system(), config)?;
     let mailer = mailer(config)?;

@@ -15,7 +15,7 @@ use crate::support::webhooks::{deliver, subscription};
 use crate::support::{Answer, Server, problem};
 
 /// The audit entries of each operation: action and actor.
-const RECORDED: [(&str, &str, &str); 21] = [
+const RECORDED: [(&str, &str, &str); 24] = [
     ("POST /admin/orgs/{org_id}/suspension", "org.suspension_changed", "operator"),
     ("POST /admin/webhook-events/{event_id}/replay", "billing.subscription_changed", "provider"),
     ("POST /dev/checkout/{session_id}", "billing.checkout_completed", "provider"),
@@ -36,6 +36,9 @@ const RECORDED: [(&str, &str, &str); 21] = [
     ("POST /orgs/{org_id}/projects/{project_id}/tasks", "task.created", "user"),
     ("PATCH /orgs/{org_id}/tasks/{task_id}", "task.updated", "user"),
     ("DELETE /orgs/{org_id}/tasks/{task_id}", "task.deleted", "user"),
+    ("POST /orgs/{org_id}/roles", "role.created", "user"),
+    ("PATCH /orgs/{org_id}/roles/{role_id}", "role.changed", "user"),
+    ("DELETE /orgs/{org_id}/roles/{role_id}", "role.deleted", "user"),
     ("POST /webhooks/stripe", "billing.subscription_changed", "provider"),
 ];
 

@@ -10,7 +10,6 @@ use super::ApiKey;
 use crate::access::{AccessModel, Permission, PermissionSet};
 use crate::id::{ApiKeyId, PrincipalId, ServiceAccountId};
 use crate::pg::{BeginError, TenantRead, query_as};
-use crate::text_enum::TextEnum as _;
 
 /// Returns the tenant's keys in one round trip, newest first, after the one named by `before`: also those that have ended.
 ///
@@ -70,8 +69,7 @@ impl Row {
 
 /// The stored limit of a key. A permission that the program does not have any more is none.
 pub(super) fn permissions<M: AccessModel>(texts: Option<&[String]>) -> Option<PermissionSet<M>> {
-    let known = |text: &String| M::Permission::parse(text).ok();
-    texts.map(|texts| texts.iter().filter_map(known).collect())
+    texts.map(|texts| PermissionSet::of_known(texts.iter().map(String::as_str)))
 }
 
 impl<M: AccessModel> fmt::Debug for ApiKey<M> {

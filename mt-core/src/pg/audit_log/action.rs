@@ -76,6 +76,12 @@ actions! {
     MEMBER_REMOVED = "member.removed", "member";
     /// A member was given another role.
     MEMBER_ROLE_CHANGED = "member.role_changed", "member";
+    /// A custom role was changed.
+    ROLE_CHANGED = "role.changed", "role";
+    /// A custom role was made.
+    ROLE_CREATED = "role.created", "role";
+    /// A custom role was deleted.
+    ROLE_DELETED = "role.deleted", "role";
     /// A service account was created.
     SERVICE_ACCOUNT_CREATED = "service_account.created", "service_account";
     /// A service account was deleted, and its API keys with it.

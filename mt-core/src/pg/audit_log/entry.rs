@@ -26,6 +26,14 @@ impl NewEntry {
         self
     }
 
+    /// Adds a fact where there is one.
+    pub(in crate::pg) fn with_some(self, name: &'static str, fact: Option<Uuid>) -> Self {
+        match fact {
+            Some(fact) => self.with(name, fact),
+            None => self,
+        }
+    }
+
     /// What was done.
     #[must_use]
     pub const fn action(&self) -> Action {

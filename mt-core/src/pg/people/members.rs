@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
-use crate::access::{AccessModel, Permission, PermissionSet};
-use crate::id::PrincipalId;
-use crate::member_policy::MemberPolicy;
+use super::roles::{self, MemberRole, NamedRole};
+use crate::access::{AccessModel, Permission};
+use crate::id::{PrincipalId, RoleId};
+use crate::member_policy::{MemberPolicy, holds_each};
 use crate::pg::audit_log::{MEMBER_LEFT, MEMBER_REMOVED, MEMBER_ROLE_CHANGED};
 use crate::pg::transaction::decode::variant;
 use crate::pg::transaction::gate;
@@ -19,8 +20,10 @@ pub struct Member<R> {
     pub principal: PrincipalId,
     /// Their address.
     pub email: String,
-    /// Their role.
+    /// Their role, or the one that their custom role is based on.
     pub role: R,
+    /// Their custom role, if they have one.
+    pub custom_role: Option<NamedRole>,
     /// Since when.
     pub joined_at: DateTime<Utc>,
 }
@@ -33,7 +36,18 @@ struct Row {
     principal_id: uuid::Uuid,
     email: String,
     role: String,
+    role_id: Option<uuid::Uuid>,
+    role_name: Option<String>,
     created_at: DateTime<Utc>,
+}
+
+/// The columns of a member. A subquery instead of a join: without a custom role, Postgres does not run it.
+macro_rules! columns {
+    () => {
+        "m.principal_id, u.email, m.role, m.role_id, m.created_at, \
+         case when m.role_id is not null then (select r.name from mt.roles r \
+             where r.tenant_id = m.tenant_id and r.id = m.role_id) end as role_name"
+    };
 }
 
 impl Row {
@@ -43,6 +57,7 @@ impl Row {
             principal: PrincipalId::from_uuid(self.principal_id),
             email: self.email,
             role,
+            custom_role: NamedRole::from_columns(self.role_id, self.role_name),
             joined_at: self.created_at,
         })
     }
@@ -64,13 +79,14 @@ impl<R: crate::text_enum::TextEnum> Member<R> {
         P: Permission,
         P::Model: AccessModel<Role = R>,
     {
-        let rows = query_as::<Row>(
-            "select m.principal_id, u.email, m.role, m.created_at \
-             from mt.memberships m join mt.users u on u.id = m.principal_id \
+        let rows = query_as::<Row>(concat!(
+            "select ",
+            columns!(),
+            " from mt.memberships m join mt.users u on u.id = m.principal_id \
              where m.tenant_id = $1 \
                  and ($2::timestamptz is null or (m.created_at, m.principal_id) < ($2, $3)) \
-             order by m.created_at desc, m.principal_id desc limit $4",
-        )
+             order by m.created_at desc, m.principal_id desc limit $4"
+        ))
         .bind(read.tenant().as_uuid())
         .bind(before.map(|(joined_at, _)| joined_at))
         .bind(before.map(|(_, principal)| principal.as_uuid()))
@@ -94,11 +110,12 @@ impl<R: crate::text_enum::TextEnum> Member<R> {
         P::Model: AccessModel<Role = R>,
     {
         let tenant = tx.tenant().as_uuid();
-        let row: Option<Row> = sqlx::query_as(
-            "select m.principal_id, u.email, m.role, m.created_at \
-             from mt.memberships m join mt.users u on u.id = m.principal_id \
-             where m.tenant_id = $1 and m.principal_id = $2",
-        )
+        let row: Option<Row> = sqlx::query_as(concat!(
+            "select ",
+            columns!(),
+            " from mt.memberships m join mt.users u on u.id = m.principal_id \
+             where m.tenant_id = $1 and m.principal_id = $2"
+        ))
         .bind(tenant)
         .bind(principal.as_uuid())
         .fetch_optional(tx.conn())
@@ -111,48 +128,67 @@ impl<P: Permission, L> TenantTx<P, L>
 where
     P::Model: MemberPolicy,
 {
-    /// Gives `member` another role, under the rules of [`MemberPolicy`], in a transaction that was opened
-    /// [`exclusive`](crate::pg::Begin::exclusive).
+    /// Gives `member` another role, built-in or custom, under the rules of [`MemberPolicy`], in a transaction that was
+    /// opened [`exclusive`](crate::pg::Begin::exclusive). The caller holds what the role has and, to take a custom role
+    /// away, what that one has.
     ///
     /// # Errors
     ///
-    /// [`MemberError`], in the order: not found, not allowed, last owner.
+    /// [`MemberError`], in the order: not found, no such role, not allowed, last owner.
     pub async fn assign_role(
         &mut self,
         member: PrincipalId,
-        role: RoleOf<P>,
+        role: impl Into<MemberRole<RoleOf<P>>>,
     ) -> Result<Member<RoleOf<P>>, MemberError>
     where
         L: LocksTenant,
     {
+        let role = role.into();
         let mut found =
             Member::<RoleOf<P>>::find(self, member).await?.ok_or(MemberError::NotFound)?;
-        let by = self.access().role();
+        let given = roles::resolve(self, role).await?.ok_or(MemberError::UnknownRole)?;
+        let taken = match &found.custom_role {
+            None => None,
+            Some(custom) => roles::find(self, custom.id).await?.map(|custom| custom.permissions),
+        };
+        let (role, by) = (given.role(), self.access().role());
         if !<P::Model as MemberPolicy>::may_assign(by, found.role, role)
-            || !PermissionSet::of_role(role).is_subset_of(self.access().permissions())
+            || !holds_each(
+                self.access().permissions(),
+                taken.into_iter().chain([given.permissions()]),
+            )
         {
             return Err(MemberError::Forbidden);
         }
-        if found.role == role {
+        let (from_id, to_id) = (found.custom_role.as_ref().map(|custom| custom.id), given.id());
+        if found.role == role && from_id == to_id {
             return Ok(found);
         }
         self.keep_an_owner(found.role, Some(role)).await?;
         let tenant = self.tenant();
         gate::close_membership(self.conn(), tenant, member).await?;
         sqlx::query(
-            "update mt.memberships set role = $3, is_owner = $4 \
+            "update mt.memberships set role = $3, is_owner = $4, role_id = $5 \
              where tenant_id = $1 and principal_id = $2",
         )
         .bind(tenant.as_uuid())
         .bind(member.as_uuid())
         .bind(role.as_str())
         .bind(role == <P::Model as MemberPolicy>::OWNER)
-        .execute(self.changing(
-            MEMBER_ROLE_CHANGED.on(member.as_uuid()).with("from", found.role).with("to", role),
-        ))
+        .bind(to_id.map(RoleId::as_uuid))
+        .execute(
+            self.changing(
+                MEMBER_ROLE_CHANGED
+                    .on(member.as_uuid())
+                    .with("from", found.role)
+                    .with_some("from_role_id", from_id.map(RoleId::as_uuid))
+                    .with("to", role)
+                    .with_some("to_role_id", to_id.map(RoleId::as_uuid)),
+            ),
+        )
         .await
         .map_err(PgError::from)?;
-        found.role = role;
+        (found.role, found.custom_role) = (role, given.named());
         Ok(found)
     }
 
@@ -228,4 +264,7 @@ pub enum MemberError {
     /// A database error.
     #[error(transparent)]
     Pg(#[from] PgError),
+    /// The tenant has no such custom role.
+    #[error("no such role")]
+    UnknownRole,
 }

@@ -92,6 +92,7 @@ impl<M: MemberPolicy> Import<M> {
         match table.name() {
             "mt.tenants" => return self.tenants(table, objects).await,
             "mt.users" => return self.users(table, objects).await,
+            "mt.roles" => check_custom_roles::<M>(table, &objects)?,
             "mt.memberships" => self.check_roles(table, &objects)?,
             "mt.invites" => check_addresses(table, &mut objects)?,
             _ => {}
@@ -230,6 +231,26 @@ impl<M: MemberPolicy> Import<M> {
         self.tx.commit().await?;
         Ok(Imported { tenant: self.tenant, rows: self.rows })
     }
+}
+
+/// Checks that custom roles name permissions of the model, and are based on a role of it that is not the owners'.
+fn check_custom_roles<M: MemberPolicy>(
+    table: &Table,
+    rows: &[Map<String, Value>],
+) -> Result<(), ImportError> {
+    for row in rows {
+        let based_on = row.get("based_on").and_then(Value::as_str).map(M::Role::parse);
+        if !matches!(based_on, Some(Ok(role)) if role != M::OWNER) {
+            return Err(refused(table, "a row is based on a role that does not exist here"));
+        }
+        let permissions = row.get("permissions").and_then(Value::as_array);
+        let is_known =
+            |word: &Value| word.as_str().is_some_and(|word| M::Permission::parse(word).is_ok());
+        if !permissions.is_some_and(|permissions| permissions.iter().all(is_known)) {
+            return Err(refused(table, "a row has a permission that does not exist here"));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the address in `row`. Archives may be older than the validation, or made by other software.

@@ -55,6 +55,7 @@ impl Inventory {
         Self { schemas: vec!["mt".to_owned()], policies: BTreeMap::new() }
             .export("mt.tenants")
             .export("mt.users")
+            .export("mt.roles")
             .export("mt.memberships")
             .export("mt.invites")
             .export("mt.service_accounts")

@@ -14,52 +14,73 @@ use crate::access::{
 use crate::auth::Principal;
 use crate::billing::{StandingPolicy, SubscriptionStatus};
 use crate::id::{IdentityId, ServiceAccountId, TenantId};
-use crate::text_enum::TextEnum as _;
 
-/// The facts about `$2` in `$1`, read by the role that sees these three rows and no other.
-const FACTS: &str = "select u.generation as mt_generation, u.signed_out_at as mt_signed_out_at, m.role, t.plan, \
-     t.subscription_status, t.past_due_since, t.suspension, now() as now \
-     from (select 1) one \
-     left join mt.users u on u.id = $2 \
+/// The columns of the facts that do not depend on the credential. A subquery instead of a join: without a custom role,
+/// Postgres does not run it.
+macro_rules! tenant_facts {
+    () => {
+        "case when m.role_id is not null then coalesce((select r.permissions from mt.roles r \
+             where r.tenant_id = m.tenant_id and r.id = m.role_id), '{}') end as custom_role, \
+         t.plan, t.subscription_status, t.past_due_since, t.suspension, now() as now \
+         from (select 1) one "
+    };
+}
+
+/// The columns of the facts of a session.
+macro_rules! member_facts {
+    () => {
+        concat!(
+            "select u.generation as mt_generation, u.signed_out_at as mt_signed_out_at, m.role, ",
+            tenant_facts!()
+        )
+    };
+}
+
+/// The facts about `$2` in `$1`, read by the role that sees these rows and no others of users, members and tenants.
+const FACTS: &str = concat!(
+    member_facts!(),
+    "left join mt.users u on u.id = $2 \
      left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
-     left join mt.tenants t on t.id = m.tenant_id";
+     left join mt.tenants t on t.id = m.tenant_id"
+);
 
 /// The same of a principal that a provider's identity `$3` stands for: once that is unlinked, there is no user.
-const FACTS_BY_IDENTITY: &str = "select u.generation as mt_generation, u.signed_out_at as mt_signed_out_at, m.role, t.plan, \
-     t.subscription_status, t.past_due_since, t.suspension, now() as now \
-     from (select 1) one \
-     left join mt.identities i on i.id = $3 and i.principal_id = $2 \
+const FACTS_BY_IDENTITY: &str = concat!(
+    member_facts!(),
+    "left join mt.identities i on i.id = $3 and i.principal_id = $2 \
      left join mt.users u on u.id = i.principal_id \
      left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
-     left join mt.tenants t on t.id = m.tenant_id";
+     left join mt.tenants t on t.id = m.tenant_id"
+);
 
 /// The same of a principal whose credential is the API key `$3`. `$4` is the service account that acts on behalf of the
 /// principal with it. Once the key has ended, there is no user and no service account.
-const FACTS_BY_KEY: &str = "select case when k.id is null then null when k.user_id is null then 0 else u.generation end \
-         as mt_generation, null::timestamptz as mt_signed_out_at, \
-     case when k.user_id is null then s.role else m.role end as role, \
-     case when k.user_id is not null then s.role end as mt_actor_role, k.permissions as mt_permissions, t.plan, \
-     t.subscription_status, t.past_due_since, t.suspension, now() as now \
-     from (select 1) one \
-     left join mt.api_keys k on k.tenant_id = $1 and k.id = $3 and k.revoked_at is null \
+const FACTS_BY_KEY: &str = concat!(
+    "select case when k.id is null then null when k.user_id is null then 0 else u.generation end as mt_generation, \
+     null::timestamptz as mt_signed_out_at, case when k.user_id is null then s.role else m.role end as role, \
+     case when k.user_id is not null then s.role end as mt_actor_role, k.permissions as mt_permissions, ",
+    tenant_facts!(),
+    "left join mt.api_keys k on k.tenant_id = $1 and k.id = $3 and k.revoked_at is null \
          and (k.expires_at is null or k.expires_at > now()) and coalesce(k.user_id, k.service_account_id) = $2 \
          and (k.user_id is null or k.service_account_id is not distinct from $4) \
      left join mt.users u on u.id = k.user_id \
      left join mt.memberships m on m.tenant_id = k.tenant_id and m.principal_id = u.id \
      left join mt.service_accounts s on s.tenant_id = k.tenant_id and s.id = k.service_account_id \
-     left join mt.tenants t on t.id = k.tenant_id";
+     left join mt.tenants t on t.id = k.tenant_id"
+);
 
 /// The same of a principal on whose behalf the service account `$3` acts, with a token. `$4` is the identity that the token
 /// stands for, if it stands for one. Once the service account is gone, there is no role.
-const FACTS_BY_ACTOR: &str = "select u.generation as mt_generation, u.signed_out_at as mt_signed_out_at, \
-     case when s.id is not null then m.role end as role, s.role as mt_actor_role, null::text[] as mt_permissions, \
-     t.plan, t.subscription_status, t.past_due_since, t.suspension, now() as now \
-     from (select 1) one \
-     left join mt.identities i on i.id = $4 and i.principal_id = $2 \
+const FACTS_BY_ACTOR: &str = concat!(
+    "select u.generation as mt_generation, u.signed_out_at as mt_signed_out_at, \
+     case when s.id is not null then m.role end as role, s.role as mt_actor_role, null::text[] as mt_permissions, ",
+    tenant_facts!(),
+    "left join mt.identities i on i.id = $4 and i.principal_id = $2 \
      left join mt.users u on u.id = $2 and ($4::uuid is null or i.id is not null) \
      left join mt.memberships m on m.tenant_id = $1 and m.principal_id = u.id \
      left join mt.service_accounts s on s.tenant_id = $1 and s.id = $3 \
-     left join mt.tenants t on t.id = m.tenant_id";
+     left join mt.tenants t on t.id = m.tenant_id"
+);
 
 /// The facts about the tenant `$1`, for a service.
 pub(in crate::pg) const TENANT_FACTS: &str = "select t.plan as mt_plan, t.subscription_status, t.past_due_since, \
@@ -143,8 +164,11 @@ pub(in crate::pg) fn read<M: AccessModel>(
     };
     let status = SubscriptionStatus::from_word(row.try_get("subscription_status")?);
     let past_due_since: Option<DateTime<Utc>> = row.try_get("past_due_since")?;
+    let custom_role: Option<Vec<String>> = row.try_get("custom_role")?;
     let facts = Facts {
         role: variant("role", role)?,
+        custom_role: custom_role
+            .map(|granted| PermissionSet::of_known(granted.iter().map(String::as_str))),
         plan: variant("plan", row.try_get("plan")?)?,
         standing: policy.standing(&status, past_due_since, row.try_get("now")?),
         suspension: variant::<Suspension>("suspension", row.try_get("suspension")?)?,
@@ -162,8 +186,7 @@ fn limit<M: AccessModel>(row: &PgRow) -> Result<PermissionSet<M>, sqlx::Error> {
         return Ok(PermissionSet::all());
     }
     let key = match row.try_get::<Option<Vec<String>>, _>("mt_permissions")? {
-        // A permission that the program does not have any more is none.
-        Some(texts) => texts.iter().filter_map(|text| M::Permission::parse(text).ok()).collect(),
+        Some(texts) => PermissionSet::of_known(texts.iter().map(String::as_str)),
         None => PermissionSet::all(),
     };
     let actor = match row.try_get::<Option<&str>, _>("mt_actor_role")? {

@@ -112,6 +112,35 @@ async fn no_chain_holds_what_one_link_lacks() {
 }
 
 #[tokio::test]
+async fn custom_role_of_a_member_decides_on_their_keys() {
+    let world = World::new(2).await;
+    let (ada, acme) = owner(&world).await;
+    let bob = world.user("bob").await;
+    world.join(acme, bob, Role::Viewer).await;
+    sqlx::query(
+        "with role as (insert into mt.roles (tenant_id, id, name, based_on, permissions) \
+             values ($1, gen_random_uuid(), 'manager', 'viewer', '{leave,manage}') returning id) \
+         update mt.memberships set role_id = role.id from role where tenant_id = $1 and principal_id = $2",
+    )
+    .bind(acme.as_uuid())
+    .bind(bob.id().as_uuid())
+    .execute(world.db.admin())
+    .await
+    .unwrap();
+    let set = |texts: &[&'static str]| PermissionSet::<Acme>::parse(texts.iter().copied()).unwrap();
+    let editor = account(&world, ada, acme, Role::Editor).await;
+    for (holder, expected) in [
+        (KeyHolder::Caller, set(&["leave", "manage"])),
+        (KeyHolder::OnBehalfOfCaller(editor), set(&["leave"])),
+    ] {
+        let (_, key) = caller(&world, bob, acme, holder).await;
+        assert_eq!(opens(&world.tenants, key, acme).await, expected, "{holder:?}");
+    }
+    let acting = bob.acted_by(editor);
+    assert_eq!(opens(&world.tenants, acting, acme).await, set(&["leave"]));
+}
+
+#[tokio::test]
 async fn plan_standing_and_suspension_decide_on_keys_too() {
     let world = World::new(2).await;
     let (ada, acme) = owner(&world).await;

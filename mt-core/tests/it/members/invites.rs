@@ -257,7 +257,7 @@ async fn repeated_invite_replaces_token_role_and_expiry() {
     let refused = accepted(&world, guest, &first).await;
     assert!(matches!(refused, Err(AcceptError::Invalid)), "{refused:?}");
     let joined = accepted(&world, guest, &second).await.unwrap();
-    assert_eq!(joined, Accepted { tenant, role: Role::Editor });
+    assert_eq!(joined, Accepted { tenant, role: Role::Editor, custom_role: None });
 }
 
 #[tokio::test]

@@ -29,7 +29,8 @@ fn body(operation: &str) -> Option<Value> {
         "POST /orgs"
         | "PATCH /orgs/{tenant}"
         | "POST /orgs/{tenant}/projects"
-        | "PATCH /orgs/{tenant}/projects/{project_id}" => json!({"name": "x"}),
+        | "PATCH /orgs/{tenant}/projects/{project_id}"
+        | "PATCH /orgs/{tenant}/roles/{role_id}" => json!({"name": "x"}),
         "POST /orgs/{tenant}/api-keys" => {
             json!({"name": "x", "service_account_id": "{account_id}"})
         }
@@ -38,6 +39,9 @@ fn body(operation: &str) -> Option<Value> {
         "POST /orgs/{tenant}/service-accounts" => json!({"name": "x", "role": "member"}),
         "PATCH /orgs/{tenant}/service-accounts/{account_id}"
         | "PATCH /orgs/{tenant}/members/{user_id}" => json!({"role": "admin"}),
+        "POST /orgs/{tenant}/roles" => {
+            json!({"name": "x", "based_on": "member", "permissions": ["audit.read"]})
+        }
         "POST /orgs/{tenant}/invites" => {
             // Asked for a second time, so that it takes no further seat.
             json!({"email": "{guest}", "role": "member"})
@@ -101,7 +105,7 @@ impl Checked {
     async fn seed(&self, canary: String) -> TenantFixture {
         let org = TenantId::generate();
         let [owner, admin, member] = [(); 3].map(|()| PrincipalId::generate());
-        let [project, task, invite, entry] = [(); 4].map(|()| Uuid::now_v7());
+        let [project, task, invite, entry, role] = [(); 5].map(|()| Uuid::now_v7());
         let [account, key] = [(); 2].map(|()| Uuid::now_v7());
         let sql = format!(
             "insert into mt.users (id, email) values \
@@ -116,6 +120,8 @@ impl Checked {
              insert into app.tasks \
                      (tenant_id, id, project_id, title, description, created_by, assigned_to) \
                  values ('{org}', '{task}', '{project}', '{canary}', '{canary}', '{owner}', '{member}'); \
+             insert into mt.roles (tenant_id, id, name, based_on, permissions) \
+                 values ('{org}', '{role}', '{canary}', 'member', array['org.read']); \
              insert into mt.invites (tenant_id, id, email, role, token_hash, invited_by, expires_at) \
                  values ('{org}', '{invite}', 'guest-{canary}@example.org', 'member', \
                      sha256('{canary}'), '{owner}', now() + interval '1 day'); \
@@ -137,6 +143,7 @@ impl Checked {
             .id("project_id", project)
             .id("task_id", task)
             .id("invite_id", invite)
+            .id("role_id", role)
             .id("guest", format!("guest-{canary}@example.org"))
             .id("user_id", member)
             .id("account_id", account)

@@ -81,6 +81,7 @@ pub(crate) fn body(operation: &str) -> Option<Value> {
         "PATCH /orgs/{org_id}"
         | "POST /orgs/{org_id}/projects"
         | "PATCH /orgs/{org_id}/projects/{project_id}"
+        | "PATCH /orgs/{org_id}/roles/{role_id}"
         | "POST /orgs/{org_id}/api-keys" => Some(json!({"name": "Another"})),
         "PATCH /orgs/{org_id}/api-keys/{key_id}" => Some(json!({"permissions": ["tasks.read"]})),
         "POST /orgs/{org_id}/api-keys/{key_id}/rotate" => Some(json!({"overlap_hours": 1})),
@@ -89,6 +90,9 @@ pub(crate) fn body(operation: &str) -> Option<Value> {
         }
         "PATCH /orgs/{org_id}/service-accounts/{account_id}"
         | "PATCH /orgs/{org_id}/members/{user_id}" => Some(json!({"role": "admin"})),
+        "POST /orgs/{org_id}/roles" => {
+            Some(json!({"name": "Auditor", "based_on": "member", "permissions": ["audit.read"]}))
+        }
         // Asked for a second time, so that it takes no further seat.
         "POST /orgs/{org_id}/invites" => {
             Some(json!({"email": "guest@example.org", "role": "member"}))
@@ -136,8 +140,8 @@ impl Callers {
     /// where the path of an operation leads in it.
     pub(crate) async fn org(&self, state: &str, template: &str) -> (TenantId, String) {
         let id = |name: &str| &self.people[name].id;
-        let (org, project, task, invite) =
-            (TenantId::generate(), Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+        let org = TenantId::generate();
+        let [project, task, invite, role] = [(); 4].map(|()| Uuid::now_v7());
         let (account, key) = (Uuid::now_v7(), Uuid::now_v7());
         let token = SecretToken::generate();
         let hash = TokenHasher::new(SECRET.as_bytes()).hash(token.reveal());
@@ -151,6 +155,8 @@ impl Callers {
              insert into app.projects (tenant_id, id, name) values ('{org}', '{project}', 'P'); \
              insert into app.tasks (tenant_id, id, project_id, title, created_by) \
                  values ('{org}', '{task}', '{project}', 'T', '{owner}'); \
+             insert into mt.roles (tenant_id, id, name, based_on, permissions) \
+                 values ('{org}', '{role}', 'R', 'member', array['org.read']); \
              insert into mt.invites (tenant_id, id, email, role, token_hash, invited_by, expires_at) \
                  values ('{org}', '{invite}', 'guest@example.org', 'member', '\\x{hash}', '{owner}', \
                      now() + interval '1 day'); \
@@ -172,6 +178,7 @@ impl Callers {
             .replace("{invite_id}", &invite.to_string())
             .replace("{account_id}", &account.to_string())
             .replace("{key_id}", &key.to_string())
+            .replace("{role_id}", &role.to_string())
             .replace("{user_id}", id("member"));
         (org, path)
     }

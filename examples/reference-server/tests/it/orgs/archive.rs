@@ -63,13 +63,13 @@ async fn archive_matches_its_manifest() {
     let files = files_of(&fixture.export(&server, folder.path()).await);
     let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
     let tables = ["app.projects", "app.tasks", "mt.audit_log", "mt.invites", "mt.memberships"];
-    for table in tables.iter().chain(&["mt.tenants", "mt.users"]) {
+    for table in tables.iter().chain(&["mt.roles", "mt.tenants", "mt.users"]) {
         assert!(names.contains(&format!("{table}.jsonl").as_str()), "{names:?}");
     }
-    assert_eq!((names.len(), names.last()), (8, Some(&"manifest.json")));
-    let manifest: Value = serde_json::from_slice(&files[7].1).unwrap();
+    assert_eq!((names.len(), names.last()), (9, Some(&"manifest.json")));
+    let manifest: Value = serde_json::from_slice(&files[8].1).unwrap();
     assert_eq!((&manifest["tenant"], &manifest["name"]), (&json!(fixture.id), &json!("An org")));
-    for (file, bytes) in &files[..7] {
+    for (file, bytes) in &files[..8] {
         let mut tables = manifest["tables"].as_array().unwrap().iter();
         let table =
             tables.find(|table| *file == format!("{}.jsonl", table["name"].as_str().unwrap()));
@@ -92,6 +92,11 @@ async fn archive_matches_its_manifest() {
 async fn imported_org_equals_the_exported_one_except_for_ids() {
     let server = Server::start().await;
     let fixture = OrgFixture::new(&server, "a").await;
+    let roles = server.get(&format!("{}/roles", fixture.org), &fixture.owner).await.json();
+    let auditor = &roles["items"][0]["id"];
+    let member = format!("{}/members/{}", fixture.org, fixture.member.id);
+    let given = server.patch(&member, &fixture.owner, json!({"role_id": auditor})).await;
+    assert_eq!(given.status, 200, "{given:?}");
     let folder = tempfile::tempdir().unwrap();
     let archive = fixture.export(&server, folder.path()).await;
     let made = orgs_json(&server, &["import", archive.to_str().unwrap()]).await;
@@ -127,6 +132,10 @@ async fn imported_org_equals_the_exported_one_except_for_ids() {
         (&json!("owner"), &json!("free"), &json!("none"))
     );
     assert_eq!(shown["usage"]["tasks"]["used"], 3);
+    // The member has the custom role of the copy.
+    let audit = server.get(&format!("{}/audit", copy.org), &copy.member).await;
+    let projects = server.get(&format!("{}/projects", copy.org), &copy.member).await;
+    assert_eq!((audit.status, projects.status), (200, 403));
     let guest = json!({"email": "guest@example.org", "role": "member"});
     let renewed = server.post(&format!("{}/invites", copy.org), &copy.owner, guest).await;
     assert_eq!(renewed.status, 201, "an invite that waits is sent again: {renewed:?}");

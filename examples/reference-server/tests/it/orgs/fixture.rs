@@ -56,6 +56,10 @@ impl OrgFixture {
                 assert_eq!(server.delete(&format!("{invites}/{id}"), &owner).await.status, 204);
             }
         }
+        let auditor = json!({
+            "name": "Auditor", "based_on": "member", "permissions": ["audit.read", "org.read"],
+        });
+        server.make(&format!("{org}/roles"), &owner, auditor).await;
         let paid = server.post(&format!("{org}/billing/customer"), &owner, Value::Null).await;
         assert_eq!(paid.status, 200);
         let id = org.rsplit('/').next().unwrap().to_owned();

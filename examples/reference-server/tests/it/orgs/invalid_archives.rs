@@ -53,7 +53,7 @@ const TASKS: &str = "app.tasks.jsonl";
 const MEMBERS: &str = "mt.memberships.jsonl";
 const MANIFEST: &str = "manifest.json";
 
-const TAMPERINGS: [Tampering; 20] = [
+const TAMPERINGS: [Tampering; 22] = [
     (
         |files| replace(files, TASKS, "Last", "Lost"),
         false,
@@ -90,6 +90,16 @@ const TAMPERINGS: [Tampering; 20] = [
         |files| replace(files, MEMBERS, "\"admin\"", "\"root\""),
         true,
         "role that does not exist here",
+    ),
+    (
+        |files| replace(files, "mt.roles.jsonl", "audit.read", "audit.burn"),
+        true,
+        "a permission that does not exist here",
+    ),
+    (
+        |files| replace(files, "mt.roles.jsonl", "\"member\"", "\"owner\""),
+        true,
+        "based on a role that does not exist here",
     ),
     // A member who is said to be an owner, and is none.
     (|files| replace(files, MEMBERS, "false", "true"), true, "who is an owner"),

@@ -6,8 +6,8 @@ use sqlx::FromRow;
 use crate::access::{Denied, PermissionSet, Suspension};
 use crate::auth::Principal;
 use crate::billing::{Standing, StandingPolicy, SubscriptionStatus};
-use crate::id::TenantId;
-use crate::member_policy::MemberPolicy;
+use crate::id::{RoleId, TenantId};
+use crate::member_policy::{MemberPolicy, holds_each};
 use crate::pg::audit_log::MEMBER_JOINED;
 use crate::pg::transaction::decode::variant;
 use crate::pg::{CapReached, PgError, Resource, SystemTx};
@@ -19,8 +19,10 @@ use crate::token::TokenHasher;
 pub struct Accepted<R> {
     /// The tenant joined.
     pub tenant: TenantId,
-    /// The role given.
+    /// The role given, or the one that the custom role is based on.
     pub role: R,
+    /// The custom role given, if it is one.
+    pub custom_role: Option<RoleId>,
 }
 
 #[derive(FromRow)]
@@ -37,7 +39,12 @@ struct InviteRow {
     id: uuid::Uuid,
     email: String,
     role: String,
+    role_id: Option<uuid::Uuid>,
+    /// What the custom role grants.
+    granted: Option<Vec<String>>,
     inviter_role: Option<String>,
+    /// What the custom role of the inviter grants.
+    inviter_granted: Option<Vec<String>>,
 }
 
 /// Makes `principal` a member by the invite that `token` stands for. Of any number of concurrent
@@ -96,8 +103,11 @@ where
         .map(|role| variant("role", role))
         .transpose()
         .map_err(PgError::from)?;
-    let given = PermissionSet::<M>::of_role(role);
-    let may_invite = |by| M::may_invite(by, role) && given.is_subset_of(PermissionSet::of_role(by));
+    let given = permissions::<M>(role, invite.granted.as_deref());
+    let may_invite = |by| {
+        let held = permissions(by, invite.inviter_granted.as_deref());
+        M::may_invite(by, role) && holds_each(held, [given])
+    };
     if !inviter.is_some_and(may_invite) {
         return Err(AcceptError::Invalid);
     }
@@ -129,20 +139,30 @@ where
         .await
         .map_err(PgError::from)?;
     sqlx::query(
-        "insert into mt.memberships (tenant_id, principal_id, role, is_owner) \
-         values ($1, $2, $3, $4)",
+        "insert into mt.memberships (tenant_id, principal_id, role, is_owner, role_id) \
+         values ($1, $2, $3, $4, $5)",
     )
     .bind(tenant)
     .bind(principal.id().as_uuid())
     .bind(role.as_str())
     .bind(role == M::OWNER)
+    .bind(invite.role_id)
     .execute(tx.conn())
     .await
     .map_err(PgError::from)?;
     let tenant = TenantId::from_uuid(tenant);
     let joined = MEMBER_JOINED.on(principal.id().as_uuid());
-    tx.record(tenant, joined.with("role", role).with("invite", invite.id));
-    Ok(Accepted { tenant, role })
+    let joined = joined.with("role", role).with_some("role_id", invite.role_id);
+    tx.record(tenant, joined.with("invite", invite.id));
+    Ok(Accepted { tenant, role, custom_role: invite.role_id.map(RoleId::from_uuid) })
+}
+
+/// What a member with `role`, or with a custom role that grants `granted` and is based on it, holds.
+fn permissions<M: MemberPolicy>(role: M::Role, granted: Option<&[String]>) -> PermissionSet<M> {
+    match granted {
+        Some(granted) => PermissionSet::of_known(granted.iter().map(String::as_str)),
+        None => PermissionSet::of_role(role),
+    }
 }
 
 /// The invite as it stands under the tenant's lock, with its maker's role held until the end.
@@ -152,11 +172,14 @@ async fn open_invite(
     stored_as: &[Vec<u8>],
 ) -> Result<Option<InviteRow>, PgError> {
     Ok(sqlx::query_as(
-        "select i.id, i.email, i.role, \
-             (select m.role from mt.memberships m \
-              where m.tenant_id = i.tenant_id and m.principal_id = i.invited_by \
-              for share) as inviter_role \
+        "select i.id, i.email, i.role, i.role_id, g.permissions as granted, \
+             m.role as inviter_role, h.permissions as inviter_granted \
          from mt.invites i \
+             left join mt.roles g on g.tenant_id = i.tenant_id and g.id = i.role_id \
+             left join lateral (select m.tenant_id, m.role, m.role_id from mt.memberships m \
+                 where m.tenant_id = i.tenant_id and m.principal_id = i.invited_by \
+                 for share) m on true \
+             left join mt.roles h on h.tenant_id = m.tenant_id and h.id = m.role_id \
          where i.tenant_id = $1 and (i.token_hash = any ($2) or i.mailed_token_hash = any ($2)) \
              and i.accepted_at is null and i.revoked_at is null and i.expires_at > now() \
          for update of i",

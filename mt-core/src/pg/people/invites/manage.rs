@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
 use super::{Invite, InviteStatus};
-use crate::access::{AccessModel, Permission, PermissionSet};
+use crate::access::{AccessModel, Permission};
 use crate::email::EmailAddress;
-use crate::id::InviteId;
-use crate::member_policy::MemberPolicy;
+use crate::id::{InviteId, RoleId};
+use crate::member_policy::{MemberPolicy, holds_each};
 use crate::pg::audit_log::{INVITE_CREATED, INVITE_RENEWED, INVITE_REVOKED};
+use crate::pg::people::roles::{self, MemberRole, NamedRole};
 use crate::pg::transaction::decode::variant;
 use crate::pg::{
     BeginError, Cap, CapPermit, CapReached, Exclusive, PgError, Resource, TenantRead, TenantTx,
@@ -45,6 +46,8 @@ struct Row {
     id: uuid::Uuid,
     email: String,
     role: String,
+    role_id: Option<uuid::Uuid>,
+    role_name: Option<String>,
     status: String,
     expires_at: DateTime<Utc>,
 }
@@ -55,6 +58,7 @@ impl Row {
             id: InviteId::from_uuid(self.id),
             email: self.email,
             role: variant("role", &self.role)?,
+            custom_role: NamedRole::from_columns(self.role_id, self.role_name),
             status: variant::<InviteStatus>("status", &self.status)?,
             expires_at: self.expires_at,
         })
@@ -64,7 +68,7 @@ impl Row {
 /// The role type of `P`'s model.
 type RoleOf<P> = <<P as Permission>::Model as AccessModel>::Role;
 
-/// Invites `email` as `role`. Asking again for the same address keeps the invite and turns its token: the ones
+/// Invites `email` as `role`, built-in or custom. Asking again for the same address keeps the invite and turns its token: the ones
 /// before are void, with one exception. Within the [mail interval](InviteTerms::mail_interval) no other mail is
 /// sent, so the token in the last mail stays valid beside the new one until a later mail replaces it or the
 /// invite ends. Either token gives the role that the invite has when it is accepted.
@@ -74,13 +78,13 @@ type RoleOf<P> = <<P as Permission>::Model as AccessModel>::Role;
 ///
 /// # Errors
 ///
-/// [`InviteError`], in the order: not allowed, already a member, cap reached.
+/// [`InviteError`], in the order: no such role, not allowed, already a member, cap reached.
 pub async fn invite<P, S>(
     tx: &mut TenantTx<P, Exclusive>,
     cap: Cap<S>,
     hasher: &TokenHasher,
     email: &EmailAddress,
-    role: RoleOf<P>,
+    role: impl Into<MemberRole<RoleOf<P>>>,
     terms: InviteTerms,
 ) -> Result<NewInvite<RoleOf<P>>, InviteError>
 where
@@ -88,12 +92,15 @@ where
     P::Model: MemberPolicy,
     S: Resource<Model = P::Model>,
 {
-    let by = tx.access().role();
+    let given = roles::resolve(tx, role.into()).await?.ok_or(InviteError::UnknownRole)?;
+    let (role, by) = (given.role(), tx.access().role());
     if !<P::Model as MemberPolicy>::may_invite(by, role)
-        || !PermissionSet::of_role(role).is_subset_of(tx.access().permissions())
+        || !holds_each(tx.access().permissions(), [given.permissions()])
     {
         return Err(InviteError::Forbidden);
     }
+    let role_id = given.id().map(RoleId::as_uuid);
+    let role_name = given.named().map(|custom| custom.name);
     let (tenant, inviter) = (tx.tenant().as_uuid(), tx.principal().id().as_uuid());
     let (member, pending, is_mailed): (bool, bool, bool) = sqlx::query_as(
         "select exists (select 1 from mt.memberships m join mt.users u on u.id = m.principal_id \
@@ -126,15 +133,15 @@ where
     let turned: Option<Row> = sqlx::query_as(if is_mail_due {
         "update mt.invites set role = $3, token_hash = $4, invited_by = $5, \
              expires_at = now() + make_interval(secs => $6), \
-             mailed_token_hash = $7, mailed_at = case when $7 is not null then now() end \
+             mailed_token_hash = $7, mailed_at = case when $7 is not null then now() end, role_id = $8 \
          where tenant_id = $1 and email = $2 and accepted_at is null and revoked_at is null \
-         returning id, email, role, 'pending' as status, expires_at"
+         returning id, email, role, role_id, $9::text as role_name, 'pending' as status, expires_at"
     } else {
         "update mt.invites set role = $3, token_hash = $4, invited_by = $5, \
-             expires_at = now() + make_interval(secs => $6) \
+             expires_at = now() + make_interval(secs => $6), role_id = $8 \
          where tenant_id = $1 and email = $2 and accepted_at is null and revoked_at is null \
              and $7::bytea is not null \
-         returning id, email, role, 'pending' as status, expires_at"
+         returning id, email, role, role_id, $9::text as role_name, 'pending' as status, expires_at"
     })
     .bind(tenant)
     .bind(email.as_str())
@@ -143,20 +150,22 @@ where
     .bind(inviter)
     .bind(terms.ttl.as_secs_f64())
     .bind(mailed)
+    .bind(role_id)
+    .bind(&role_name)
     .fetch_optional(tx.conn())
     .await
     .map_err(PgError::from)?;
     if let Some(row) = turned {
-        tx.record(INVITE_RENEWED.on(row.id).with("role", role));
+        tx.record(INVITE_RENEWED.on(row.id).with("role", role).with_some("role_id", role_id));
         return Ok(NewInvite { invite: row.into_invite()?, token, is_mail_due });
     }
     let id = InviteId::generate().as_uuid();
     let row: Row = sqlx::query_as(
         "insert into mt.invites (tenant_id, id, email, role, token_hash, invited_by, expires_at, \
-             mailed_token_hash, mailed_at) \
+             mailed_token_hash, mailed_at, role_id) \
          values ($1, $2, $3, $4, $5, $6, now() + make_interval(secs => $7), \
-             $8, case when $8 is not null then now() end) \
-         returning id, email, role, 'pending' as status, expires_at",
+             $8, case when $8 is not null then now() end, $9) \
+         returning id, email, role, role_id, $10::text as role_name, 'pending' as status, expires_at",
     )
     .bind(tenant)
     .bind(id)
@@ -166,7 +175,11 @@ where
     .bind(inviter)
     .bind(terms.ttl.as_secs_f64())
     .bind(mailed)
-    .fetch_one(tx.changing(INVITE_CREATED.on(id).with("role", role)))
+    .bind(role_id)
+    .bind(role_name)
+    .fetch_one(
+        tx.changing(INVITE_CREATED.on(id).with("role", role).with_some("role_id", role_id)),
+    )
     .await
     .map_err(PgError::from)?;
     Ok(NewInvite { invite: row.into_invite()?, token, is_mail_due })
@@ -183,7 +196,9 @@ pub async fn list<P: Permission>(
     limit: i64,
 ) -> Result<Vec<Invite<RoleOf<P>>>, BeginError> {
     let rows = query_as::<Row>(
-        "select id, email, role, expires_at, \
+        "select id, email, role, role_id, expires_at, \
+             case when role_id is not null then (select r.name from mt.roles r \
+                 where r.tenant_id = invites.tenant_id and r.id = invites.role_id) end as role_name, \
              case when accepted_at is not null then 'accepted' \
                  when revoked_at is not null then 'revoked' \
                  when expires_at <= now() then 'expired' \
@@ -250,6 +265,9 @@ pub enum InviteError {
     /// A database error.
     #[error(transparent)]
     Pg(#[from] PgError),
+    /// The tenant has no such custom role.
+    #[error("no such role")]
+    UnknownRole,
 }
 
 /// Why an invite was not taken back.

@@ -64,6 +64,7 @@ pub use self::accept::{AcceptError, Accepted, accept};
 pub use self::manage::{InviteError, InviteTerms, NewInvite, RevokeError, invite, list, revoke};
 pub use self::purge::purge;
 use crate::id::InviteId;
+use crate::pg::people::roles::NamedRole;
 
 /// An invite into the transaction's tenant.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -72,8 +73,10 @@ pub struct Invite<R> {
     pub id: InviteId,
     /// The address that it was sent to.
     pub email: String,
-    /// The role that it gives.
+    /// The role that it gives, or the one that the custom role is based on.
     pub role: R,
+    /// The custom role that it gives, if it gives one.
+    pub custom_role: Option<NamedRole>,
     /// What has become of it.
     pub status: InviteStatus,
     /// When it ends, or ended.
