@@ -79,6 +79,7 @@ mod people;
 pub mod portable;
 mod tenancy;
 mod transaction;
+mod work;
 
 pub use self::connection::connect_error::ConnectError;
 pub use self::connection::database::Database;
