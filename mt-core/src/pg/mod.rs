@@ -73,6 +73,7 @@ pub mod audit_log;
 pub mod billing;
 mod connection;
 pub mod idempotency;
+pub mod jobs;
 pub mod ledger;
 mod migrate;
 mod people;

@@ -9,6 +9,7 @@ mod billing;
 mod connections;
 mod database;
 mod isolation;
+mod jobs;
 mod ledger;
 mod limit;
 mod members;

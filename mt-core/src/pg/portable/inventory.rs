@@ -65,6 +65,7 @@ impl Inventory {
                 "control of a domain is proved anew, where requests for it arrive",
             )
             .exclude("mt.idempotency_keys", "answers that were given here, for a day")
+            .exclude("mt.jobs", "work that was asked for here is done here")
             .exclude("mt.outbox", "what is on its way is sent from here")
             .exclude("mt.provider_calls", "what a provider is being asked for is asked from here")
             .without_tenant("mt.former_customers", "the provider's, of no tenant any more")
