@@ -13,8 +13,8 @@ const PURGE: SystemReason = SystemReason::new("purge finished jobs");
 ///
 /// [`PgError`]; what was deleted before stays deleted.
 pub async fn purge(system: &System, age: Duration) -> Result<u64, PgError> {
-    let sql = "delete from mt.jobs where (tenant_id, id) in ( \
-        select tenant_id, id from mt.jobs where done_at < now() - make_interval(secs => $1) \
-        order by done_at for update skip locked limit $2)";
+    let sql = "delete from mt.jobs where ctid = any (array( \
+        select ctid from mt.jobs where done_at < now() - make_interval(secs => $1) \
+        order by done_at for update skip locked limit $2))";
     system.delete_older_than(age, PURGE, sql).await
 }

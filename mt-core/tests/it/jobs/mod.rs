@@ -2,7 +2,9 @@
 
 mod authority;
 mod cancelling;
+mod fairness;
 mod lease;
+mod plans;
 mod retries;
 mod running;
 mod unique;
