@@ -107,6 +107,19 @@ end $$;
 revoke execute on function mt.queue_job() from public;
 create trigger jobs_queue before insert on mt.jobs for each row execute function mt.queue_job();
 
+-- Schedules ----------------------------------------------------------------------------------------
+--
+-- How far each schedule has come: the tick whose jobs are being enqueued, and for which tenants they are. A page of jobs
+-- and this row are one transaction, so that each tenant gets one job for each tick.
+
+create table mt.job_schedules (
+    name        text primary key constraint job_schedules_name_check check (octet_length(name) between 1 and 255),
+    tick        timestamptz not null,
+    -- The last tenant of the pages that are enqueued. Null: none is.
+    reached     uuid,
+    is_finished boolean not null
+);
+
 -- The mark of a run --------------------------------------------------------------------------------
 --
 -- The last statement of a run's transaction. It fails, and the transaction with it, if the lease is another attempt's by
@@ -132,8 +145,10 @@ grant execute on function mt.finish_job(uuid, uuid) to mt_app;
 -- status nor turn.
 
 alter table mt.jobs enable row level security, force row level security;
+alter table mt.job_schedules enable row level security, force row level security;
 
 create policy system on mt.jobs to mt_system using (true) with check (true);
+create policy system on mt.job_schedules to mt_system using (true) with check (true);
 create policy tenant on mt.jobs for select to mt_app
     using (tenant_id = (select mt.sealed_tenant_id()));
 create policy tenant_adds on mt.jobs for insert to mt_app
@@ -143,7 +158,7 @@ create policy tenant_ends on mt.jobs for update to mt_app
     using (tenant_id = (select mt.sealed_tenant_id()) and status in ('scheduled', 'ready', 'running'))
     with check (tenant_id = (select mt.sealed_tenant_id()) and status in ('done', 'cancelled'));
 
-grant select, insert, update, delete on mt.jobs to mt_system;
+grant select, insert, update, delete on mt.jobs, mt.job_schedules to mt_system;
 grant select on mt.jobs to mt_app;
 grant insert (tenant_id, id, kind, payload, run_at, unique_key, authority, principal_id, credential, service, request_id)
     on mt.jobs to mt_app;

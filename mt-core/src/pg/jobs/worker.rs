@@ -1,98 +1,24 @@
-//! The engine: it claims jobs and runs them.
+//! Workers: they claim jobs for as long as a process runs.
 
-use std::collections::HashMap;
 use std::error::Error as _;
-use std::fmt;
-use std::marker::PhantomData;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Attempts, Of};
-use super::claim::{Claimed, claim};
-use super::heartbeat::Heartbeat;
-use super::job::is_name;
+use super::claim::claim;
 use super::promote::promote;
-use super::settle::{Ended, Transition};
-use super::{
-    Job, JobError, JobHandler, JobPolicy, JobRun, JobStats, JobStatus, JobWorkers, WakeUp, purge,
-};
-use crate::access::{AccessModel, Permission};
-use crate::pg::audit_log::in_request;
-use crate::pg::work::failure::Failure;
+use super::{JobWorkers, Jobs, WakeUp, purge};
+use crate::access::AccessModel;
+use crate::pg::PgError;
 use crate::pg::work::repeat::repeat;
-use crate::pg::work::retry::chance;
-use crate::pg::{PgError, System, Tenants};
 
 /// How often finished jobs are purged.
-const PURGE: std::time::Duration = std::time::Duration::from_hours(1);
-
-/// Runs jobs of the kinds that are [registered](Self::register). Any number of processes may; see the
-/// [module docs](super) for an example.
-///
-/// A kind that no process has registered stays ready, and is in the way of claims: retire a kind when its last job is
-/// finished.
-pub struct Jobs<M: AccessModel> {
-    tenants: Tenants<M>,
-    system: System,
-    policy: JobPolicy,
-    handlers: HashMap<&'static str, Arc<dyn Attempts<M>>>,
-    wake_up: WakeUp,
-    stats: JobStats,
-    heartbeat: Heartbeat,
-}
+const PURGE: Duration = Duration::from_hours(1);
 
 impl<M: AccessModel> Jobs<M> {
-    /// An engine for the tenants of one database, without a kind of job.
-    #[must_use]
-    pub fn new(tenants: &Tenants<M>, policy: JobPolicy) -> Self {
-        Self {
-            tenants: tenants.clone(),
-            system: System::new(tenants.authority.pools.clone()),
-            policy,
-            handlers: HashMap::new(),
-            wake_up: WakeUp::default(),
-            stats: JobStats::default(),
-            heartbeat: Heartbeat::default(),
-        }
-    }
-
-    /// Runs jobs `J` by `handler`.
-    ///
-    /// # Panics
-    ///
-    /// If [`Job::NAME`] has other characters than those allowed, or is registered already.
-    #[must_use]
-    pub fn register<J, H>(mut self, handler: H) -> Self
-    where
-        J: Job,
-        J::Permission: Permission<Model = M>,
-        H: JobHandler<J>,
-    {
-        assert!(is_name(J::NAME), "`{}` cannot be the name of a job", J::NAME);
-        let handler: Arc<dyn Attempts<M>> = Arc::new(Of { handler, job: PhantomData::<fn() -> J> });
-        let before = self.handlers.insert(J::NAME, handler);
-        assert!(before.is_none(), "the job `{}` is registered twice", J::NAME);
-        self
-    }
-
-    /// Wakes a worker of this process. Call it after the commit that has enqueued a job; without it, the job waits for the
-    /// next poll.
-    #[must_use]
-    pub fn wake_up(&self) -> WakeUp {
-        self.wake_up.clone()
-    }
-
-    /// The counts of attempts in this process.
-    #[must_use]
-    pub fn stats(&self) -> JobStats {
-        self.stats.clone()
-    }
-
     /// Runs workers until `stop` is ready. Then they finish the jobs that are running, which takes
     /// [`JobPolicy::time_limit`] at most, and this returns.
     ///
@@ -104,6 +30,9 @@ impl<M: AccessModel> Jobs<M> {
         tasks.spawn(Arc::clone(&self).renew(done.clone()));
         tasks.spawn(Arc::clone(&self).promote_due(workers, stopping.clone()));
         tasks.spawn(Arc::clone(&self).purge_finished(workers, stopping.clone()));
+        for number in 0..self.recurring.len() {
+            tasks.spawn(Arc::clone(&self).recur(number, workers, stopping.clone()));
+        }
         let mut claiming = JoinSet::new();
         claiming.spawn(self.claim_all(workers, stopping.clone()));
         stop.await;
@@ -155,6 +84,33 @@ impl<M: AccessModel> Jobs<M> {
         Ok(promoted.ready > 0)
     }
 
+    /// Enqueues the jobs of one schedule.
+    async fn recur(
+        self: Arc<Self>,
+        number: usize,
+        workers: JobWorkers,
+        stopping: CancellationToken,
+    ) {
+        let recurring = &self.recurring[number];
+        loop {
+            let wait = match stopping.run_until_cancelled(recurring.enqueue_due(&self.system)).await
+            {
+                None => return,
+                Some(Ok(wait)) => wait,
+                Some(Err(error)) => {
+                    let (schedule, cause) = (recurring.name, error.source());
+                    tracing::warn!(schedule, cause, "the jobs of a schedule were not enqueued");
+                    workers.poll
+                }
+            };
+            if wait.is_zero() {
+                self.wake_up.notify();
+            } else if stopping.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+                return;
+            }
+        }
+    }
+
     async fn purge_finished(self: Arc<Self>, workers: JobWorkers, stopping: CancellationToken) {
         let Some(age) = workers.keep else { return };
         while let Some(purged) = stopping.run_until_cancelled(purge(&self.system, age)).await {
@@ -200,76 +156,6 @@ impl<M: AccessModel> Jobs<M> {
         let kinds: Vec<&str> = self.handlers.keys().copied().collect();
         format!("{{{}}}", kinds.join(","))
     }
-
-    /// Makes one attempt at a claimed job, and marks it.
-    async fn run(&self, job: &Claimed) {
-        let Some((kind, handler)) = self.handlers.get_key_value(job.kind.as_str()) else { return };
-        let run = JobRun::new(job.id, job.tenant, job.state.attempts);
-        let ended = {
-            let _beating = self.heartbeat.start(job, run.clone());
-            self.attempt(&**handler, job, &run).await
-        };
-        let outcome = match ended {
-            Ok(()) => Ok("done"),
-            Err(Ended::LeaseLost) => Ok("lost"),
-            Err(Ended::NotDone(error)) => self.mark(job, &error).await,
-        };
-        match outcome {
-            Ok(outcome) => self.stats.count(kind, outcome),
-            Err(error) => {
-                let (id, cause) = (job.id, error.source());
-                tracing::warn!(%id, kind, cause, "a job could not be marked: its lease will end");
-            }
-        }
-    }
-
-    async fn attempt(
-        &self,
-        handler: &dyn Attempts<M>,
-        job: &Claimed,
-        run: &JobRun,
-    ) -> Result<(), Ended> {
-        let attempt = handler.attempt(&self.tenants, job, run);
-        let attempt = async {
-            match &job.request {
-                Some(request) => in_request(request, attempt).await,
-                None => attempt.await,
-            }
-        };
-        let attempt = AssertUnwindSafe(attempt).catch_unwind();
-        let lease = self.policy.retry.lease;
-        let overtaken = async {
-            run.cancelled().await;
-            tokio::time::sleep(lease).await;
-        };
-        let failed = |reason, detail| Err(JobError::Failed(Failure::new(reason, detail)).into());
-        tokio::select! {
-            attempted = attempt => attempted.unwrap_or_else(|_panic| {
-                tracing::error!(id = %job.id, kind = job.kind, "a job panicked");
-                failed("panic", "the log says where")
-            }),
-            () = overtaken => Err(Ended::LeaseLost),
-            () = tokio::time::sleep(self.policy.time_limit) => {
-                failed("timeout", "the attempt took longer than its time limit")
-            }
-        }
-    }
-
-    /// Marks a job that was not done, and returns the outcome.
-    async fn mark(&self, job: &Claimed, error: &JobError) -> Result<&'static str, PgError> {
-        let transition = Transition::of(error, job, self.policy.retry, chance());
-        let (id, kind, reason) = (job.id, &job.kind, &transition.line);
-        if let JobError::Pg(error) = error {
-            tracing::warn!(%id, kind, cause = error.source(), "a job failed at the database");
-        }
-        if !transition.write(&self.system, job).await? {
-            return Ok("lost");
-        }
-        if transition.status == JobStatus::Dead {
-            tracing::error!(%id, kind, reason, "a job is dead");
-        }
-        Ok(transition.outcome)
-    }
 }
 
 /// Waits until a worker is free, and takes all that are. `None` once `stopping`.
@@ -283,10 +169,4 @@ async fn free(
         permits.push(permit);
     }
     Some(permits)
-}
-
-impl<M: AccessModel> fmt::Debug for Jobs<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Jobs").field("kinds", &self.handlers.keys()).finish_non_exhaustive()
-    }
 }

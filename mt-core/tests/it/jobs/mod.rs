@@ -7,6 +7,7 @@ mod lease;
 mod plans;
 mod retries;
 mod running;
+mod schedules;
 mod unique;
 mod workers;
 
