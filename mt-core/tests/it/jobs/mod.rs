@@ -3,11 +3,15 @@
 mod authority;
 mod cancelling;
 mod fairness;
+mod faults;
+mod guide;
 mod lease;
 mod plans;
 mod retries;
 mod running;
 mod schedules;
+#[cfg(unix)]
+mod storm;
 mod unique;
 mod workers;
 

@@ -28,7 +28,8 @@ async fn run_until(world: &World, tenants: i64, ticks: i64) {
             _ = stopped.await;
         })));
     }
-    let finished = "select count(*) from mt.job_schedules where is_finished";
+    let finished = "select count(*) from mt.job_schedules \
+         where is_finished and tick > now() - interval '2 minutes'";
     let notes = "select count(*) from public.notes";
     eventually("each tenant has its notes", async || {
         world.count(finished).await == 1 && world.count(notes).await >= tenants * ticks
@@ -85,8 +86,6 @@ async fn unfinished_job_is_not_doubled_by_the_next_tick() {
         let earlier = "update mt.job_schedules set tick = tick - interval '1 hour'";
         world.db.admin().execute(earlier).await.unwrap();
         run_until(&world, 0, 0).await;
-        let ticked = "select count(*) from mt.job_schedules where tick > now() - interval '2 min'";
-        assert_eq!(world.count(ticked).await, 1);
     }
     assert_eq!(world.count("select count(*) from mt.jobs").await, 1);
 }
