@@ -77,6 +77,10 @@ define_id! {
     InviteId
 }
 define_id! {
+    /// The id of a job.
+    JobId
+}
+define_id! {
     /// The id of a principal: a person or machine that can have memberships.
     PrincipalId
 }

@@ -61,6 +61,19 @@ pub struct ServiceAccess<M: AccessModel> {
 }
 
 impl<M: AccessModel> ServiceAccess<M> {
+    /// What the service `S` may do in the tenant that `access` was read in.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn of<S: Service<Model = M>>(access: &super::Access<M>) -> Self {
+        Self {
+            tenant: access.tenant(),
+            service: S::NAME,
+            plan: access.plan(),
+            standing: access.standing(),
+            suspension: access.suspension(),
+            model: PhantomData,
+        }
+    }
+
     /// Checks suspension and billing together.
     ///
     /// # Errors

@@ -74,6 +74,7 @@ pub mod audit_log;
 pub mod billing;
 mod connection;
 pub mod idempotency;
+pub mod jobs;
 pub mod ledger;
 mod migrate;
 mod people;
@@ -81,6 +82,7 @@ pub mod portable;
 pub mod service_accounts;
 mod tenancy;
 mod transaction;
+mod work;
 
 pub use self::connection::connect_error::ConnectError;
 pub use self::connection::database::Database;

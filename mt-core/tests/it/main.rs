@@ -10,6 +10,7 @@ mod billing;
 mod connections;
 mod database;
 mod isolation;
+mod jobs;
 mod ledger;
 mod limit;
 mod members;

@@ -66,4 +66,4 @@ pub(super) use self::journal::{Journal, Line};
 pub use self::purge::purge;
 pub use self::read::{Entry, Filter, list};
 pub use self::request::in_request;
-pub(super) use self::request::same_request;
+pub(super) use self::request::{current as current_request, same_request};

@@ -32,6 +32,6 @@ pub(in crate::pg) fn same_request<F: Future>(work: F) -> impl Future<Output = F:
     }
 }
 
-pub(super) fn current() -> Option<Arc<str>> {
+pub(in crate::pg) fn current() -> Option<Arc<str>> {
     REQUEST.try_with(Arc::clone).ok()
 }

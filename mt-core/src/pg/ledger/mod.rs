@@ -111,12 +111,14 @@ pub use self::event::{EventStatus, Filter, LedgerEvent, body, find, list};
 pub use self::history::{HistoryEntry, history};
 pub use self::lease::LeasedEvent;
 pub use self::new_event::NewEvent;
-pub use self::policy::{LedgerPolicy, RetryPolicy};
+pub use self::policy::LedgerPolicy;
 pub use self::protocol::{Ledger, Received};
-pub use self::provider::{Failure, Outcome, Provider};
+pub use self::provider::{Outcome, Provider};
 pub use self::replay::{ReplayError, ReplayRequest};
 pub use self::stats::{Backlog, LedgerStats};
 #[cfg(feature = "testing")]
 pub use self::step::Step;
 pub use self::wake::{wake, wake_held};
 pub use self::worker::Workers;
+pub use crate::pg::work::failure::Failure;
+pub use crate::pg::work::retry::RetryPolicy;

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::batch::Batcher;
 use super::lease::lease;
@@ -16,6 +16,7 @@ use super::step::{Step, Watcher};
 use super::store::{Store, Stored};
 use super::{EventStatus, Failure, LeasedEvent, LedgerPolicy, NewEvent, Outcome, Provider};
 use crate::pg::audit_log::same_request;
+use crate::pg::work::wake_up::WakeUp;
 use crate::pg::{PgError, System, SystemReason, SystemTx};
 
 const MARK: SystemReason = SystemReason::new("mark a webhook event");
@@ -32,7 +33,7 @@ pub(super) struct Inner<P> {
     pub(super) system: System,
     pub(super) policy: LedgerPolicy,
     /// Wakes a worker of this process.
-    pub(super) wake_up: Notify,
+    pub(super) wake_up: WakeUp,
     pub(super) counters: Counters,
     batcher: Batcher,
     /// Bounds the events that are applied in the calls that receive them.
@@ -77,7 +78,7 @@ impl<P: Provider> Ledger<P> {
                 provider,
                 system,
                 policy,
-                wake_up: Notify::new(),
+                wake_up: WakeUp::default(),
                 counters: Counters::default(),
                 batcher: Batcher::new(store),
                 on_receipt: Semaphore::new(policy.apply_on_receipt),
@@ -129,7 +130,7 @@ impl<P: Provider> Ledger<P> {
 
     /// Wakes a worker of this process, because an event may be due. Workers of other processes poll.
     pub fn wake_workers(&self) {
-        self.inner.wake_up.notify_one();
+        self.inner.wake_up.notify();
     }
 }
 
@@ -156,7 +157,7 @@ impl<P: Provider> Inner<P> {
                     );
                 }
             },
-            Stored::New => self.wake_up.notify_one(),
+            Stored::New => self.wake_up.notify(),
         }
         Ok(receipt)
     }

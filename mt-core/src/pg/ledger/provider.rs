@@ -1,9 +1,8 @@
 //! The port through which a provider of webhooks plugs into the ledger.
 
 use std::future::Future;
-use std::time::Duration;
 
-use super::{LeasedEvent, NewEvent};
+use super::{Failure, LeasedEvent, NewEvent};
 use crate::pg::{PgError, SystemTx};
 
 /// One sender of webhooks: the events it sends and what they do to the database.
@@ -64,38 +63,4 @@ pub enum Outcome {
     Ignored(&'static str),
     /// The effect is in the transaction.
     Processed,
-}
-
-/// Why an attempt did not apply its event.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use mt_core::pg::ledger::{Failure, Outcome};
-///
-/// let busy = Failure::new("rate_limited", "the provider asks for fewer requests")
-///     .retry_after(Duration::from_secs(30));
-/// let outcome = Outcome::Deferred(busy);
-/// # drop(outcome);
-/// ```
-#[derive(Clone, Debug)]
-pub struct Failure {
-    pub(super) reason: &'static str,
-    pub(super) detail: String,
-    pub(super) retry_after: Duration,
-}
-
-impl Failure {
-    /// A failure with its reason, in a word, and a line of detail that holds nothing of the body.
-    #[must_use]
-    pub fn new(reason: &'static str, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), retry_after: Duration::ZERO }
-    }
-
-    /// Delays the next attempt for at least `wait`, as the provider asked.
-    #[must_use]
-    pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.retry_after = wait;
-        self
-    }
 }

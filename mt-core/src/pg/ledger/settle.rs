@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::customer::lock_customer;
-use super::policy::{Next, RetryState, chance};
 use super::{EventStatus, Failure, LeasedEvent, Outcome, RetryPolicy};
 use crate::pg::transaction::opening::of_system;
+use crate::pg::work::failure::line;
+use crate::pg::work::retry::{Next, RetryState, chance};
 use crate::pg::{PgError, System, SystemReason, SystemTx};
 use crate::text_enum::TextEnum as _;
 
@@ -124,26 +125,4 @@ pub(super) async fn mark(
     .execute(tx.conn())
     .await?;
     Ok(marked.rows_affected() == 1)
-}
-
-/// `reason: detail`, cut to the length of the column.
-pub(super) fn line(reason: &str, detail: &str) -> String {
-    const MAX_BYTES: usize = 1024;
-    let mut line = format!("{reason}: {detail}");
-    line.truncate(line.floor_char_boundary(MAX_BYTES));
-    // A text in Postgres cannot hold this character.
-    line.retain(|char| char != '\0');
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_fits_its_column() {
-        assert_eq!(line("database", "no\0thing"), "database: nothing");
-        let long = line("é", &"é".repeat(1000));
-        assert!(long.len() <= 1024 && long.len() > 1020, "{}", long.len());
-    }
 }

@@ -12,6 +12,7 @@ use super::lease::{lease, release};
 use super::protocol::Inner;
 use super::{Ledger, Provider};
 use crate::pg::PgError;
+use crate::pg::work::repeat::repeat;
 
 /// How many workers a process has, and how they look for events.
 #[derive(Clone, Copy, Debug)]
@@ -65,20 +66,9 @@ impl<P: Provider> Ledger<P> {
 }
 
 async fn apply<P: Provider>(inner: Arc<Inner<P>>, workers: Workers, stopping: CancellationToken) {
-    while !stopping.is_cancelled() {
-        match apply_batch(&inner, workers.batch, &stopping).await {
-            // There may be more: another worker may be idle.
-            Ok(true) => inner.wake_up.notify_one(),
-            Ok(false) => {
-                let wake_up = tokio::time::timeout(workers.poll, inner.wake_up.notified());
-                let _ = stopping.run_until_cancelled(wake_up).await;
-            }
-            Err(error) => {
-                tracing::warn!(cause = error.source(), "leasing or applying webhook events failed");
-                let _ = stopping.run_until_cancelled(tokio::time::sleep(workers.poll)).await;
-            }
-        }
-    }
+    let step = || apply_batch(&inner, workers.batch, &stopping);
+    let failed = "leasing or applying webhook events failed";
+    repeat(failed, workers.poll, &inner.wake_up, &stopping, step).await;
 }
 
 /// Leases some events and applies them. Returns `false` if nothing is due.

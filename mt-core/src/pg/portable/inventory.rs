@@ -71,11 +71,13 @@ impl Inventory {
                 "control of a domain is proved anew, where requests for it arrive",
             )
             .exclude("mt.idempotency_keys", "answers that were given here, for a day")
+            .exclude("mt.jobs", "work that was asked for here is done here")
             .exclude("mt.outbox", "what is on its way is sent from here")
             .exclude("mt.provider_calls", "what a provider is being asked for is asked from here")
             .without_tenant("mt.former_customers", "the provider's, of no tenant any more")
             .without_tenant("mt.identities", "of a user, at this service's providers")
             .without_tenant("mt.invoices", "the provider's, by customer")
+            .without_tenant("mt.job_schedules", "how far the schedules of jobs have come")
             .without_tenant("mt.magic_links", "of an address")
             .without_tenant("mt.principal_idempotency_keys", "answers to a principal, for a day")
             .without_tenant("mt.schema_migrations", "which versions are applied")

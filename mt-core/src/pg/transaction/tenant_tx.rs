@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use super::acting::Acting;
+use super::batch::Batch;
 use super::exchange::Mode;
 use super::last_statement::LastStatement;
 use super::open_tx::{End, OpenTx};
@@ -180,6 +181,11 @@ impl<P: Permission, L, A: Acting> TenantTx<P, L, A> {
     /// [`PgError`]. After [`PgError::Unavailable`] it is not known whether they are.
     pub async fn commit(self) -> Result<(), PgError> {
         self.tx.end(End::Commit).await
+    }
+
+    /// Commits after the statements of `batch`, in one message.
+    pub(in crate::pg) async fn commit_after(self, batch: Batch) -> Result<(), PgError> {
+        self.tx.end_after(batch, End::Commit).await.map(drop)
     }
 
     /// A place to run the last statement of this transaction, which commits with it. `entry` is recorded if the statement

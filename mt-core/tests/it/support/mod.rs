@@ -147,7 +147,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(connections: u32) -> Self {
-        let db = TestDatabase::create().await.unwrap();
+        Self::on(TestDatabase::create().await.unwrap(), connections).await
+    }
+
+    pub(crate) async fn on(db: TestDatabase, connections: u32) -> Self {
         db.admin()
             .execute(
                 "set role mt_owner; reset role; \

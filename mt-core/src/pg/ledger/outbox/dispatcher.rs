@@ -1,29 +1,17 @@
 //! Dispatchers: they pass due messages to a handler.
 
-use std::error::Error as _;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::lease::{State, lease};
 use super::mark::Mark;
 use super::{Handler, HandlerOutcome, Lane, OutboxStats};
 use crate::pg::ledger::RetryPolicy;
+use crate::pg::work::repeat::repeat;
+use crate::pg::work::wake_up::WakeUp;
 use crate::pg::{PgError, System};
-
-/// Wakes the dispatchers of this process when a message was committed. Those of other processes poll.
-#[derive(Clone, Debug, Default)]
-pub struct WakeUp(Arc<Notify>);
-
-impl WakeUp {
-    /// Wakes one dispatcher. Call it after the commit.
-    pub fn notify(&self) {
-        self.0.notify_one();
-    }
-}
 
 /// Passes the messages of one lane to a handler, one after the other. Any number of processes may run any number.
 ///
@@ -71,19 +59,9 @@ impl<H: Handler> Dispatcher<H> {
     /// handle several messages at once, run it several times.
     pub async fn run(&self, poll: Duration, stop: impl Future<Output = ()>) {
         let stopping = CancellationToken::new();
-        let work = async {
-            while !stopping.is_cancelled() {
-                match self.dispatch_next().await {
-                    Ok(true) => continue,
-                    Ok(false) => {}
-                    Err(error) => {
-                        tracing::warn!(cause = error.source(), "dispatching the outbox failed");
-                    }
-                }
-                let wake_up = tokio::time::timeout(poll, self.wake_up.0.notified());
-                let _ = stopping.run_until_cancelled(wake_up).await;
-            }
-        };
+        let step = || self.dispatch_next();
+        let failed = "dispatching the outbox failed";
+        let work = repeat(failed, poll, &self.wake_up, &stopping, step);
         let stop = async {
             stop.await;
             stopping.cancel();

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::HandlerOutcome;
 use super::lease::LeasedMessage;
 use crate::pg::ledger::RetryPolicy;
-use crate::pg::ledger::policy::{Next, RetryState, chance};
-use crate::pg::ledger::settle::line;
+use crate::pg::work::failure::line;
+use crate::pg::work::retry::{Next, RetryState, chance};
 use crate::pg::{PgError, System, SystemReason};
 
 const MARK: SystemReason = SystemReason::new("mark a message of the outbox");

@@ -31,10 +31,11 @@ mod retention;
 mod retry;
 mod stats;
 
-pub use self::dispatcher::{Dispatcher, WakeUp};
+pub use self::dispatcher::Dispatcher;
 pub use self::entry::{MessageStatus, OutboxEntry, OutboxFilter, list};
 pub use self::handler::{Handler, HandlerOutcome};
 pub use self::message::{Lane, Message, NewMessage, enqueue, enqueue_expiring};
 pub use self::retention::{OutboxPurge, purge};
 pub use self::retry::{Retried, retry, retry_all};
 pub use self::stats::{OutboxBacklog, OutboxStats, backlog};
+pub use crate::pg::work::wake_up::WakeUp;
