@@ -1,8 +1,12 @@
 //! The authority of a job: what it was enqueued with, and what is decided when it runs.
 
 use mt_core::access::Suspension;
+use mt_core::auth::Authenticator as _;
 use mt_core::pg::Tenant;
 use mt_core::pg::jobs::{JobStatus, RunsAs};
+
+use mt_core::testing::isolation::KeyCallers;
+use mt_core::token::TokenHasher;
 
 use super::*;
 use crate::support::Role;
@@ -120,6 +124,34 @@ async fn bound_credential_stays_bound() {
     let job = world.job(job.id).await;
     assert_eq!(job.status, JobStatus::Dead);
     assert!(job.last_error.unwrap().starts_with("not_a_member"));
+}
+
+#[tokio::test]
+async fn job_of_an_api_key_ends_with_the_key() {
+    for (change, expected) in [
+        ("select 1", (JobStatus::Done, "")),
+        ("update mt.api_keys set revoked_at = now()", (JobStatus::Dead, "signed_out")),
+        ("update mt.api_keys set permissions = '{notes.read}'", (JobStatus::Dead, "forbidden")),
+    ] {
+        let world = World::new(4).await;
+        let ada = world.user("ada").await;
+        let tenant = world.tenant(ada).await;
+        let callers =
+            KeyCallers::new("acme", TokenHasher::new(b"a secret of these tests, 32 bytes"));
+        let texts = callers.create(&world.db, tenant, "of a job").await;
+        let keys =
+            world.database.api_keys("acme", TokenHasher::new(b"a secret of these tests, 32 bytes"));
+        // The owner's key, that of a service account, and that of an account that acts on behalf of the owner.
+        for text in texts {
+            let key = keys.authenticate(&text).await.unwrap();
+            let job = world.enqueue(key, tenant, &note("by key", "")).await;
+            sqlx::query(change).execute(world.db.admin()).await.unwrap();
+            let [found, ..] = outcomes(&world, [job.id; 3]).await;
+            assert_eq!(found, (expected.0, expected.1.to_owned()), "{change}");
+            let restored = "update mt.api_keys set revoked_at = null, permissions = null";
+            sqlx::query(restored).execute(world.db.admin()).await.unwrap();
+        }
+    }
 }
 
 /// The row says `service`, the kind says `principal`: the job that was enqueued is not the one that would run.
