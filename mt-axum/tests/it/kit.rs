@@ -55,18 +55,24 @@ async fn a_handler_without_a_transaction_is_found() {
 }
 
 #[tokio::test]
-async fn the_matrix_has_each_role() {
+async fn the_matrix_has_each_role_and_api_keys() {
     let matrix = app(routes()).await.matrix().await;
     let expected = "\
 GET /notebooks/{tenant}/notes
     owner      200
     reader     200
+    api key    200
+    account    200
+    agent      200
     outsider   404
     anonymous  401
 
 POST /notebooks/{tenant}/notes \"a note\"
     owner      201  insert mt.audit_log, insert public.notes
     reader     403
+    api key    201  insert mt.audit_log, insert public.notes
+    account    403
+    agent      403
     outsider   404
     anonymous  401
 ";

@@ -122,6 +122,13 @@ async fn every_missing_library_policy_is_reported() {
                  ('{owner}', sha256('r'), sha256('b'), 201, '[]', ''); \
              insert into mt.domains (tenant_id, id, domain) values ('{tenant}', '{owner}', 'a.test'); \
              insert into mt.job_schedules values ('s', now(), null, true); \
+             insert into mt.service_accounts (tenant_id, id, name, role, created_by) \
+                 values ('{tenant}', '{owner}', 'a', 'viewer', '{owner}'); \
+             insert into mt.api_keys \
+                 (tenant_id, id, service_account_id, name, digest, hint, series, created_by) \
+                 values ('{tenant}', '{owner}', '{owner}', 'k', sha256('k'), 'k', '{owner}', '{owner}'); \
+             insert into mt.roles (tenant_id, id, name, based_on, permissions) \
+                 values ('{tenant}', '{owner}', 'r', 'viewer', '{{}}'); \
              insert into mt.sweeps (name, started_at, holder, leased_until) \
                  values ('s', now(), '{owner}', now()); \
              insert into mt.audit_log (tenant_id, id, actor_kind, actor_name, action, target_kind) \
