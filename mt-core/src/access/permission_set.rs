@@ -138,7 +138,7 @@ impl<M> Eq for PermissionSet<M> {}
 
 impl<M: AccessModel> fmt::Debug for PermissionSet<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter().map(|permission| permission.as_str())).finish()
+        f.debug_set().entries(self.iter().map(crate::text_enum::TextEnum::as_str)).finish()
     }
 }
 
