@@ -64,6 +64,17 @@ create trigger invites_leave_custom_role
     for each row when (new.role_id is not null and new.role_id = old.role_id and new.role <> old.role)
     execute function mt.leave_custom_role();
 
+-- What a custom role grants, for an access decision. A function instead of a subquery: Postgres prepares a subquery for
+-- each run of a statement, also for members without a custom role.
+create function mt.granted_by(tenant uuid, role uuid) returns text[] language plpgsql stable as $$
+begin
+    -- Names and operators are qualified instead of a search path, which would be set and reset at each call.
+    return coalesce((select r.permissions from mt.roles r
+        where r.tenant_id operator(pg_catalog.=) tenant and r.id operator(pg_catalog.=) role), '{}');
+end $$;
+revoke execute on function mt.granted_by(uuid, uuid) from public;
+grant execute on function mt.granted_by(uuid, uuid) to mt_authority;
+
 -- Row-level security and privileges ---------------------------------------------------------------
 
 alter table mt.roles enable row level security, force row level security;

@@ -92,6 +92,8 @@ async fn every_missing_library_policy_is_reported() {
         .execute(AssertSqlSafe(format!(
             "insert into mt.invites (tenant_id, id, email, role, token_hash, invited_by, expires_at) \
                  values ('{tenant}', '{owner}', 'x@y', 'viewer', '', '{owner}', now()); \
+             insert into mt.roles (tenant_id, id, name, based_on, permissions) \
+                 values ('{tenant}', '{owner}', 'r', 'viewer', '{{}}'); \
              insert into mt.magic_links (id, email, token_hash, expires_at) \
                  values ('{owner}', 'x@y', '', now()); \
              insert into mt.sign_in_networks (digest) values (sha256('n')); \

@@ -15,12 +15,12 @@ use crate::auth::Principal;
 use crate::billing::{StandingPolicy, SubscriptionStatus};
 use crate::id::{IdentityId, ServiceAccountId, TenantId};
 
-/// The columns of the facts that do not depend on the credential. A subquery instead of a join: without a custom role,
-/// Postgres does not run it.
+/// The columns of the facts that do not depend on the credential. What a custom role grants is read for members who have
+/// one.
 macro_rules! tenant_facts {
     () => {
-        "case when m.role_id is not null then coalesce((select r.permissions from mt.roles r \
-             where r.tenant_id = m.tenant_id and r.id = m.role_id), '{}') end as custom_role, \
+        "case when m.role_id is not null then mt.granted_by(m.tenant_id, m.role_id) end \
+             as custom_role, \
          t.plan, t.subscription_status, t.past_due_since, t.suspension, now() as now \
          from (select 1) one "
     };

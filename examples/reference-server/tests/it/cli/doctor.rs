@@ -116,7 +116,7 @@ async fn sound_database_passes_doctor() {
     let found = examined(&settings);
     assert_eq!((found.code, found.stderr.as_str()), (0, ""), "{}", found.stdout);
     assert_eq!(found.json()["ok"], true);
-    for name in ["settings", "postgres", "schema", "isolation", "redis"] {
+    for name in ["settings", "postgres", "schema", "isolation", "roles", "redis"] {
         assert_eq!(found.health(name), "ok", "{}", found.details(name));
     }
     assert!(found.details("postgres").contains("PostgreSQL 1"), "{}", found.stdout);
@@ -124,9 +124,9 @@ async fn sound_database_passes_doctor() {
     // Without a key for Stripe, which production starts without, and says.
     assert_eq!(found.health("stripe"), "warning");
     assert!(found.details("stripe").contains("STRIPE_SECRET_KEY is not set"), "{}", found.stdout);
-    assert_eq!(text.stdout.lines().count(), 6, "{}", text.stdout);
+    assert_eq!(text.stdout.lines().count(), 7, "{}", text.stdout);
     let fine = text.stdout.lines().filter(|line| line.starts_with("ok "));
-    assert_eq!(fine.count(), 5, "{}", text.stdout);
+    assert_eq!(fine.count(), 6, "{}", text.stdout);
     starts(&settings).await.unwrap();
 }
 

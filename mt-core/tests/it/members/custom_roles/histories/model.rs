@@ -43,17 +43,26 @@ pub(super) enum Step {
     Remove { by: usize, who: usize },
 }
 
-/// Histories of up to so many steps. In the first ones, person 3 joins with a role that only the owner can give.
+/// Histories of up to so many steps. In the first ones, person 3 joins with a role that only the owner can give, or is
+/// invited by the manager with a role that the manager then cannot give any more.
 pub(super) fn history(most: usize) -> impl Strategy<Value = Vec<Step>> {
-    let (by, place, who) = (0, 0, PEOPLE - 1);
-    let set = [Action::LogRead, Action::TeamManage].into_iter().collect();
-    let begin = vec![
-        Step::Make { by, place, based_on: Role::Guest, set },
-        Step::Invite { by, who, given: Given::Custom(place) },
+    let (owner, manager, who, place) = (0, 1, PEOPLE - 1, 0);
+    let (based_on, given) = (Role::Guest, Given::Custom(place));
+    let narrow: PermissionSet<Shop> = [Action::TeamManage].into_iter().collect();
+    let wide: PermissionSet<Shop> = [Action::LogRead, Action::TeamManage].into_iter().collect();
+    let joined = [
+        Step::Make { by: owner, place, based_on, set: wide },
+        Step::Invite { by: owner, who, given },
         Step::Accept { who },
     ];
-    proptest::collection::vec(step(), 1..most)
-        .prop_map(move |steps| [begin.clone(), steps].concat())
+    let invited = [
+        Step::Make { by: manager, place, based_on, set: narrow },
+        Step::Invite { by: manager, who, given },
+        Step::Change { by: owner, place, set: wide },
+    ];
+    let begin = proptest::sample::select(vec![joined, invited]);
+    let steps = proptest::collection::vec(step(), 1..most);
+    (begin, steps).prop_map(|(begin, steps)| [begin.to_vec(), steps].concat())
 }
 
 fn step() -> impl Strategy<Value = Step> {

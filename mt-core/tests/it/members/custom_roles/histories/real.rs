@@ -5,7 +5,7 @@ use mt_core::id::RoleId;
 use mt_core::pg::invites::{AcceptError, InviteError};
 use mt_core::pg::roles::{MemberRole, RoleError};
 use mt_core::pg::{BeginError, MemberError};
-use mt_core::text_enum::TextEnum as _;
+use mt_core::text_enum::TextEnum;
 
 use super::super::{Fixture, Role, TeamManage};
 use super::model::{Given, Step, Told};
@@ -88,14 +88,14 @@ impl Shop<'_> {
         }
         match *step {
             Step::Make { place, based_on, set, .. } => {
-                let words: Vec<_> = set.iter().map(|word| word.as_str()).collect();
+                let words: Vec<_> = set.iter().map(TextEnum::as_str).collect();
                 match fixture.make(by, &format!("role {place}"), based_on, &words).await {
                     Ok(made) => self.roles[place] = Some(made.id),
                     Err(error) => return told(&error),
                 }
             }
             Step::Change { place, set, .. } => {
-                let words: Vec<_> = set.iter().map(|word| word.as_str()).collect();
+                let words: Vec<_> = set.iter().map(TextEnum::as_str).collect();
                 if let Err(error) = fixture.edit(by, self.id(place), &words).await {
                     return told(&error);
                 }
