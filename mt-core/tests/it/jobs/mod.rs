@@ -4,7 +4,6 @@ mod authority;
 mod cancelling;
 mod fairness;
 mod faults;
-mod guide;
 mod lease;
 mod plans;
 mod retries;

@@ -44,6 +44,8 @@ fn process() {
         };
         let tenants = database.tenants(StandingPolicy::default());
         let split = std::env::var_os(SPLIT).map(|_| tenants.clone());
+        // The control needs two connections for each job, out of the share of one service.
+        let count = if split.is_some() { 1 } else { 4 };
         let retry = RetryPolicy {
             max_attempts: 100_000,
             backoff: Duration::from_millis(20),
@@ -53,7 +55,7 @@ fn process() {
         let policy = JobPolicy { retry, ..JobPolicy::default() };
         let jobs = Jobs::new(&tenants, policy).register::<ServiceNote, _>(Counting { split });
         let poll = Duration::from_millis(50);
-        let workers = JobWorkers { poll, ..JobWorkers::default() };
+        let workers = JobWorkers { count, poll, ..JobWorkers::default() };
         Arc::new(jobs).work(workers, std::future::pending()).await;
     });
 }
