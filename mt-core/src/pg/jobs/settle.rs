@@ -42,7 +42,8 @@ impl From<JobError> for Ended {
 
 impl From<PgError> for Ended {
     fn from(error: PgError) -> Self {
-        let code = error.driver_error().as_database_error().and_then(|error| error.code());
+        let code =
+            error.driver_error().as_database_error().and_then(sqlx::error::DatabaseError::code);
         if code.as_deref() == Some(LEASE_OVER) {
             return Self::LeaseLost;
         }
