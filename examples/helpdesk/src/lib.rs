@@ -2,6 +2,7 @@
 
 mod jobs;
 mod model;
+mod purge;
 mod tickets;
 
 use mt::axum::{Routes, Service};
@@ -10,6 +11,7 @@ use mt::prelude::*;
 
 pub use self::jobs::purge_closed;
 pub use self::model::*;
+pub use self::purge::{jobs, purge_later};
 
 /// Each route, with the permission that its handler asks for.
 pub fn routes() -> Routes<Helpdesk> {

@@ -2,7 +2,9 @@
 
 mod start;
 
-use helpdesk::{Helpdesk, SCHEMA, Tickets, purge_closed, routes};
+use helpdesk::{Helpdesk, SCHEMA, Tickets, TicketsDelete, jobs, purge_closed, purge_later, routes};
+use mt::access::AccessRequest;
+use mt::auth::Principal;
 use mt::axum::testing::TestApp;
 use mt::billing::StandingPolicy;
 use serde_json::json;
@@ -46,4 +48,30 @@ async fn closed_tickets_are_purged_in_every_shop() {
     let told = "select count(*) from mt.audit_log where actor_kind = 'service' and actor_name = 'ticket-purger'";
     let told: i64 = sqlx::query_scalar(told).fetch_one(app.database().admin()).await.unwrap();
     assert_eq!(told, 3);
+}
+
+#[tokio::test]
+async fn closed_tickets_are_purged_by_a_job() {
+    let app = TestApp::new(routes(), &[SCHEMA]).await;
+    let (shop, owner) = app.tenant_and_owner().await;
+    let admin = app.database().admin();
+    let tickets = "insert into helpdesk.tickets (tenant_id, id, subject, status) \
+        select $1, gen_random_uuid(), 'a ticket', status from unnest(array['open', 'closed']) status";
+    sqlx::query(tickets).bind(shop.as_uuid()).execute(admin).await.unwrap();
+    let database = app.database().connect(4).await.unwrap();
+    let shops = database.tenants(StandingPolicy::default());
+    let jobs = jobs(&shops).unwrap();
+    for _ in 0..2 {
+        let request = AccessRequest::<TicketsDelete>::new(Principal::new(owner), shop);
+        let mut tx = shops.begin(request).await.unwrap();
+        purge_later(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    assert!(!jobs.run_next().await.unwrap(), "it waits for an hour");
+    let now = "update mt.jobs set run_at = now()";
+    assert_eq!(sqlx::query(now).execute(admin).await.unwrap().rows_affected(), 1, "it is unique");
+    assert!(jobs.run_next().await.unwrap());
+    let left: Vec<String> =
+        sqlx::query_scalar("select status from helpdesk.tickets").fetch_all(admin).await.unwrap();
+    assert_eq!(left, ["open"]);
 }

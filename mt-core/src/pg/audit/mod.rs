@@ -132,6 +132,7 @@ impl Audit {
             .except(Rule::TenantMissing, "mt.identities", "of a user, over all tenants")
             .except(Rule::TenantMissing, "mt.magic_links", "a link has no tenant")
             .except(Rule::TenantMissing, "mt.sign_in_networks", "of an address, over all tenants")
+            .except(Rule::TenantMissing, "mt.job_schedules", "how far schedules have come")
             .except(Rule::TenantMissing, "mt.sweeps", "of a service, over all tenants")
             .except(Rule::TenantMissing, "mt.webhook_events", "the tenant is resolved later")
             .except(Rule::TenantMissing, "mt.webhook_attempts", "goes with the event")

@@ -55,6 +55,10 @@ impl From<PgError> for Ended {
 impl From<BeginError> for Ended {
     fn from(error: BeginError) -> Self {
         let (dead, reason, detail) = match error {
+            // Nothing was begun, so nothing has failed: perhaps too many wait for a connection.
+            BeginError::Pg(PgError::Unavailable(_)) => {
+                (false, "unavailable", "the database was not available")
+            }
             BeginError::Pg(error) => return error.into(),
             BeginError::Denied(denied) => match denied {
                 Denied::Suspended => (false, "suspended", "the tenant is suspended"),

@@ -1,7 +1,7 @@
 //! Cancelling jobs.
 
 use mt_core::access::AccessRequest;
-use mt_core::pg::jobs::{Changed, JobStatus, cancel, cancel_any};
+use mt_core::pg::jobs::{Changed, JobStatus, JobWorkers, cancel, cancel_any};
 
 use super::*;
 
@@ -49,7 +49,7 @@ async fn running_job_learns_that_it_was_cancelled_and_commits_nothing() {
     let (jobs, gate) = world.jobs(policy);
     let id = world.enqueue(ada, tenant, &note("x", "until cancelled")).await.id;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let working = tokio::spawn(Arc::clone(&jobs).work(Default::default(), async {
+    let working = tokio::spawn(Arc::clone(&jobs).work(JobWorkers::default(), async {
         _ = stopped.await;
     }));
     gate.entered.notified().await;
@@ -73,7 +73,7 @@ async fn progress_is_visible_while_the_job_runs() {
     let (jobs, gate) = world.jobs(policy);
     let id = world.enqueue(ada, tenant, &note("x", "progress")).await.id;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let working = tokio::spawn(Arc::clone(&jobs).work(Default::default(), async {
+    let working = tokio::spawn(Arc::clone(&jobs).work(JobWorkers::default(), async {
         _ = stopped.await;
     }));
     gate.entered.notified().await;

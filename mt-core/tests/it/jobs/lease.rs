@@ -1,6 +1,6 @@
 //! An attempt that has lost its lease commits nothing.
 
-use mt_core::pg::jobs::JobStatus;
+use mt_core::pg::jobs::{JobStatus, JobWorkers};
 use sqlx::Executor as _;
 
 use super::*;
@@ -92,7 +92,7 @@ async fn long_job_keeps_its_lease() {
     let (jobs, gate) = world.jobs(policy);
     let id = world.enqueue(ada, tenant, &note("x", "wait")).await.id;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let working = tokio::spawn(Arc::clone(&jobs).work(Default::default(), async {
+    let working = tokio::spawn(Arc::clone(&jobs).work(JobWorkers::default(), async {
         _ = stopped.await;
     }));
     gate.entered.notified().await;

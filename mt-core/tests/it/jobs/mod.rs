@@ -4,7 +4,6 @@ mod authority;
 mod cancelling;
 mod fairness;
 mod faults;
-mod guide;
 mod lease;
 mod plans;
 mod retries;
@@ -92,7 +91,7 @@ impl Writer {
         write_note(tx, &note.text).await;
         let failure = Failure::new("asked", "the job asked for it");
         match note.then.as_str() {
-            "" => Ok(()),
+            "" | "enqueue" => Ok(()),
             "fail" => Err(JobError::Failed(failure)),
             "defer" => Err(JobError::Deferred(failure)),
             "die" => Err(JobError::Dead(failure)),
@@ -124,7 +123,6 @@ impl Writer {
                 self.0.opened.notified().await;
                 Ok(())
             }
-            "enqueue" => Ok(()),
             other => panic!("{other}"),
         }
     }
