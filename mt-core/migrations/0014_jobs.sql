@@ -62,7 +62,9 @@ create table mt.jobs (
 -- The order of claims, across tenants.
 create index jobs_ready_idx on mt.jobs (turn, id) where status = 'ready';
 -- The last turn of a tenant.
-create index jobs_turn_idx on mt.jobs (tenant_id, turn) where status = 'ready';
+create index jobs_turn_idx on mt.jobs (tenant_id, turn) where turn is not null;
+-- A job by its id, and the newest first, for operators.
+create index jobs_id_idx on mt.jobs (id);
 create index jobs_scheduled_idx on mt.jobs (run_at, id) where status = 'scheduled';
 create index jobs_running_idx on mt.jobs (lease_until) where status = 'running';
 create unique index jobs_unique_idx on mt.jobs (tenant_id, kind, unique_key)
@@ -75,7 +77,8 @@ create index jobs_done_idx on mt.jobs (done_at) where done_at is not null;
 --
 -- Start-time fair queuing. The clock is the turn of the job that was claimed last. A job that becomes ready gets the
 -- later of the clock and the turn after its tenant's last one, so a tenant's queue stretches into the future while
--- another tenant's first job is due now. The clock is a sequence, because a row that every claim updates would make
+-- another tenant's first job is due now. Jobs that were claimed count too: a tenant that enqueues its next job when the
+-- last one is done waits its turn. The clock is a sequence, because a row that every claim updates would make
 -- claims wait for each other; a claim that sets it back a little does no harm.
 
 create sequence mt.job_clock minvalue 0 start 0 no cycle;
@@ -99,7 +102,7 @@ begin
     else
         new.status := 'ready';
         new.turn := greatest(mt.job_clock_now(), 1 + coalesce(
-            (select j.turn from mt.jobs j where j.tenant_id = new.tenant_id and j.status = 'ready'
+            (select j.turn from mt.jobs j where j.tenant_id = new.tenant_id and j.turn is not null
                 order by j.turn desc limit 1), -1));
     end if;
     return new;

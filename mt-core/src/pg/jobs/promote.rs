@@ -48,7 +48,7 @@ pub(super) async fn promote(system: &System, max_attempts: u32) -> Result<Promot
          ), placed as ( \
              select m.tenant_id, m.id, m.is_left, m.place - 1 + greatest(mt.job_clock_now(), \
                  1 + coalesce((select j.turn from mt.jobs j \
-                     where j.tenant_id = m.tenant_id and j.status = 'ready' \
+                     where j.tenant_id = m.tenant_id and j.turn is not null \
                      order by j.turn desc limit 1), -1)) as turn \
              from moved m \
          ) \

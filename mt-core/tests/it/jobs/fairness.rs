@@ -113,13 +113,21 @@ struct Queue {
     clock: i64,
     /// Turn, number and tenant of the jobs that are ready.
     ready: BTreeSet<(i64, usize, u8)>,
+    /// The last turn of each tenant.
+    last: BTreeMap<u8, i64>,
     enqueued: usize,
+    /// A wrong rule: only jobs that are ready count as a tenant's last.
+    forgets: bool,
 }
 
 impl Queue {
     fn enqueue(&mut self, tenant: u8) -> usize {
-        let last = self.ready.iter().filter(|job| job.2 == tenant).map(|job| job.0).max();
+        let last = match self.forgets {
+            true => self.ready.iter().filter(|job| job.2 == tenant).map(|job| job.0).max(),
+            false => self.last.get(&tenant).copied(),
+        };
         let turn = self.clock.max(last.map_or(0, |last| last + 1));
+        self.last.insert(tenant, turn);
         self.enqueued += 1;
         self.ready.insert((turn, self.enqueued, tenant));
         self.enqueued
@@ -192,6 +200,52 @@ proptest! {
         }
         prop_assert!((shares[0] - shares[1]).abs() <= 1, "{shares:?}");
     }
+}
+
+/// How many of 20 claims are tenant 0's, which has enough to do, where tenant 1 enqueues its next job when the last one is
+/// claimed.
+fn claims_beside_a_chain(forgets: bool) -> usize {
+    let mut queue = Queue { forgets, ..Queue::default() };
+    for _ in 0..40 {
+        queue.enqueue(0);
+    }
+    queue.enqueue(1);
+    let claims = (0..20).map(|_| {
+        let (_, tenant) = queue.claim().unwrap();
+        if tenant == 1 {
+            queue.enqueue(1);
+        }
+        tenant
+    });
+    claims.filter(|tenant| *tenant == 0).count()
+}
+
+#[test]
+fn chain_of_jobs_leaves_others_their_turns() {
+    assert_eq!(claims_beside_a_chain(false), 10);
+    // The control: a tenant whose last turn is forgotten goes first each time.
+    assert_eq!(claims_beside_a_chain(true), 1);
+}
+
+#[tokio::test]
+async fn chain_of_jobs_leaves_others_their_turns_in_the_database() {
+    let world = World::new(4).await;
+    let (jobs, _) = world.jobs(hasty());
+    let [a, b] = tenants(&world, 2).await.try_into().unwrap();
+    flood(&world, a, 40).await;
+    flood(&world, b, 1).await;
+    let done = "select count(*) from mt.jobs where tenant_id = $1 and status = 'done'";
+    let mut of_b = 0;
+    for _ in 0..20 {
+        assert!(jobs.run_next().await.unwrap());
+        let query = sqlx::query_scalar(done).bind(b.as_uuid());
+        let now: i64 = query.fetch_one(world.db.admin()).await.unwrap();
+        if now > of_b {
+            of_b = now;
+            flood(&world, b, 1).await;
+        }
+    }
+    assert!((9..=11).contains(&of_b), "{of_b} of 20");
 }
 
 /// The database gives the same turns as the model, in a history that is the same each time.
