@@ -11,7 +11,7 @@
 //! | [`Invites`] | create, list, revoke, accept, the page behind the mail |
 //! | [`AuditLog`] | who did what, in pages |
 //! | `Billing`, `Webhooks` | Stripe: state, customer, checkout, portal, deliveries (feature `stripe`) |
-//! | [`Operators`], `WebhookEvents` | suspension, stored events |
+//! | [`Operators`], [`Jobs`], `WebhookEvents` | suspension, jobs, stored events |
 //!
 //! What the service calls its tenants is a [`Noun`]: with `Noun::new("shop", "shops")` paths begin with `/shops/{shop_id}`.
 //! [`Guards`] stand before the endpoints, [`EndpointOptions`] are the settings, mails come from `mt-mail`.
@@ -85,7 +85,9 @@ pub use self::call::{IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY, repeatable};
 pub use self::cursors::{Cursors, ListCursors};
 pub use self::endpoints::Endpoints;
 pub use self::group::Group;
-pub use self::groups::{AuditLog, Invites, Members, Operators, SignIn, Tenants};
+pub use self::groups::{
+    AuditLog, Invites, JobView, Jobs, Members, Operators, SignIn, Tenants,
+};
 #[cfg(feature = "stripe")]
 pub use self::groups::{Billing, EventView, MAX_DELIVERY, Receipt, WebhookEvents, Webhooks};
 pub use self::guards::Guards;

@@ -12,8 +12,8 @@ use mt_core::pg::Database;
 use mt_core::pg::audit_log::Action;
 use mt_core::testing::TestDatabase;
 use mt_http::{
-    AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites, Members, Noun,
-    Operators, SignIn, Tenants, WebhookEvents, Webhooks,
+    AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites, Jobs, Members,
+    Noun, Operators, SignIn, Tenants, WebhookEvents, Webhooks,
 };
 use mt_stripe::StripeConfig;
 use mt_stripe::billing::{BillingConfig, Simulation, StripeBilling};
@@ -73,6 +73,7 @@ pub(crate) fn endpoints() -> Endpoints<Shops> {
         .mount(Billing { read: BillingRead, manage: BillingManage })
         .mount(Webhooks)
         .mount(Operators)
+        .mount(Jobs)
         .mount(WebhookEvents)
 }
 

@@ -3,7 +3,9 @@
 //! They work whether or not a server is running. Exit codes: 0 success; 1 failure; 2 wrong usage.
 
 use mt_core::pg::Database;
-use mt_service::commands::{BillingCommand, MailCommand, Program, TenantsCommand, WebhooksCommand};
+use mt_service::commands::{
+    BillingCommand, JobsCommand, MailCommand, Program, TenantsCommand, WebhooksCommand,
+};
 
 use super::CommandError;
 use crate::billing::billing;
@@ -18,7 +20,7 @@ const PROGRAM: Program = Program::new("mt-server", ORG);
 /// Returns the command line with help in the words of the server.
 pub(super) fn described(command: clap::Command) -> clap::Command {
     command.mut_subcommands(|command| match command.get_name() {
-        "billing" | "mail" | "orgs" | "webhooks" => PROGRAM.describe(command),
+        "billing" | "jobs" | "mail" | "orgs" | "webhooks" => PROGRAM.describe(command),
         _ => command,
     })
 }
@@ -36,6 +38,10 @@ pub(super) async fn billing_of(
         command.run(&PROGRAM, database, |system| billing(system, config)).await
     })
     .await
+}
+
+pub(super) async fn jobs(config: &Config, command: JobsCommand) -> Result<(), CommandError> {
+    on_database(config, async |database| command.run(&PROGRAM, database).await).await
 }
 
 pub(super) async fn mail(config: &Config, command: MailCommand) -> Result<(), CommandError> {
