@@ -26,32 +26,35 @@ use crate::text_enum::TextEnum as _;
 
 /// A job for another queue than [`enqueue`](super::enqueue)'s: its tenant, kind, payload and authority, under a seal.
 ///
-/// The other queue decides when it is delivered, and how often. What the job may do is decided here, in [`run`](Self::run),
-/// as for any other job. So the queue is trusted with nothing but the order: an envelope that was made up or changed does
-/// not open, and one that is delivered twice has its effect once.
+/// The other queue decides when the job is delivered, and how often. What the job may do is decided in [`run`](Self::run), as
+/// for any other job. The queue is trusted with the order alone: an envelope that was not sealed with the key does not
+/// run, and one that is delivered twice has its effect once. The text is not encrypted.
 ///
-/// It is text in JSON, which its reader can read; the seal says who has written it. Put it into the
-/// [`outbox`](crate::pg::ledger::outbox) in the transaction that makes it, and pass it on from there: then no envelope
-/// exists without its transaction, and none is lost after it.
+/// Put the envelope into the [`outbox`](crate::pg::ledger::outbox) in the transaction that makes it, and pass it on from
+/// there: then no envelope exists without its transaction, and none is lost after it.
 ///
 /// ```no_run
-/// use mt_core::access::{Access, AccessRequest, Implies};
-/// use mt_core::pg::jobs::{EnqueuedBy, EnvelopeKey, Job, JobEnvelope, JobError, JobHandler};
-/// use mt_core::pg::{PgError, TenantTx, Tenants};
-///
+/// # use mt_core::access::{Access, Implies, Permission};
+/// # use mt_core::pg::jobs::{EnqueuedBy, EnvelopeKey, Job, JobEnvelope, JobHandler};
+/// # use mt_core::pg::{TenantTx, Tenants};
 /// # async fn example<J, H>(
-/// #     tx: &TenantTx<J::Permission>, job: &J, handler: &H,
-/// #     tenants: &Tenants<<J::Permission as mt_core::access::Permission>::Model>, secret: &[u8],
+/// #     tx: &TenantTx<J::Permission>,
+/// #     job: &J,
+/// #     handler: &H,
+/// #     tenants: &Tenants<<J::Permission as Permission>::Model>,
+/// #     secret: &[u8],
 /// # ) -> Result<(), Box<dyn std::error::Error>>
 /// # where
-/// #     J: Job, H: JobHandler<J>,
+/// #     J: Job,
+/// #     H: JobHandler<J>,
 /// #     J::Permission: Implies<J::Permission>,
-/// #     J::Authority: EnqueuedBy<Access<<J::Permission as mt_core::access::Permission>::Model>>,
+/// #     J::Authority: EnqueuedBy<Access<<J::Permission as Permission>::Model>>,
 /// # {
 /// let key = EnvelopeKey::new(secret);
-/// let text = serde_json::to_string(&JobEnvelope::new(tx, job, &key)?)?;
+/// let carried = serde_json::to_string(&JobEnvelope::new(tx, job, &key)?)?;
+///
 /// // Elsewhere, later:
-/// let envelope: JobEnvelope = serde_json::from_str(&text)?;
+/// let envelope: JobEnvelope = serde_json::from_str(&carried)?;
 /// let is_first = envelope.run(&key, tenants, handler, 1).await?;
 /// # Ok(())
 /// # }
