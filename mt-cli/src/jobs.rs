@@ -15,7 +15,13 @@ pub(crate) struct Arguments {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL", global = true)]
     database_url: Option<String>,
     /// The URL of the login for work across tenants, if there is a second one.
-    #[arg(long, env = "SYSTEM_DATABASE_URL", hide_env_values = true, value_name = "URL", global = true)]
+    #[arg(
+        long,
+        env = "SYSTEM_DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        global = true
+    )]
     system_database_url: Option<String>,
     #[command(subcommand)]
     command: JobsCommand,

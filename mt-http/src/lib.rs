@@ -85,9 +85,7 @@ pub use self::call::{IDEMPOTENCY_KEY, MAX_IDEMPOTENCY_KEY, repeatable};
 pub use self::cursors::{Cursors, ListCursors};
 pub use self::endpoints::Endpoints;
 pub use self::group::Group;
-pub use self::groups::{
-    AuditLog, Invites, JobView, Jobs, Members, Operators, SignIn, Tenants,
-};
+pub use self::groups::{AuditLog, Invites, JobView, Jobs, Members, Operators, SignIn, Tenants};
 #[cfg(feature = "stripe")]
 pub use self::groups::{Billing, EventView, MAX_DELIVERY, Receipt, WebhookEvents, Webhooks};
 pub use self::guards::Guards;

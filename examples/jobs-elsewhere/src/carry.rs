@@ -29,8 +29,7 @@ pub async fn send(
     let envelope = JobEnvelope::new(tx, job, sealed_with)?;
     let payload = serde_json::to_value(&envelope).expect("two texts are JSON");
     let tenant = Some(tx.tenant());
-    let message =
-        NewMessage { tenant, topic: TOPIC, lane: Lane::Main, dedupe_key: key, payload };
+    let message = NewMessage { tenant, topic: TOPIC, lane: Lane::Main, dedupe_key: key, payload };
     enqueue(tx.execute::<TicketsWrite>(REQUESTED.on(job.ticket)), &message).await
 }
 
@@ -48,6 +47,7 @@ pub async fn queue(url: &str, name: &str) -> Result<Queue, RedisError> {
 }
 
 /// A handler of outbox messages that pushes envelopes to Redis. While Redis is away they wait in the outbox.
+#[derive(Debug)]
 pub struct ToRedis(pub Queue);
 
 impl Handler for ToRedis {
@@ -58,9 +58,7 @@ impl Handler for ToRedis {
         };
         match self.0.clone().push(envelope).await {
             Ok(_) => HandlerOutcome::Sent,
-            Err(error) => {
-                HandlerOutcome::Deferred { reason: "redis", detail: error.to_string() }
-            }
+            Err(error) => HandlerOutcome::Deferred { reason: "redis", detail: error.to_string() },
         }
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 const COMMENTED: Action = Action::new("ticket.commented", "ticket");
 
 /// Adds a comment to a ticket, as the agent who asked for it.
-#[derive(Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub struct Comment {
     /// The ticket.
     pub ticket: Uuid,
@@ -24,6 +24,7 @@ impl Job for Comment {
 }
 
 /// Handles [`Comment`]. It does not know which queue has delivered the job.
+#[derive(Debug)]
 pub struct Commenter;
 
 impl JobHandler<Comment> for Commenter {

@@ -15,6 +15,7 @@ use crate::comment::{Comment, Commenter};
 const RETRIES: usize = 5;
 
 /// What a delivery needs beside the envelope.
+#[derive(Debug)]
 pub struct Helpdesks {
     /// The shops.
     pub shops: Tenants<Helpdesk>,
@@ -30,8 +31,12 @@ pub struct Helpdesks {
 pub async fn work(
     queue: Queue,
     helpdesks: Arc<Helpdesks>,
-    stop: impl Future<Output = io::Result<()>> + Send,
+    stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), WorkerError> {
+    let stop = async {
+        stop.await;
+        io::Result::Ok(())
+    };
     WorkerBuilder::new("helpdesk")
         .backend(queue)
         .data(helpdesks)
@@ -53,6 +58,6 @@ async fn deliver(
 }
 
 /// A refusal is final: the member has left, or may not do it any more.
-fn may_succeed_later(error: &JobError) -> bool {
-    !matches!(error, JobError::Dead(_))
+fn may_succeed_later(error: &BoxDynError) -> bool {
+    !matches!(error.downcast_ref(), Some(JobError::Dead(_)))
 }

@@ -17,7 +17,10 @@ pub(super) const UNNAMED: &str = "unnamed operator";
 /// The program that has the commands, and what its service calls its tenants.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
-    #[cfg_attr(not(feature = "commands"), expect(dead_code, reason = "the command for jobs writes no audit entry"))]
+    #[cfg_attr(
+        not(feature = "commands"),
+        expect(dead_code, reason = "the command for jobs writes no audit entry")
+    )]
     name: &'static str,
     noun: Noun,
 }

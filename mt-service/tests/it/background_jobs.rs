@@ -50,12 +50,7 @@ struct Counter {
 }
 
 impl JobHandler<Count> for Counter {
-    async fn handle(
-        &self,
-        job: Count,
-        tx: &mut JobTx<Count>,
-        _: &JobRun,
-    ) -> Result<(), JobError> {
+    async fn handle(&self, job: Count, tx: &mut JobTx<Count>, _: &JobRun) -> Result<(), JobError> {
         let insert = "insert into public.counts (tenant_id) values (mt.tenant_id())";
         sqlx::query(insert).execute(tx.execute_unaudited::<CountsWrite>()).await?;
         self.begun.notify_one();

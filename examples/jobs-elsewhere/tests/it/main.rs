@@ -1,6 +1,5 @@
 //! Jobs of the helpdesk through apalis, on Postgres and Redis.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +39,8 @@ impl World {
         let database = app.database().connect(6).await.unwrap();
         let shops = database.tenants(StandingPolicy::default());
         let (shop, _) = app.tenant_and_owner().await;
-        let agent = "select principal_id from mt.memberships where tenant_id = $1 and role = 'agent'";
+        let agent =
+            "select principal_id from mt.memberships where tenant_id = $1 and role = 'agent'";
         let agent = sqlx::query_scalar(agent).bind(shop.as_uuid());
         let agent: Uuid = agent.fetch_one(app.database().admin()).await.unwrap();
         let agent = Principal::new(PrincipalId::from_uuid(agent));
@@ -89,8 +89,7 @@ impl World {
     /// Passes on what is in the outbox, and returns how much that was.
     async fn pass_on(&self) -> usize {
         let handler = ToRedis(self.queue.clone());
-        let dispatcher =
-            Dispatcher::new(self.database.system(), handler, RetryPolicy::default());
+        let dispatcher = Dispatcher::new(self.database.system(), handler, RetryPolicy::default());
         let mut passed = 0;
         while dispatcher.dispatch_next().await.unwrap() {
             passed += 1;
@@ -104,7 +103,6 @@ impl World {
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async {
             _ = stopped.await;
-            io::Result::Ok(())
         };
         let worker = tokio::spawn(work(self.queue.clone(), Arc::new(helpdesks), stopped));
         let waiting = async {

@@ -56,9 +56,9 @@ async fn operators_list_jobs_without_payloads() {
     assert_eq!(ids("").await, [done, running, dead, ready, scheduled]);
     assert_eq!(ids("status=dead").await, [dead]);
     assert_eq!(ids(&format!("org_id={org}")).await, [running, dead, ready, scheduled]);
-    assert_eq!(ids(&format!("org_id={org}&status=done")).await, []);
+    assert!(ids(&format!("org_id={org}&status=done")).await.is_empty());
     assert_eq!(ids("kind=report&status=running").await, [running]);
-    assert_eq!(ids("kind=other").await, []);
+    assert!(ids("kind=other").await.is_empty());
 
     let listing = get(&server, &format!("{JOBS}?limit=3")).await;
     assert!(!listing.text.contains("the payload"), "{}", listing.text);
@@ -122,7 +122,8 @@ async fn operators_retry_and_cancel_jobs_over_http() {
     assert_eq!(post(&server, unknown, "cancel").await.outcome(), problem(404, "not-found"));
 
     // A cancelled job whose key another one has by now.
-    let keyed = format!("update mt.jobs set unique_key = 'one' where id in ('{running}', '{ready}')");
+    let keyed =
+        format!("update mt.jobs set unique_key = 'one' where id in ('{running}', '{ready}')");
     server.sql(&keyed).await;
     let refused = post(&server, running, "retry").await;
     assert_eq!(refused.outcome(), problem(409, "conflict"));

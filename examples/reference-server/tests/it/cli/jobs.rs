@@ -54,7 +54,7 @@ async fn operators_list_and_show_jobs() {
     };
     assert_eq!(of(&["--status", "dead"]).await, [dead]);
     assert_eq!(of(&["--status", "running", "--kind", "report"]).await, [running]);
-    assert_eq!(of(&["--kind", "other"]).await, []);
+    assert!(of(&["--kind", "other"]).await.is_empty());
     assert_eq!(of(&["--org", &org]).await.len(), 4);
     let page = json_of(&server, &["list", "--limit", "2"], 0).await;
     let cursor = page["next_cursor"].as_str().unwrap();
@@ -100,7 +100,10 @@ async fn operators_retry_and_cancel_jobs() {
     let cancelled = says(&server, &["cancel", &asked[0], &asked[1], &asked[2]], 1).await;
     assert!(cancelled.starts_with("JOB"), "{cancelled}");
     assert!(cancelled.contains("-     the job is done"), "{cancelled}");
-    assert_eq!((status(running).await, status(ready).await), ("cancelled".into(), "cancelled".into()));
+    assert_eq!(
+        (status(running).await, status(ready).await),
+        ("cancelled".into(), "cancelled".into())
+    );
 
     // All of a status, or those of a kind.
     let none = ["retry", "--status", "cancelled", "--kind", "other"];
