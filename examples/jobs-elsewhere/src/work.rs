@@ -7,12 +7,10 @@ use apalis::prelude::*;
 use helpdesk::Helpdesk;
 use mt::pg::Tenants;
 use mt::pg::jobs::{EnvelopeKey, JobEnvelope, JobError};
+use uuid::Uuid;
 
 use crate::carry::Queue;
 use crate::comment::{Comment, Commenter};
-
-/// How often an attempt is repeated that may succeed later.
-const RETRIES: usize = 5;
 
 /// What a delivery needs beside the envelope.
 #[derive(Debug)]
@@ -37,10 +35,10 @@ pub async fn work(
         stop.await;
         io::Result::Ok(())
     };
-    WorkerBuilder::new("helpdesk")
+    // Redis refuses a second worker of a name while the first may be alive.
+    WorkerBuilder::new(format!("helpdesk-{}", Uuid::new_v4()))
         .backend(queue)
         .data(helpdesks)
-        .retry(RetryPolicy::retries(RETRIES).retry_if(may_succeed_later))
         .build(deliver)
         .run_until(stop)
         .await
@@ -50,14 +48,14 @@ async fn deliver(
     envelope: JobEnvelope,
     attempt: Attempt,
     helpdesks: Data<Arc<Helpdesks>>,
-) -> Result<(), JobError> {
+) -> Result<(), BoxDynError> {
     let attempt = u32::try_from(attempt.current()).unwrap_or(u32::MAX);
     let Helpdesks { shops, key } = &**helpdesks;
     // The answer tells a first delivery from a repeated one. The queue is done with both.
-    envelope.run::<Comment, _>(key, shops, &Commenter, attempt).await.map(drop)
-}
-
-/// A refusal is final: the member has left, or may not do it any more.
-fn may_succeed_later(error: &BoxDynError) -> bool {
-    !matches!(error.downcast_ref(), Some(JobError::Dead(_)))
+    match envelope.run::<Comment, _>(key, shops, &Commenter, attempt).await {
+        Ok(_) => Ok(()),
+        // A refusal is final: the member has left, or may not do it any more. The queue repeats what else has failed.
+        Err(error @ JobError::Dead(_)) => Err(AbortError::new(error).into()),
+        Err(error) => Err(error.into()),
+    }
 }

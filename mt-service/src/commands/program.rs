@@ -63,8 +63,8 @@ impl Program {
         let parse = move |text: &str| {
             TenantId::parse(text).ok_or_else(|| format!("takes {article} {one}'s id"))
         };
-        // An option for a tenant has the service's word too.
-        let arg = if arg.get_long().is_some() { arg.long(one) } else { arg };
+        // An option that is called `--tenant` has the service's word too.
+        let arg = if arg.get_long() == Some("tenant") { arg.long(one) } else { arg };
         arg.value_name(one.to_ascii_uppercase()).value_parser(parse)
     }
 

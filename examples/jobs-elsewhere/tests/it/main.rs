@@ -123,7 +123,7 @@ impl World {
     /// How many tasks Redis holds in one of the sets of the queue.
     async fn in_redis(&self, set: &str) -> u64 {
         let mut connection = self.queue.clone().get_connection().clone();
-        redis::cmd("ZCARD").arg(set).query_async(&mut connection).await.unwrap()
+        redis::cmd("SCARD").arg(set).query_async(&mut connection).await.unwrap()
     }
 
     async fn done(&self) -> u64 {
@@ -131,9 +131,7 @@ impl World {
     }
 
     async fn refused(&self) -> u64 {
-        let config = self.queue.get_config();
-        self.in_redis(&config.failed_jobs_set()).await
-            + self.in_redis(&config.dead_jobs_set()).await
+        self.in_redis(&self.queue.get_config().dead_jobs_set()).await
     }
 }
 
