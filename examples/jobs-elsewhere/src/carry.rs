@@ -1,5 +1,7 @@
 //! The way of a job to Redis, through the outbox.
 
+use std::time::Duration;
+
 use apalis::prelude::TaskSink as _;
 use apalis_redis::{Config, RedisError, RedisStorage};
 use helpdesk::TicketsWrite;
@@ -12,6 +14,9 @@ use crate::comment::Comment;
 
 /// The topic of envelopes in the outbox.
 pub const TOPIC: &str = "jobs.elsewhere";
+
+/// How often a worker reports that it is alive, and looks for tasks that have waited for their next attempt.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 const REQUESTED: Action = Action::new("ticket.comment_requested", "ticket");
 
@@ -43,7 +48,8 @@ pub type Queue = RedisStorage<JobEnvelope>;
 /// [`RedisError`] when Redis does not answer.
 pub async fn queue(url: &str, name: &str) -> Result<Queue, RedisError> {
     let connection = apalis_redis::connect(url).await?;
-    Ok(RedisStorage::new(connection).with_config(Config::default().queue(name)))
+    let config = Config::default().queue(name).heartbeat_interval(HEARTBEAT);
+    Ok(RedisStorage::new(connection).with_config(config))
 }
 
 /// A handler of outbox messages that pushes envelopes to Redis. While Redis is away they wait in the outbox.

@@ -32,12 +32,12 @@ impl JobHandler<Comment> for Commenter {
         &self,
         job: Comment,
         tx: &mut JobTx<Comment>,
-        run: &JobRun,
+        _: &JobRun,
     ) -> Result<(), JobError> {
         let insert = "insert into helpdesk.comments (id, ticket_id, text) select $1, id, $3 \
             from helpdesk.tickets where tenant_id = mt.tenant_id() and id = $2";
         let added = sqlx::query(insert)
-            .bind(run.id().as_uuid())
+            .bind(Uuid::now_v7())
             .bind(job.ticket)
             .bind(job.text)
             .execute(tx.execute::<TicketsWrite>(COMMENTED.on(job.ticket)))

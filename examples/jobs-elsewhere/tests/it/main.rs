@@ -141,6 +141,10 @@ async fn job_of_a_committed_transaction_runs_elsewhere() {
     world.ask(world.agent, "committed", true).await;
     world.ask(world.agent, "rolled back", false).await;
     assert_eq!(world.pass_on().await, 1);
+    let sent = "select status, last_error from mt.outbox";
+    let sent: (String, Option<String>) =
+        sqlx::query_as(sent).fetch_one(world.app.database().admin()).await.unwrap();
+    assert_eq!(sent, ("sent".to_owned(), None));
     assert!(world.comments().await.is_empty());
     world.work_until("it is done", async |world| world.done().await == 1).await;
     assert_eq!(world.comments().await, ["committed"]);
