@@ -1,10 +1,11 @@
-//! `mt`: creates a service on mt, migrates its database and checks its tenant isolation.
+//! `mt`: creates a service on mt, migrates its database, checks its tenant isolation and looks after its jobs.
 //!
 //! Results go to stdout. Exit codes: 0 success, 1 failure or findings, 2 wrong usage.
 
 mod add;
 mod database;
 mod doctor;
+mod jobs;
 mod migrate;
 mod new;
 
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use mt_service::with_causes;
 
-/// Creates a service on mt, migrates its database and checks its tenant isolation.
+/// Creates a service on mt, migrates its database, checks its tenant isolation and looks after its jobs.
 #[derive(Debug, Parser)]
 #[command(name = "mt", version, about)]
 struct Cli {
@@ -35,6 +36,8 @@ enum Command {
     Roles(migrate::RolesArguments),
     /// Checks whether the schema is up to date, and the catalogue for ways between tenants.
     Doctor(doctor::Arguments),
+    /// Lists, shows, retries and cancels jobs of all tenants.
+    Jobs(jobs::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -45,6 +48,7 @@ async fn main() -> ExitCode {
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Roles(arguments) => migrate::roles(&arguments),
         Command::Doctor(arguments) => doctor::run(arguments).await,
+        Command::Jobs(arguments) => jobs::run(arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

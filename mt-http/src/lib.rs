@@ -11,7 +11,7 @@
 //! | [`Invites`] | create, list, revoke, accept, the page behind the mail |
 //! | [`AuditLog`] | who did what, in pages |
 //! | `Billing`, `Webhooks` | Stripe: state, customer, checkout, portal, deliveries (feature `stripe`) |
-//! | [`Operators`], `WebhookEvents` | suspension, stored events |
+//! | [`Operators`], [`Jobs`], `WebhookEvents` | suspension, jobs, stored events |
 //!
 //! What the service calls its tenants is a [`Noun`]: with `Noun::new("shop", "shops")` paths begin with `/shops/{shop_id}`.
 //! [`Guards`] stand before the endpoints, [`EndpointOptions`] are the settings, mails come from `mt-mail`.
@@ -86,7 +86,8 @@ pub use self::cursors::{Cursors, ListCursors};
 pub use self::endpoints::Endpoints;
 pub use self::group::Group;
 pub use self::groups::{
-    ApiKeys, AuditLog, Invites, Members, Operators, Roles, ServiceAccounts, SignIn, Tenants,
+    ApiKeys, AuditLog, Invites, JobView, Jobs, Members, Operators, Roles, ServiceAccounts, SignIn,
+    Tenants,
 };
 #[cfg(feature = "stripe")]
 pub use self::groups::{Billing, EventView, MAX_DELIVERY, Receipt, WebhookEvents, Webhooks};

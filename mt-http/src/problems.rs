@@ -48,7 +48,6 @@ pub(crate) fn unsupported_media_type() -> Problem {
 }
 
 /// 409: the target is in a state that does not allow this.
-#[cfg(feature = "stripe")]
 pub(crate) fn conflict(detail: impl Into<Cow<'static, str>>) -> Problem {
     let title = "Not possible in the present state";
     Problem::new(StatusCode::CONFLICT, "conflict", title).with_detail(detail)

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use http::Uri;
-#[cfg(feature = "stripe")]
 use mt_core::text_enum::TextEnum;
 use mt_tower::problem::Problem;
 
@@ -29,7 +28,6 @@ pub(crate) fn single<'a>(uri: &'a Uri, name: &str) -> Result<Option<Cow<'a, str>
 /// # Errors
 ///
 /// `invalid-request` that lists the words.
-#[cfg(feature = "stripe")]
 pub(crate) fn choice<W: TextEnum>(uri: &Uri, name: &str) -> Result<Option<W>, Problem> {
     let Some(word) = single(uri, name)? else { return Ok(None) };
     W::parse(&word).map(Some).map_err(|_unknown| {

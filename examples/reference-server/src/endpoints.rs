@@ -2,8 +2,8 @@
 
 use mt_core::pg::{self, Database};
 use mt_http::{
-    AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites, Members, Noun,
-    Operators, Roles, ServiceAccounts, SignIn, Tenants, WebhookEvents, Webhooks,
+    AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites, Jobs, Members,
+    Noun, Operators, Roles, ServiceAccounts, SignIn, Tenants, WebhookEvents, Webhooks,
 };
 
 use crate::http::guard::in_our_words;
@@ -42,7 +42,10 @@ pub(crate) fn endpoints(has_operators: bool) -> Endpoints<Product> {
         .mount(Billing { read: BillingRead, manage: BillingManage })
         .mount(Webhooks)
         .mount(AuditLog { read: AuditRead, actions: ACTIONS });
-    if has_operators { endpoints.mount(Operators).mount(WebhookEvents) } else { endpoints }
+    if !has_operators {
+        return endpoints;
+    }
+    endpoints.mount(Operators).mount(Jobs).mount(WebhookEvents)
 }
 
 /// Returns the endpoints as a service, which refuses in the server's words.
@@ -67,6 +70,6 @@ mod tests {
             let routes = endpoints(has_operators).routes();
             routes.iter().filter(|route| route.path.starts_with("/admin")).count()
         };
-        assert_eq!((count(false), count(true)), (0, 4));
+        assert_eq!((count(false), count(true)), (0, 8));
     }
 }

@@ -122,3 +122,43 @@ fn wrong_input_is_named_and_passwords_are_not_shown() {
     let bad = refused(&["migrate"]);
     assert!(bad.contains("--migrate-database-url"), "{bad}");
 }
+
+/// A job of a tenant, dead.
+const DEAD: &str = "\
+    with tenant as (insert into mt.tenants (id, name, plan) values (gen_random_uuid(), 'a tenant', 'free') returning id) \
+    insert into mt.jobs (tenant_id, id, kind, payload, authority, service) \
+        select id, gen_random_uuid(), 'report', '{\"secret\": \"the payload\"}', 'service', 'planter' from tenant; \
+    update mt.jobs set status = 'dead', done_at = now(), last_error = 'broken: it is'";
+
+#[tokio::test]
+async fn jobs_are_listed_shown_retried_and_cancelled() {
+    let db = TestDatabase::create().await.unwrap();
+    db.admin().execute(DEAD).await.unwrap();
+    let id: uuid::Uuid =
+        sqlx::query_scalar("select id from mt.jobs").fetch_one(db.admin()).await.unwrap();
+    let (id, login, folder) = (id.to_string(), db.login_url(), tempfile::tempdir().unwrap());
+    let jobs = |arguments: &[&str]| {
+        mt(folder.path(), &[&["jobs", "--database-url", &login], arguments].concat())
+    };
+    let listed = text(&jobs(&["list", "--status", "dead"]));
+    assert!(listed.contains("TENANT") && listed.contains("broken: it is"), "{listed}");
+    assert!(!listed.contains("the payload"), "{listed}");
+    let shown = text(&jobs(&["show", &id]));
+    assert!(shown.contains("{\"secret\":\"the payload\"}"), "{shown}");
+    let status = async || {
+        let status = sqlx::query_scalar("select status from mt.jobs");
+        let status: String = status.fetch_one(db.admin()).await.unwrap();
+        status
+    };
+    assert!(jobs(&["retry", "--status", "dead"]).status.success());
+    assert_eq!(status().await, "scheduled");
+    assert!(jobs(&["cancel", &id]).status.success());
+    assert_eq!(status().await, "cancelled");
+    // The control: what cannot be cancelled says so.
+    let again = jobs(&["cancel", &id]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again).contains("the job is cancelled"), "{}", text(&again));
+    let nowhere = mt(folder.path(), &["jobs", "list"]);
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(text(&nowhere).contains("DATABASE_URL"), "{}", text(&nowhere));
+}

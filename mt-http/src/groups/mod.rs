@@ -5,6 +5,7 @@ mod audit_log;
 #[cfg(feature = "stripe")]
 mod billing;
 mod invites;
+mod jobs;
 mod member_role;
 mod members;
 mod operators;
@@ -22,6 +23,7 @@ pub use self::audit_log::AuditLog;
 #[cfg(feature = "stripe")]
 pub use self::billing::Billing;
 pub use self::invites::Invites;
+pub use self::jobs::{JobView, Jobs};
 pub use self::members::Members;
 pub use self::operators::Operators;
 pub use self::roles::Roles;

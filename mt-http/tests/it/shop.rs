@@ -13,7 +13,7 @@ use mt_core::pg::{self, Database};
 use mt_core::testing::TestDatabase;
 use mt_core::token::TokenHasher;
 use mt_http::{
-    ApiKeys, AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites,
+    ApiKeys, AuditLog, Billing, EndpointOptions, EndpointService, Endpoints, Guards, Invites, Jobs,
     Members, Noun, Operators, Roles, ServiceAccounts, SignIn, Tenants, WebhookEvents, Webhooks,
 };
 use mt_stripe::StripeConfig;
@@ -83,6 +83,7 @@ pub(crate) fn endpoints() -> Endpoints<Shops> {
         .mount(Billing { read: BillingRead, manage: BillingManage })
         .mount(Webhooks)
         .mount(Operators)
+        .mount(Jobs)
         .mount(WebhookEvents)
 }
 

@@ -8,10 +8,11 @@
 //! | [`TenantsCommand`] | exports, imports and deletes whole tenants, and shows their roles |
 //! | [`ApiKeysCommand`] | lists the API keys of a tenant, and revokes keys |
 //! | [`MailCommand`] | lists emails in the outbox, and retries them |
+//! | [`JobsCommand`] | lists, shows, retries and cancels jobs |
 //! | [`WebhooksCommand`] | lists, shows and replays webhook events of Stripe |
 //! | [`BillingCommand`] | compares billing with Stripe, and lists tenants whose billing is flagged |
 //!
-//! Data goes to stdout, as a table or with `--json` as JSON; progress goes to stderr if that is a terminal. A
+//! The feature `jobs-command` has [`JobsCommand`] alone. Data goes to stdout, as a table or with `--json` as JSON; progress goes to stderr if that is a terminal. A
 //! [`Program`] has the name in the audit log and what the service calls its tenants, which is also in the help.
 //!
 //! ```no_run
@@ -57,20 +58,34 @@
 //! }
 //! ```
 
+#[cfg(feature = "commands")]
 mod api_keys;
+#[cfg(feature = "commands")]
 mod billing;
+mod jobs;
+#[cfg(feature = "commands")]
 mod mail;
 mod program;
+#[cfg(feature = "commands")]
 mod progress;
 mod table;
+#[cfg(feature = "commands")]
 mod tenant_roles;
+#[cfg(feature = "commands")]
 mod tenants;
+#[cfg(feature = "commands")]
 mod webhooks;
 
+#[cfg(feature = "commands")]
 pub use self::api_keys::ApiKeysCommand;
+#[cfg(feature = "commands")]
 pub use self::billing::BillingCommand;
+pub use self::jobs::JobsCommand;
+#[cfg(feature = "commands")]
 pub use self::mail::MailCommand;
 pub use self::program::Program;
 pub use self::table::{Table, time};
+#[cfg(feature = "commands")]
 pub use self::tenants::TenantsCommand;
+#[cfg(feature = "commands")]
 pub use self::webhooks::WebhooksCommand;

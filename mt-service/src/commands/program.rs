@@ -3,6 +3,7 @@
 use clap::builder::StyledStr;
 use clap::{Arg, Command};
 use mt_core::id::TenantId;
+#[cfg(feature = "commands")]
 use mt_core::pg::audit_log::Actor;
 use mt_http::Noun;
 
@@ -10,11 +11,16 @@ use mt_http::Noun;
 pub(super) const TENANT: &str = "TENANT";
 
 /// The operator's name in the audit log if none is given.
+#[cfg(feature = "commands")]
 pub(super) const UNNAMED: &str = "unnamed operator";
 
 /// The program that has the commands, and what its service calls its tenants.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
+    #[cfg_attr(
+        not(feature = "commands"),
+        expect(dead_code, reason = "the command for jobs writes no audit entry")
+    )]
     name: &'static str,
     noun: Noun,
 }
@@ -57,6 +63,8 @@ impl Program {
         let parse = move |text: &str| {
             TenantId::parse(text).ok_or_else(|| format!("takes {article} {one}'s id"))
         };
+        // An option that is called `--tenant` has the service's word too.
+        let arg = if arg.get_long() == Some("tenant") { arg.long(one) } else { arg };
         arg.value_name(one.to_ascii_uppercase()).value_parser(parse)
     }
 
@@ -74,11 +82,13 @@ impl Program {
     }
 
     /// Returns the name of `operator` with that of the program.
+    #[cfg(feature = "commands")]
     pub(super) fn operator(&self, operator: &str) -> String {
         format!("{}, {operator}", self.name)
     }
 
     /// Returns the operator as an actor of the audit log. An empty name counts as none.
+    #[cfg(feature = "commands")]
     pub(super) fn actor(&self, operator: &str) -> Actor {
         let operator = Some(operator.trim()).filter(|operator| !operator.is_empty());
         Actor::operator(&self.operator(operator.unwrap_or(UNNAMED)))
@@ -131,8 +141,13 @@ mod tests {
         let tenant = TenantId::generate();
         let matches = command.try_get_matches_from(["delete", &tenant.to_string()]).unwrap();
         assert_eq!(matches.get_one("tenant"), Some(&tenant));
+        let option = Arg::new("tenant").long("tenant").value_name(TENANT).value_parser(tenant_id);
+        let command = ORGS.describe(Command::new("list").arg(option));
+        let matches = command.try_get_matches_from(["list", "--org", &tenant.to_string()]).unwrap();
+        assert_eq!(matches.get_one("tenant"), Some(&tenant));
     }
 
+    #[cfg(feature = "commands")]
     #[test]
     fn operators_without_a_name_are_unnamed() {
         assert_eq!(ORGS.actor(" "), ORGS.actor(UNNAMED));

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `requests` | requests by route and status, problems by code, tenants |
 //! | `guards` | outcomes of guards and rate limits, and how long they take |
-//! | `scraped` | values that are read with the page: pool, limiter, ledger, outbox |
+//! | `scraped` | values that are read with the page: pool, limiter, ledger, outbox, jobs |
 //!
 //! Nothing is global: a [`Metrics`] is a value of one server. Labels are words of the program, with one
 //! exception: some tenants have a label of their own, for a page that only operators can read. The names begin with
@@ -79,8 +79,8 @@ impl<P: Provider> Metrics<P> {
         Self { registry, backlogs, requests, guards, limits }
     }
 
-    /// The page, in Prometheus' text format. Asks the database about ledger and outbox, every few seconds at most
-    /// and within a bounded time.
+    /// The page, in Prometheus' text format. Asks the database about ledger, outbox and jobs, every few seconds at
+    /// most and within a bounded time.
     pub async fn render(&self) -> String {
         self.backlogs.refresh().await;
         let mut page = String::new();

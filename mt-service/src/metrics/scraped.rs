@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mt_core::pg::Database;
 use mt_core::pg::PgError;
+use mt_core::pg::jobs::{self, JobBacklog, JobStats};
 use mt_core::pg::ledger::outbox::{OutboxBacklog, OutboxStats, backlog};
 use mt_core::pg::ledger::{Backlog, Ledger, Provider};
 use prometheus_client::collector::Collector;
@@ -24,6 +25,8 @@ pub struct Sources<P> {
     pub ledger: Ledger<P>,
     /// What this process has done with messages of the outbox.
     pub mail: OutboxStats,
+    /// What this process has done with jobs; [`JobStats::default`] if it runs none.
+    pub jobs: JobStats,
 }
 
 /// How often the store of a rate limiter has failed.
@@ -35,12 +38,12 @@ pub struct LimiterFailures {
     pub fallbacks: u64,
 }
 
-/// How often the backlogs of the ledger and the outbox are read, and how long that may take.
+/// How often the backlogs of the ledger, the outbox and jobs are read, and how long each may take.
 const EVERY: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The backlogs of the ledger and the outbox, a few seconds old at most. The page may be public, so rendering it often must
-/// not load the database.
+/// The backlogs of the ledger, the outbox and jobs, a few seconds old at most. The page may be public, so rendering it often
+/// must not load the database.
 pub(super) struct Backlogs<P> {
     ledger: Ledger<P>,
     last: Mutex<Last>,
@@ -51,6 +54,7 @@ struct Last {
     asked: Option<Instant>,
     ledger: Option<Backlog>,
     outbox: Option<OutboxBacklog>,
+    jobs: Option<JobBacklog>,
 }
 
 impl<P: Provider> Backlogs<P> {
@@ -74,8 +78,9 @@ impl<P: Provider> Backlogs<P> {
         }
         let ledger = found("the ledger", self.ledger.backlog()).await;
         let outbox = found("the outbox", backlog(self.ledger.system())).await;
+        let jobs = found("jobs", jobs::backlog(self.ledger.system())).await;
         let mut last = self.last();
-        (last.ledger, last.outbox) = (ledger, outbox);
+        (last.ledger, last.outbox, last.jobs) = (ledger, outbox, jobs);
     }
 }
 
@@ -188,6 +193,29 @@ impl<P: Provider> Scraped<P> {
             backlog.dead.iter().map(|(reason, dead)| (reason.as_str(), *dead)).collect();
         gauges(encoder, "outbox_dead", help, "reason", &dead)
     }
+
+    fn jobs(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let help = "Attempts at jobs, by their kind and what came of them";
+        let mut family =
+            encoder.encode_descriptor("job_attempts", help, None, MetricType::Counter)?;
+        for ((kind, outcome), attempts) in self.sources.jobs.attempts() {
+            let labels = [("kind", kind), ("outcome", outcome)];
+            ConstCounter::new(attempts).encode(family.encode_family(&labels)?)?;
+        }
+        let found = self.backlogs.last().jobs;
+        let help = "Whether the database told which jobs wait";
+        gauge(encoder, "job_backlog_known", help, found.is_some().into())?;
+        let Some(backlog) = found else { return Ok(()) };
+        let JobBacklog { ready, scheduled, running, dead, overdue, .. } = backlog;
+        let statuses =
+            [("ready", ready), ("scheduled", scheduled), ("running", running), ("dead", dead)];
+        let help = "Jobs that are not done, by status, up to 10 000 of each";
+        gauges(encoder, "jobs", help, "status", &statuses)?;
+        let help = "How long the job that is next has been due";
+        let encoder =
+            encoder.encode_descriptor("job_overdue_seconds", help, None, MetricType::Gauge)?;
+        ConstGauge::new(overdue.as_secs_f64()).encode(encoder)
+    }
 }
 
 impl<P> fmt::Debug for Scraped<P> {
@@ -207,7 +235,8 @@ impl<P: Provider> Collector for Scraped<P> {
         self.pool(&mut encoder)?;
         self.limiter(&mut encoder)?;
         self.ledger(&mut encoder)?;
-        self.outbox(&mut encoder)
+        self.outbox(&mut encoder)?;
+        self.jobs(&mut encoder)
     }
 }
 

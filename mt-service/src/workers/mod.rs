@@ -1,18 +1,28 @@
-//! The tasks behind the requests of a service: they apply stored webhook events, deliver outbox messages and delete
-//! expired data.
+//! The tasks behind the requests of a service: they apply stored webhook events, deliver outbox messages, run jobs and
+//! delete expired data.
 //!
 //! ```no_run
+//! use std::sync::Arc;
 //! use std::time::Duration;
 //!
+//! use mt_core::access::AccessModel;
 //! use mt_core::pg::System;
+//! use mt_core::pg::jobs::{JobWorkers, Jobs};
 //! use mt_core::pg::ledger::outbox::Handler;
 //! use mt_mail::Mailer;
 //! use mt_service::workers::{Background, BackgroundOptions};
 //! use mt_stripe::billing::StripeBilling;
 //!
-//! async fn serve(system: System, billing: &StripeBilling, mailer: &Mailer, handlers: impl Handler) {
+//! async fn serve<M: AccessModel>(
+//!     system: System,
+//!     billing: &StripeBilling,
+//!     mailer: &Mailer,
+//!     handlers: impl Handler,
+//!     jobs: Arc<Jobs<M>>,
+//! ) {
 //!     let options = BackgroundOptions::default();
-//!     let background = Background::start(&system, billing, mailer, handlers, options);
+//!     let background = Background::start(&system, billing, mailer, handlers, options)
+//!         .with_jobs(jobs, JobWorkers::default());
 //!     // Serves until a signal arrives.
 //!     background.stop(Duration::from_secs(5)).await;
 //! }
@@ -24,7 +34,9 @@ mod housekeeping;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mt_core::access::AccessModel;
 use mt_core::pg::System;
+use mt_core::pg::jobs::{JobWorkers, Jobs};
 use mt_core::pg::ledger::outbox::{Dispatcher, Handler, Lane};
 use mt_core::pg::ledger::{RetryPolicy, Workers};
 use mt_mail::Mailer;
@@ -65,7 +77,7 @@ pub struct BackgroundOptions {
     pub keep_bodies: Option<Duration>,
     /// How long other data is kept.
     pub retention: Retention,
-    /// The connections that the workers, or the dispatchers of a lane, use at once at most. A database with one
+    /// The connections that the workers, the dispatchers of a lane, or jobs use at once at most. A database with one
     /// connection needs 1, because a second worker would wait for it for ever.
     pub connections: usize,
 }
@@ -84,6 +96,7 @@ impl Default for BackgroundOptions {
 pub struct Background {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    connections: usize,
 }
 
 impl Background {
@@ -126,11 +139,21 @@ impl Background {
         }
         let cleaning = keep_house(system.clone(), retention, self::until(stopping));
         tasks.push(tokio::spawn(cleaning));
-        Self { stop, tasks }
+        Self { stop, tasks, connections }
+    }
+
+    /// Runs `jobs` too, and purges those that are finished by [`JobWorkers::keep`].
+    #[must_use]
+    pub fn with_jobs<M: AccessModel>(mut self, jobs: Arc<Jobs<M>>, workers: JobWorkers) -> Self {
+        let most = u16::try_from(self.connections).unwrap_or(u16::MAX);
+        let workers = JobWorkers { count: workers.count.min(most), ..workers };
+        let until = until(self.stop.subscribe());
+        self.tasks.push(tokio::spawn(async move { jobs.work(workers, until).await }));
+        self
     }
 
     /// Stops the tasks. Each may finish its current work within `timeout` and is aborted after it; what an aborted
-    /// task had claimed is retried when its lease ends.
+    /// task had claimed is retried when its lease ends. The transaction of an aborted job is rolled back.
     pub async fn stop(self, timeout: Duration) {
         // An error says that every task has already ended.
         let _ = self.stop.send(true);

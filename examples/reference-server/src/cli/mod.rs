@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use mt_service::commands::{
-    ApiKeysCommand, BillingCommand, MailCommand, TenantsCommand, WebhooksCommand,
+    ApiKeysCommand, BillingCommand, JobsCommand, MailCommand, TenantsCommand, WebhooksCommand,
 };
 use mt_service::output::CommandError;
 use mt_service::{log, with_causes};
@@ -53,6 +53,9 @@ enum Command {
     /// Compares billing with Stripe.
     #[command(subcommand)]
     Billing(BillingCommand),
+    /// Lists, shows, retries and cancels jobs.
+    #[command(subcommand)]
+    Jobs(JobsCommand),
     /// Lists emails in the outbox, and retries them.
     #[command(subcommand)]
     Mail(MailCommand),
@@ -122,6 +125,7 @@ pub fn run() -> ExitCode {
             Command::Demo(arguments) => demo::run(config, arguments, base_url).await,
             Command::ApiKeys(command) => operate::api_keys(&config, command).await,
             Command::Billing(command) => operate::billing_of(&config, command).await,
+            Command::Jobs(command) => operate::jobs(&config, command).await,
             Command::Mail(command) => operate::mail(&config, command).await,
             Command::Orgs(command) => operate::orgs(&config, command).await,
             Command::Webhooks(command) => operate::webhooks(&config, command).await,

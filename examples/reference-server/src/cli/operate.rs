@@ -4,7 +4,8 @@
 
 use mt_core::pg::Database;
 use mt_service::commands::{
-    ApiKeysCommand, BillingCommand, MailCommand, Program, TenantsCommand, WebhooksCommand,
+    ApiKeysCommand, BillingCommand, JobsCommand, MailCommand, Program, TenantsCommand,
+    WebhooksCommand,
 };
 
 use super::CommandError;
@@ -20,7 +21,7 @@ const PROGRAM: Program = Program::new("mt-server", ORG);
 /// Returns the command line with help in the words of the server.
 pub(super) fn described(command: clap::Command) -> clap::Command {
     command.mut_subcommands(|command| match command.get_name() {
-        "api-keys" | "billing" | "mail" | "orgs" | "webhooks" => PROGRAM.describe(command),
+        "api-keys" | "billing" | "jobs" | "mail" | "orgs" | "webhooks" => PROGRAM.describe(command),
         _ => command,
     })
 }
@@ -45,6 +46,10 @@ pub(super) async fn api_keys(config: &Config, command: ApiKeysCommand) -> Result
         command.run::<Product>(&PROGRAM, database, &keys(database, &config.auth)).await
     })
     .await
+}
+
+pub(super) async fn jobs(config: &Config, command: JobsCommand) -> Result<(), CommandError> {
+    on_database(config, async |database| command.run(&PROGRAM, database).await).await
 }
 
 pub(super) async fn mail(config: &Config, command: MailCommand) -> Result<(), CommandError> {

@@ -9,6 +9,7 @@ use embedded_postgres::EmbeddedPostgres;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::pg::api_keys::ApiKeys;
+use mt_core::pg::jobs::JobStats;
 use mt_core::pg::portable::archive::Exports;
 use mt_core::pg::{Database, roles};
 use mt_core::token::TokenHasher;
@@ -128,6 +129,7 @@ pub async fn start(config: &Config, embedded: Embedded) -> Result<Started, Start
         limiter: Box::new(move || failures(&counted)),
         ledger: billing.ledger().clone(),
         mail: mailer.stats().clone(),
+        jobs: JobStats::default(),
     };
     let metrics = Arc::new(metrics(sources, config.metrics_addr.is_some()));
     let mail_limits = mail_limits(limiter.clone(), &config.rate_limits, metrics.limits.clone());

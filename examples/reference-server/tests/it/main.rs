@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod admin_jobs;
 mod api;
 mod audit_log;
 mod billing;

@@ -60,7 +60,7 @@ where
 }
 
 /// Reads the job, if it has the authority that its kind asks for. A release may have changed either.
-fn value<J: Job>(job: &Claimed) -> Result<J, JobError> {
+pub(super) fn value<J: Job>(job: &Claimed) -> Result<J, JobError> {
     let is_of_kind =
         job.runs_as == J::Authority::RUNS_AS && job.service.as_deref() == J::Authority::SERVICE;
     if !is_of_kind {

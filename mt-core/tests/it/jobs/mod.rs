@@ -2,6 +2,7 @@
 
 mod authority;
 mod cancelling;
+mod envelope;
 mod fairness;
 mod faults;
 mod lease;

