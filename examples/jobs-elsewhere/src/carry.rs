@@ -63,7 +63,7 @@ impl Handler for ToRedis {
             _ => return HandlerOutcome::Dead("the message holds no job".to_owned()),
         };
         match self.0.clone().push(envelope).await {
-            Ok(_) => HandlerOutcome::Sent,
+            Ok(()) => HandlerOutcome::Sent,
             Err(error) => HandlerOutcome::Deferred { reason: "redis", detail: error.to_string() },
         }
     }
