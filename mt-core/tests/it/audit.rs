@@ -129,8 +129,6 @@ async fn every_missing_library_policy_is_reported() {
              insert into mt.api_keys \
                  (tenant_id, id, service_account_id, name, digest, hint, series, created_by) \
                  values ('{tenant}', '{owner}', '{owner}', 'k', sha256('k'), 'k', '{owner}', '{owner}'); \
-             insert into mt.roles (tenant_id, id, name, based_on, permissions) \
-                 values ('{tenant}', '{owner}', 'r', 'viewer', '{{}}'); \
              insert into mt.sweeps (name, started_at, holder, leased_until) \
                  values ('s', now(), '{owner}', now()); \
              insert into mt.audit_log (tenant_id, id, actor_kind, actor_name, action, target_kind) \

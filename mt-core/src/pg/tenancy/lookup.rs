@@ -135,7 +135,7 @@ impl System {
         name: &str,
     ) -> Result<Option<TenantId>, PgError> {
         let begin = opening::of_system_read().statement(sql, vec![Value::word("text", name)]);
-        let rows = self.read_with(reason, begin.text("commit")).await?;
+        let rows = self.whole(reason, begin.text("commit")).await?;
         let id = rows.first().map(|row| row.try_get("id")).transpose()?;
         Ok(id.map(TenantId::from_uuid))
     }

@@ -116,7 +116,6 @@ impl System {
     }
 
     /// Runs a transaction that `opening` both opens and ends, and logs why.
-    #[cfg(feature = "openid")]
     pub(in crate::pg) async fn whole(
         &self,
         reason: SystemReason,
@@ -132,15 +131,6 @@ impl System {
         begin: Opening,
     ) -> Result<(OpenTx, Vec<PgRow>), PgError> {
         OpenTx::begin(&self.pools, &reason.logged(begin)).await
-    }
-
-    /// Runs a transaction that `whole` both opens and ends, and logs why.
-    pub(in crate::pg) async fn read_with(
-        &self,
-        reason: SystemReason,
-        whole: Opening,
-    ) -> Result<Vec<PgRow>, PgError> {
-        OpenTx::whole(&self.pools, &reason.logged(whole)).await
     }
 }
 
