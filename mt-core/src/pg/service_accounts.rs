@@ -4,8 +4,8 @@
 //! that a tenant keeps. It acts by [API keys](crate::pg::api_keys) only. Its role decides as a member's does. The
 //! [example](crate::pg::api_keys#example) makes one.
 //!
-//! The [`MemberPolicy`] says who may make one with which role: whoever may invite a member as that role. As with members, a
-//! caller gives no role that carries a permission which they do not hold.
+//! A caller makes one with a role that the [`MemberPolicy`] lets them invite members as. As with members, a caller gives no
+//! role that carries a permission which they do not hold.
 
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;

@@ -40,7 +40,8 @@ const MAX_OVERLAP_HOURS: u32 = 168;
 pub struct ApiKeys<R, W, K> {
     /// The permission to list them.
     pub read: R,
-    /// The permission to create, rotate, narrow and revoke them: one's own, and those that the rules for members allow.
+    /// The permission to create, rotate, narrow and revoke them: the caller's own, and those that the rules for members
+    /// allow.
     pub manage: W,
     /// The cap on keys that can be used.
     pub keys: K,

@@ -34,7 +34,7 @@ const USE_NOTED_EVERY: Duration = Duration::from_mins(10);
 /// The principal of a key is remembered for a minute, so most requests are authenticated without Postgres. That is safe,
 /// because the principal carries the [key](Principal::by_key) and each transaction reads the key in its opening batch: one
 /// that was revoked, narrowed or has expired is refused by the next transaction. Unknown keys are not remembered, and text
-/// that is no key by its length, digits and checksum is refused without Postgres.
+/// with another length, other digits or another checksum is refused without Postgres.
 ///
 /// # Last use
 ///

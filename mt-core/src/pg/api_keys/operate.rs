@@ -29,7 +29,7 @@ pub async fn list_for_operator<M: AccessModel>(
     Ok(rows.into_iter().map(Row::into_key).collect())
 }
 
-/// Revokes a key, whoever holds it, as after a leak. Returns `false` if it is not there or has ended. As with
+/// Revokes a key of any holder, as after a leak. Returns `false` if it is not there or has ended. As with
 /// [`revoke`](super::revoke), no write that it began commits after the transaction.
 ///
 /// # Errors

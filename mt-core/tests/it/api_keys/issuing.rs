@@ -179,7 +179,7 @@ async fn database_holds_no_key_and_verifies_no_guess() {
     let mut tx = world.tenants.begin(AccessRequest::<NotesRead>::new(ada, acme)).await.unwrap();
     let read = sqlx::query("select digest from mt.api_keys").execute(tx.query::<NotesRead>()).await;
     assert!(read.unwrap_err().to_string().contains("permission denied"));
-    // What is no key is refused without a look into the database.
+    // Other text is refused without a look into the database.
     let elsewhere = api_keys(&world.database);
     world.database.close().await;
     for other in
