@@ -30,7 +30,8 @@ async fn shops_are_made_listed_renamed_and_deleted() {
     let shown = world.get(&shop, &ada).await.json();
     assert_eq!(shown["name"], "Acme");
     assert_eq!(shown["plan"], "basic");
-    assert_eq!(shown["usage"], json!({"members": {"used": 1, "cap": 3}}));
+    let usage = json!({"members": {"used": 1, "cap": 3}, "api_keys": {"used": 0, "cap": 3}});
+    assert_eq!(shown["usage"], usage);
     let me = world.get("/me", &ada).await.json();
     let id = shop.strip_prefix("/shops/").unwrap();
     let membership = json!({"shop_id": id, "shop_name": "Acme", "role": "owner"});
