@@ -2,6 +2,7 @@
 
 use http::Method;
 use mt_core::access::AccessModel;
+use mt_core::auth::PrincipalKind;
 use mt_core::clock::{Clock as _, SystemClock};
 use mt_core::pg::{SystemReason, Tenant, User};
 use mt_core::token::SecretToken;
@@ -105,8 +106,9 @@ fn about_me(noun: Noun) -> Description {
         .with("id", id())
         .with("email", text())
         .with_list("memberships", membership);
-    let text = "Shows the caller and their newest memberships, at most 1000.";
-    Description::new("me.me", "auth", text).gives(200, "The caller.", me)
+    let text =
+        "Shows the caller and their newest memberships, at most 1000. A service account gets 403.";
+    Description::new("me.me", "auth", text).gives(200, "The caller.", me).may(&["forbidden"])
 }
 
 #[derive(Deserialize)]
@@ -195,7 +197,11 @@ async fn logout<M: AccessModel>(call: Call<'_, M>) -> Answer {
 
 async fn me<M: AccessModel>(call: Call<'_, M>) -> Answer {
     let noun = call.context.noun;
-    let mut tx = call.context.principals.begin(call.caller()?).await?;
+    let caller = call.caller()?;
+    if caller.kind() == PrincipalKind::ServiceAccount {
+        return Err(Problem::FORBIDDEN.with_detail("a service account is not a user").into());
+    }
+    let mut tx = call.context.principals.begin(caller).await?;
     let user = User::own(&mut tx).await?;
     let newest = Tenant::of_principal(&mut tx, None, SHOWN).await?;
     tx.commit().await?;

@@ -122,6 +122,8 @@ async fn key_of_a_service_account_acts_in_its_name() {
     assert_eq!(scene.statuses(&key).await, (200, 403));
     let made = scene.world.get("/shops", &key).await;
     assert_eq!(made.status, 200, "{made:?}");
+    let me = scene.world.get("/me", &key).await;
+    assert_eq!((me.status.as_u16(), me.text("code")), (403, "forbidden".into()), "not a user");
     let joined = scene.world.post("/shops", &key, json!({"name": "Another"})).await;
     assert_eq!(joined.status, 403, "a key makes no tenants: {joined:?}");
 }

@@ -151,7 +151,7 @@ where
     pub(super) async fn ended_keys(&mut self) {
         let reads = self.routes.iter().filter(|r| !r.writes() && !r.is_exempt && r.names_tenant());
         let reads: Vec<_> = reads.collect();
-        for (sql, finding) in ENDS {
+        for (sql, ends_by) in ENDS {
             let tenant = self.harness.new_tenant().await;
             let mut worked = Vec::new();
             for (key, bearer) in &tenant.keys {
@@ -173,8 +173,8 @@ where
                 let what = format!("{key}: {} {}", request.method, request.path);
                 let response = (self.harness.send)(request).await;
                 if response.is_success() {
-                    let finding = format!("{what}: {finding}: {}", shown(&response));
-                    self.findings.add_once(&route.name(), "ended", finding);
+                    let finding = format!("{what}: {ends_by}: {}", shown(&response));
+                    self.findings.add_once(&route.name(), ends_by, finding);
                 }
             }
         }

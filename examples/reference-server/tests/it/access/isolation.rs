@@ -218,7 +218,7 @@ fn unbound(sql: &str) -> String {
         }
     }
     // `p.${n}…` is what is left of a qualified name.
-    for alias in ["p", "c", "e", "m", "t", "u", "i"] {
+    for alias in ["p", "c", "e", "m", "t", "u", "i", "k"] {
         changed = changed.replace(&format!("{alias}.$"), "$");
     }
     changed
