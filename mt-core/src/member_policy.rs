@@ -14,7 +14,8 @@ use crate::text_enum::TextEnum as _;
 ///
 /// Whatever it says, a caller hands out no more than they hold: `mt-core` refuses to invite as, or to assign, a role whose
 /// permissions are not a subset of the caller's. [`unsound_rules`] lists such rules. A custom role counts as the role that
-/// it is based on in these rules, and as its own set in that check.
+/// it is based on in these rules, and as its own set in that check. Where a service account acts on behalf of a member, the
+/// rules have to allow it to both roles.
 pub trait MemberPolicy: AccessModel {
     /// The role that at least one member must carry, always.
     const OWNER: Self::Role;

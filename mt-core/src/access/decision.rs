@@ -13,6 +13,8 @@ use crate::id::TenantId;
 pub struct Facts<M: AccessModel> {
     /// The role that the membership carries, or the one that its custom role is based on.
     pub role: M::Role,
+    /// The role of the service account that acts on behalf of the member, if one does.
+    pub actor_role: Option<M::Role>,
     /// What the custom role of the membership grants, if it has one, instead of what `role` grants.
     pub custom_role: Option<PermissionSet<M>>,
     /// The plan that the tenant is on.
@@ -31,7 +33,7 @@ impl<M: AccessModel> Facts<M> {
     #[must_use]
     pub const fn new(role: M::Role, plan: M::Plan, standing: Standing) -> Self {
         let (suspension, limit) = (Suspension::None, PermissionSet::all());
-        Self { role, custom_role: None, plan, standing, suspension, limit }
+        Self { role, actor_role: None, custom_role: None, plan, standing, suspension, limit }
     }
 
     /// Returns what the principal holds: the permissions of the role, within the limit of the credential.
@@ -137,6 +139,16 @@ impl<M: AccessModel> Access<M> {
         self.principal
     }
 
+    /// Returns whether `rule` holds for each role of the caller: their own, and that of the service account which acts on
+    /// their behalf, if one does. Rules about rows and members ask this, as the [`MemberPolicy`] does, so that an account
+    /// does for a member only what both may.
+    ///
+    /// [`MemberPolicy`]: crate::member_policy::MemberPolicy
+    #[must_use]
+    pub fn each_role(&self, rule: impl Fn(M::Role) -> bool) -> bool {
+        rule(self.facts.role) && self.facts.actor_role.is_none_or(rule)
+    }
+
     /// The caller's role in the tenant. Of a caller with a custom role it is the role that this one is based on, so it
     /// decides about rows and members, and [`permissions`](Self::permissions) says what the caller holds.
     #[must_use]
@@ -182,6 +194,7 @@ impl<M: AccessModel> fmt::Debug for Facts<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Facts")
             .field("role", &self.role)
+            .field("actor_role", &self.actor_role)
             .field("custom_role", &self.custom_role)
             .field("plan", &self.plan)
             .field("standing", &self.standing)

@@ -57,8 +57,7 @@ where
     if !is_name(name) {
         return Err(ServiceAccountError::Name);
     }
-    let by = tx.access().role();
-    if !P::Model::may_invite(by, role) || !may_give(tx, role) {
+    if !tx.access().each_role(|by| P::Model::may_invite(by, role)) || !may_give(tx, role) {
         return Err(ServiceAccountError::Forbidden);
     }
     let id = ServiceAccountId::generate();
@@ -113,7 +112,8 @@ where
     P::Model: MemberPolicy,
 {
     let mut found = hold(tx, account).await?;
-    if !P::Model::may_assign(tx.access().role(), found.role, role) || !may_give(tx, role) {
+    let may_assign = |by| P::Model::may_assign(by, found.role, role);
+    if !tx.access().each_role(may_assign) || !may_give(tx, role) {
         return Err(ServiceAccountError::Forbidden);
     }
     if found.role == role {
@@ -144,7 +144,7 @@ where
     P::Model: MemberPolicy,
 {
     let found = hold(tx, account).await?;
-    if !P::Model::may_remove(tx.access().role(), found.role) {
+    if !tx.access().each_role(|by| P::Model::may_remove(by, found.role)) {
         return Err(ServiceAccountError::Forbidden);
     }
     sqlx::query("delete from mt.service_accounts where tenant_id = $1 and id = $2")

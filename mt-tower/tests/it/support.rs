@@ -77,6 +77,7 @@ pub(crate) const EDITOR: Facts<Acme> = Facts {
     plan: Plan::Free,
     standing: Standing::Good,
     suspension: Suspension::None,
+    actor_role: None,
     limit: PermissionSet::all(),
 };
 

@@ -172,8 +172,9 @@ async fn update(
     let change = TaskChange::from(change.0);
     let mut tx = app.tenants.begin(org.0).await?;
     let held = Task::hold(&mut tx, task_id.0).await?.ok_or_else(ApiError::not_found)?;
-    let (role, caller) = (tx.access().role(), tx.principal().id());
-    if !may_update(role, caller, held.created_by, held.assigned_to) {
+    let caller = tx.principal().id();
+    let may_update = |role| may_update(role, caller, held.created_by, held.assigned_to);
+    if !tx.access().each_role(may_update) {
         return Err(ApiError::new(&problems::FORBIDDEN));
     }
     seen.check(&ETag::of(&held))?;

@@ -105,7 +105,7 @@ where
     let found = found.ok_or(ApiKeyError::NotFound)?;
     let role = variant("role", &found.role).map_err(PgError::from)?;
     if found.user_id != Some(tx.principal().id().as_uuid())
-        && !P::Model::may_remove(tx.access().role(), role)
+        && !tx.access().each_role(|by| P::Model::may_remove(by, role))
     {
         return Err(ApiKeyError::Forbidden);
     }

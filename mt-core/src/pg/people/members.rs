@@ -151,8 +151,9 @@ where
             None => None,
             Some(custom) => roles::find(self, custom.id).await?.map(|custom| custom.permissions),
         };
-        let (role, by) = (given.role(), self.access().role());
-        if !<P::Model as MemberPolicy>::may_assign(by, found.role, role)
+        let (role, from) = (given.role(), found.role);
+        let may_assign = |by| <P::Model as MemberPolicy>::may_assign(by, from, role);
+        if !self.access().each_role(may_assign)
             || !holds_each(
                 self.access().permissions(),
                 taken.into_iter().chain([given.permissions()]),
@@ -205,7 +206,8 @@ where
     {
         let found = Member::<RoleOf<P>>::find(self, member).await?.ok_or(MemberError::NotFound)?;
         let leaving = member == self.principal().id();
-        if !leaving && !<P::Model as MemberPolicy>::may_remove(self.access().role(), found.role) {
+        let may_remove = |by| <P::Model as MemberPolicy>::may_remove(by, found.role);
+        if !leaving && !self.access().each_role(may_remove) {
             return Err(MemberError::Forbidden);
         }
         self.keep_an_owner(found.role, None).await?;

@@ -165,14 +165,16 @@ pub(in crate::pg) fn read<M: AccessModel>(
     let status = SubscriptionStatus::from_word(row.try_get("subscription_status")?);
     let past_due_since: Option<DateTime<Utc>> = row.try_get("past_due_since")?;
     let custom_role: Option<Vec<String>> = row.try_get("custom_role")?;
+    let (actor_role, limit) = credential(row)?;
     let facts = Facts {
         role: variant("role", role)?,
+        actor_role,
         custom_role: custom_role
             .map(|granted| PermissionSet::of_known(granted.iter().map(String::as_str))),
         plan: variant("plan", row.try_get("plan")?)?,
         standing: policy.standing(&status, past_due_since, row.try_get("now")?),
         suspension: variant::<Suspension>("suspension", row.try_get("suspension")?)?,
-        limit: limit(row)?,
+        limit,
     };
     let count = rows[place..].iter().find(|row| row.try_column("used").is_ok());
     let used: Option<i64> = count.map(|row| row.try_get("used")).transpose()?;
@@ -180,20 +182,22 @@ pub(in crate::pg) fn read<M: AccessModel>(
     Ok(Found::Member { access, used: used.map(|n| u32::try_from(n).unwrap_or(u32::MAX)) })
 }
 
-/// Reads the most that the credential may use: what its key is limited to, and what the service account may that acts with it.
-fn limit<M: AccessModel>(row: &PgRow) -> Result<PermissionSet<M>, sqlx::Error> {
+/// Reads the role of the service account that acts with the credential, and the most that the credential may use: what its
+/// key is limited to, within what that account may.
+fn credential<M: AccessModel>(
+    row: &PgRow,
+) -> Result<(Option<M::Role>, PermissionSet<M>), sqlx::Error> {
     if row.try_column("mt_permissions").is_err() {
-        return Ok(PermissionSet::all());
+        return Ok((None, PermissionSet::all()));
     }
     let key = match row.try_get::<Option<Vec<String>>, _>("mt_permissions")? {
         Some(texts) => PermissionSet::of_known(texts.iter().map(String::as_str)),
         None => PermissionSet::all(),
     };
-    let actor = match row.try_get::<Option<&str>, _>("mt_actor_role")? {
-        Some(role) => PermissionSet::of_role(variant("role", role)?),
-        None => PermissionSet::all(),
-    };
-    Ok(key.intersection(actor))
+    let actor: Option<&str> = row.try_get("mt_actor_role")?;
+    let actor: Option<M::Role> = actor.map(|role| variant("role", role)).transpose()?;
+    let limit = actor.map_or(key, |role| key.intersection(PermissionSet::of_role(role)));
+    Ok((actor, limit))
 }
 
 /// Reads the row of [`TENANT_FACTS`]; `None` if the tenant is gone.

@@ -251,3 +251,32 @@ async fn key_of_a_permission_that_is_gone_holds_nothing_for_it() {
     let held = super::opens(&world.tenants, key, acme).await;
     assert_eq!(held, PermissionSet::parse(["notes.read"]).unwrap());
 }
+
+/// An account acts on behalf of the owner. The owner may invite, assign and remove everyone; an editor invites viewers.
+#[tokio::test]
+async fn rules_for_members_ask_both_roles_of_an_agent() {
+    let world = World::new(2).await;
+    let (ada, acme) = owner(&world).await;
+    let bob = world.user("bob").await;
+    world.join(acme, bob, Role::Viewer).await;
+    let editor = account(&world, ada, acme, Role::Editor).await;
+    let viewer = account(&world, ada, acme, Role::Viewer).await;
+    let (_, agent) = caller(&world, ada, acme, KeyHolder::OnBehalfOfCaller(editor)).await;
+    for (by, may) in [(agent, false), (ada.acted_by(editor), false), (ada, true)] {
+        let request = AccessRequest::<Leave>::new(by, acme);
+        let mut tx = world.tenants.begin(request).exclusive().await.unwrap();
+        let created = service_accounts::create(&mut tx, &format!("of {may}"), Role::Editor).await;
+        assert_eq!(created.is_ok(), may, "{created:?}");
+        let viewer_too = service_accounts::create(&mut tx, "a viewer", Role::Viewer).await;
+        assert!(viewer_too.is_ok(), "{viewer_too:?}");
+        let assigned = service_accounts::assign_role(&mut tx, viewer, Role::Editor).await;
+        assert_eq!(assigned.is_ok(), may, "{assigned:?}");
+        let deleted = service_accounts::delete(&mut tx, viewer).await;
+        assert_eq!(deleted.is_ok(), may, "{deleted:?}");
+        let changed = tx.assign_role(bob.id(), Role::Editor).await;
+        assert_eq!(changed.is_ok(), may, "{changed:?}");
+        let removed = tx.remove_member(bob.id()).await;
+        assert_eq!(removed.is_ok(), may, "{removed:?}");
+        tx.rollback().await.unwrap();
+    }
+}

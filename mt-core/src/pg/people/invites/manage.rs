@@ -93,8 +93,8 @@ where
     S: Resource<Model = P::Model>,
 {
     let given = roles::resolve(tx, role.into()).await?.ok_or(InviteError::UnknownRole)?;
-    let (role, by) = (given.role(), tx.access().role());
-    if !<P::Model as MemberPolicy>::may_invite(by, role)
+    let role = given.role();
+    if !tx.access().each_role(|by| <P::Model as MemberPolicy>::may_invite(by, role))
         || !holds_each(tx.access().permissions(), [given.permissions()])
     {
         return Err(InviteError::Forbidden);
