@@ -15,7 +15,16 @@ use crate::support::webhooks::{deliver, subscription};
 use crate::support::{Answer, Server, problem};
 
 /// The audit entries of each operation: action and actor.
-const RECORDED: [(&str, &str, &str); 24] = [
+const RECORDED: [(&str, &str, &str); 33] = [
+    ("POST /admin/jobs/{job_id}/cancel", "job.cancelled", "operator"),
+    ("POST /admin/jobs/{job_id}/retry", "job.retried", "operator"),
+    ("POST /orgs/{org_id}/api-keys", "api_key.created", "user"),
+    ("PATCH /orgs/{org_id}/api-keys/{key_id}", "api_key.narrowed", "user"),
+    ("POST /orgs/{org_id}/api-keys/{key_id}/rotate", "api_key.rotated", "user"),
+    ("DELETE /orgs/{org_id}/api-keys/{key_id}", "api_key.revoked", "user"),
+    ("POST /orgs/{org_id}/service-accounts", "service_account.created", "user"),
+    ("PATCH /orgs/{org_id}/service-accounts/{account_id}", "service_account.role_changed", "user"),
+    ("DELETE /orgs/{org_id}/service-accounts/{account_id}", "service_account.deleted", "user"),
     ("POST /admin/orgs/{org_id}/suspension", "org.suspension_changed", "operator"),
     ("POST /admin/webhook-events/{event_id}/replay", "billing.subscription_changed", "provider"),
     ("POST /dev/checkout/{session_id}", "billing.checkout_completed", "provider"),
@@ -84,6 +93,15 @@ async fn prepare(callers: &Callers, operation: &str) -> (Option<TenantId>, Reque
     let request = match operation {
         "POST /admin/orgs/{org_id}/suspension" => {
             call(path, "dev-admin", Some(json!({"mode": "read_only"})))
+        }
+        "POST /admin/jobs/{job_id}/cancel" | "POST /admin/jobs/{job_id}/retry" => {
+            let job = uuid::Uuid::now_v7();
+            let sql = format!(
+                "insert into mt.jobs (tenant_id, id, kind, payload, authority, service, run_at) \
+                     values ('{org}', '{job}', 'k', '{{}}', 'service', 's', now() + interval '1 day')"
+            );
+            server.sql(&sql).await;
+            call(path.replace("{job_id}", &job.to_string()), "dev-admin", None)
         }
         "POST /admin/webhook-events/{event_id}/replay" => {
             let delivered = deliver(server, &event).await.json();

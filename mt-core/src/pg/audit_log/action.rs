@@ -68,6 +68,10 @@ actions! {
     INVITE_RENEWED = "invite.renewed", "invite";
     /// An invite was taken back.
     INVITE_REVOKED = "invite.revoked", "invite";
+    /// An operator has cancelled a job.
+    JOB_CANCELLED = "job.cancelled", "job";
+    /// An operator has had a job run again.
+    JOB_RETRIED = "job.retried", "job";
     /// A person has become a member.
     MEMBER_JOINED = "member.joined", "member";
     /// A member has left.

@@ -4,7 +4,8 @@ use uuid::Uuid;
 
 use super::{Job, JobStatus};
 use crate::access::Implies;
-use crate::id::JobId;
+use crate::id::{JobId, TenantId};
+use crate::pg::audit_log::{JOB_CANCELLED, JOB_RETRIED};
 use crate::pg::transaction::decode::variant;
 use crate::pg::{Acting, PgError, SystemTx, TenantTx};
 
@@ -68,39 +69,44 @@ where
     refused(status.as_deref())
 }
 
-/// Cancels an unfinished job of any tenant, as [`cancel`] does.
+/// Cancels an unfinished job of any tenant, as [`cancel`] does. The tenant's audit log has who did.
 ///
 /// # Errors
 ///
 /// [`PgError`].
 pub async fn cancel_any(tx: &mut SystemTx, job: JobId) -> Result<Changed, PgError> {
-    let cancelled =
-        sqlx::query(cancel_where!("true")).bind(job.as_uuid()).execute(tx.conn()).await?;
-    if cancelled.rows_affected() == 1 {
+    let cancelled: Option<Uuid> = sqlx::query_scalar(cancel_where!("true returning tenant_id"))
+        .bind(job.as_uuid())
+        .fetch_optional(tx.conn())
+        .await?;
+    if let Some(tenant) = cancelled {
+        tx.record(TenantId::from_uuid(tenant), JOB_CANCELLED.on(job.as_uuid()));
         return Ok(Changed::Done);
     }
     refused(status(tx, job.as_uuid()).await?.as_deref())
 }
 
-/// Makes a dead or cancelled job run again, or a scheduled one at once, with a fresh count of failures and of its age.
+/// Makes a dead or cancelled job run again, or a scheduled one at once, with a fresh count of failures and of its age. The
+/// tenant's audit log has who did.
 ///
 /// # Errors
 ///
 /// [`PgError`].
 pub async fn retry(tx: &mut SystemTx, job: JobId) -> Result<Changed, PgError> {
     // Scheduled for now: making it ready gives it its turn.
-    let retried = sqlx::query(
+    let retried: Option<Uuid> = sqlx::query_scalar(
         "update mt.jobs j set status = 'scheduled', failures = 0, run_at = clock_timestamp(), \
              due_at = clock_timestamp(), done_at = null \
          where id = $1 and status in ('dead', 'cancelled', 'scheduled') and not exists ( \
              select from mt.jobs o where o.tenant_id = j.tenant_id and o.kind = j.kind \
                  and o.unique_key = j.unique_key and o.id <> j.id \
-                 and o.status in ('scheduled', 'ready', 'running'))",
+                 and o.status in ('scheduled', 'ready', 'running')) returning tenant_id",
     )
     .bind(job.as_uuid())
-    .execute(tx.conn())
+    .fetch_optional(tx.conn())
     .await?;
-    if retried.rows_affected() == 1 {
+    if let Some(tenant) = retried {
+        tx.record(TenantId::from_uuid(tenant), JOB_RETRIED.on(job.as_uuid()));
         return Ok(Changed::Done);
     }
     let status = status(tx, job.as_uuid()).await?;

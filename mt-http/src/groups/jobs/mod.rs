@@ -5,6 +5,7 @@ mod view;
 use http::{Method, Uri};
 use mt_core::access::AccessModel;
 use mt_core::id::{JobId, TenantId};
+use mt_core::pg::audit_log::Actor;
 use mt_core::pg::jobs::{Changed, JobFilter, JobStatus, cancel_any, find, list, retry};
 use mt_core::pg::{SystemReason, SystemTx};
 use mt_core::text_enum::TextEnum as _;
@@ -164,6 +165,7 @@ async fn change<M: AccessModel>(call: Call<'_, M>, change: Change) -> Answer {
         Change::Retry => RETRY,
     };
     let mut tx = call.context.system.begin(reason).await?;
+    tx.act_as(Actor::operator("admin token"));
     let changed = match change {
         Change::Cancel => cancel_any(&mut tx, job).await?,
         Change::Retry => retry(&mut tx, job).await?,
