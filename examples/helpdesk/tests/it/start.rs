@@ -18,7 +18,7 @@ impl Process {
         }
         command
             .env("DATABASE_URL", db.login_url())
-            .env("JWT_SECRET", "only-for-tests-0123456789-abcdefghij")
+            .env("JWT_SECRET", mt::token::SecretToken::generate().reveal())
             .env("LISTEN", "127.0.0.1:0")
             .stderr(Stdio::piped());
         Self(command.spawn().unwrap())
