@@ -71,6 +71,21 @@ async fn fill(server: &Server, OrgFixture { id, owner, .. }: &OrgFixture) {
                  values ('{id}', gen_random_uuid(), 'tasks.acme.test')"
         ))
         .await;
+    server
+        .sql(&format!(
+            "with account as (insert into mt.service_accounts (tenant_id, id, name, role, created_by) \
+                 values ('{id}', gen_random_uuid(), 'agent', 'member', '{user}') returning id) \
+             insert into mt.api_keys \
+                 (tenant_id, id, service_account_id, name, digest, hint, series, created_by) \
+                 select '{id}', id, id, 'key', sha256('{id}'), 'mt_abcd', id, '{user}' from account"
+        ))
+        .await;
+    server
+        .sql(&format!(
+            "insert into mt.jobs (tenant_id, id, kind, payload, authority, service) \
+                 values ('{id}', gen_random_uuid(), 'k', '{{}}', 'service', 's')"
+        ))
+        .await;
 }
 
 /// The tables of tenants, as the catalogue has them.
