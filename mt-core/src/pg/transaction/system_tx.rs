@@ -116,7 +116,6 @@ impl System {
     }
 
     /// Runs a transaction that `opening` both opens and ends, and logs why.
-    #[cfg(feature = "openid")]
     pub(in crate::pg) async fn whole(
         &self,
         reason: SystemReason,
