@@ -34,22 +34,28 @@ use crate::text_enum::TextEnum as _;
 /// there: then no envelope exists without its transaction, and none is lost after it.
 ///
 /// ```no_run
-/// # use mt_core::access::{Access, Implies, Permission};
-/// # use mt_core::pg::jobs::{EnqueuedBy, EnvelopeKey, Job, JobEnvelope, JobHandler};
+/// # use mt_core::pg::jobs::{AsPrincipal, EnvelopeKey, Job, JobEnvelope, JobHandler};
 /// # use mt_core::pg::{TenantTx, Tenants};
-/// # async fn example<J, H>(
-/// #     tx: &TenantTx<J::Permission>,
-/// #     job: &J,
-/// #     handler: &H,
-/// #     tenants: &Tenants<<J::Permission as Permission>::Model>,
+/// # mt_core::model! {
+/// #     pub Shop;
+/// #     roles Role { Owner = "owner" (owner) }
+/// #     plans Plan { Free = "free" (initial) }
+/// #     permissions Action { OrdersShip = "orders.ship" [yes] [yes] exempt write; }
+/// # }
+/// # #[derive(serde::Deserialize, serde::Serialize)]
+/// # struct Ship;
+/// # impl Job for Ship {
+/// #     type Permission = OrdersShip;
+/// #     type Authority = AsPrincipal;
+/// #     const NAME: &'static str = "ship";
+/// # }
+/// # async fn example(
+/// #     tx: &TenantTx<OrdersShip>,
+/// #     job: &Ship,
+/// #     handler: &impl JobHandler<Ship>,
+/// #     tenants: &Tenants<Shop>,
 /// #     secret: &[u8],
-/// # ) -> Result<(), Box<dyn std::error::Error>>
-/// # where
-/// #     J: Job,
-/// #     H: JobHandler<J>,
-/// #     J::Permission: Implies<J::Permission>,
-/// #     J::Authority: EnqueuedBy<Access<<J::Permission as Permission>::Model>>,
-/// # {
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
 /// let key = EnvelopeKey::new(secret);
 /// let carried = serde_json::to_string(&JobEnvelope::new(tx, job, &key)?)?;
 ///

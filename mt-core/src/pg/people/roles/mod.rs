@@ -49,7 +49,8 @@
 //! let auditor = roles::create(&mut tx, auditor).await?;
 //! tx.commit().await?;
 //!
-//! assert_eq!(roles::list(tenants.read(request)).await?, [auditor]);
+//! let read = AccessRequest::<LogRead>::new(Principal::new(ada.id), shop.id);
+//! assert_eq!(roles::list(tenants.read(read)).await?, [auditor]);
 //! # Ok(()) }
 //! ```
 
