@@ -63,13 +63,14 @@ async fn archive_matches_its_manifest() {
     let files = files_of(&fixture.export(&server, folder.path()).await);
     let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
     let tables = ["app.projects", "app.tasks", "mt.audit_log", "mt.invites", "mt.memberships"];
-    for table in tables.iter().chain(&["mt.roles", "mt.tenants", "mt.users"]) {
+    for table in tables.iter().chain(&["mt.roles", "mt.service_accounts", "mt.tenants", "mt.users"])
+    {
         assert!(names.contains(&format!("{table}.jsonl").as_str()), "{names:?}");
     }
-    assert_eq!((names.len(), names.last()), (9, Some(&"manifest.json")));
-    let manifest: Value = serde_json::from_slice(&files[8].1).unwrap();
+    assert_eq!((names.len(), names.last()), (10, Some(&"manifest.json")));
+    let manifest: Value = serde_json::from_slice(&files[9].1).unwrap();
     assert_eq!((&manifest["tenant"], &manifest["name"]), (&json!(fixture.id), &json!("An org")));
-    for (file, bytes) in &files[..8] {
+    for (file, bytes) in &files[..9] {
         let mut tables = manifest["tables"].as_array().unwrap().iter();
         let table =
             tables.find(|table| *file == format!("{}.jsonl", table["name"].as_str().unwrap()));
@@ -97,6 +98,9 @@ async fn imported_org_equals_the_exported_one_except_for_ids() {
     let member = format!("{}/members/{}", fixture.org, fixture.member.id);
     let given = server.patch(&member, &fixture.owner, json!({"role_id": auditor})).await;
     assert_eq!(given.status, 200, "{given:?}");
+    let agent = json!({"name": "agent", "role": "member"});
+    let agent = server.post(&format!("{}/service-accounts", fixture.org), &fixture.owner, agent);
+    assert_eq!(agent.await.status, 201);
     let folder = tempfile::tempdir().unwrap();
     let archive = fixture.export(&server, folder.path()).await;
     let made = orgs_json(&server, &["import", archive.to_str().unwrap()]).await;
