@@ -20,7 +20,7 @@ const PURGE: Duration = Duration::from_hours(1);
 
 impl<M: AccessModel> Jobs<M> {
     /// Runs workers until `stop` is ready. Then they finish the jobs that are running, which takes
-    /// [`JobPolicy::time_limit`] at most, and this returns.
+    /// [`JobPolicy::time_limit`](super::JobPolicy::time_limit) at most, and this returns.
     ///
     /// A dropped future stops in the middle: what was not committed is rolled back, and those jobs run again when their
     /// leases are over.
