@@ -99,8 +99,8 @@ async fn imported_org_equals_the_exported_one_except_for_ids() {
     let given = server.patch(&member, &fixture.owner, json!({"role_id": auditor})).await;
     assert_eq!(given.status, 200, "{given:?}");
     let agent = json!({"name": "agent", "role": "member"});
-    let agent = server.post(&format!("{}/service-accounts", fixture.org), &fixture.owner, agent);
-    assert_eq!(agent.await.status, 201);
+    let accounts = format!("{}/service-accounts", fixture.org);
+    assert_eq!(server.post(&accounts, &fixture.owner, agent).await.status, 201);
     let folder = tempfile::tempdir().unwrap();
     let archive = fixture.export(&server, folder.path()).await;
     let made = orgs_json(&server, &["import", archive.to_str().unwrap()]).await;
