@@ -36,11 +36,13 @@ impl<M: AccessModel> Facts<M> {
         Self { role, actor_role: None, custom_role: None, plan, standing, suspension, limit }
     }
 
-    /// Returns what the principal holds: the permissions of the role, within the limit of the credential.
+    /// Returns what the principal holds: what each link of the chain has, that is the member's role, the role of the
+    /// service account that acts on their behalf, and the limit of the credential.
     #[must_use]
     pub fn permissions(&self) -> PermissionSet<M> {
         let granted = self.custom_role.unwrap_or_else(|| PermissionSet::of_role(self.role));
-        granted.intersection(self.limit)
+        let actor = self.actor_role.map_or_else(PermissionSet::all, PermissionSet::of_role);
+        granted.intersection(actor).intersection(self.limit)
     }
 
     /// Whether [`permissions`](Self::permissions) has `permission`, without making the set.
@@ -49,7 +51,9 @@ impl<M: AccessModel> Facts<M> {
             Some(granted) => granted.contains(permission),
             None => M::role_grants(self.role, permission),
         };
-        is_granted && self.limit.contains(permission)
+        is_granted
+            && self.limit.contains(permission)
+            && self.actor_role.is_none_or(|role| M::role_grants(role, permission))
     }
 }
 
@@ -94,8 +98,8 @@ impl<M: AccessModel> Access<M> {
     /// In this order, so that a viewer of a lapsed tenant is not invited to pay for something that
     /// they could not do anyway: [`Denied::NotAMember`] for a credential that is bound to another
     /// tenant; [`Denied::Suspended`] for a full suspension; [`Denied::Forbidden`]
-    /// when the role lacks the permission or the credential is limited to others; [`Denied::Suspended`] for a write under a read-only
-    /// suspension; [`Denied::PaymentRequired`] when billing stands in the way.
+    /// when a link of the chain lacks the permission ([`Facts::permissions`]); [`Denied::Suspended`] for a write under a
+    /// read-only suspension; [`Denied::PaymentRequired`] when billing stands in the way.
     pub fn authorize<P: Permission<Model = M>>(&self) -> Result<Grant<P>, Denied> {
         self.check::<P>()?;
         Ok(Grant::new(*self))
@@ -156,7 +160,7 @@ impl<M: AccessModel> Access<M> {
         self.facts.role
     }
 
-    /// What the caller holds in the tenant: the permissions of the role, within the limit of the credential.
+    /// What the caller holds in the tenant: what each link of the chain has ([`Facts::permissions`]).
     #[must_use]
     pub fn permissions(&self) -> PermissionSet<M> {
         self.facts.permissions()

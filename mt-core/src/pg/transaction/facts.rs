@@ -182,22 +182,19 @@ pub(in crate::pg) fn read<M: AccessModel>(
     Ok(Found::Member { access, used: used.map(|n| u32::try_from(n).unwrap_or(u32::MAX)) })
 }
 
-/// Reads the role of the service account that acts with the credential, and the most that the credential may use: what its
-/// key is limited to, within what that account may.
+/// Reads the role of the service account that acts with the credential, and the most that the credential may use.
 fn credential<M: AccessModel>(
     row: &PgRow,
 ) -> Result<(Option<M::Role>, PermissionSet<M>), sqlx::Error> {
     if row.try_column("mt_permissions").is_err() {
         return Ok((None, PermissionSet::all()));
     }
-    let key = match row.try_get::<Option<Vec<String>>, _>("mt_permissions")? {
+    let limit = match row.try_get::<Option<Vec<String>>, _>("mt_permissions")? {
         Some(texts) => PermissionSet::of_known(texts.iter().map(String::as_str)),
         None => PermissionSet::all(),
     };
     let actor: Option<&str> = row.try_get("mt_actor_role")?;
-    let actor: Option<M::Role> = actor.map(|role| variant("role", role)).transpose()?;
-    let limit = actor.map_or(key, |role| key.intersection(PermissionSet::of_role(role)));
-    Ok((actor, limit))
+    Ok((actor.map(|role| variant("role", role)).transpose()?, limit))
 }
 
 /// Reads the row of [`TENANT_FACTS`]; `None` if the tenant is gone.
