@@ -31,6 +31,7 @@ pub mod access;
 pub mod auth;
 pub mod billing;
 pub mod clock;
+mod derived_key;
 mod dns_name;
 pub mod email;
 pub mod id;

@@ -7,8 +7,8 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
+
+use crate::derived_key::DerivedKey;
 
 /// A new secret, sent once and not stored. `Debug` does not show it.
 pub struct SecretToken(String);
@@ -52,7 +52,7 @@ impl TokenHash {
 }
 
 /// Hashes tokens under a key derived from the application's secret. During a rotation it also knows the previous
-/// secret.
+/// secret. The same secret may also sign JWTs.
 ///
 /// ```
 /// use mt_core::token::{SecretToken, TokenHasher};
@@ -66,38 +66,31 @@ impl TokenHash {
 /// assert!(rotated.candidates(token.reveal()).contains(&stored));
 /// ```
 #[derive(Clone)]
-pub struct TokenHasher {
-    current: Hmac<Sha256>,
-    previous: Option<Hmac<Sha256>>,
-}
+pub struct TokenHasher(DerivedKey);
 
 impl TokenHasher {
     /// Creates a hasher with a key derived from `secret`.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
-        Self { current: derive(secret), previous: None }
+        Self(DerivedKey::new(b"mt single-use token v1", secret))
     }
 
     /// Also accepts tokens that were hashed under `secret`.
     #[must_use]
-    pub fn with_previous(mut self, secret: &[u8]) -> Self {
-        self.previous = Some(derive(secret));
-        self
+    pub fn with_previous(self, secret: &[u8]) -> Self {
+        Self(self.0.with_previous(secret))
     }
 
     /// Returns the hash to store.
     #[must_use]
     pub fn hash(&self, token: &str) -> TokenHash {
-        keyed(&self.current, token)
+        TokenHash(self.0.hash(token))
     }
 
     /// Returns the hashes under which a presented token may be stored.
     #[must_use]
     pub fn candidates(&self, token: &str) -> Vec<TokenHash> {
-        std::iter::once(&self.current)
-            .chain(self.previous.as_ref())
-            .map(|key| keyed(key, token))
-            .collect()
+        self.0.hashes(token).map(TokenHash).collect()
     }
 }
 
@@ -105,19 +98,6 @@ impl fmt::Debug for TokenHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenHasher").finish_non_exhaustive()
     }
-}
-
-/// Derives a key for this purpose, so that the same secret may also sign JWTs.
-fn derive(secret: &[u8]) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
-    mac.update(b"mt single-use token v1");
-    Hmac::new_from_slice(&mac.finalize().into_bytes()).expect("HMAC takes a key of any length")
-}
-
-fn keyed(key: &Hmac<Sha256>, token: &str) -> TokenHash {
-    let mut mac = key.clone();
-    mac.update(token.as_bytes());
-    TokenHash(mac.finalize().into_bytes().into())
 }
 
 #[cfg(test)]

@@ -2,45 +2,33 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
+use crate::derived_key::DerivedKey;
 
 /// The key that seals envelopes. Processes that make and run them have the same secret.
 #[derive(Clone)]
-pub struct EnvelopeKey {
-    current: Hmac<Sha256>,
-    previous: Option<Hmac<Sha256>>,
-}
+pub struct EnvelopeKey(DerivedKey);
 
 impl EnvelopeKey {
     /// A key derived from `secret`, so that the same secret may also have other purposes.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
-        Self { current: derive(secret), previous: None }
+        Self(DerivedKey::new(b"mt job envelope v1", secret))
     }
 
     /// Also opens what was sealed with a key of this secret.
     #[must_use]
-    pub fn with_previous(mut self, secret: &[u8]) -> Self {
-        self.previous = Some(derive(secret));
-        self
+    pub fn with_previous(self, secret: &[u8]) -> Self {
+        Self(self.0.with_previous(secret))
     }
 
     /// The seal of a text.
     pub(super) fn seal(&self, text: &str) -> String {
-        let mut seal = self.current.clone();
-        seal.update(text.as_bytes());
-        hex::encode(seal.finalize().into_bytes())
+        hex::encode(self.0.hash(text))
     }
 
     /// Whether a seal is that of a text.
     pub(super) fn has_sealed(&self, text: &str, seal: &str) -> bool {
-        let Ok(seal) = hex::decode(seal) else { return false };
-        std::iter::once(&self.current).chain(&self.previous).any(|key| {
-            let mut expected = key.clone();
-            expected.update(text.as_bytes());
-            expected.verify_slice(&seal).is_ok()
-        })
+        hex::decode(seal).is_ok_and(|seal| self.0.has_hashed(text, &seal))
     }
 }
 
@@ -48,12 +36,6 @@ impl fmt::Debug for EnvelopeKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EnvelopeKey").finish_non_exhaustive()
     }
-}
-
-fn derive(secret: &[u8]) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
-    mac.update(b"mt job envelope v1");
-    Hmac::new_from_slice(&mac.finalize().into_bytes()).expect("HMAC takes a key of any length")
 }
 
 #[cfg(test)]
