@@ -1,16 +1,19 @@
-//! Each job has its effect exactly once while workers and Postgres are killed.
+//! Each job has its effect exactly once while everything is killed: those who enqueue, workers, and Postgres.
 //!
-//! Several processes run jobs on one Postgres server of the test. They are killed at any moment, Postgres crashes in the
-//! middle, and some attempts fail after their effect. Jobs are enqueued meanwhile by transactions, some of which are rolled
-//! back. The effect is a row that is not idempotent: in the end there is one for each job that was committed.
+//! Several processes run jobs on one Postgres server of the test, and one enqueues them, in transactions that note what they
+//! want and of which some are rolled back. All of them are killed at any moment, Postgres crashes in the middle, and some
+//! attempts fail after their effect. The effect is a row that is not idempotent: in the end there is one for each job that
+//! a committed transaction wanted, and no other.
 //!
 //! The control commits the effect in a transaction of its own, and must be caught. `make bench WHAT=job-storm` is the long
 //! version.
 
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 
 use mt_core::billing::StandingPolicy;
+use mt_core::id::PrincipalId;
 use mt_core::pg::jobs::JobWorkers;
 use mt_core::pg::{Database, DatabaseOptions, Tenants};
 use mt_core::testing::TestDatabase;
@@ -20,6 +23,8 @@ use super::*;
 
 const DATABASE: &str = "MT_STORM_DATABASE";
 const SPLIT: &str = "MT_STORM_SPLIT";
+/// Whose jobs a process enqueues, in which tenants, and the number of its first one. Without it, it runs jobs.
+const ENQUEUES: &str = "MT_STORM_ENQUEUES";
 
 /// Not a test: the entry point of the child processes. Without the variable it does nothing.
 #[test]
@@ -43,6 +48,9 @@ fn process() {
             }
         };
         let tenants = database.tenants(StandingPolicy::default());
+        if let Ok(what) = std::env::var(ENQUEUES) {
+            return enqueue_forever(&tenants, &what).await;
+        }
         let split = std::env::var_os(SPLIT).map(|_| tenants.clone());
         // The control needs two connections for each job, out of the share of one service.
         let count = if split.is_some() { 1 } else { 4 };
@@ -90,7 +98,15 @@ impl JobHandler<ServiceNote> for Counting {
     }
 }
 
-fn spawn(url: &str, is_split: bool) -> Child {
+/// What a process is started for.
+enum Work<'a> {
+    Enqueue(&'a str),
+    Run,
+    /// The control.
+    RunSplit,
+}
+
+fn spawn(url: &str, work: &Work<'_>) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["jobs::storm::process", "--exact", "--ignored", "--nocapture"])
@@ -99,14 +115,25 @@ fn spawn(url: &str, is_split: bool) -> Child {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    if is_split {
-        command.env(SPLIT, "1");
-    }
+    match work {
+        Work::Enqueue(what) => command.env(ENQUEUES, what),
+        Work::Run => &mut command,
+        Work::RunSplit => command.env(SPLIT, "1"),
+    };
     command.spawn().unwrap()
 }
 
-/// The processes that run jobs. They are killed when dropped.
+/// Processes that are killed when dropped.
 struct Processes(Vec<Child>);
+
+impl Processes {
+    /// Kills one by SIGKILL, and starts another in its place.
+    fn replace(&mut self, place: usize, url: &str, work: &Work<'_>) {
+        self.0[place].kill().unwrap();
+        self.0[place].wait().unwrap();
+        self.0[place] = spawn(url, work);
+    }
+}
 
 impl Drop for Processes {
     fn drop(&mut self) {
@@ -117,34 +144,63 @@ impl Drop for Processes {
     }
 }
 
+/// Enqueues batches, one after the other, until the process is killed.
+async fn enqueue_forever(tenants: &Tenants<Acme>, what: &str) {
+    let mut words = what.split(' ');
+    let id = |word: &str| word.parse::<uuid::Uuid>().unwrap();
+    let owner = Principal::new(PrincipalId::from_uuid(id(words.next().unwrap())));
+    let mut number: u64 = words.next().unwrap().parse().unwrap();
+    let places: Vec<TenantId> = words.map(|word| TenantId::from_uuid(id(word))).collect();
+    for tenant in places.into_iter().cycle() {
+        // An error comes from a crash: the batch is committed as a whole or not at all.
+        _ = enqueue_batch(tenants, owner, tenant, number..number + 10).await;
+        number += 10;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Enqueues a batch in one transaction, with a note for each job that it wants. One in three is rolled back.
+async fn enqueue_batch(
+    tenants: &Tenants<Acme>,
+    owner: Principal,
+    tenant: TenantId,
+    numbers: std::ops::Range<u64>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut tx = tenants.begin(AccessRequest::<NotesWrite>::new(owner, tenant)).await?;
+    let is_wanted = !(numbers.start / 10).is_multiple_of(3);
+    for number in numbers {
+        sqlx::query("insert into public.notes (tenant_id, text) values ($1, 'wanted ' || $2)")
+            .bind(tenant.as_uuid())
+            .bind(number.to_string())
+            .execute(tx.query::<NotesWrite>())
+            .await?;
+        enqueue(&mut tx, &ServiceNote(note(&number.to_string(), ""))).await?;
+    }
+    if is_wanted {
+        tx.commit().await?;
+    } else {
+        tx.rollback().await?;
+    }
+    Ok(())
+}
+
 #[derive(Debug)]
 struct Figures {
+    wanted: i64,
     jobs: i64,
     effects: i64,
+    /// Jobs that are wanted and have not exactly one effect.
+    wrong: i64,
     killed: usize,
     restarts: usize,
     attempts: i64,
 }
 
-/// Enqueues a batch in one transaction. An error may come from a crash: the batch is committed as a whole or not at all.
-async fn enqueue_batch(
-    world: &World,
-    owner: Principal,
-    tenant: TenantId,
-    numbers: std::ops::Range<u32>,
-) {
-    let request = AccessRequest::<NotesWrite>::new(owner, tenant);
-    let Ok(mut tx) = world.tenants.begin(request).await else { return };
-    for number in numbers.clone() {
-        let job = ServiceNote(note(&number.to_string(), ""));
-        if enqueue(&mut tx, &job).await.is_err() {
-            return;
-        }
-    }
-    _ = if numbers.start.is_multiple_of(3) { tx.rollback().await } else { tx.commit().await };
-}
+const WANTED: &str = "select count(*) from public.notes where text like 'wanted %'";
+const WRONG: &str = "select count(*) from public.notes w where w.text like 'wanted %' and 1 <> \
+     (select count(*) from public.notes n where n.tenant_id = w.tenant_id and 'wanted ' || n.text = w.text)";
 
-async fn blow(batches: u32, restarts: usize, is_split: bool) -> Figures {
+async fn blow(enough: i64, restarts: usize, is_split: bool) -> Figures {
     let mut server = PostgresServer::start().await;
     let db = match &server {
         Some(server) => TestDatabase::create_on(server.superuser(), &[]).await,
@@ -152,31 +208,34 @@ async fn blow(batches: u32, restarts: usize, is_split: bool) -> Figures {
     };
     let world = World::on(db.unwrap(), 4).await;
     let owner = world.user("ada").await;
-    let mut tenants = Vec::new();
+    let mut places = String::new();
     for _ in 0..4 {
-        tenants.push(world.tenant(owner).await);
+        _ = write!(places, " {}", world.tenant(owner).await);
     }
     let url = world.db.login_url();
-    let mut processes = Processes((0..3).map(|_| spawn(&url, is_split)).collect());
-    let (mut killed, mut restarted) = (0, 0);
-    for batch in 0..batches {
-        let tenant = tenants[batch as usize % tenants.len()];
-        enqueue_batch(&world, owner, tenant, batch * 10..batch * 10 + 10).await;
-        tokio::time::sleep(Duration::from_millis(40)).await;
-        if batch % 4 == 0 {
-            let victim = killed % processes.0.len();
-            processes.0[victim].kill().unwrap();
-            processes.0[victim].wait().unwrap();
-            processes.0[victim] = spawn(&url, is_split);
-            killed += 1;
+    let run = if is_split { Work::RunSplit } else { Work::Run };
+    let mut workers = Processes((0..3).map(|_| spawn(&url, &run)).collect());
+    let enqueues = |start: usize| format!("{} {}{places}", owner.id(), start * 1_000_000);
+    let mut enqueuer = Processes(vec![spawn(&url, &Work::Enqueue(&enqueues(0)))]);
+    let (mut killed, mut restarted, mut wanted) = (0, 0, 0);
+    while wanted < enough {
+        // Not for synchronisation: the time between two faults.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        match killed % 4 {
+            3 => enqueuer.replace(0, &url, &Work::Enqueue(&enqueues(killed))),
+            worker => workers.replace(worker, &url, &run),
         }
-        let is_due = (restarted + 1) * batches as usize <= (restarts + 1) * batch as usize;
+        killed += 1;
+        wanted = sqlx::query_scalar(WANTED).fetch_one(world.db.admin()).await.unwrap_or(wanted);
+        let part = enough / (i64::try_from(restarts).unwrap() + 1);
+        let is_due = wanted >= part * (i64::try_from(restarted).unwrap() + 1);
         if let Some(server) = server.as_mut().filter(|_| restarted < restarts && is_due) {
             server.stop(Shutdown::Immediate).await;
             server.restart().await;
             restarted += 1;
         }
     }
+    drop(enqueuer);
     let left = "select count(*) from mt.jobs where status <> 'done'";
     let draining = async {
         while sqlx::query_scalar::<_, i64>(left).fetch_one(world.db.admin()).await.ok() != Some(0) {
@@ -184,13 +243,14 @@ async fn blow(batches: u32, restarts: usize, is_split: bool) -> Figures {
         }
     };
     tokio::time::timeout(Duration::from_mins(1), draining).await.expect("jobs are left over");
-    drop(processes);
-    let pairs = "select count(*) from mt.jobs j join public.notes n \
-         on n.tenant_id = j.tenant_id and n.text = j.payload ->> 'text'";
-    assert!(world.count(pairs).await >= world.count("select count(*) from mt.jobs").await);
+    drop(workers);
     Figures {
+        wanted: world.count(WANTED).await,
         jobs: world.count("select count(*) from mt.jobs").await,
-        effects: world.count("select count(*) from public.notes").await,
+        effects: world
+            .count("select count(*) from public.notes where text not like 'wanted %'")
+            .await,
+        wrong: world.count(WRONG).await,
         killed,
         restarts: restarted,
         attempts: world.count("select sum(attempts)::bigint from mt.jobs").await,
@@ -205,10 +265,12 @@ fn from_env(name: &str, default: u32) -> u32 {
 async fn each_job_has_its_effect_exactly_once_despite_kills() {
     let restarts = from_env("MT_STORM_RESTARTS", 1) as usize;
     for round in 1..=from_env("MT_STORM_ROUNDS", 1) {
-        let figures = blow(from_env("MT_STORM_EVENTS", 600) / 10, restarts, false).await;
+        let figures = blow(from_env("MT_STORM_EVENTS", 400).into(), restarts, false).await;
         println!("round {round}: {figures:?}");
-        assert!(figures.jobs > 0 && figures.killed > 0, "{figures:?}");
-        assert_eq!(figures.effects, figures.jobs, "round {round}: {figures:?}");
+        assert!(figures.wanted > 0 && figures.killed > 3, "{figures:?}");
+        assert_eq!(figures.jobs, figures.wanted, "round {round}: {figures:?}");
+        assert_eq!(figures.effects, figures.wanted, "round {round}: {figures:?}");
+        assert_eq!(figures.wrong, 0, "round {round}: {figures:?}");
         assert!(figures.attempts > figures.jobs, "no attempt failed: {figures:?}");
         assert!(figures.restarts <= restarts, "{figures:?}");
     }
@@ -217,6 +279,7 @@ async fn each_job_has_its_effect_exactly_once_despite_kills() {
 /// The control.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn effect_in_a_transaction_of_its_own_happens_twice() {
-    let figures = blow(20, 0, true).await;
+    let figures = blow(150, 0, true).await;
     assert!(figures.effects > figures.jobs, "the test would not have noticed: {figures:?}");
+    assert!(figures.wrong > 0, "the test would not have noticed: {figures:?}");
 }
