@@ -1,4 +1,4 @@
-//! The messages of the library, recorded and sent again on a connection whose CPU time is read.
+//! The messages of the library, recorded and sent again on one connection, whose CPU time is read.
 
 use mt_core::access::AccessRequest;
 use mt_core::auth::Principal;
@@ -6,7 +6,7 @@ use mt_core::billing::StandingPolicy;
 use mt_core::pg::{Database, DatabaseOptions, query_scalar};
 use mt_core::testing::Relay;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use sqlx::{AssertSqlSafe, Executor as _};
 
 use super::cpu_time::cpu_time;
 use super::world::{Notebook, NotesRead, World};
@@ -21,9 +21,8 @@ const CUSTOM_ROLE: &str = "case when m.role_id is not null then mt.granted_by(m.
 /// How many executions of one statement a message has.
 const EXECUTIONS: u32 = 200;
 
-/// One connection, with what it sends.
+/// What is sent on a connection.
 pub(crate) struct Replay {
-    conn: PgConnection,
     /// Opening, query and commit.
     page: String,
     /// The facts [`EXECUTIONS`] times, in one transaction.
@@ -31,14 +30,25 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    /// Records a page of `principal`, and prepares it on a new connection of a superuser.
+    /// Records a page of `principal`, and prepares it on a connection of a superuser, which may have others: `name` begins
+    /// the names of its prepared statements.
     ///
     /// `before` drops the column of the custom role.
-    pub(crate) async fn new(world: &World, principal: Principal, before: bool) -> Self {
+    pub(crate) async fn new(
+        conn: &mut PgConnection,
+        name: &str,
+        world: &World,
+        principal: Principal,
+        before: bool,
+    ) -> Self {
         let (first, later) = overhear(world, principal).await;
-        let options = world.db.admin().connect_options();
-        let mut conn = PgConnection::connect_with(&options).await.expect("a connection");
-        let enter = enter(&mut conn, world, principal).await;
+        let renamed = |message: String| {
+            ["prepare", "execute"].into_iter().fold(message, |message, verb| {
+                message.replace(&format!("{verb} mt_"), &format!("{verb} {name}_"))
+            })
+        };
+        let (first, later) = (renamed(first), renamed(later));
+        let enter = enter(conn, world, principal).await;
         let changed = |message: &str| {
             assert!(
                 message.contains("call mt.enter(") && message.ends_with("; commit"),
@@ -65,31 +75,31 @@ impl Replay {
         let executions = usize::try_from(EXECUTIONS).unwrap_or_default();
         let facts = format!("{opening}{}; commit", execution.repeat(executions));
         conn.execute(sqlx::raw_sql(AssertSqlSafe(first))).await.expect("a page");
-        Self { conn, page, facts }
+        Self { page, facts }
     }
 
     /// The CPU time of Postgres for one page, in microseconds, over so many.
-    pub(crate) async fn page(&mut self, pages: u32) -> f64 {
-        let before = cpu_time(&mut self.conn).await;
+    pub(crate) async fn page(&self, conn: &mut PgConnection, pages: u32) -> f64 {
+        let before = cpu_time(conn).await;
         for _ in 0..pages {
-            self.send(self.page.clone()).await;
+            send(conn, &self.page).await;
         }
-        (cpu_time(&mut self.conn).await - before) / f64::from(pages)
+        (cpu_time(conn).await - before) / f64::from(pages)
     }
 
     /// The CPU time of Postgres for the facts, in microseconds, over so many messages.
-    pub(crate) async fn facts(&mut self, messages: u32) -> f64 {
-        let before = cpu_time(&mut self.conn).await;
+    pub(crate) async fn facts(&self, conn: &mut PgConnection, messages: u32) -> f64 {
+        let before = cpu_time(conn).await;
         for _ in 0..messages {
-            self.send(self.facts.clone()).await;
+            send(conn, &self.facts).await;
         }
-        (cpu_time(&mut self.conn).await - before) / f64::from(messages * EXECUTIONS)
+        (cpu_time(conn).await - before) / f64::from(messages * EXECUTIONS)
     }
+}
 
-    async fn send(&mut self, message: String) {
-        let sql = sqlx::raw_sql(AssertSqlSafe(message));
-        self.conn.execute(sql).await.expect("a message");
-    }
+async fn send(conn: &mut PgConnection, message: &str) {
+    let sql = sqlx::raw_sql(AssertSqlSafe(message.to_owned()));
+    conn.execute(sql).await.expect("a message");
 }
 
 /// Reads a page twice, and returns the message with the preparations and the one without.
