@@ -9,20 +9,18 @@ use mt_core::id::{ApiKeyId, PrincipalId, ServiceAccountId};
 use mt_core::member_policy::MemberPolicy;
 use mt_core::pg::Resource;
 use mt_core::pg::api_keys::{self, ApiKey, IssuedKey, KeyHolder, NewApiKey};
-use mt_core::text_enum::TextEnum;
 use mt_tower::problem::{FieldError, Problem};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::permission_words;
 use crate::Noun;
 use crate::answer::{Answer, created, json, no_content};
 use crate::call::Call;
 use crate::fields::{self, LINE, Line};
 use crate::group::{Group, Operations};
-use crate::openapi::{
-    Description, Schema, boolean, date_time, id, list as list_of, nullable, text, text_like, words,
-};
+use crate::openapi::{Description, Schema, boolean, date_time, id, nullable, text, text_like};
 use crate::operation::Operation;
 use crate::page::PageQuery;
 use crate::problems::invalid_fields;
@@ -57,7 +55,9 @@ where
     fn operations(self, noun: Noun) -> Operations<M> {
         let all = format!("{}/api-keys", noun.item_path());
         let one = format!("{all}/{{key_id}}");
-        let narrowed = Schema::new("ApiKeyChange").with("permissions", permissions::<M>()).closed();
+        let narrowed = Schema::new("ApiKeyChange")
+            .with("permissions", permission_words::schema::<M>())
+            .closed();
         Operations(vec![
             Operation::new(
                 Method::GET,
@@ -102,10 +102,6 @@ fn about(id: &str, text: String) -> Description {
     Description::new(format!("api_keys.{id}"), "API keys", text)
 }
 
-fn permissions<M: AccessModel>() -> serde_json::Value {
-    list_of(&words::<M::Permission>())
-}
-
 fn key<M: AccessModel>() -> Schema {
     Schema::new("ApiKey")
         .with("id", id())
@@ -113,7 +109,7 @@ fn key<M: AccessModel>() -> Schema {
         .with("hint", text())
         .with("user_id", nullable(id()))
         .with("service_account_id", nullable(id()))
-        .with("permissions", nullable(permissions::<M>()))
+        .with("permissions", nullable(permission_words::schema::<M>()))
         .with("created_by", id())
         .with("created_at", date_time())
         .with("expires_at", nullable(date_time()))
@@ -131,7 +127,7 @@ fn about_create<M: AccessModel>() -> Description {
         .with("name", text_like(LINE))
         .optional("service_account_id", id())
         .optional("on_behalf_of_me", boolean())
-        .optional("permissions", permissions::<M>())
+        .optional("permissions", permission_words::schema::<M>())
         .optional("expires_in_days", json!({"type": "integer", "minimum": 1, "maximum": MAX_DAYS}))
         .closed();
     about("create", text.to_owned()).takes(new).creates(key::<M>()).may(&["cap-reached"])
@@ -167,14 +163,13 @@ struct KeyView {
 
 impl KeyView {
     fn of<M: AccessModel>(key: ApiKey<M>) -> Self {
-        let words = |set: PermissionSet<M>| set.iter().map(TextEnum::as_str).collect();
         Self {
             id: key.id.as_uuid(),
             name: key.name,
             hint: key.hint,
             user_id: key.user.map(PrincipalId::as_uuid),
             service_account_id: key.service_account.map(ServiceAccountId::as_uuid),
-            permissions: key.permissions.map(words),
+            permissions: key.permissions.map(permission_words::texts),
             created_by: key.created_by.as_uuid(),
             created_at: key.created_at,
             expires_at: key.expires_at,

@@ -9,6 +9,7 @@ mod jobs;
 mod member_role;
 mod members;
 mod operators;
+mod permission_words;
 mod roles;
 mod service_accounts;
 mod sign_in;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::permission_words::{schema, texts};
 use crate::Noun;
 use crate::answer::{Answer, created, from_stored, json, no_content, to_stored};
 use crate::call::Call;
@@ -47,11 +48,11 @@ where
         let new = Schema::new("NewRole")
             .with("name", line())
             .with("based_on", words::<M::Role>())
-            .with("permissions", set::<M>())
+            .with("permissions", schema::<M>())
             .closed();
         let change = Schema::new("RoleEdit")
             .optional("name", line())
-            .optional("permissions", set::<M>())
+            .optional("permissions", schema::<M>())
             .closed();
         let noun = noun.one();
         Operations(vec![
@@ -112,12 +113,8 @@ fn line() -> Value {
     line
 }
 
-fn set<M: AccessModel>() -> Value {
-    json!({"type": "array", "items": words::<M::Permission>()})
-}
-
 fn built_in<M: AccessModel>() -> Schema {
-    Schema::new("BuiltInRole").with("role", words::<M::Role>()).with("permissions", set::<M>())
+    Schema::new("BuiltInRole").with("role", words::<M::Role>()).with("permissions", schema::<M>())
 }
 
 fn custom<M: AccessModel>() -> Schema {
@@ -125,7 +122,7 @@ fn custom<M: AccessModel>() -> Schema {
         .with("id", id())
         .with("name", text())
         .with("based_on", words::<M::Role>())
-        .with("permissions", set::<M>())
+        .with("permissions", schema::<M>())
         .with("created_at", date_time())
         .with("updated_at", date_time())
 }
@@ -170,10 +167,6 @@ impl CustomView {
             updated_at: role.updated_at,
         }
     }
-}
-
-fn texts<M: AccessModel>(set: PermissionSet<M>) -> Vec<&'static str> {
-    set.iter().map(TextEnum::as_str).collect()
 }
 
 /// A word in a list of words.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use http::Method;
 use mt_core::access::{
-    Access, AccessModel, Denied, Implies, Permission, Reads, Suspension, Writes,
+    Access, AccessModel, Denied, Implies, Permission, PermissionSet, Reads, Suspension, Writes,
 };
 use mt_core::billing::Standing;
 use mt_core::id::TenantId;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::permission_words;
 use crate::Noun;
 use crate::answer::{Answer, Object, created, from_stored, json, no_content, to_stored};
 use crate::call::Call;
@@ -146,6 +147,7 @@ fn schema<M: AccessModel>(noun: Noun, usage: &Usage<M>) -> Schema {
         .with("id", id())
         .with("name", text())
         .with("role", words::<M::Role>())
+        .with("permissions", permission_words::schema::<M>())
         .with("plan", words::<M::Plan>())
         .with("subscription_status", text())
         .with("standing", words::<Standing>())
@@ -159,6 +161,7 @@ struct TenantView {
     id: Uuid,
     name: String,
     role: &'static str,
+    permissions: Vec<&'static str>,
     plan: &'static str,
     subscription_status: String,
     standing: &'static str,
@@ -174,6 +177,7 @@ impl TenantView {
             id: access.tenant().as_uuid(),
             name,
             role: access.role().as_str(),
+            permissions: permission_words::texts(access.permissions()),
             plan: access.plan().as_str(),
             subscription_status,
             standing: access.standing().as_str(),
@@ -183,17 +187,19 @@ impl TenantView {
         }
     }
 
-    /// What its member's list knows of a tenant that no transaction may be opened in.
-    fn suspended<M: AccessModel>(summary: TenantSummary, access: &Access<M>) -> Self {
+    /// What its member's list knows of a tenant that no transaction may be opened in. It answers nothing at its own
+    /// address, and is still one of the caller's.
+    fn unread<M: AccessModel>(summary: TenantSummary, access: &Access<M>) -> Self {
         let TenantSummary { tenant, role: _ } = summary;
         Self {
             id: tenant.id.as_uuid(),
             name: tenant.name,
             role: access.role().as_str(),
+            permissions: permission_words::texts(access.permissions()),
             plan: access.plan().as_str(),
             subscription_status: tenant.subscription_status.to_string(),
             standing: access.standing().as_str(),
-            suspension: Suspension::Full.as_str(),
+            suspension: access.suspension().as_str(),
             usage: None,
             created_at: tenant.created_at,
         }
@@ -239,6 +245,7 @@ async fn create<M: MemberPolicy>(mut call: Call<'_, M>, usage: &Usage<M>) -> Ans
         id: tenant.id.as_uuid(),
         name: tenant.name,
         role: M::OWNER.as_str(),
+        permissions: permission_words::texts(PermissionSet::<M>::of_role(M::OWNER)),
         plan: plan.as_str(),
         subscription_status: tenant.subscription_status.to_string(),
         standing: Standing::Good.as_str(),
@@ -283,11 +290,16 @@ where
             (Ok(rows), _) => {
                 items.extend(rows.into_iter().map(|row| TenantView::new(&access, row, usage)));
             }
-            // It answers nothing at its own address, and is still one of the caller's.
-            (Err(Denied::Suspended), Some(summary)) => {
-                items.push(TenantView::suspended(summary, &access));
+            (Err(Denied::Suspended | Denied::PaymentRequired), Some(summary)) => {
+                items.push(TenantView::unread(summary, &access));
             }
-            (Err(denied), _) => return Err(denied.into()),
+            // A credential that is limited to one tenant, and to other permissions.
+            (Err(Denied::Forbidden), _) if principal.tenant().is_some() => {
+                return Err(Denied::Forbidden.into());
+            }
+            // The caller has left it, or has a custom role there that may not read it. What one tenant allows must not
+            // cost its members the list of the others.
+            (Err(_), _) => {}
         }
     }
     Ok(json(&Listing { items, next_cursor }))

@@ -86,3 +86,38 @@ async fn bodies_are_checked() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_role_that_may_not_read_its_tenant_leaves_the_list_of_the_others() {
+    let world = World::new().await;
+    let ada = world.sign_in("ada@example.org").await;
+    let shop = world.shop(&ada).await;
+    let bob = world.member(&shop, &ada, "bob@example.org", "guest").await;
+    let of_bob = world.shop(&bob).await;
+    let listed = async || {
+        let listed = world.get("/shops", &bob).await;
+        assert_eq!(listed.status, 200, "{listed:?}");
+        let items = listed.json()["items"].as_array().unwrap().clone();
+        items.into_iter().map(|shop| (format!("/shops/{}", shop["id"].as_str().unwrap()), shop))
+    };
+    let paths = async || listed().await.map(|(path, _)| path).collect::<Vec<_>>();
+    assert_eq!(paths().await, std::slice::from_ref(&of_bob));
+
+    let new =
+        json!({"name": "Reader", "based_on": "guest", "permissions": ["shop.read", "audit.read"]});
+    let role = world.post(&format!("{shop}/roles"), &ada, new).await;
+    let members = world.get(&format!("{shop}/members"), &ada).await.json();
+    let member = members["items"].as_array().unwrap().iter().find(|one| one["role"] == "guest");
+    let member = format!("{shop}/members/{}", member.unwrap()["user_id"].as_str().unwrap());
+    let given = json!({"role_id": role.text("id")});
+    assert_eq!(world.send(Method::PATCH, &member, Some(&ada), Some(given)).await.status, 200);
+    assert_eq!(paths().await, [of_bob.clone(), shop.clone()]);
+
+    // What the caller may do is shown, whichever role it comes from.
+    let read = json!(["audit.read", "shop.read"]);
+    assert_eq!(world.get(&shop, &bob).await.json()["permissions"], read);
+    for (path, found) in listed().await {
+        let permissions = found["permissions"].as_array().unwrap().len();
+        assert_eq!(permissions, if path == shop { 2 } else { 15 }, "{found}");
+    }
+}
