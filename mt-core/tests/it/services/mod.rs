@@ -1,6 +1,8 @@
 //! Services: transactions in a tenant without a user, and sweeps over all tenants.
 
 mod begin;
+#[cfg(unix)]
+mod faults;
 mod sweeps;
 mod without_tenant;
 

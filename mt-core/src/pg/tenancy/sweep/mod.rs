@@ -1,5 +1,6 @@
 //! Sweeps: the work of a service in every tenant.
 
+mod patience;
 mod progress;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use futures_util::future::{Either, select};
 use futures_util::stream;
 use tokio::time::{MissedTickBehavior, interval};
 
+use self::patience::patiently;
 use self::progress::{Progress, RENEWAL};
 use crate::access::{AccessModel, DeclaredWith, Permission, Service};
 use crate::id::TenantId;
@@ -42,6 +44,9 @@ impl<M: AccessModel> Tenants<M> {
 /// The database stores how far the sweep has come, after each page of tenants. If the process ends, the next call goes on
 /// there, in this process or another: the work of one page may be done twice, so it should be repeatable. One process at a
 /// time works on a sweep; it holds a lease of one minute, which it renews.
+///
+/// While the database restarts, a sweep waits for it, for a minute at most. The transactions that were open then have
+/// failed, and are listed in the report.
 ///
 /// ```
 /// # use mt_core::billing::StandingPolicy;
@@ -175,7 +180,8 @@ where
         tenant: TenantId,
         work: &impl AsyncFn(&mut ServiceTx<P>) -> Result<(), E>,
     ) -> Visit<E> {
-        let mut tx = match self.tenants.begin_as::<S, P>(tenant).await {
+        let begun = patiently(async || self.tenants.begin_as::<S, P>(tenant).await).await;
+        let mut tx = match begun {
             Ok(tx) => tx,
             Err(BeginError::Pg(error)) => return Visit::Failed(error.into()),
             Err(_) => return Visit::LeftOut,

@@ -7,13 +7,14 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::SweepError;
+use super::patience::patiently;
 use crate::id::TenantId;
 use crate::pg::{PgError, System, SystemReason};
 
 const SWEEP: SystemReason = SystemReason::new("visit every tenant");
 
 /// How long the lease lasts after it was renewed.
-const LEASE: Duration = Duration::from_mins(1);
+pub(super) const LEASE: Duration = Duration::from_mins(1);
 /// How often it is renewed.
 pub(super) const RENEWAL: Duration = Duration::from_secs(5);
 
@@ -63,6 +64,10 @@ impl<'s> Progress<'s> {
     /// Returns the next tenants, in the order of their ids; none at the end. Tenants that were created after the sweep began
     /// are left to the next one.
     pub(super) async fn page(&self, limit: u16) -> Result<Vec<TenantId>, SweepError> {
+        Ok(patiently(async || self.read_page(limit).await).await?)
+    }
+
+    async fn read_page(&self, limit: u16) -> Result<Vec<TenantId>, PgError> {
         let mut tx = self.system.begin(SWEEP).await?;
         let ids: Vec<Uuid> = sqlx::query_scalar(
             "select id from mt.tenants where id > $1 and created_at <= $2 order by id limit $3",
@@ -73,29 +78,34 @@ impl<'s> Progress<'s> {
         .bind(self.started_at)
         .bind(i64::from(limit))
         .fetch_all(tx.conn())
-        .await
-        .map_err(PgError::from)?;
+        .await?;
         tx.commit().await?;
         Ok(ids.into_iter().map(TenantId::from_uuid).collect())
     }
 
     /// Renews the lease.
     pub(super) async fn renew(&self) -> Result<(), SweepError> {
-        self.keep(self.reached, false).await
+        if self.keep(self.reached, false).await? { Ok(()) } else { Err(SweepError::LeaseLost) }
     }
 
     /// Stores that the tenants up to `tenant` are done.
     pub(super) async fn reach(&mut self, tenant: TenantId) -> Result<(), SweepError> {
         self.reached = Some(tenant.as_uuid());
-        self.keep(self.reached, false).await
+        self.store(self.reached, false).await
     }
 
     /// Stores that all are done.
     pub(super) async fn finish(self) -> Result<(), SweepError> {
-        self.keep(None, true).await
+        self.store(None, true).await
     }
 
-    async fn keep(&self, reached: Option<Uuid>, is_finished: bool) -> Result<(), SweepError> {
+    async fn store(&self, reached: Option<Uuid>, is_finished: bool) -> Result<(), SweepError> {
+        let kept = patiently(async || self.keep(reached, is_finished).await).await?;
+        if kept { Ok(()) } else { Err(SweepError::LeaseLost) }
+    }
+
+    /// Stores the place and renews the lease, and returns whether this process still has it.
+    async fn keep(&self, reached: Option<Uuid>, is_finished: bool) -> Result<bool, PgError> {
         let mut tx = self.system.begin(SWEEP).await?;
         let kept = sqlx::query(
             "update mt.sweeps set reached = $3, finished_at = case when $4 then now() end, \
@@ -108,9 +118,8 @@ impl<'s> Progress<'s> {
         .bind(is_finished)
         .bind(LEASE.as_secs_f64())
         .execute(tx.conn())
-        .await
-        .map_err(PgError::from)?;
+        .await?;
         tx.commit().await?;
-        if kept.rows_affected() == 0 { Err(SweepError::LeaseLost) } else { Ok(()) }
+        Ok(kept.rows_affected() > 0)
     }
 }
