@@ -38,14 +38,14 @@ pub trait JobHandler<J: Job>: Send + Sync + 'static {
 #[non_exhaustive]
 pub enum JobError {
     /// The job can never succeed. It is dead without further attempts.
-    #[error("the job is dead")]
+    #[error("the job is dead: {0}")]
     Dead(Failure),
     /// Something that the job needs is not there yet. It is tried again for as long as
     /// [`RetryPolicy::max_age`](super::RetryPolicy::max_age).
-    #[error("the job is deferred")]
+    #[error("the job is deferred: {0}")]
     Deferred(Failure),
     /// The attempt failed. It is tried again up to [`RetryPolicy::max_attempts`](super::RetryPolicy::max_attempts).
-    #[error("the attempt failed")]
+    #[error("the attempt failed: {0}")]
     Failed(Failure),
     /// A database error. The attempt failed, as with [`Failed`](Self::Failed).
     #[error(transparent)]

@@ -1,5 +1,6 @@
 //! Why an attempt did not succeed, as operators read it.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Why an attempt at an event or a job did not succeed.
@@ -36,6 +37,13 @@ impl Failure {
     }
 }
 
+/// `reason: detail`, as operators read it. The detail holds nothing of the body or the payload.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.detail)
+    }
+}
+
 /// `reason: detail`, cut to the length of the column.
 pub(in crate::pg) fn line(reason: &str, detail: &str) -> String {
     const MAX_BYTES: usize = 1024;
@@ -49,6 +57,12 @@ pub(in crate::pg) fn line(reason: &str, detail: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_says_why() {
+        let error = crate::pg::jobs::JobError::Dead(Failure::new("gone", "the account was closed"));
+        assert_eq!(error.to_string(), "the job is dead: gone: the account was closed");
+    }
 
     #[test]
     fn a_line_fits_its_column() {
