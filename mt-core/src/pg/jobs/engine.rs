@@ -14,11 +14,11 @@ use super::{EnqueuedBy, Job, JobHandler, JobPolicy, JobStats, Schedule, WakeUp};
 use crate::access::{AccessModel, Permission, ServiceAccess};
 use crate::pg::{PgError, System, Tenants};
 
-/// Runs jobs of the kinds that are [registered](Self::register). Any number of processes may; see the
-/// [module docs](super) for an example.
+/// Runs jobs of the kinds that are [registered](Self::register). Any number of processes may.
+/// `examples/helpdesk/src/purge.rs` in the repository has an example, which `docs/jobs.md` explains.
 ///
-/// A kind that no process has registered stays ready, and is in the way of claims: retire a kind when its last job is
-/// finished.
+/// Jobs of a kind that no process has registered stay ready. Other jobs run, but each claim reads past them, so many of
+/// them make claims slow. Retire a kind when its last job is finished, or cancel the rest.
 pub struct Jobs<M: AccessModel> {
     pub(super) tenants: Tenants<M>,
     pub(super) system: System,

@@ -11,7 +11,8 @@ use crate::id::{JobId, TenantId};
 use crate::pg::PgError;
 use crate::pg::work::failure::Failure;
 
-/// Runs the jobs of one kind. See the [module docs](super) for an example.
+/// Runs the jobs of one kind. `examples/helpdesk/src/purge.rs` in the repository has an example, which `docs/jobs.md`
+/// explains.
 pub trait JobHandler<J: Job>: Send + Sync + 'static {
     /// Makes one attempt at a job.
     ///

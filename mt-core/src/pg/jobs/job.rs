@@ -7,7 +7,8 @@ use super::JobAuthority;
 use crate::access::{Permission, Writes};
 use crate::pg::{Shared, TenantTx};
 
-/// A kind of work in one tenant, with the data that it needs. See the [module docs](super) for an example.
+/// A kind of work in one tenant, with the data that it needs. `examples/helpdesk/src/purge.rs` in the repository has an
+/// example, which `docs/jobs.md` explains.
 ///
 /// The value is stored as JSON, and its transaction's tenant can read it: it holds no secrets. A release that is rolled out
 /// meets jobs that the one before has enqueued, so fields are added with `#[serde(default)]`.
