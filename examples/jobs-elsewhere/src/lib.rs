@@ -15,6 +15,12 @@
 //! because each has a seal. Removing a member needs no search in Redis, because the authority is decided when the job
 //! runs. An envelope that is delivered twice has its effect once.
 //!
+//! This is a library with tests, which need a Postgres and a Redis:
+//!
+//! ```console
+//! $ scripts/with-services cargo test -p jobs-elsewhere
+//! ```
+//!
 //! # Why apalis
 //!
 //! In November 2026 these libraries were released within half a year:
