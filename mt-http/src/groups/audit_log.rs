@@ -34,7 +34,8 @@ impl<M: AccessModel, R: Permission<Model = M, Effect = Reads>> Group<M> for Audi
     fn operations(self, noun: Noun) -> Operations<M> {
         let Self { actions, .. } = self;
         let words: Vec<_> = all(actions).map(|action| noun.shown(action.word())).collect();
-        let kinds = "Entries of this user, by id, or of this kind: `user`, `operator`, `provider`, `system`.";
+        let kinds = "Entries of this user or service account, by id, or of this kind: `user`, `service_account`, \
+            `operator`, `provider`, `system`, `service`.";
         let about = format!("Lists who did what in the {}.", noun.one());
         let description = Description::new("audit.list", "audit", about)
             .pages_of(&entry())

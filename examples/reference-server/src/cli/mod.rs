@@ -59,7 +59,7 @@ enum Command {
     /// Lists emails in the outbox, and retries them.
     #[command(subcommand)]
     Mail(MailCommand),
-    /// Exports, imports and deletes whole orgs.
+    /// Exports, imports and deletes whole orgs, and shows the roles of one.
     #[command(subcommand)]
     Orgs(TenantsCommand),
     /// Lists, shows and replays webhook events of Stripe.
