@@ -1,7 +1,7 @@
 //! Sweeps: the work of a service in every tenant.
 
-mod patience;
 mod progress;
+mod retry;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,8 +12,8 @@ use futures_util::future::{Either, select};
 use futures_util::stream;
 use tokio::time::{MissedTickBehavior, interval};
 
-use self::patience::patiently;
 use self::progress::{Progress, RENEWAL};
+use self::retry::while_away;
 use crate::access::{AccessModel, DeclaredWith, Permission, Service};
 use crate::id::TenantId;
 use crate::pg::{BeginError, PgError, ServiceTx, System, Tenants};
@@ -180,7 +180,7 @@ where
         tenant: TenantId,
         work: &impl AsyncFn(&mut ServiceTx<P>) -> Result<(), E>,
     ) -> Visit<E> {
-        let begun = patiently(async || self.tenants.begin_as::<S, P>(tenant).await).await;
+        let begun = while_away(async || self.tenants.begin_as::<S, P>(tenant).await).await;
         let mut tx = match begun {
             Ok(tx) => tx,
             Err(BeginError::Pg(error)) => return Visit::Failed(error.into()),

@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::SweepError;
-use super::patience::patiently;
+use super::retry::while_away;
 use crate::id::TenantId;
 use crate::pg::{PgError, System, SystemReason};
 
@@ -64,7 +64,7 @@ impl<'s> Progress<'s> {
     /// Returns the next tenants, in the order of their ids; none at the end. Tenants that were created after the sweep began
     /// are left to the next one.
     pub(super) async fn page(&self, limit: u16) -> Result<Vec<TenantId>, SweepError> {
-        Ok(patiently(async || self.read_page(limit).await).await?)
+        Ok(while_away(async || self.read_page(limit).await).await?)
     }
 
     async fn read_page(&self, limit: u16) -> Result<Vec<TenantId>, PgError> {
@@ -100,7 +100,7 @@ impl<'s> Progress<'s> {
     }
 
     async fn store(&self, reached: Option<Uuid>, is_finished: bool) -> Result<(), SweepError> {
-        let kept = patiently(async || self.keep(reached, is_finished).await).await?;
+        let kept = while_away(async || self.keep(reached, is_finished).await).await?;
         if kept { Ok(()) } else { Err(SweepError::LeaseLost) }
     }
 

@@ -30,7 +30,7 @@ impl Step for BeginError {
 
 /// Repeats a step while the database is away, so that a restart does not end a sweep over thousands of tenants. It gives up
 /// after the time of a lease, in which no other process can take the sweep over.
-pub(super) async fn patiently<T, E: Step>(step: impl AsyncFn() -> Result<T, E>) -> Result<T, E> {
+pub(super) async fn while_away<T, E: Step>(step: impl AsyncFn() -> Result<T, E>) -> Result<T, E> {
     let end = Instant::now() + LEASE;
     loop {
         match step().await {
