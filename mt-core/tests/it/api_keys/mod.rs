@@ -2,6 +2,7 @@
 
 mod changes;
 mod decision;
+mod invites;
 mod issuing;
 mod tokens;
 

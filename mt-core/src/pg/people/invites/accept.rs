@@ -173,12 +173,15 @@ async fn open_invite(
 ) -> Result<Option<InviteRow>, PgError> {
     Ok(sqlx::query_as(
         "select i.id, i.email, i.role, i.role_id, g.permissions as granted, \
-             m.role as inviter_role, h.permissions as inviter_granted \
+             coalesce(m.role, s.role) as inviter_role, h.permissions as inviter_granted \
          from mt.invites i \
              left join mt.roles g on g.tenant_id = i.tenant_id and g.id = i.role_id \
              left join lateral (select m.tenant_id, m.role, m.role_id from mt.memberships m \
                  where m.tenant_id = i.tenant_id and m.principal_id = i.invited_by \
                  for share) m on true \
+             left join lateral (select s.role from mt.service_accounts s \
+                 where s.tenant_id = i.tenant_id and s.id = i.invited_by \
+                 for share) s on true \
              left join mt.roles h on h.tenant_id = m.tenant_id and h.id = m.role_id \
          where i.tenant_id = $1 and (i.token_hash = any ($2) or i.mailed_token_hash = any ($2)) \
              and i.accepted_at is null and i.revoked_at is null and i.expires_at > now() \
