@@ -104,6 +104,7 @@ impl From<ApiKeyError> for Problem {
             ApiKeyError::ByKey => Self::FORBIDDEN.with_detail(error.to_string()),
             ApiKeyError::CapReached(reached) => reached.into(),
             ApiKeyError::Forbidden => Self::FORBIDDEN,
+            ApiKeyError::Gains(_) => invalid_field("/permissions", error.to_string()),
             ApiKeyError::Name => invalid_name(error.to_string()),
             ApiKeyError::NotFound => Self::NOT_FOUND,
             ApiKeyError::TwoInUse => conflict(error.to_string()),
@@ -243,8 +244,12 @@ fn conflict(detail: impl Into<Cow<'static, str>>) -> Problem {
 }
 
 fn invalid_name(detail: String) -> Problem {
+    invalid_field("/name", detail)
+}
+
+fn invalid_field(pointer: &'static str, detail: String) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", "Some fields are not valid")
-        .with_errors(vec![FieldError::new("/name", detail)])
+        .with_errors(vec![FieldError::new(pointer, detail)])
 }
 
 fn already_member() -> Problem {

@@ -13,14 +13,15 @@ use crate::pg::transaction::gate;
 use crate::pg::{Exclusive, PgError, TenantTx};
 use crate::text_enum::TextEnum;
 
-/// Limits a key to those of its permissions that are in `permissions` too. It gains none.
+/// Limits a key to `permissions`, which it has all. With those that it has already, nothing changes.
 ///
 /// Once the transaction has committed, no write under the former permissions can commit.
 ///
 /// # Errors
 ///
 /// [`ApiKeyError::NotFound`] for a key that is not there or has ended; [`ApiKeyError::Forbidden`] for one of another holder
-/// whom the caller may not remove ([`MemberPolicy::may_remove`]); [`ApiKeyError::Pg`].
+/// whom the caller may not remove ([`MemberPolicy::may_remove`]); [`ApiKeyError::Gains`] for permissions that it does not
+/// have; [`ApiKeyError::Pg`].
 pub async fn narrow<P: Permission>(
     tx: &mut TenantTx<P, Exclusive>,
     key: ApiKeyId,
@@ -30,13 +31,15 @@ where
     P::Model: MemberPolicy,
 {
     let found = hold(tx, key).await?;
-    let kept: Vec<&'static str> = permissions
-        .iter()
-        .map(TextEnum::as_str)
-        .filter(|text| {
-            found.permissions.as_ref().is_none_or(|had| had.iter().any(|had| had == text))
-        })
-        .collect();
+    let had = super::list::permissions(found.permissions.as_deref());
+    let gained = permissions.difference(had.unwrap_or(PermissionSet::all()));
+    if !gained.is_empty() {
+        return Err(ApiKeyError::Gains(gained.iter().map(TextEnum::as_str).collect()));
+    }
+    if had == Some(permissions) {
+        return Ok(());
+    }
+    let kept: Vec<&'static str> = permissions.iter().map(TextEnum::as_str).collect();
     let entry = API_KEY_NARROWED.on(key.as_uuid()).with("permissions", kept.clone());
     sqlx::query("update mt.api_keys set permissions = $3 where tenant_id = $1 and id = $2")
         .bind(tx.tenant().as_uuid())
@@ -109,8 +112,19 @@ where
     {
         return Err(ApiKeyError::Forbidden);
     }
+    end_writes(tx, key, found.user_id.or(found.service_account_id)).await?;
+    Ok(found)
+}
+
+/// Waits for the writes with a key of this holder that are under way, and keeps new ones out until the transaction ends.
+pub(super) async fn end_writes<P: Permission>(
+    tx: &mut TenantTx<P, Exclusive>,
+    key: ApiKeyId,
+    holder: Option<Uuid>,
+) -> Result<(), PgError> {
+    let tenant = tx.tenant();
     // Writes with the key have passed the gate of its principal: the user, or the service account.
-    if let Some(holder) = found.user_id.or(found.service_account_id) {
+    if let Some(holder) = holder {
         gate::close_membership(tx.conn(), tenant, PrincipalId::from_uuid(holder)).await?;
     }
     // Writers hold the row `for key share`, which only this lock waits for: the time of the last use changes meanwhile.
@@ -118,7 +132,6 @@ where
         .bind(tenant.as_uuid())
         .bind(key.as_uuid())
         .execute(tx.conn())
-        .await
-        .map_err(PgError::from)?;
-    Ok(found)
+        .await?;
+    Ok(())
 }

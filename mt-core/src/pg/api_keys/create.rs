@@ -6,14 +6,15 @@ use std::time::Duration;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use super::change::end_writes;
 use super::list::Row;
 use super::{ApiKey, ApiKeyError, ApiKeyText, ApiKeys, is_name};
 use crate::access::{Access, AccessModel, Permission, PermissionSet};
 use crate::id::{ApiKeyId, ServiceAccountId};
-use crate::pg::audit_log::{API_KEY_CREATED, API_KEY_ROTATED};
+use crate::pg::audit_log::{API_KEY_CREATED, API_KEY_ROTATED, Fact};
 use crate::pg::transaction::decode::variant;
 use crate::pg::{Cap, CapPermit, Exclusive, PgError, Resource, TenantTx};
-use crate::text_enum::TextEnum as _;
+use crate::text_enum::TextEnum;
 
 /// The holder of a new key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -102,6 +103,12 @@ impl ApiKeys {
         let id = ApiKeyId::generate();
         let ends = new.expires_in.map(|time| time.as_secs_f64());
         let entry = API_KEY_CREATED.on(id.as_uuid());
+        let entry = match new.permissions {
+            Some(limit) => {
+                entry.with("permissions", limit.iter().map(TextEnum::as_str).collect::<Vec<_>>())
+            }
+            None => entry,
+        };
         self.insert(tx, id, id.as_uuid(), &new.name, holder, texts(new.permissions), ends, entry)
             .await
     }
@@ -109,7 +116,8 @@ impl ApiKeys {
     /// Creates a second key in the place of `key`, with its holder, name and permissions. The old one ends after `overlap`, or
     /// before that as it would have anyway. The new one lasts as long as the old one was made for.
     ///
-    /// In the time between, both can be used. A key is rotated again only when the one that it replaced has ended.
+    /// In the time between, both can be used. A key is rotated again only when the one that it replaced has ended. Without an
+    /// overlap, no write that the old one began can commit once the transaction has committed, as with a revocation.
     ///
     /// # Errors
     ///
@@ -124,7 +132,9 @@ impl ApiKeys {
         let tenant = tx.tenant().as_uuid();
         let old: Option<Rotated> = sqlx::query_as(
             "select k.user_id, k.service_account_id, k.name, k.permissions, k.series, \
-                 extract(epoch from k.expires_at - k.created_at)::float8 as lasts, \
+                 (select extract(epoch from o.expires_at - o.created_at)::float8 from mt.api_keys o \
+                     where o.tenant_id = k.tenant_id and o.series = k.series \
+                     order by o.created_at desc, o.id desc limit 1) as lasts, \
                  (select count(*) from mt.api_keys o where o.tenant_id = k.tenant_id and o.series = k.series \
                      and o.revoked_at is null and (o.expires_at is null or o.expires_at > now())) as in_use \
              from mt.api_keys k where k.tenant_id = $1 and k.id = $2 and k.revoked_at is null \
@@ -149,6 +159,9 @@ impl ApiKeys {
         }
         if old.in_use > 1 {
             return Err(ApiKeyError::TwoInUse);
+        }
+        if overlap.is_zero() {
+            end_writes(tx, key, old.user_id.or(old.service_account_id)).await?;
         }
         sqlx::query(
             "update mt.api_keys set expires_at = least(expires_at, now() + make_interval(secs => $3)) \
@@ -182,6 +195,8 @@ impl ApiKeys {
         let (tenant, caller) = (tx.tenant().as_uuid(), tx.principal().id().as_uuid());
         let entry =
             entry.with("user", holder.user_id).with("service_account", holder.service_account_id);
+        // By the hint, people find the entries of a key that they have before them.
+        let entry = entry.with("hint", Fact::of_word(text.hint(self.prefix())));
         let row: Row = sqlx::query_as(
             "insert into mt.api_keys (tenant_id, id, user_id, service_account_id, name, digest, hint, permissions, \
                  series, created_by, expires_at) \
@@ -220,7 +235,7 @@ struct Rotated {
     name: String,
     permissions: Option<Vec<String>>,
     series: Uuid,
-    /// In seconds.
+    /// What the newest key of the rotation was made for, in seconds. The end of an older one was brought forward.
     lasts: Option<f64>,
     in_use: i64,
 }

@@ -139,6 +139,9 @@ pub enum ApiKeyError {
     /// The key could do what the caller may not, or it is of another holder.
     #[error("the caller may not issue or change this API key")]
     Forbidden,
+    /// The key would gain these permissions. It only loses some.
+    #[error("an API key only loses permissions, and this one lacks {}", .0.join(", "))]
+    Gains(Vec<&'static str>),
     /// The name is empty, longer than 100 characters or has control characters.
     #[error("the name must have 1 to 100 characters, without control characters")]
     Name,

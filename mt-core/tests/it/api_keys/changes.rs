@@ -71,6 +71,27 @@ async fn both_keys_of_a_rotation_work_until_the_old_one_ends() {
     assert_ne!(again.text.reveal(), rotated.text.reveal());
 }
 
+/// The first rotation brings the end of the old key forward. That is not what the key was made for.
+#[tokio::test]
+async fn a_key_that_is_rotated_again_lasts_as_long_as_at_first() {
+    let world = World::new(2).await;
+    let (ada, acme) = owner(&world).await;
+    for lasts in [None, Some(24 * AN_HOUR)] {
+        let new = NewApiKey::new("nightly", KeyHolder::Caller);
+        let new = match lasts {
+            Some(lasts) => new.expiring_in(lasts),
+            None => new,
+        };
+        let first = issue(&world, ada, acme, &new).await.unwrap();
+        for _ in 0..2 {
+            let next = rotate(&world, ada, acme, first.key.id).await.unwrap();
+            let made_for = next.key.expires_at.map(|end| end - next.key.created_at);
+            assert_eq!(made_for.map(|time| time.to_std().unwrap()), lasts);
+            revoke(&world, ada, acme, next.key.id).await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn members_rotate_their_own_keys_and_those_of_weaker_service_accounts() {
     let world = World::new(2).await;
@@ -108,18 +129,27 @@ async fn narrowed_key_gains_nothing() {
     let (ada, acme) = owner(&world).await;
     let (issued, key) = caller(&world, ada, acme, KeyHolder::Caller).await;
     let set = |texts: &[&'static str]| PermissionSet::<Acme>::parse(texts.iter().copied()).unwrap();
-    for (to, expected) in [
-        (set(&["notes.read", "notes.write"]), set(&["notes.read", "notes.write"])),
-        (set(&["notes.read", "manage"]), set(&["notes.read"])),
-        (PermissionSet::all(), set(&["notes.read"])),
-        (PermissionSet::empty(), PermissionSet::empty()),
+    for (to, expected, lacks) in [
+        (set(&["notes.read", "notes.write"]), set(&["notes.read", "notes.write"]), ""),
+        (set(&["notes.read"]), set(&["notes.read"]), ""),
+        (set(&["notes.read", "manage"]), set(&["notes.read"]), "manage"),
+        (PermissionSet::all(), set(&["notes.read"]), "leave, manage, notes.write"),
+        (set(&["notes.read"]), set(&["notes.read"]), ""),
+        (PermissionSet::empty(), PermissionSet::empty(), ""),
     ] {
         let mut tx =
             world.tenants.begin(AccessRequest::<Leave>::new(ada, acme)).exclusive().await.unwrap();
-        api_keys::narrow(&mut tx, issued.key.id, to).await.unwrap();
+        match api_keys::narrow(&mut tx, issued.key.id, to).await {
+            Ok(()) => assert!(lacks.is_empty(), "{to:?}"),
+            Err(error) => {
+                assert!(error.to_string().ends_with(&format!("lacks {lacks}")), "{error}");
+            }
+        }
         tx.commit().await.unwrap();
         assert_eq!(opens(&world.tenants, key, acme).await, expected, "{to:?}");
     }
+    let narrowed = "select count(*) from mt.audit_log where action = 'api_key.narrowed'";
+    assert_eq!(world.count(narrowed).await, 3, "what changes nothing leaves no entry");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The decision on a key: what it may do is what every link of its chain holds, and it ends with each of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mt_core::access::{AccessError, AccessRequest, AccessSource as _, PermissionSet};
 use mt_core::auth::Authenticator as _;
@@ -317,7 +318,7 @@ async fn keys_work_behind_a_pooler_and_in_every_isolation_level() {
 async fn changes_to_the_chain_wait_for_the_writes_of_a_key() {
     let world = Arc::new(World::new(6).await);
     let (ada, acme) = owner(&world).await;
-    for change in 0..4 {
+    for change in 0..5 {
         let agent = account(&world, ada, acme, Role::Editor).await;
         let (issued, key) = caller(&world, ada, acme, KeyHolder::OnBehalfOfCaller(agent)).await;
         let mut tx =
@@ -334,6 +335,12 @@ async fn changes_to_the_chain_wait_for_the_writes_of_a_key() {
                         .await
                         .unwrap(),
                     2 => drop(
+                        api_keys(&world.database)
+                            .rotate(&mut tx, issued.key.id, Duration::ZERO)
+                            .await
+                            .unwrap(),
+                    ),
+                    3 => drop(
                         service_accounts::assign_role(&mut tx, agent, Role::Viewer).await.unwrap(),
                     ),
                     _ => service_accounts::delete(&mut tx, agent).await.unwrap(),
