@@ -85,6 +85,9 @@ impl<M: AccessModel> Jobs<M> {
         }
         if transition.status == JobStatus::Dead {
             tracing::error!(%id, kind, reason, "a job is dead");
+        } else {
+            let attempt = job.state.attempts;
+            tracing::info!(%id, kind, reason, attempt, "a job was not done, and is tried again");
         }
         Ok(transition.outcome)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use uuid::Uuid;
 
 use super::JobStatus;
@@ -42,8 +43,7 @@ impl From<JobError> for Ended {
 
 impl From<PgError> for Ended {
     fn from(error: PgError) -> Self {
-        let code =
-            error.driver_error().as_database_error().and_then(sqlx::error::DatabaseError::code);
+        let code = error.driver_error().as_database_error().and_then(DatabaseError::code);
         if code.as_deref() == Some(LEASE_OVER) {
             return Self::LeaseLost;
         }
@@ -82,6 +82,14 @@ impl From<BeginError> for Ended {
     }
 }
 
+/// The error with its SQLSTATE, which says more and holds no values of rows.
+fn with_code(error: &PgError) -> String {
+    match error.driver_error().as_database_error().and_then(DatabaseError::code) {
+        Some(code) => format!("{error} (SQLSTATE {code})"),
+        None => error.to_string(),
+    }
+}
+
 /// The next status of a job, with everything that its row records of the attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Transition {
@@ -106,7 +114,7 @@ impl Transition {
                 (policy.after_failure(job.state, chance), "failed", failure, 1)
             }
             JobError::Pg(error) => {
-                database = Failure::new("database", error.to_string());
+                database = Failure::new("database", with_code(error));
                 (policy.after_failure(job.state, chance), "failed", &database, 1)
             }
         };
