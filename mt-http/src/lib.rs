@@ -8,7 +8,9 @@
 //! | [`SignIn`] | sign-in links by mail, the page behind them, access tokens, `GET /me` |
 //! | [`Tenants`] | the caller's tenants: list, create, show, rename, delete |
 //! | [`Members`] | list, change of role, removal |
+//! | [`Roles`] | custom roles of a tenant |
 //! | [`Invites`] | create, list, revoke, accept, the page behind the mail |
+//! | [`ServiceAccounts`], [`ApiKeys`] | principals that are not people; keys: create, list, rotate, narrow, revoke |
 //! | [`AuditLog`] | who did what, in pages |
 //! | `Billing`, `Webhooks` | Stripe: state, customer, checkout, portal, deliveries (feature `stripe`) |
 //! | [`Operators`], [`Jobs`], `WebhookEvents` | suspension, jobs, stored events |

@@ -188,8 +188,8 @@ impl KeyView {
 #[serde(deny_unknown_fields, bound = "")]
 struct NewKey<M: AccessModel> {
     name: Line,
-    #[serde(default, deserialize_with = "fields::present")]
-    service_account_id: Option<Uuid>,
+    #[serde(default, deserialize_with = "present_account")]
+    service_account_id: Option<ServiceAccountId>,
     #[serde(default)]
     on_behalf_of_me: bool,
     #[serde(default, deserialize_with = "some_permissions::<M, _>")]
@@ -201,8 +201,7 @@ struct NewKey<M: AccessModel> {
 impl<M: AccessModel> NewKey<M> {
     /// The key to create, or what is wrong with the fields.
     fn checked(self) -> Result<NewApiKey<M>, Problem> {
-        let account = self.service_account_id.map(ServiceAccountId::from_uuid);
-        let holder = match (account, self.on_behalf_of_me) {
+        let holder = match (self.service_account_id, self.on_behalf_of_me) {
             (None, false) => KeyHolder::Caller,
             (Some(account), false) => KeyHolder::ServiceAccount(account),
             (Some(account), true) => KeyHolder::OnBehalfOfCaller(account),
@@ -225,6 +224,13 @@ impl<M: AccessModel> NewKey<M> {
 
 fn invalid(pointer: &'static str, detail: impl Into<String>) -> Problem {
     invalid_fields(vec![FieldError::new(pointer, detail.into())])
+}
+
+fn present_account<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ServiceAccountId>, D::Error> {
+    fields::parsed(deserializer, |text| ServiceAccountId::parse(text).ok_or("must be an id"))
+        .map(Some)
 }
 
 fn some_permissions<'de, M: AccessModel, D: Deserializer<'de>>(

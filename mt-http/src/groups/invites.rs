@@ -198,8 +198,9 @@ where
 {
     let request = call.access::<C>()?;
     let (NewInvite::<M> { email, role, role_id }, repeatable) = call.json_once().await?;
-    let role = given(role, role_id)?
-        .ok_or_else(|| invalid_fields(vec![FieldError::new("/role", "is required")]))?;
+    let role = given(role, role_id)?.ok_or_else(|| {
+        invalid_fields(vec![FieldError::new("/role", "is required, or `role_id`")])
+    })?;
     let (context, email) = (call.context, email.as_address());
     let options = &context.options;
     mail_limits::check_address(&options.mailer, email)?;

@@ -7,6 +7,7 @@ use http::Method;
 use mt_core::access::{
     Access, AccessModel, Denied, Implies, Permission, PermissionSet, Reads, Suspension, Writes,
 };
+use mt_core::auth::PrincipalKind;
 use mt_core::billing::Standing;
 use mt_core::id::TenantId;
 use mt_core::member_policy::MemberPolicy;
@@ -269,6 +270,9 @@ where
     let (context, principal) = (call.context, call.caller()?);
     let scope = format!("{}:{}", context.noun.many(), principal.id());
     let page = call.page(PageQuery::read(&call.parts.uri)?, &scope)?;
+    if principal.kind() == PrincipalKind::ServiceAccount {
+        return list_own::<M, R>(call, usage).await;
+    }
     let mut tx = context.principals.begin(principal).await?;
     let before = page.after().map(TenantId::from_uuid);
     let summaries = Tenant::of_principal(&mut tx, before, page.fetch()).await?;
@@ -303,6 +307,23 @@ where
         }
     }
     Ok(json(&Listing { items, next_cursor }))
+}
+
+/// The list of a service account, which has no memberships: the tenant that it belongs to.
+async fn list_own<M, R>(call: Call<'_, M>, usage: &Usage<M>) -> Answer
+where
+    M: AccessModel,
+    R: Permission<Model = M, Effect = Reads>,
+{
+    let principal = call.caller()?;
+    let own: Vec<_> = principal.tenant().into_iter().collect();
+    let tenants = &call.context.tenants;
+    let found = tenants.read_each::<R, _>(principal, &own, |tenant| usage.overview(tenant)).await?;
+    let mut items = Vec::new();
+    for TenantRows { access, rows } in found {
+        items.extend(rows?.into_iter().map(|row| TenantView::new(&access, row, usage)));
+    }
+    Ok(json(&Listing { items, next_cursor: None }))
 }
 
 async fn show<M, R>(call: Call<'_, M>, usage: &Usage<M>) -> Answer

@@ -27,8 +27,13 @@ pub(super) fn fit<T: DeserializeOwned>(members: Map<String, Value>) -> Result<T,
         };
         let (path, message) = (error.path(), error.inner().to_string());
         let (pointer, detail) = locate(path, &message);
-        // A bad member that was taken out comes back as a missing one.
-        let known = errors.iter().any(|held| held.pointer == pointer);
+        // A bad member, or one with something bad in it, was taken out and comes back as a missing one.
+        let is_within = |held: &FieldError| {
+            held.pointer
+                .strip_prefix(&*pointer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let known = errors.iter().any(is_within);
         if !known {
             errors.push(finding(&pointer, detail));
         }

@@ -94,13 +94,13 @@ catalogue! {
     MAGIC_LINK_USED MagicLinkUsed = "magic-link-used", BAD_REQUEST, "The sign-in link was already used",
         "A sign-in link works once. Ask for a new one.";
     UNAUTHENTICATED Unauthenticated = "unauthenticated", UNAUTHORIZED, "Sign in first",
-        "The request has no bearer token, or one that is malformed, expired or ended by a logout. `WWW-Authenticate` says which. Sign in and send the new token.";
+        "The request has no bearer token, or one that is malformed, expired or ended by a logout, or an API key that is mistyped, revoked or expired. `WWW-Authenticate` says whether there was one. Sign in and send the new token, or use another key.";
     BILLING_REQUIRED BillingRequired = "billing-required", PAYMENT_REQUIRED, "The subscription does not allow changes",
         "The org's payment has lapsed. Reading, leaving, shrinking and paying still work; an owner can settle the payment under billing.";
     CAP_REACHED CapReached = "cap-reached", PAYMENT_REQUIRED, "The plan allows no more of these",
         "The org has as many of `resource` as its plan allows, which is `cap`. Remove some, or let an owner upgrade the plan.";
     FORBIDDEN Forbidden = "forbidden", FORBIDDEN, "Not allowed",
-        "The caller's role in the org does not include this action, or the row belongs to somebody else.";
+        "The caller's role in the org, or what their API key is limited to, does not include this action; or it would give a user more than the caller may do; or the row belongs to another user. `permissions` of `GET /orgs/{org_id}` lists what the caller may do.";
     ORG_SUSPENDED OrgSuspended = "org-suspended", FORBIDDEN, "The org is suspended",
         "An operator has suspended the org: for everything, or for whatever changes it. In the second case it can still be read, and exported by an owner. Contact support.";
     NOT_FOUND NotFound = "not-found", NOT_FOUND, "Not found",
