@@ -1,10 +1,11 @@
 //! Lists the API keys of a tenant, and revokes keys.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use clap::{Args, Subcommand};
 use mt_core::access::AccessModel;
-use mt_core::auth::Authenticator as _;
+use mt_core::auth::{AuthError, Authenticator as _};
 use mt_core::id::{ApiKeyId, TenantId};
 use mt_core::pg::api_keys::{ApiKey, ApiKeys, list_for_operator, revoke_for_operator};
 use mt_core::pg::{Database, SystemReason};
@@ -18,8 +19,8 @@ use crate::output::{CommandError, print, print_json};
 const LIST: SystemReason = SystemReason::new("list API keys for an operator");
 const REVOKE: SystemReason = SystemReason::new("revoke an API key for an operator");
 
-/// The longest text that is read as a leaked key.
-const LONGEST_KEY: u64 = 1024;
+/// The longest text that leaked keys are looked for in: a mebibyte.
+const LONGEST_TEXT: u64 = 1 << 20;
 
 /// Lists the API keys of a tenant, and revokes keys.
 #[derive(Debug, Subcommand)]
@@ -28,7 +29,7 @@ pub enum ApiKeysCommand {
     List(ListArguments),
     /// Revokes an API key of a tenant.
     Revoke(RevokeArguments),
-    /// Revokes the API key that stdin holds, for one that was found where it does not belong.
+    /// Revokes each API key in the text on stdin, for keys that were found where they do not belong.
     RevokeLeaked(RevokeLeakedArguments),
 }
 
@@ -84,21 +85,42 @@ impl ApiKeysCommand {
         match self {
             Self::List(arguments) => list::<M>(database, arguments).await,
             Self::Revoke(RevokeArguments { tenant, key, operator }) => {
-                revoke(program, database, tenant, key, &operator).await
+                revoke::<M>(program, database, tenant, key, &operator).await
             }
             Self::RevokeLeaked(RevokeLeakedArguments { operator }) => {
-                let mut text = String::new();
-                std::io::stdin().take(LONGEST_KEY).read_to_string(&mut text)?;
-                let found = keys.authenticate(text.trim()).await;
-                let key = found
-                    .map_err(|error| format!("stdin holds no key of this service: {error}"))?;
-                let (Some(tenant), Some(key)) = (key.tenant(), key.key()) else {
-                    return Err("stdin holds no key of this service".into());
-                };
-                revoke(program, database, tenant, key, &operator).await
+                let mut text = Vec::new();
+                std::io::stdin().take(LONGEST_TEXT).read_to_end(&mut text)?;
+                let leaked = in_text(keys, &String::from_utf8_lossy(&text)).await?;
+                if leaked.is_empty() {
+                    return Err(
+                        "stdin holds no API key that can be used; one that has ended, or that was \
+                         issued with another secret, is not found"
+                            .into(),
+                    );
+                }
+                for (tenant, key) in leaked {
+                    revoke::<M>(program, database, tenant, key, &operator).await?;
+                }
+                Ok(())
             }
         }
     }
+}
+
+/// The keys in a text that can be used, each once.
+async fn in_text(
+    keys: &ApiKeys,
+    text: &str,
+) -> Result<BTreeSet<(TenantId, ApiKeyId)>, CommandError> {
+    let mut found = BTreeSet::new();
+    for word in text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_') {
+        match keys.authenticate(word).await {
+            Ok(key) => found.extend(key.tenant().zip(key.key())),
+            Err(AuthError::Invalid(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(found)
 }
 
 async fn list<M: AccessModel>(
@@ -111,17 +133,32 @@ async fn list<M: AccessModel>(
     if arguments.json {
         return print_json(&keys.iter().map(view).collect::<Vec<_>>());
     }
-    let head =
-        ["KEY", "HINT", "USER", "SERVICE ACCOUNT", "LIMIT", "CREATED", "USED", "ENDS", "REVOKED"];
+    let head = [
+        "KEY",
+        "NAME",
+        "HINT",
+        "USER",
+        "SERVICE ACCOUNT",
+        "LIMIT",
+        "CREATED",
+        "USED",
+        "ENDS",
+        "REVOKED",
+    ];
     let mut table = Table::new(&head);
     for key in &keys {
         let id = |id: Option<String>| id.unwrap_or_else(|| "-".to_owned());
         table.row([
             key.id.to_string(),
+            key.name.clone(),
             key.hint.clone(),
             id(key.user.map(|id| id.to_string())),
             id(key.service_account.map(|id| id.to_string())),
-            limit(key).map_or_else(|| "-".to_owned(), |limit| limit.join(", ")),
+            match limit(key) {
+                None => "all that the holder may".to_owned(),
+                Some(limit) if limit.is_empty() => "nothing".to_owned(),
+                Some(limit) => limit.join(", "),
+            },
             time(Some(key.created_at)),
             time(key.last_used_at),
             time(key.expires_at),
@@ -151,7 +188,7 @@ fn view<M: AccessModel>(key: &ApiKey<M>) -> Value {
     })
 }
 
-async fn revoke(
+async fn revoke<M: AccessModel>(
     program: &Program,
     database: &Database,
     tenant: TenantId,
@@ -161,10 +198,13 @@ async fn revoke(
     let mut tx = database.system().begin(REVOKE).await?;
     tx.act_as(program.actor(operator));
     let is_revoked = revoke_for_operator(&mut tx, tenant, key).await?;
+    let all = list_for_operator::<M>(&mut tx, tenant).await?;
     tx.commit().await?;
-    if is_revoked {
-        print(&format!("revoked {key}\n"))
-    } else {
-        Err(format!("{key} is not a key of {tenant} that can be used").into())
-    }
+    let Some(revoked) = all.iter().find(|one| is_revoked && one.id == key) else {
+        return Err(format!("{key} is not a key of {tenant} that can be used").into());
+    };
+    let user = revoked.user.map(|id| format!(", of the user {id}")).unwrap_or_default();
+    let account = revoked.service_account;
+    let account = account.map(|id| format!(", of the service account {id}")).unwrap_or_default();
+    print(&format!("revoked {key} `{}` of {tenant}{user}{account}\n", revoked.name))
 }

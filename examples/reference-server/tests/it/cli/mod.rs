@@ -1,5 +1,6 @@
 //! Subcommands of `mt-server`.
 
+mod api_keys;
 mod billing;
 mod demo;
 mod doctor;
