@@ -271,8 +271,14 @@ pub fn cursors(auth: &AuthConfig) -> Cursors {
 /// Returns the API keys of these settings, for the server and for commands.
 #[must_use]
 pub fn keys(database: &Database, auth: &AuthConfig) -> ApiKeys {
-    let hasher = TokenHasher::new(auth.jwt_secret.reveal().as_bytes());
-    let hasher = match &auth.jwt_secret_previous {
+    // Keys outlive every token. With a secret of their own, they outlive `JWT_SECRET` too; those from before it was set
+    // are hashed with that one.
+    let (current, previous) = match &auth.api_key_secret {
+        Some(secret) => (secret, Some(&auth.jwt_secret)),
+        None => (&auth.jwt_secret, auth.jwt_secret_previous.as_ref()),
+    };
+    let hasher = TokenHasher::new(current.reveal().as_bytes());
+    let hasher = match previous {
         Some(previous) => hasher.with_previous(previous.reveal().as_bytes()),
         None => hasher,
     };

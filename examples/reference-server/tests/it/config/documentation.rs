@@ -12,6 +12,7 @@ use tokio::process::Command;
 /// too, and a new one has to be told them.
 const PROMISED: &[&str] = &[
     "ADMIN_TOKEN",
+    "API_KEY_SECRET",
     "APP_ENV",
     "APP_HOST",
     "APP_PORT",

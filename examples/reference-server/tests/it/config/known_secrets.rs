@@ -9,9 +9,10 @@ use reference_server::config::{Config, ConfigError};
 use crate::support::{production, secret};
 
 /// Settings that are secrets, the longer name first.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 6] = [
     "JWT_SECRET_PREVIOUS",
     "JWT_SECRET",
+    "API_KEY_SECRET",
     "ADMIN_TOKEN",
     "STRIPE_WEBHOOK_SECRET",
     "STRIPE_SECRET_KEY",

@@ -101,6 +101,7 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
     ("READY_REQUIRES_REDIS", &["true", "false"], &["1", "yes", "True"]),
     ("JWT_SECRET", &["short", "é"], &[]),
     ("JWT_SECRET_PREVIOUS", &["short"], &[]),
+    ("API_KEY_SECRET", &["short"], &[]),
     ("JWT_TTL_SECONDS", &["1", "31622400"], &["0", "31622401", "1h", "1.5"]),
     ("MAGIC_LINK_TTL_SECONDS", &["60"], &["0", "99999999999999999999"]),
     ("INVITE_TTL_SECONDS", &["60"], &["0", "a"]),
@@ -312,13 +313,14 @@ fn value_cannot_inject_log_lines() {
 }
 
 /// Variables whose values must not be seen, each with a value that holds `hunter2`.
-const SECRETS: [(&str, &str, &str); 11] = [
+const SECRETS: [(&str, &str, &str); 12] = [
     ("DATABASE_URL", "postgres://u:hunter2@h/d", "hunter2"),
     ("MIGRATE_DATABASE_URL", "postgres://u:hunter2@h/d", "hunter2"),
     ("REDIS_URL", "redis://:hunter2@h", "hunter2"),
     ("SMTP_URL", "smtp://u:hunter2@h", "hunter2"),
     ("JWT_SECRET", "hunter2", "hunter2"),
     ("JWT_SECRET_PREVIOUS", "hunter2", "hunter2"),
+    ("API_KEY_SECRET", "hunter2", "hunter2"),
     ("STRIPE_WEBHOOK_SECRET", "hunter2", "hunter2 "),
     ("STRIPE_SECRET_KEY", "hunter2", "hunter2 "),
     ("ADMIN_TOKEN", "hunter2", "hunter2 "),

@@ -52,10 +52,12 @@ fn production_refuses_development_settings() {
         ("TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/0"),
         ("TRUSTED_PROXIES", "::/0"),
     ];
-    for name in ["JWT_SECRET", "JWT_SECRET_PREVIOUS", "ADMIN_TOKEN"] {
+    for name in ["JWT_SECRET", "JWT_SECRET_PREVIOUS", "API_KEY_SECRET", "ADMIN_TOKEN"] {
         wrong.extend([short, &one_byte, &few, &default].map(|value| (name, value)));
     }
-    wrong.extend(["JWT_SECRET", "JWT_SECRET_PREVIOUS"].map(|name| (name, &*blank)));
+    wrong.extend(
+        ["JWT_SECRET", "JWT_SECRET_PREVIOUS", "API_KEY_SECRET"].map(|name| (name, &*blank)),
+    );
     for (name, value) in &wrong {
         assert_eq!(refused_in_prod(&[(name, value)]), [*name], "{name}={value:?}");
         // The control: it is production that refuses.
@@ -69,6 +71,7 @@ fn production_refuses_development_settings() {
         ("BASE_URL", "http://localhost:8000"),
         ("BASE_URL", ""),
         ("JWT_SECRET_PREVIOUS", &good),
+        ("API_KEY_SECRET", &good),
         ("STRIPE_SECRET_KEY", &format!("sk_live_{good}")),
         ("STRIPE_WEBHOOK_SECRET", &two),
         ("SMTP_URL", "smtp://u:p@mail.example.org?tls=required"),
@@ -83,6 +86,7 @@ fn production_refuses_development_settings() {
     let all = [
         "JWT_SECRET",
         "JWT_SECRET_PREVIOUS",
+        "API_KEY_SECRET",
         "ADMIN_TOKEN",
         "STRIPE_WEBHOOK_SECRET",
         "STRIPE_SECRET_KEY",
