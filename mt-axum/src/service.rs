@@ -5,18 +5,26 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use mt_core::auth::Authenticator;
 use mt_core::auth::jwt::{JwtAuthenticator, JwtConfig, JwtKey};
 use mt_core::billing::StandingPolicy;
 use mt_core::member_policy::MemberPolicy;
-use mt_core::pg::{Database, DatabaseOptions, Migration, ProductSchema, migrate, roles};
+use mt_core::pg::jobs::{JobWorkers, Jobs};
+use mt_core::pg::{Database, DatabaseOptions, Migration, ProductSchema, Tenants, migrate, roles};
+use mt_core::token::TokenHasher;
 use mt_http::{EndpointOptions, Endpoints, Group, Guards, Noun};
 use mt_service::serve::{ConnectionLimits, Timeouts, shutdown_signal};
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::service_error::ServiceError;
 use crate::span::in_span;
 use crate::{Routes, endpoints, serve};
+
+/// Makes the jobs of a service.
+type MakeJobs<M> = fn(&Tenants<M>) -> Result<Arc<Jobs<M>>, ServiceError>;
 
 /// Issuer and audience of the access tokens.
 const ISSUER: &str = "mt";
@@ -66,6 +74,8 @@ pub struct Service<M: MemberPolicy> {
     routes: Routes<M>,
     endpoints: Endpoints<M>,
     options: fn(EndpointOptions) -> EndpointOptions,
+    key_prefix: Option<&'static str>,
+    jobs: Option<MakeJobs<M>>,
     limits: Option<ConnectionLimits>,
     timeouts: Timeouts,
 }
@@ -86,6 +96,8 @@ impl<M: MemberPolicy> Service<M> {
             routes,
             endpoints: Endpoints::new(noun),
             options: |options| options,
+            key_prefix: None,
+            jobs: None,
             limits: None,
             timeouts: Timeouts::default(),
         }
@@ -103,6 +115,17 @@ impl<M: MemberPolicy> Service<M> {
     /// Changes the settings of the endpoints, such as the mailer.
     pub fn with_options(self, options: fn(EndpointOptions) -> EndpointOptions) -> Self {
         Self { options, ..self }
+    }
+
+    /// Accepts API keys that begin with `prefix`, beside access tokens. Mount `ApiKeys` of `mt-http` to issue them. Their
+    /// hashes are made with the secret of the service, so replacing it ends them.
+    pub fn with_api_keys(self, prefix: &'static str) -> Self {
+        Self { key_prefix: Some(prefix), ..self }
+    }
+
+    /// Runs these jobs, beside the requests, in each process of the service.
+    pub fn with_jobs(self, jobs: MakeJobs<M>) -> Self {
+        Self { jobs: Some(jobs), ..self }
     }
 
     /// Limits the connections of clients. Without it there are as many as the process may have open files, and half of
@@ -131,22 +154,39 @@ impl<M: MemberPolicy> Service<M> {
         let key =
             JwtKey::hs256(secret).map_err(|error| format!("the secret of tokens: {error}"))?;
         let tokens = Arc::new(JwtAuthenticator::new(JwtConfig::new(ISSUER, ISSUER, key))?);
-        let tenants = database.tenants::<M>(StandingPolicy::default());
-        let guards = Guards::new(&tenants, Arc::clone(&tokens));
         let options = EndpointOptions::new(secret.as_bytes(), base_url).tokens(Arc::clone(&tokens));
         let reveals = optional("INSECURE_REVEAL_TOKENS").is_some_and(|value| value == "yes");
-        let options = (self.options)(options.insecure_reveal_tokens(reveals));
-        let service = self.endpoints.into_service(database, tenants.clone(), guards, options);
-        let router = self.routes.into_router(tenants, tokens).merge(endpoints(&service));
-        Ok(router.layer(from_fn_with_state(self.limits.map(Arc::new), in_span)))
+        let options = options.insecure_reveal_tokens(reveals);
+        Ok(match self.key_prefix {
+            None => self.router(database, tokens, options),
+            Some(prefix) => {
+                let keys = database.api_keys(prefix, TokenHasher::new(secret.as_bytes()));
+                self.router(database, keys.clone().or(tokens), options.api_keys(keys))
+            }
+        })
     }
 
-    /// Migrates and serves until SIGINT or SIGTERM, and then lets requests under way finish, for 10 seconds at most where
-    /// [`with_timeouts`](Self::with_timeouts) says nothing else.
+    fn router(
+        self,
+        database: &Database,
+        credentials: impl Authenticator + Clone,
+        options: EndpointOptions,
+    ) -> Router {
+        let tenants = database.tenants::<M>(StandingPolicy::default());
+        let guards = Guards::new(&tenants, credentials.clone());
+        let options = (self.options)(options);
+        let service = self.endpoints.into_service(database, tenants.clone(), guards, options);
+        let router = self.routes.into_router(tenants, credentials).merge(endpoints(&service));
+        router.layer(from_fn_with_state(self.limits.map(Arc::new), in_span))
+    }
+
+    /// Migrates and serves until SIGINT or SIGTERM, and then lets requests and jobs under way finish, for 10 seconds at most
+    /// where [`with_timeouts`](Self::with_timeouts) says nothing else. A job that takes longer is rolled back, and runs
+    /// again when its lease is over.
     ///
     /// # Errors
     ///
-    /// When a variable is missing or not valid, when the database cannot be migrated or reached or lacks a migration, when
+    /// When a variable is missing or not valid, when the jobs cannot be made, when the database cannot be migrated or reached or lacks a migration, when
     /// custom roles of tenants name a permission that the model does not have ([`roles::check`]), and when the address cannot
     /// be listened on.
     pub async fn run(self) -> Result<(), ServiceError> {
@@ -161,6 +201,8 @@ impl<M: MemberPolicy> Service<M> {
         refuse_old(&login, self.schema).await?;
         let database = Database::connect(DatabaseOptions::new(login)).await?;
         roles::check::<M>(&database.system()).await?;
+        let jobs = self.jobs.map(|jobs| jobs(&database.tenants(StandingPolicy::default())));
+        let jobs = jobs.transpose()?;
         let (limits, timeouts) = (self.limits.clone(), self.timeouts);
         let limits = limits.unwrap_or_else(|| ConnectionLimits::of_process(of_database(&database)));
         let app = self.into_router(&database, &secret, &base_url)?;
@@ -168,8 +210,20 @@ impl<M: MemberPolicy> Service<M> {
             .await
             .map_err(|error| format!("cannot listen on `LISTEN={address}`: {error}"))?;
         let stop = shutdown_signal()?;
+        let (stop_jobs, stopped) = oneshot::channel::<()>();
+        let stopped = async { drop(stopped.await) };
+        let working = jobs.map(|jobs| tokio::spawn(jobs.work(JobWorkers::default(), stopped)));
+        let stop = async {
+            stop.await;
+            drop(stop_jobs);
+        };
         tracing::info!("listening on http://{}", listener.local_addr()?);
         serve(listener, limits, timeouts, app, stop).await;
+        if let Some(mut working) = working
+            && timeout(timeouts.stop, &mut working).await.is_err()
+        {
+            working.abort();
+        }
         database.close().await;
         Ok(())
     }

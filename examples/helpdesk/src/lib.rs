@@ -6,7 +6,7 @@ mod purge;
 mod tickets;
 
 use mt::axum::{Routes, Service};
-use mt::endpoints::{Invites, Members, SignIn, Tenants};
+use mt::endpoints::{ApiKeys, Invites, Members, ServiceAccounts, SignIn, Tenants};
 use mt::prelude::*;
 
 pub use self::jobs::purge_closed;
@@ -21,11 +21,12 @@ pub fn routes() -> Routes<Helpdesk> {
         .get("/tickets/{ticket_id}", tickets::show)
         .patch("/tickets/{ticket_id}", tickets::update)
         .delete("/tickets/{ticket_id}", tickets::delete)
+        .post("/purges", tickets::purge)
         .get("/tickets/{ticket_id}/comments", tickets::comments)
         .post("/tickets/{ticket_id}/comments", tickets::comment)
 }
 
-/// The service: these routes, sign-in, shops, members and invites.
+/// The service: these routes, sign-in, shops, members, invites and API keys; and the jobs.
 pub fn service() -> Service<Helpdesk> {
     Service::new(SCHEMA, routes())
         .mount(SignIn)
@@ -37,6 +38,10 @@ pub fn service() -> Service<Helpdesk> {
         })
         .mount(Members { read: ShopRead, assign: ShopManage, remove: ShopManage })
         .mount(Invites { read: InvitesRead, create: ShopManage, revoke: ShopManage, seats: Seats })
+        .mount(ServiceAccounts { read: ShopRead, manage: ShopManage })
+        .mount(ApiKeys { read: ShopRead, manage: ShopManage, keys: Keys })
+        .with_api_keys("helpdesk")
+        .with_jobs(jobs)
 }
 
 /// The tables of the service.

@@ -17,6 +17,7 @@ mt::model! {
     caps {
         Tickets of helpdesk.tickets { Basic: 5, Plus: none }
         Seats of members { Basic: none, Plus: none }
+        Keys of api_keys { Basic: 5, Plus: none }
     }
     services {
         /// Deletes closed tickets at night.

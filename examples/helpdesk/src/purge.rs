@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mt::access::Implies;
+use mt::axum::ServiceError;
 use mt::pg::jobs::{
     AsService, Job, JobError, JobHandler, JobPolicy, JobRun, JobTx, Jobs, NewJob, Schedule, enqueue,
 };
@@ -67,9 +68,7 @@ where
 /// # Errors
 ///
 /// If the schedule cannot be read.
-pub fn jobs(
-    shops: &Tenants<Helpdesk>,
-) -> Result<Arc<Jobs<Helpdesk>>, Box<dyn std::error::Error + Send + Sync>> {
+pub fn jobs(shops: &Tenants<Helpdesk>) -> Result<Arc<Jobs<Helpdesk>>, ServiceError> {
     let nightly = Schedule::parse("30 3 * * *")?;
     let closed = PurgeTickets { status: "closed".to_owned() };
     let jobs = Jobs::new(shops, JobPolicy::default()).register::<PurgeTickets, _>(Purge).schedule(

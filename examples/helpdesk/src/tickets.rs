@@ -11,6 +11,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::model::{Tickets, TicketsDelete, TicketsRead, TicketsWrite};
+use crate::purge::purge_later;
 
 const CREATED: Action = Action::new("ticket.created", "ticket");
 const UPDATED: Action = Action::new("ticket.updated", "ticket");
@@ -88,6 +89,12 @@ pub(crate) async fn delete(shop: Tenant<TicketsDelete>, Path((_, id)): Ids) -> R
     let deleted = shop.execute(DELETED.on(id), query_scalar::<Uuid>(delete).bind(id)).await?;
     deleted.ok_or(Problem::NOT_FOUND)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Has the closed tickets deleted in an hour.
+pub(crate) async fn purge(shop: Tenant<TicketsDelete>) -> Result<StatusCode> {
+    shop.write(async |tx| Ok(purge_later(tx).await?)).await?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 pub(crate) async fn comments(
