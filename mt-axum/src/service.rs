@@ -123,8 +123,22 @@ impl<M: MemberPolicy> Service<M> {
         Self { key_prefix: Some(prefix), ..self }
     }
 
-    /// Runs these jobs, beside the requests, in each process of the service.
-    pub fn with_jobs(self, jobs: MakeJobs<M>) -> Self {
+    /// Has [`run`](Self::run) run these jobs beside the requests, in each process of the service.
+    ///
+    /// ```no_run
+    /// # use std::sync::Arc;
+    /// use mt_axum::ServiceError;
+    /// use mt_core::access::AccessModel;
+    /// use mt_core::pg::Tenants;
+    /// use mt_core::pg::jobs::{JobPolicy, Jobs};
+    ///
+    /// fn jobs<M: AccessModel>(tenants: &Tenants<M>) -> Result<Arc<Jobs<M>>, ServiceError> {
+    ///     // Register the handlers of jobs here, and schedules.
+    ///     Ok(Arc::new(Jobs::new(tenants, JobPolicy::default())))
+    /// }
+    /// ```
+    #[expect(clippy::type_complexity, reason = "a name for it would hide it in the documentation")]
+    pub fn with_jobs(self, jobs: fn(&Tenants<M>) -> Result<Arc<Jobs<M>>, ServiceError>) -> Self {
         Self { jobs: Some(jobs), ..self }
     }
 
