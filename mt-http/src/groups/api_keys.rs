@@ -18,9 +18,9 @@ use super::permission_words;
 use crate::Noun;
 use crate::answer::{Answer, created, json, no_content};
 use crate::call::Call;
-use crate::fields::{self, LINE, Line};
+use crate::fields::{self, Line};
 use crate::group::{Group, Operations};
-use crate::openapi::{Description, Schema, boolean, date_time, id, nullable, text, text_like};
+use crate::openapi::{Description, Schema, boolean, date_time, id, nullable, text};
 use crate::operation::Operation;
 use crate::page::PageQuery;
 use crate::problems::invalid_fields;
@@ -124,7 +124,7 @@ fn about_create<M: AccessModel>() -> Description {
         `on_behalf_of_me` it acts on behalf of the caller. A key may do what its holder may, within `permissions`. \
         API keys create no keys.";
     let new = Schema::new("NewApiKey")
-        .with("name", text_like(LINE))
+        .with("name", super::service_accounts::name())
         .optional("service_account_id", id())
         .optional("on_behalf_of_me", boolean())
         .optional("permissions", permission_words::schema::<M>())

@@ -8,6 +8,7 @@ use mt_core::member_policy::MemberPolicy;
 use mt_core::pg::service_accounts::{self, ServiceAccount};
 use mt_core::text_enum::TextEnum as _;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json as value};
 use uuid::Uuid;
 
 use crate::Noun;
@@ -40,7 +41,7 @@ where
         let one = format!("{all}/{{account_id}}");
         let word = noun.one();
         let new = Schema::new("NewServiceAccount")
-            .with("name", text_like(LINE))
+            .with("name", name())
             .with("role", words::<M::Role>())
             .closed();
         let change = Schema::new("ServiceAccountChange").with("role", words::<M::Role>()).closed();
@@ -85,6 +86,14 @@ where
             .needs::<W>(),
         ])
     }
+}
+
+/// The schema of a name of an account or a key, as `mt-core` takes it.
+pub(super) fn name() -> Value {
+    let mut name = text_like(LINE);
+    name["minLength"] = value!(1);
+    name["maxLength"] = value!(100);
+    name
 }
 
 fn about(id: &str, text: String) -> Description {
