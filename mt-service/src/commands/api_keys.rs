@@ -89,7 +89,12 @@ impl ApiKeysCommand {
             }
             Self::RevokeLeaked(RevokeLeakedArguments { operator }) => {
                 let mut text = Vec::new();
-                std::io::stdin().take(LONGEST_TEXT).read_to_end(&mut text)?;
+                std::io::stdin().take(LONGEST_TEXT + 1).read_to_end(&mut text)?;
+                if text.len() as u64 > LONGEST_TEXT {
+                    return Err(
+                        "stdin holds more than a mebibyte: split it. Nothing was revoked".into()
+                    );
+                }
                 let leaked = in_text(keys, &String::from_utf8_lossy(&text)).await?;
                 if leaked.is_empty() {
                     return Err(
@@ -98,10 +103,13 @@ impl ApiKeysCommand {
                             .into(),
                     );
                 }
+                // One that cannot be revoked, such as one that has just ended, keeps no other alive.
+                let mut done = Ok(());
                 for (tenant, key) in leaked {
-                    revoke::<M>(program, database, tenant, key, &operator).await?;
+                    let revoked = revoke::<M>(program, database, tenant, key, &operator).await;
+                    done = done.and(revoked);
                 }
-                Ok(())
+                done
             }
         }
     }

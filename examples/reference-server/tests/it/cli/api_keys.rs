@@ -55,12 +55,19 @@ async fn leaked_keys_are_found_in_a_text_and_revoked() {
         assert!(code == Some(1) && err.contains("no API key that can be used"), "{err}");
     }
 
+    // A text that is not read to its end revokes nothing, and says so.
+    let (three, last) = issue(&server, &org, &ada).await;
+    let (code, _, err) = revoke_leaked(&server, &format!("{last}{}", " ".repeat(1 << 20))).await;
+    assert!(code == Some(1) && err.contains("more than a mebibyte"), "{err}");
+    let key = Person { token: last, ..ada.clone() };
+    assert_eq!(server.get(&org, &key).await.status, 403, "{three} can be used");
+
     let url = server.db.login_url();
     let settings = [("APP_ENV", "test"), ("DATABASE_URL", url.as_str())];
     let listed = run(&["api-keys", "list", tenant], &settings).await;
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert!(listed.starts_with("KEY ") && listed.contains(" nightly "), "{listed}");
-    assert_eq!(listed.matches(" nothing ").count(), 2, "the limit: {listed}");
+    assert_eq!(listed.matches(" nothing ").count(), 3, "the limit: {listed}");
     server.stop().await;
 }
 
