@@ -200,7 +200,8 @@ impl<M: MemberPolicy> Service<M> {
     ///
     /// # Errors
     ///
-    /// When a variable is missing or not valid, when the jobs cannot be made, when the database cannot be migrated or reached or lacks a migration, when
+    /// When a variable is missing or not valid, when the jobs cannot be made, when the database cannot be migrated or reached
+    /// or lacks a migration, when
     /// custom roles of tenants name a permission that the model does not have ([`roles::check`]), and when the address cannot
     /// be listened on.
     pub async fn run(self) -> Result<(), ServiceError> {

@@ -8,7 +8,7 @@ use mt_core::member_policy::MemberPolicy;
 use mt_core::pg::service_accounts::{self, ServiceAccount};
 use mt_core::text_enum::TextEnum as _;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json as value};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::Noun;
@@ -91,8 +91,8 @@ where
 /// The schema of a name of an account or a key, as `mt-core` takes it.
 pub(super) fn name() -> Value {
     let mut name = text_like(LINE);
-    name["minLength"] = value!(1);
-    name["maxLength"] = value!(100);
+    name["minLength"] = json!(1);
+    name["maxLength"] = json!(100);
     name
 }
 

@@ -52,14 +52,19 @@ async fn a_database_without_the_migrations_is_refused() {
     assert_eq!(service.0.wait().unwrap().code(), Some(1));
 }
 
+/// The address that the log names.
+fn address(log: &mut impl Iterator<Item = String>) -> String {
+    let line = log.find(|line| line.contains("listening on http://")).unwrap();
+    let (_, address) = line.split_once("http://").unwrap();
+    address.split_once('"').unwrap().0.to_owned()
+}
+
 #[tokio::test]
 async fn the_log_has_the_address_and_a_line_for_each_request() {
     let db = TestDatabase::create_with(&[SCHEMA]).await.unwrap();
     let mut service = Process::start(&db);
     let mut log = service.log();
-    let line = log.find(|line| line.contains("listening on http://")).unwrap();
-    let (_, address) = line.split_once("http://").unwrap();
-    let (address, _) = address.split_once('"').unwrap();
+    let address = &address(&mut log);
 
     let mut client = TcpStream::connect(address).unwrap();
     let head = "GET /shops/x/tickets HTTP/1.1\r\nhost: x\r\nx-request-id: of-the-client\r\nconnection: close\r\n\r\n";
@@ -95,9 +100,7 @@ async fn jobs_run_beside_the_requests_and_keys_are_accepted() {
     let db = TestDatabase::create_with(&[SCHEMA]).await.unwrap();
     let mut service = Process::start(&db);
     let mut log = service.log();
-    let line = log.find(|line| line.contains("listening on http://")).unwrap();
-    let (_, address) = line.split_once("http://").unwrap();
-    let (address, _) = address.split_once('"').unwrap();
+    let address = &address(&mut log);
     let post = |path: &str, token: &str, body: Value| send(address, "POST", path, token, &body);
 
     let (_, link) = post("/auth/request-link", "", json!({"email": "ada@example.org"}));
