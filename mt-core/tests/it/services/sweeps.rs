@@ -6,14 +6,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use mt_core::access::Suspension;
 use mt_core::id::TenantId;
-use mt_core::pg::{ForEachTenant, PgError, ServiceTx, SweepError};
+use mt_core::pg::{ForEachTenant, PgError, ServiceTx, SweepError, Tenant};
 use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::{Archivist, tenants};
-use crate::support::{NotesRead, NotesWrite, World, write_note};
+use crate::support::{NotesRead, NotesWrite, SETUP, World, write_note};
 
 /// How often each tenant was visited.
 #[derive(Default)]
@@ -199,6 +200,21 @@ async fn failure_in_one_tenant_keeps_no_other_waiting() {
     assert_eq!(*failed, all[4]);
     assert!(matches!(error, PgError::Database(_)), "{error:?}");
     assert_eq!(world.count("select count(*) from public.notes").await, 4, "its note is gone");
+}
+
+/// A sweep waits for a database that is away. A tenant whose lock is held has failed.
+#[tokio::test]
+async fn busy_tenant_keeps_no_other_waiting() {
+    let world = World::new(4).await;
+    let all = tenants(&world, 5).await;
+    let mut suspending = world.database.system().begin(SETUP).await.unwrap();
+    Tenant::suspend(&mut suspending, all[1], Suspension::ReadOnly).await.unwrap();
+    let sweep = sweep(&world).run(async |_| Ok::<_, PgError>(()));
+    let report = timeout(Duration::from_secs(30), sweep).await.expect("it does not wait").unwrap();
+    suspending.rollback().await.unwrap();
+    let [(failed, error)] = &report.failed[..] else { panic!("{:?}", report.failed) };
+    assert_eq!((*failed, report.visited), (all[1], 5));
+    assert!(matches!(error, PgError::Unavailable(_)), "{error:?}");
 }
 
 #[tokio::test]
